@@ -1,0 +1,3 @@
+"""Linear models by every variant of stochastic gradient descent."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,190 @@
+r"""Penalties: what a large weight costs.
+
+A penalty knows the weights `W` of shape ``(n_features, n_columns)`` and nothing else; the
+intercept never reaches it. Its smooth part can go into the gradient, all of it can be applied
+implicitly by :meth:`Penalty.prox`, whose step may be a scalar, one value per column, or an array
+shaped like `W`: the metric of an adaptive solver, which is what makes L1 right for those.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from skvariants._component import Component, Real, hyperparameter
+
+__all__ = ["PENALTIES", "ElasticNet", "Penalty"]
+
+Array = np.ndarray
+
+
+class Penalty(Component):
+    """Interface of all penalties; subclass it for your own."""
+
+    @abstractmethod
+    def value(self, W: Array) -> Array:
+        """Penalty of each column, shape ``(n_columns,)``."""
+
+    @abstractmethod
+    def add_gradient(self, W: Array, out: Array) -> None:
+        """Add the gradient of the smooth part to `out`, shaped like `W`."""
+
+    @abstractmethod
+    def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
+        r"""Overwrite `W` by :math:`\arg\min_v \tfrac{1}{2} (v - W)^2 / step + R(v)`.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_features, n_columns)
+            Weights, overwritten.
+        step : float or ndarray
+            Scalar, ``(n_columns,)`` or shaped like `W`.
+        smooth : bool, default=True
+            False leaves the smooth part out, for callers that had it in the gradient.
+        """
+
+    def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
+        """As ``prox(W, step, smooth=False)``, with a memory of what is due and what was paid.
+
+        The default has no memory; see :meth:`ElasticNet.truncate`.
+        """
+        self.prox(W, step, smooth=False)
+
+    @property
+    def has_prox(self) -> bool:
+        """Whether there is a part that is not smooth."""
+        return True
+
+    def rescaled(self, units: Array, factor: float) -> Penalty:
+        """Return `factor` times this penalty of ``units * V``, as a penalty of `V`.
+
+        Raises
+        ------
+        NotImplementedError
+            If the penalty does not know how.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define `rescaled`, so features cannot be scaled: "
+            "pass scale_features=False, or define it."
+        )
+
+
+class ElasticNet(Penalty):
+    r"""Ridge and lasso, and everything between.
+
+    .. math:: R(w) = \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
+
+    with :math:`\rho` = ``l1_ratio``. Use L2 against noise in correlated features, L1 for exact zeros.
+    Its prox is a soft threshold, then a shrinkage:
+
+    .. math:: v = \frac{S(w, h \alpha \rho)}{1 + h \alpha (1 - \rho)}, \qquad
+              S(w, a) = \operatorname{sign}(w) \max(|w| - a, 0)
+
+    Parameters
+    ----------
+    alpha : float, default=1e-4
+        Strength.
+    l1_ratio : float, default=0.15
+        Share of the L1 part, from 0 (ridge) to 1 (lasso).
+    units : float or ndarray of shape (n_features, 1), default=1.0
+        The weights in the units of the data are ``units * W``.
+    factor : float, default=1.0
+        The whole penalty is multiplied by it.
+
+    References
+    ----------
+    Zou and Hastie (2005), "Regularization and variable selection via the elastic net",
+    doi:10.1111/j.1467-9868.2005.00503.x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.penalties import ElasticNet
+    >>> W = np.array([[1.0], [-0.05]])
+    >>> ElasticNet(alpha=0.1, l1_ratio=1.0).prox(W, step=1.0)
+    >>> W.ravel()
+    array([ 0.9, -0. ])
+    """
+
+    alpha: float = hyperparameter(1e-4, Real(0))
+    l1_ratio: float = hyperparameter(0.15, Real(0, 1, "both"))
+    units: Any = 1.0
+    factor: float = 1.0
+
+    def _strengths(self) -> tuple[Any, Any]:
+        l1 = self.factor * self.alpha * self.l1_ratio * self.units
+        l2 = self.factor * self.alpha * (1 - self.l1_ratio) * self.units * self.units
+        return l1, l2
+
+    def take(self, columns: Array) -> ElasticNet:
+        def kept(value: Any) -> Any:
+            return value[columns] if isinstance(value, np.ndarray) else value
+
+        return ElasticNet(kept(self.alpha), kept(self.l1_ratio), self.units, self.factor)
+
+    @property
+    def has_prox(self) -> bool:
+        return bool(np.any(np.asarray(self.alpha) * self.l1_ratio))
+
+    @property
+    def smooth_strength(self) -> Any:
+        """Coefficient of half the squared weights: scalar, per column, or per feature."""
+        return self._strengths()[1]
+
+    @property
+    def l1_strength(self) -> Any:
+        """Coefficient of the absolute weights: scalar, per column, or per feature."""
+        return self._strengths()[0]
+
+    def value(self, W: Array) -> Array:
+        l1, l2 = self._strengths()
+        value = (0.5 * l2 * W * W).sum(axis=0, dtype=np.float64)
+        if self.has_prox:
+            value += (l1 * np.abs(W)).sum(axis=0, dtype=np.float64)
+        return value
+
+    def add_gradient(self, W: Array, out: Array) -> None:
+        out += self._strengths()[1] * W
+
+    def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
+        l1, l2 = self._strengths()
+        if self.has_prox:
+            threshold = step * l1
+            W -= np.clip(W, -threshold, threshold)
+        if smooth:
+            W /= 1 + step * l2
+
+    def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
+        """Cumulative L1 penalty: clip at zero, and remember what could not be taken.
+
+        `due` (one value per column) is the penalty that every weight should have paid so far, `paid`
+        (shaped like `W`, negative for positive weights) what each did pay.
+
+        References
+        ----------
+        Tsuruoka, Tsujii and Ananiadou (2009), "Stochastic gradient descent training for
+        L1-regularized log-linear models with cumulative penalty", ACL, 477-485.
+        """
+        due += step * self._strengths()[0]
+        before = W.copy()
+        positive = np.maximum(0, W - (due + paid))
+        negative = np.minimum(0, W + (due - paid))
+        W[...] = np.where(before > 0, positive, np.where(before < 0, negative, 0))
+        paid += W - before
+
+    def rescaled(self, units: Array, factor: float) -> ElasticNet:
+        return ElasticNet(
+            self.alpha, self.l1_ratio, self.units * units, self.factor * float(factor)
+        )
+
+
+#: Every penalty by name: four names of one class.
+PENALTIES: dict[Any, Any] = {
+    "l2": partial(ElasticNet, l1_ratio=0.0),
+    "l1": partial(ElasticNet, l1_ratio=1.0),
+    "elasticnet": ElasticNet,
+    None: partial(ElasticNet, alpha=0.0, l1_ratio=0.0),
+}
