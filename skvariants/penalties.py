@@ -46,6 +46,12 @@ class Penalty(Component):
             False leaves the smooth part out, for callers that had it in the gradient.
         """
 
+    def decay(self, W: Array, step: Any) -> None:
+        """Overwrite `W` by an explicit gradient step on the smooth part."""
+        g = np.zeros_like(W)
+        self.add_gradient(W, g)
+        W -= step * g
+
     def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
         """As ``prox(W, step, smooth=False)``, with a memory of what is due and what was paid.
 
@@ -58,7 +64,7 @@ class Penalty(Component):
         """Whether there is a part that is not smooth."""
         return True
 
-    def rescaled(self, units: Array, factor: float) -> Penalty:
+    def rescaled(self, units: Array, factor: Any) -> Penalty:
         """Return `factor` times this penalty of ``units * V``, as a penalty of `V`.
 
         Raises
@@ -89,9 +95,9 @@ class ElasticNet(Penalty):
         Strength.
     l1_ratio : float, default=0.15
         Share of the L1 part, from 0 (ridge) to 1 (lasso).
-    units : float or ndarray of shape (n_features, 1), default=1.0
+    units : float or ndarray of shape (n_features, 1 or n_columns), default=1.0
         The weights in the units of the data are ``units * W``.
-    factor : float, default=1.0
+    factor : float or ndarray of shape (n_columns,), default=1.0
         The whole penalty is multiplied by it.
 
     References
@@ -112,7 +118,7 @@ class ElasticNet(Penalty):
     alpha: float = hyperparameter(1e-4, Real(0))
     l1_ratio: float = hyperparameter(0.15, Real(0, 1, "both"))
     units: Any = 1.0
-    factor: float = 1.0
+    factor: Any = 1.0
 
     def _strengths(self) -> tuple[Any, Any]:
         l1 = self.factor * self.alpha * self.l1_ratio * self.units
@@ -121,9 +127,12 @@ class ElasticNet(Penalty):
 
     def take(self, columns: Array) -> ElasticNet:
         def kept(value: Any) -> Any:
-            return value[columns] if isinstance(value, np.ndarray) else value
+            varies = isinstance(value, np.ndarray) and (value.ndim == 1 or value.shape[1] > 1)
+            return value[..., columns] if varies else value
 
-        return ElasticNet(kept(self.alpha), kept(self.l1_ratio), self.units, self.factor)
+        return ElasticNet(
+            kept(self.alpha), kept(self.l1_ratio), kept(self.units), kept(self.factor)
+        )
 
     @property
     def has_prox(self) -> bool:
@@ -148,6 +157,12 @@ class ElasticNet(Penalty):
 
     def add_gradient(self, W: Array, out: Array) -> None:
         out += self._strengths()[1] * W
+
+    def decay(self, W: Array, step: Any) -> None:
+        """Shrink by ``1 - step * l2``, never past zero (as scikit-learn does)."""
+        l2 = self._strengths()[1]
+        if np.any(l2):
+            W *= np.maximum(0.0, 1 - step * l2)
 
     def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
         l1, l2 = self._strengths()
@@ -175,9 +190,9 @@ class ElasticNet(Penalty):
         W[...] = np.where(before > 0, positive, np.where(before < 0, negative, 0))
         paid += W - before
 
-    def rescaled(self, units: Array, factor: float) -> ElasticNet:
+    def rescaled(self, units: Array, factor: Any) -> ElasticNet:
         return ElasticNet(
-            self.alpha, self.l1_ratio, self.units * units, self.factor * float(factor)
+            self.alpha, self.l1_ratio, self.units * units, self.factor * factor
         )
 
 

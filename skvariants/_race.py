@@ -1,0 +1,127 @@
+r"""Learning rates raced as columns.
+
+A ladder of step sizes for the chosen solver and schedule trains at once: each model is repeated once per
+rung, side by side, so all rungs share every matrix product. After a few dozen steps each rung is
+scored on rows held out of the batches, the best goes on with its state, the others are dropped;
+a rung that diverges scores infinity and loses quietly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from skvariants._engine import Problem, Run, Stepper
+
+Array = np.ndarray
+#: Half a decade apart.
+RUNGS = 10.0 ** (np.arange(-6, 5) / 2.0)
+
+
+@dataclass
+class Race:
+    """What a race did.
+
+    Attributes
+    ----------
+    eta0 : ndarray of shape (n_rungs,)
+        The ladder.
+    scores : ndarray of shape (n_rungs,)
+        Objective on the scoring rows after the race; inf where a rung diverged.
+    winner : float
+        The step size that goes on, or nan where every rung diverged.
+    steps : int
+        How many steps every rung took.
+    """
+
+    eta0: Array
+    scores: Array
+    winner: float
+    steps: int
+
+    def __str__(self) -> str:
+        lost = int((~np.isfinite(self.scores)).sum())
+        return (
+            f"race: {len(self.eta0)} step sizes from {self.eta0[0]:.3g} to {self.eta0[-1]:.3g}, "
+            f"{self.steps} steps each, {lost} diverged; eta0={self.winner:.3g} goes on"
+        )
+
+
+def ladder(problem: Problem, solver: Any, batch_size: int) -> Array:
+    """Step sizes to race: around the solver's natural one, in units of the curvature.
+
+    A step of a solver that is not scale free is measured by 1/L, where L is the curvature of the loss times the
+    mean squared norm of a row (Bottou et al. 2018, doi:10.1137/16M1080173); a small batch tolerates as much as
+    its noise allows, which is what the race finds out.
+    """
+    if solver.scale_free:
+        return RUNGS
+    take = slice(0, min(problem.n, 256))
+    norm = float(np.mean(problem.square_norms(problem.X[take])))
+    bound = problem.loss.curvature or 1.0
+    return 10.0 * RUNGS / (bound * max(norm, 1e-300))
+
+
+def race(
+    problem: Problem, run: Run, solver: Any, schedule: Any, batch_size: int, shuffle: bool,
+    max_steps: int = 40, max_rows: int = 4096,
+) -> tuple[Race, Run]:  # fmt: skip
+    """Train the ladder as columns and keep the best rung with its state.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    run : Run
+        The start; not changed.
+    solver, schedule : Solver, Schedule
+        The schedule's `eta0` is set to the ladder.
+    batch_size : int
+        Rows per step.
+    shuffle : bool
+        Whether batches are drawn in random order.
+    max_steps : int, default=40
+        Steps of each rung.
+    max_rows : int, default=4096
+        Rows on which rungs are scored.
+
+    Returns
+    -------
+    Race
+    Run
+        The winner's, with the steps of the race behind it.
+    """
+    k = run.theta.shape[1]
+    rates = ladder(problem, solver, batch_size)
+    rungs = len(rates)
+    columns = np.tile(np.arange(k), rungs)
+    many = problem.take(columns)
+    racing = Run.start(np.tile(run.theta, rungs), solver, run.width, run.rng)
+    raced = clone(schedule, safe=False)
+    raced.set_params(eta0=np.repeat(rates, k).astype(run.theta.dtype))
+    stepper = Stepper(many, racing, solver, raced, batch_size, shuffle)
+    stepper.epoch(max_steps=max_steps)
+    index = slice(0, problem.n)
+    if problem.n > max_rows:
+        index = np.sort(run.rng.choice(problem.n, max_rows, replace=False))
+    X, y, s = many.rows(index)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = many.loss.value(y, many.predict(X, racing.theta))
+        value = value.mean(axis=0) if s is None else (value * s).mean(axis=0)
+        value = value + many.penalty.value(racing.theta[:-1]) / problem.coordinates.factor
+    per_model = value.reshape(rungs, -1, run.width).sum(axis=2)
+    scores = per_model.sum(axis=1)
+    scores = np.where(np.isfinite(scores), scores, np.inf)
+    best = int(np.argmin(scores))
+    if not np.isfinite(scores[best]):
+        return Race(rates, scores, float("nan"), racing.t), run
+    models = k // run.width
+    racing.take(np.arange(best * models, (best + 1) * models))
+    racing.epoch = run.epoch
+    return Race(rates, scores, float(rates[best]), racing.t), racing
+
+
+__all__ = ["RUNGS", "Race", "ladder", "race"]

@@ -1,0 +1,1155 @@
+r"""The two estimators: linear models by every variant of stochastic gradient descent.
+
+Both minimise
+
+.. math:: \frac{1}{\sum_i s_i} \sum_i s_i\, c_{y_i}\, \ell(y_i, x_i w + b)
+          + \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
+
+with sample weights `s`, class weights `c` (classifier), `w` in the units of the data and the intercept `b` free. A fit
+validates, resolves four names (loss, penalty, schedule, solver), builds a problem and lets the engine train it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from skvariants import _fullbatch, _race
+from skvariants._component import Flag, Integer, OneOf, Real, check, resolve
+from skvariants._engine import Problem, Rules, Run, Targets, train
+from skvariants._scaling import Coordinates, Moments
+from skvariants.losses import LOSSES, LogLoss, Loss, MultinomialLogLoss
+from skvariants.penalties import PENALTIES, Penalty
+from skvariants.schedules import SCHEDULES, Adaptive, Schedule
+from skvariants.solvers import SOLVERS, AdaGrad, Solver
+
+__all__ = ["SGDVariantClassifier", "SGDVariantRegressor"]
+
+Array = np.ndarray
+# parameters that may change between two warm-started fits without making it another problem
+_GOES_ON = {
+    "max_iter", "tol", "n_iter_no_change", "verbose", "warm_start", "random_state", "n_jobs",
+}  # fmt: skip
+
+
+class _SGDVariant(BaseEstimator):
+    """What the two estimators share."""
+
+    _accepts = {
+        "alpha": Real(0, per_column=False),
+        "l1_ratio": OneOf(None, Real(0, 1, "both", per_column=False)),
+        "fit_intercept": Flag(),
+        "batch_size": OneOf("auto", "full", Integer(1)),
+        "scale_features": OneOf("auto", Flag()),
+        "eta0": OneOf("auto", Real(0, closed="neither", per_column=False)),
+        "power_t": Real(0, per_column=False),
+        "max_iter": Integer(1),
+        "tol": OneOf(None, Real(0, per_column=False)),
+        "n_iter_no_change": Integer(1),
+        "shuffle": Flag(),
+        "epsilon": Real(0, per_column=False),
+        "early_stopping": Flag(),
+        "validation_fraction": Real(0, 1, "neither", per_column=False),
+        "average": OneOf(Flag(), Integer(1)),
+        "warm_start": Flag(),
+        "verbose": OneOf(Flag(), Integer(0)),
+    }
+
+    # ------------------------------------------------------------------ resolving names
+
+    def _check_params(self) -> None:
+        """Every parameter's sentence, before any work is done."""
+        for name, accepts in self._accepts.items():
+            check(name, getattr(self, name), accepts)
+        if self.penalty == "elasticnet" and self.l1_ratio is None:
+            raise ValueError(
+                "l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1]."
+            )
+        self._resolve_penalty()
+        self._resolve_loss()
+        self._resolve_schedule()
+        if not self._is_auto:
+            self._resolve_solver()
+        if self.learning_rate == "optimal" and self.alpha == 0:
+            SCHEDULES["optimal"](alpha=0.0).prepared(LogLoss(), 0.0)
+        check_random_state(self.random_state)
+
+    @property
+    def _is_auto(self) -> bool:
+        return isinstance(self.solver, str) and self.solver == "auto"
+
+    def _context(self) -> dict[str, Any]:
+        context = self.get_params(deep=False)
+        if context["l1_ratio"] is None:
+            context["l1_ratio"] = 0.0
+        return context
+
+    def _resolve_loss(self) -> Loss:
+        loss = resolve(self.loss, self._losses(), Loss, "loss", self._context())
+        if isinstance(self, RegressorMixin) and not loss.regression:
+            names = ", ".join(self._losses())
+            raise ValueError(f"loss={self.loss!r} is for classification; use one of {names}.")
+        return loss
+
+    def _resolve_penalty(self) -> Penalty:
+        return resolve(self.penalty, PENALTIES, Penalty, "penalty", self._context())
+
+    def _resolve_solver(self) -> Solver:
+        names = {**dict.fromkeys(["auto"]), **SOLVERS}
+        if self._is_auto:
+            return AdaGrad()
+        if isinstance(self.solver, str) and self.solver in SOLVERS:
+            names = SOLVERS
+        return resolve(self.solver, names, Solver, "solver", self._context())
+
+    def _resolve_schedule(self) -> Schedule:
+        if isinstance(self.learning_rate, str) and self.learning_rate == "auto":
+            return Adaptive(eta0=self.eta0, factor=0.25)
+        names = SCHEDULES
+        if not isinstance(self.learning_rate, Schedule) and self.learning_rate not in SCHEDULES:
+            names = {"auto": None, **SCHEDULES}
+        schedule = resolve(
+            self.learning_rate, names, Schedule, "learning_rate", self._context()
+        )
+        if schedule is self.learning_rate and schedule.raced and self.eta0 != "auto":
+            schedule = type(schedule)(**{**schedule.get_params(deep=False), "eta0": self.eta0})
+        return schedule
+
+    def _resolve_batch_size(self, solver: Solver, n: int) -> int:
+        size = self.batch_size
+        if isinstance(size, str) and size == "auto":
+            size = solver.batch_size
+            if not isinstance(size, str):
+                # passes count: small tables deserve small batches, and tiny ones are one batch
+                size = n if n <= 32 else min(size, max(32, n // 32))
+        return n if isinstance(size, str) else min(int(size), n)
+
+    # ------------------------------------------------------------------ data
+
+    @abstractmethod
+    def _losses(self) -> Mapping[str, Any]:
+        """Names of the losses that this estimator takes."""
+
+    @abstractmethod
+    def _encode(self, y: Array, loss: Loss, weight: Array | None, dtype: Any) -> Targets:
+        """Targets as the engine wants them."""
+
+    @abstractmethod
+    def _n_columns(self) -> int:
+        """Columns of one fit: targets, or classes."""
+
+    @abstractmethod
+    def _engine_loss(self, loss: Loss) -> Loss:
+        """The loss that the engine minimises (multinomial where classes are coupled)."""
+
+    @abstractmethod
+    def _validate(self, X: Any, y: Any, reset: bool, **kwargs: Any) -> tuple[Any, Array]:
+        """Validated features and targets."""
+
+    @abstractmethod
+    def _score_theta(self, theta: Array, X: Any, y: Array, weight: Array | None) -> Array:
+        """Validation score of each model."""
+
+    @abstractmethod
+    def _publish(self, coef: Array, intercept: Array) -> None:
+        """Set ``coef_`` and ``intercept_``."""
+
+    def _validate_X(self, X: Any, y: Any, reset: bool, **kwargs: Any) -> Any:
+        return validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            order="C",
+            accept_large_sparse=True,
+            **kwargs,
+        )
+
+    def _weights(self, sample_weight: Any, X: Any) -> Array | None:
+        if sample_weight is None:
+            return None
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return None if np.ptp(weight) == 0 and weight[0] > 0 else weight
+
+    # ------------------------------------------------------------------ fitting
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """A fit that fails leaves the estimator as it was."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _prepare_rows(
+        self, X: Any, y: Array, sample_weight: Any
+    ) -> tuple[Any, Array, Array | None]:
+        """Drop rows of weight zero and scale the other weights to mean one."""
+        if sp.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        weight = self._weights(sample_weight, X)
+        if weight is None:
+            return X, y, None
+        used = weight > 0
+        if not used.any():
+            return X[:0], y[:0], weight[:0]
+        if not used.all():
+            X, y, weight = X[used], y[used], weight[used]
+        return X, y, (weight / weight.mean()).astype(X.dtype)
+
+    def _fit(
+        self, X: Any, y: Any, coef_init: Any, intercept_init: Any, sample_weight: Any,
+        X_val: Any, y_val: Any, sample_weight_val: Any,
+    ) -> Any:  # fmt: skip
+        self._check_params()
+        with self._all_or_nothing():
+            earlier = self.__dict__.get("_run") if self.warm_start else None
+            start = None
+            if self.warm_start and hasattr(self, "coef_"):
+                start = (np.atleast_2d(self._dense_coef()), np.ravel(self.intercept_))
+            X, y = self._validate(X, y, reset=True, sample_weight=sample_weight)
+            X, y, weight = self._prepare_rows(X, y, sample_weight)
+            if X.shape[0] == 0:
+                raise ValueError(
+                    "sample_weight is zero for all samples: at least one weight must be positive."
+                )
+            self._learn_classes(y)
+            loss = self._resolve_loss()
+            validation = self._validation(X, y, weight, X_val, y_val, sample_weight_val)
+            if validation is not None and X_val is None:
+                X, y, weight, validation = validation
+            key = self._fit_key(X)
+            if earlier is not None and key == self.__dict__.get("_run_key") and coef_init is None:
+                self._train(X, y, weight, loss, earlier, validation)
+            else:
+                if coef_init is not None or intercept_init is not None or start is not None:
+                    start = self._start(coef_init, intercept_init, start, X.shape[1])
+                self._run_key = key
+                self._forget()
+                self._train(X, y, weight, loss, None, validation, start)
+        return self
+
+    def _learn_classes(self, y: Array) -> None:
+        """Remember what the targets are."""
+
+    def _forget(self) -> None:
+        for name in ("race_", "_coordinates", "_schedule", "_moments", "_target_moments"):
+            self.__dict__.pop(name, None)
+
+    def _fit_key(self, X: Any) -> Any:
+        params = {k: v for k, v in self.get_params().items() if k not in _GOES_ON}
+        classes = getattr(self, "classes_", None)
+        return (X.shape[1], str(X.dtype), self._n_columns(), repr(params), repr(classes))
+
+    def _start(self, coef: Any, intercept: Any, start: Any, d: int) -> tuple[Array, Array]:
+        k = self._n_columns()
+        old_coef, old_intercept = start if start is not None else (None, None)
+        coef = old_coef if coef is None else np.asarray(coef, dtype=np.float64)
+        intercept = old_intercept if intercept is None else np.asarray(intercept, dtype=np.float64)
+        coef = np.zeros((k, d)) if coef is None else coef
+        intercept = np.zeros(k) if intercept is None else intercept
+        if coef.size != k * d or (coef.ndim == 2 and coef.shape != (k, d)):
+            raise ValueError(
+                f"coef_init of shape {coef.shape} does not match dataset: it must be ({k}, {d})."
+            )
+        if intercept.size != k:
+            raise ValueError(
+                f"intercept_init of shape {intercept.shape} does not match dataset: it must be ({k},)."
+            )
+        return coef.reshape(k, d), intercept.ravel()
+
+    def _validation(
+        self, X: Any, y: Array, weight: Array | None, X_val: Any, y_val: Any, weight_val: Any
+    ) -> Any:
+        """The user's validation rows, or a split of the training rows; None if not wanted."""
+        if X_val is not None or y_val is not None:
+            if X_val is None or y_val is None:
+                raise ValueError("X_val and y_val must be given together.")
+            if not self.early_stopping:
+                raise ValueError(
+                    "X_val and y_val were given but early_stopping=False: pass early_stopping=True."
+                )
+            X_val, y_val = self._validate(X_val, y_val, reset=False)
+            weight_val = self._weights(weight_val, X_val)
+            if weight_val is not None and not weight_val.any():
+                raise ValueError("sample_weight_val is zero for all samples.")
+            return X_val, y_val, weight_val
+        if not self.early_stopping:
+            return None
+        n = X.shape[0]
+        splitter = StratifiedShuffleSplit if hasattr(self, "classes_") else ShuffleSplit
+        cv = splitter(
+            n_splits=1, test_size=self.validation_fraction, random_state=self.random_state
+        )
+        train_rows, val_rows = next(cv.split(np.zeros((n, 1)), y))
+        if len(train_rows) == 0 or len(val_rows) == 0:
+            raise ValueError(
+                f"Splitting {n} samples into a train set and a validation set with "
+                f"validation_fraction={self.validation_fraction!r} led to an empty set "
+                f"({len(train_rows)} and {len(val_rows)} samples). Change validation_fraction, "
+                "give more samples, or disable early_stopping."
+            )
+        w_train = None if weight is None else weight[train_rows] / weight[train_rows].mean()
+        w_val = None if weight is None else weight[val_rows]
+        held_out = (X[val_rows], y[val_rows], w_val)
+        return X[train_rows], y[train_rows], w_train, held_out
+
+    def _scales(self, schedule: Schedule, penalty: Penalty) -> bool:
+        if isinstance(self.scale_features, str):
+            wanted = self._is_auto and self.learning_rate == "auto" and self.eta0 == "auto"
+            return wanted or schedule.raced
+        return bool(self.scale_features)
+
+    def _train(
+        self, X: Any, y: Array, weight: Array | None, loss: Loss, run: Run | None,
+        validation: Any = None, start: Any = None, max_iter: int | None = None,
+    ) -> None:  # fmt: skip
+        """Build the problem, find what is to be found, train, publish."""
+        clock = time.perf_counter()
+        dtype = X.dtype
+        targets = self._encode(y, loss, weight, dtype)
+        engine_loss = self._engine_loss(loss)
+        penalty = self._resolve_penalty()
+        partial = max_iter is not None
+        schedule = self.__dict__.get("_schedule") if run is not None else None
+        fresh = schedule is None
+        if schedule is None:
+            schedule = self._resolve_schedule().prepared(engine_loss, self.alpha)
+        scaled = self._scales(self._resolve_schedule(), penalty)
+        coordinates = self._coordinates_for(X, y, weight, scaled, partial, run)
+        rescaled = penalty
+        if not coordinates.identity:
+            rescaled = penalty.rescaled(coordinates.units, coordinates.factor)
+        problem = Problem(
+            X, targets, weight, engine_loss, rescaled, coordinates, bool(self.fit_intercept)
+        )
+        k, d = self._n_columns(), X.shape[1]
+        width = k  # classes and targets of one estimator stop together
+        solver = self._resolve_solver()
+        constant = None
+        if run is None:
+            theta = np.zeros((d + 1, k), dtype=dtype)
+            if start is not None:
+                theta[:-1], theta[-1] = start[0].T, start[1]
+                theta = np.ascontiguousarray(coordinates.standardised(theta))
+            elif scaled and self.fit_intercept:
+                constant = problem.constant(k)
+                theta[-1] = constant / coordinates.target
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            rng = np.random.default_rng(seed)
+            run = Run.start(theta, solver, width, rng)
+        reference = self._reference(problem, k, width)
+        self.race_ = self.__dict__.get("race_")
+        batch = self._resolve_batch_size(solver, X.shape[0])
+        direct = (
+            self._is_auto and not partial and validation is None and scaled
+            and engine_loss.curvature is not None and self.learning_rate == "auto"
+            and self.eta0 == "auto" and self.batch_size == "auto" and not self.average
+            and self.tol is not None
+        )  # fmt: skip
+        verbose = int(self.verbose)
+        if direct:
+            self._full_batch(problem, run, width, reference, verbose)
+            return
+        if fresh and schedule.raced:
+            first = run
+            self.race_, run = _race.race(
+                problem, run, solver, schedule, batch, bool(self.shuffle)
+            )
+            if not np.isfinite(self.race_.winner):
+                run = first
+                self.race_.winner = float(self.race_.eta0[0])
+            if verbose:
+                print(self.race_)
+            schedule = type(schedule)(
+                **{**schedule.get_params(deep=False), "eta0": self.race_.winner}
+            )
+        if fresh and self.learning_rate == "auto":
+            # three drops, each to a quarter: the noise that is left is below the tolerance
+            schedule = schedule.set_params(floor=float(schedule.eta0) / 50)
+        self._schedule = schedule
+        score = None
+        if validation is not None:
+            def score(theta: Array) -> Array:
+                return self._score_theta(coordinates.original(theta), *validation)
+        rules = Rules(
+            max_iter=self.max_iter if max_iter is None else max_iter,
+            tol=None if partial else self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            average=int(self.average),
+            reference=reference,
+            score=score,
+            verbose=verbose,
+            # without a tolerance, exactly the steps that were asked for, while they are finite
+            backtrack=self.tol is not None or partial,
+        )  # fmt: skip
+        if score is not None and run.best_theta is None:
+            run.best = np.full(1, -np.inf)
+        before = run.epoch
+        outcome = train(problem, run, solver, schedule, batch, bool(self.shuffle), rules)
+        self._run = run
+        self._coordinates = coordinates
+        self.solver_ = solver
+        self.eta0_ = getattr(schedule, "eta0", None)
+        self._finish(
+            outcome.theta, coordinates, int(outcome.n_iter[0]) - before, outcome.status[0],
+            run.history, run.t, reference, partial, int(outcome.setbacks[0]),
+        )  # fmt: skip
+
+    def _full_batch(
+        self, problem: Problem, run: Run, width: int, reference: Array, verbose: int
+    ) -> None:
+        """The finish of ``solver="auto"``: quasi-Newton steps on a growing batch."""
+        coupled = problem.loss.width
+        k = run.theta.shape[1]
+        per_model = self._reference(problem, k, coupled)
+        result = _fullbatch.minimise(
+            problem, run.theta, width=coupled, tol=self.tol, max_iter=self.max_iter,
+            reference=per_model, rng=run.rng, verbose=verbose, history=[],
+        )  # fmt: skip
+        run.theta = result.theta
+        run.t += int(np.max(result.n_iter))
+        run.epoch += int(np.max(result.n_iter))
+        run.history.extend(result.history)
+        ladder = result.ladder
+        self.race_ = _race.Race(
+            np.asarray(ladder["eta0"]), np.asarray(ladder["scores"]), float(result.eta0), 1
+        )
+        self._run = run
+        self._coordinates = problem.coordinates
+        self.solver_ = "quasi-Newton on a growing batch"
+        self.eta0_ = float(result.eta0)
+        bad = [s for s in result.status if s != "converged"]
+        self._finish(
+            result.theta, problem.coordinates, int(np.max(result.n_iter)),
+            bad[0] if bad else "converged", run.history, run.t, reference, False, 0,
+        )  # fmt: skip
+
+    def _reference(self, problem: Problem, k: int, width: int) -> Array:
+        """Objective of the best constant model, by which `tol` is measured."""
+        theta = np.zeros((problem.d + 1, k), dtype=problem.X.dtype)
+        y = problem.targets.rows(slice(None)).astype(np.float64)
+        s = problem.targets.weights(y)
+        constant = problem.constant(k) if self.fit_intercept else np.zeros(k)
+        value = problem.loss.value(y, np.broadcast_to(constant, (len(y), k)).astype(np.float64))
+        if s is not None:
+            value = value * s
+        if problem.weight is not None:
+            value = value * problem.weight[:, None]
+        total = value.mean(axis=0).reshape(-1, width).sum(axis=1)
+        del theta
+        return np.maximum(total, np.finfo(np.float64).tiny)
+
+    def _coordinates_for(
+        self, X: Any, y: Array, weight: Array | None, scaled: bool, partial: bool, run: Run | None
+    ) -> Coordinates:
+        """Coordinates to work in; a run that goes on is carried over into new ones."""
+        if not scaled:
+            return Coordinates()
+        old = self.__dict__.get("_coordinates")
+        if run is not None and not partial and old is not None:
+            return old
+        moments = self.__dict__.get("_moments") if run is not None else None
+        moments = Moments() if moments is None else Moments(**vars(moments))
+        moments.update(X, weight)
+        self._moments = moments
+        coordinates = moments.coordinates(
+            bool(self.fit_intercept), self._target_units(y, weight, run), X.dtype
+        )
+        if run is not None and old is not None:
+            run.theta = coordinates.standardised(old.original(run.theta)).astype(X.dtype)
+            if run.average is not None:
+                run.average = coordinates.standardised(old.original(run.average)).astype(X.dtype)
+        return coordinates
+
+    def _target_units(self, y: Array, weight: Array | None, run: Run | None) -> Any:
+        """The unit of the target: 1 for classes."""
+        return 1.0
+
+    def _finish(
+        self, theta: Array, coordinates: Coordinates, n_iter: int, status: str,
+        history: list[dict[str, Any]], t: int, reference: Array, partial: bool, setbacks: int,
+    ) -> None:  # fmt: skip
+        """Publish the model and say what is to be said."""
+        original = coordinates.original(theta)
+        self.n_iter_ = n_iter
+        self.t_ = 1.0 + t
+        self.status_ = status
+        self.n_columns_ = theta.shape[1]
+        self.history_ = {
+            "epoch": [row["epoch"] for row in history],
+            "objective": [float(np.sum(row["objective"])) for row in history],
+            "eta": [float(np.mean(row["eta"])) for row in history],
+            "seconds": [float(row["seconds"]) for row in history],
+            "validation_score": [
+                None if row["validation_score"] is None else float(np.mean(row["validation_score"]))
+                for row in history
+            ],
+        }
+        self.loss_curve_ = list(self.history_["objective"])
+        scores = self.history_["validation_score"]
+        self.validation_scores_ = [v for v in scores if v is not None] or None
+        self.best_epoch_ = None
+        if self.validation_scores_ is not None:
+            self.best_epoch_ = int(np.argmax(self.validation_scores_)) + 1
+        last = self.loss_curve_[-1] if self.loss_curve_ else 0.0
+        wild = not np.isfinite(last) or last > 100 * float(np.sum(reference))
+        if setbacks or (wild and not partial) or not np.isfinite(original).all():
+            if not np.isfinite(original).all():
+                original = np.nan_to_num(original, nan=0.0, posinf=0.0, neginf=0.0)
+                self.status_ = "diverged"
+            elif wild or status == "diverged":
+                self.status_ = "diverged"
+            self._warn_diverged(setbacks, last)
+        elif status == "max_iter" and not partial and self.tol is not None:
+            self._warn_not_converged()
+        self._publish(original[:-1].T, original[-1])
+
+    def _warn_diverged(self, setbacks: int, objective: float) -> None:
+        moments = self.__dict__.get("_column_scales")
+        names = ""
+        if moments is not None and len(moments) > 1:
+            order = np.argsort(moments)[::-1][:3]
+            labels = getattr(self, "feature_names_in_", np.arange(len(moments)))
+            names = " The columns of the largest scale are " + ", ".join(
+                f"{labels[j]!r} ({moments[j]:.3g})" for j in order
+            ) + "."
+        what = (
+            f"the fit stepped back {setbacks} times to its last good iterate, with a step ten times smaller"
+            if setbacks
+            else f"the objective ended at {objective:.3g}, far above that of a constant model"
+        )
+        warnings.warn(
+            f"The steps were too large (eta0={self.eta0!r}) and the objective diverged: {what}.{names} "
+            "Use eta0='auto' and scale_features='auto', scale the columns, or pass a smaller eta0.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def _warn_not_converged(self) -> None:
+        curve = self.loss_curve_
+        drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300) if len(curve) > 1 else np.nan
+        warnings.warn(
+            f"Maximum number of iteration reached before convergence: after max_iter={self.max_iter} "
+            f"epochs the objective still fell by {drop:.2g} (relative) in the last one. Consider "
+            "increasing max_iter or tol.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping should be False with partial_fit: one call is one epoch."
+            )
+        first = not hasattr(self, "coef_") or "_run" not in self.__dict__
+        if not hasattr(self, "coef_"):
+            self._check_params()
+        with self._all_or_nothing():
+            self._partial_classes(y, classes)
+            X, y = self._validate(X, y, reset=not hasattr(self, "coef_"), partial=True)
+            X, y, weight = self._prepare_rows(X, y, sample_weight)
+            if X.shape[0] == 0:
+                if first:
+                    raise ValueError(
+                        "sample_weight is zero for all samples of the first call of partial_fit: "
+                        "at least one weight must be positive."
+                    )
+                return self
+            loss = self._resolve_loss()
+            run, start = None, None
+            if "_run" in self.__dict__ and self._run.theta.shape[1] == self._n_columns():
+                run = _copied(self._run)
+                X = X.astype(run.theta.dtype, copy=False)
+            elif hasattr(self, "coef_"):
+                start = (np.atleast_2d(self._dense_coef()), np.ravel(self.intercept_))
+            if run is None:
+                self._forget()
+            self._train(X, y, weight, loss, run, None, start, max_iter=1)
+        return self
+
+    def _partial_classes(self, y: Any, classes: Any) -> None:
+        """Classes across calls; nothing for targets."""
+
+    # ------------------------------------------------------------------ using the model
+
+    def _dense_coef(self) -> Array:
+        return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+
+    def _linear(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32]
+        )
+        coef = self.coef_.T if sp.issparse(self.coef_) else np.atleast_2d(self.coef_).T
+        if sp.issparse(coef) and coef.shape[0] != X.shape[1]:
+            coef = coef.T
+        z = X @ coef
+        z = z.toarray() if sp.issparse(z) else np.asarray(z)
+        return z + self.intercept_
+
+    def densify(self) -> Any:
+        """Convert ``coef_`` to a dense array, the format after fitting.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        if sp.issparse(self.coef_):
+            self.coef_ = self.coef_.toarray()
+        return self
+
+    def sparsify(self) -> Any:
+        """Convert ``coef_`` to a sparse matrix, which saves memory where L1 made it mostly zero.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator; further calls of ``fit`` and ``partial_fit`` work.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_array(self.coef_) if self.coef_.ndim == 2 else sp.csr_matrix(self.coef_)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        deterministic = ("auto", "gd")
+        tags.non_deterministic = not (
+            isinstance(self.solver, str) and self.solver in deterministic
+        )
+        return tags
+
+
+def _copied(run: Run) -> Run:
+    """A run whose arrays may change without changing the fitted estimator."""
+    copy = Run(**{**vars(run)})
+    copy.theta = run.theta.copy()
+    copy.memory = [a.copy() for a in run.memory]
+    copy.l1_memory = [a.copy() for a in run.l1_memory]
+    copy.average = None if run.average is None else run.average.copy()
+    copy.history = list(run.history)
+    state = run.rng.bit_generator.state
+    copy.rng = np.random.default_rng()
+    copy.rng.bit_generator.state = state
+    return copy
+
+
+def _has_probability(estimator: Any) -> bool:
+    loss = estimator._resolve_loss()
+    if not hasattr(loss, "probability"):
+        raise AttributeError(
+            f"predict_proba is not available when loss={estimator.loss!r}: use 'log_loss' or "
+            "'modified_huber'."
+        )
+    return True
+
+
+class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
+    """PLACEHOLDER_CLF"""
+
+    _accepts = {
+        **_SGDVariant._accepts,
+        "multi_class": OneOf("auto", "ovr", "multinomial"),
+        "class_weight": OneOf(None, "balanced", dict),
+        "n_jobs": OneOf(None, Integer()),
+    }
+
+    def __init__(
+        self,
+        loss: Any = "log_loss",
+        *,
+        penalty: Any = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        batch_size: Any = "auto",
+        multi_class: str = "auto",
+        scale_features: Any = "auto",
+        learning_rate: Any = "auto",
+        eta0: Any = "auto",
+        power_t: float = 0.5,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        n_iter_no_change: int = 5,
+        shuffle: bool = True,
+        epsilon: float = 0.1,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        class_weight: Any = None,
+        average: Any = False,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.batch_size = batch_size
+        self.multi_class = multi_class
+        self.scale_features = scale_features
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.shuffle = shuffle
+        self.epsilon = epsilon
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.class_weight = class_weight
+        self.average = average
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+
+    def _losses(self) -> Mapping[str, Any]:
+        return LOSSES
+
+    def _n_columns(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.multi_class == "multinomial" and not isinstance(self._resolve_loss(), LogLoss):
+            raise ValueError(
+                f"multi_class='multinomial' needs loss='log_loss', not loss={self.loss!r}: use "
+                "multi_class='ovr'."
+            )
+
+    def _engine_loss(self, loss: Loss) -> Loss:
+        coupled = self.multi_class in ("auto", "multinomial") and isinstance(loss, LogLoss)
+        if coupled and len(self.classes_) > 2:
+            return MultinomialLogLoss(n_classes=len(self.classes_))
+        return loss
+
+    def _validate(self, X: Any, y: Any, reset: bool, **kwargs: Any) -> tuple[Any, Array]:
+        kwargs.pop("sample_weight", None)
+        kwargs.pop("partial", None)
+        X, y = self._validate_X(X, y, reset)
+        check_classification_targets(y)
+        return X, column_or_1d(y, warn=True)
+
+    def _learn_classes(self, y: Array) -> None:
+        classes = np.unique(y)
+        if len(classes) < 2:
+            raise ValueError(
+                "The number of classes has to be greater than one; got "
+                f"{len(classes)} class: y must hold at least two different labels."
+            )
+        self.classes_ = classes
+
+    def _partial_classes(self, y: Any, classes: Any) -> None:
+        known = getattr(self, "classes_", None)
+        if known is None and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if known is None:
+            if isinstance(self.class_weight, str):
+                raise ValueError(
+                    "class_weight 'balanced' is not supported for partial_fit. In order to use "
+                    "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y) "
+                    "on a large enough sample and pass the resulting weights as class_weight."
+                )
+            self.classes_ = np.unique(np.asarray(classes))
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    "The number of classes has to be greater than one; got "
+                    f"{len(self.classes_)} class: pass every label in classes."
+                )
+        elif classes is not None and not np.array_equal(known, np.unique(np.asarray(classes))):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}"
+            )
+
+    def _codes(self, y: Array) -> Array:
+        codes = np.searchsorted(self.classes_, y)
+        codes = np.minimum(codes, len(self.classes_) - 1)
+        unknown = self.classes_[codes] != y
+        if unknown.any():
+            raise ValueError(
+                f"y holds the label {y[unknown][0]!r}, which is not among the classes "
+                f"{self.classes_!r} of the first call."
+            )
+        return codes
+
+    def _encode(self, y: Array, loss: Loss, weight: Array | None, dtype: Any) -> Targets:
+        codes = self._codes(y)
+        K = len(self.classes_)
+        pairs = None
+        if self.class_weight is not None:
+            if isinstance(self.class_weight, str):
+                totals = np.bincount(codes, weight, minlength=K)
+                per_class = totals.sum() / (K * np.maximum(totals, 1e-300))
+            else:
+                per_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            pairs = np.column_stack([np.ones(K), per_class])
+            if K == 2:
+                pairs = per_class[None, :]
+        self._column_scales = None
+        if K == 2:
+            values = np.where(codes == 1, 1.0, -1.0).astype(dtype)[:, None]
+            return Targets(values, dtype=dtype, class_weight=pairs)
+        low = 0.0 if self._engine_loss(loss).width > 1 else -1.0
+        return Targets(codes, K, low, dtype, pairs)
+
+    def _score_theta(self, theta: Array, X: Any, y: Array, weight: Array | None) -> Array:
+        z = X @ theta[:-1] + theta[-1]
+        codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
+        return np.array([np.average(self.classes_[codes] == y, weights=weight)])
+
+    def _publish(self, coef: Array, intercept: Array) -> None:
+        self.coef_ = np.ascontiguousarray(coef)
+        self.intercept_ = np.array(intercept)
+
+    def fit(
+        self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
+        sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> SGDVariantClassifier:  # fmt: skip
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data; float32 is kept.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        coef_init : array-like of shape (n_classes, n_features) or (n_features,), default=None
+            Where the weights start.
+        intercept_init : array-like of shape (n_classes,), default=None
+            Where the intercepts start.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; only their ratios matter. A weight of zero is absence.
+        X_val, y_val : array-like, default=None
+            The user's own validation data, for ``early_stopping=True``.
+        sample_weight_val : array-like, default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        self : SGDVariantClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not accepted; an earlier fit stays as it was.
+        """
+        return self._fit(
+            X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val
+        )
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> SGDVariantClassifier:
+        """Go through the given rows once, from where the model stands.
+
+        The state of the solver, the number of steps and the random generator go on. With scaled features the
+        first call fixes the learning rate by a race; means and scales are running ones over all rows seen, and
+        the model is carried over exactly when they move.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; rows that are all of weight zero change nothing.
+
+        Returns
+        -------
+        self : SGDVariantClassifier
+            The fitted estimator.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def decision_function(self, X: Any) -> Array:
+        """Linear score of each row, for each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            One column where there are two classes: positive for ``classes_[1]``.
+        """
+        z = self._linear(X)
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X: Any) -> Array:
+        """Class label of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        z = self._linear(X)
+        codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
+        return self.classes_[codes]
+
+    @available_if(_has_probability)
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each class, where the loss has them (log_loss, modified_huber).
+
+        Softmax for a multinomial model; one-vs-rest probabilities are normalised to sum to one, and are
+        uniform where all are zero (Zadrozny and Elkan 2002, doi:10.1145/775047.775151).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        z = self._linear(X)
+        p = self._engine_loss(self._resolve_loss()).probability(z)
+        if p.shape[1] == 1:
+            return np.hstack([1 - p, p])
+        total = p.sum(axis=1, keepdims=True)
+        p = np.where(total > 0, p, 1.0)
+        return p / p.sum(axis=1, keepdims=True)
+
+    @available_if(_has_probability)
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithm of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+class SGDVariantRegressor(RegressorMixin, _SGDVariant):
+    """PLACEHOLDER_REG"""
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        *,
+        penalty: Any = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        batch_size: Any = "auto",
+        scale_features: Any = "auto",
+        learning_rate: Any = "auto",
+        eta0: Any = "auto",
+        power_t: float = 0.25,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        n_iter_no_change: int = 5,
+        shuffle: bool = True,
+        epsilon: float = 0.1,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        average: Any = False,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.batch_size = batch_size
+        self.scale_features = scale_features
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.shuffle = shuffle
+        self.epsilon = epsilon
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.average = average
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _losses(self) -> Mapping[str, Any]:
+        return {name: loss for name, loss in LOSSES.items() if loss.regression}
+
+    def _n_columns(self) -> int:
+        return self.n_targets_
+
+    def _engine_loss(self, loss: Loss) -> Loss:
+        return loss
+
+    def _validate(self, X: Any, y: Any, reset: bool, **kwargs: Any) -> tuple[Any, Array]:
+        X, y = self._validate_X(X, y, reset, multi_output=True, y_numeric=True)
+        shape = np.shape(y)
+        one = len(shape) == 1 or shape[1] == 1
+        if len(shape) == 2 and one:
+            y = column_or_1d(y, warn=True)
+        targets = 1 if one else shape[1]
+        known = self.__dict__.get("n_targets_")
+        if reset:
+            self.n_targets_ = targets
+            self._flat_y = one
+        elif known != targets:
+            raise ValueError(f"y has {targets} targets, but the model was fitted with {known}.")
+        y = np.asarray(y, dtype=np.float64).reshape(len(y), targets)
+        return X, y
+
+    def _target_units(self, y: Array, weight: Array | None, run: Run | None) -> Any:
+        moments = self.__dict__.get("_target_moments") if run is not None else None
+        moments = Moments() if moments is None else Moments(**vars(moments))
+        moments.update(y, weight)
+        self._target_moments = moments
+        units = np.sqrt(np.atleast_1d(moments.squares / moments.count))
+        if not self.fit_intercept:
+            units = np.sqrt(units**2 + np.atleast_1d(moments.mean) ** 2)
+        units = np.where(units > 1e-12 * np.abs(np.atleast_1d(moments.mean)), units, 1.0)
+        return float(units[0]) if len(units) == 1 else units
+
+    def _encode(self, y: Array, loss: Loss, weight: Array | None, dtype: Any) -> Targets:
+        self._column_scales = None
+        return Targets(y.astype(dtype), dtype=dtype)
+
+    def _score_theta(self, theta: Array, X: Any, y: Array, weight: Array | None) -> Array:
+        r = y - (X @ theta[:-1] + theta[-1])
+        w = np.ones(len(y)) if weight is None else weight
+        center = np.average(y, axis=0, weights=w)
+        explained = 1 - (w[:, None] * r**2).sum(axis=0) / np.maximum(
+            (w[:, None] * (y - center) ** 2).sum(axis=0), np.finfo(float).tiny
+        )
+        return np.array([explained.mean()])
+
+    def _publish(self, coef: Array, intercept: Array) -> None:
+        self.coef_ = np.ascontiguousarray(coef.ravel() if self._flat_y else coef)
+        self.intercept_ = np.array(intercept)
+
+    def fit(
+        self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
+        sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> SGDVariantRegressor:  # fmt: skip
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data; float32 is kept.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets; several are trained as columns of one model.
+        coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
+            Where the weights start.
+        intercept_init : array-like of shape (n_targets,), default=None
+            Where the intercepts start.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; only their ratios matter. A weight of zero is absence.
+        X_val, y_val : array-like, default=None
+            The user's own validation data, for ``early_stopping=True``.
+        sample_weight_val : array-like, default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        self : SGDVariantRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not accepted; an earlier fit stays as it was.
+        """
+        return self._fit(
+            X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val
+        )
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDVariantRegressor:
+        """Go through the given rows once, from where the model stands.
+
+        The state of the solver, the number of steps and the random generator go on. With scaled features the
+        first call fixes the learning rate by a race; means and scales are running ones over all rows seen, and
+        the model is carried over exactly when they move.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; rows that are all of weight zero change nothing.
+
+        Returns
+        -------
+        self : SGDVariantRegressor
+            The fitted estimator.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X: Any) -> Array:
+        """Predicted target of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+        """
+        z = self._linear(X)
+        return z[:, 0] if self._flat_y else z
