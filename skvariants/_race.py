@@ -60,7 +60,8 @@ def ladder(problem: Problem, solver: Any, batch_size: int) -> Array:
     if solver.scale_free:
         return RUNGS
     take = slice(0, min(problem.n, 256))
-    norm = float(np.mean(problem.square_norms(problem.X[take])))
+    weight = None if problem.weight is None else problem.weight[take]
+    norm = float(np.average(problem.square_norms(problem.X[take])[:, 0], weights=weight))
     bound = problem.loss.curvature or 1.0
     return 10.0 * RUNGS / (bound * max(norm, 1e-300))
 

@@ -378,8 +378,9 @@ class _SGDVariant(BaseEstimator):
             return
         if fresh and schedule.raced:
             first = run
+            steps = 10 if batch >= X.shape[0] else 40
             self.race_, run = _race.race(
-                problem, run, solver, schedule, batch, bool(self.shuffle)
+                problem, run, solver, schedule, batch, bool(self.shuffle), steps
             )
             if not np.isfinite(self.race_.winner):
                 run = first
