@@ -33,7 +33,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skvariants import _fullbatch, _race
+from skvariants import _race
 from skvariants._component import Flag, Integer, OneOf, Real, check, resolve
 from skvariants._engine import Problem, Rules, Run, Targets, train
 from skvariants._scaling import Coordinates, Moments
@@ -321,8 +321,7 @@ class _SGDVariant(BaseEstimator):
 
     def _scales(self, schedule: Schedule, penalty: Penalty) -> bool:
         if isinstance(self.scale_features, str):
-            wanted = self._is_auto and self.learning_rate == "auto" and self.eta0 == "auto"
-            return wanted or schedule.raced
+            return schedule.raced
         return bool(self.scale_features)
 
     def _train(
@@ -366,16 +365,7 @@ class _SGDVariant(BaseEstimator):
         reference = self._reference(problem, k, width)
         self.race_ = self.__dict__.get("race_")
         batch = self._resolve_batch_size(solver, X.shape[0])
-        direct = (
-            self._is_auto and not partial and validation is None and scaled
-            and engine_loss.curvature is not None and self.learning_rate == "auto"
-            and self.eta0 == "auto" and self.batch_size == "auto" and not self.average
-            and self.tol is not None
-        )  # fmt: skip
         verbose = int(self.verbose)
-        if direct:
-            self._full_batch(problem, run, width, reference, verbose)
-            return
         if fresh and schedule.raced:
             first = run
             steps = 10 if batch >= X.shape[0] else 40
@@ -422,38 +412,8 @@ class _SGDVariant(BaseEstimator):
             run.history, run.t, reference, partial, int(outcome.setbacks[0]),
         )  # fmt: skip
 
-    def _full_batch(
-        self, problem: Problem, run: Run, width: int, reference: Array, verbose: int
-    ) -> None:
-        """The finish of ``solver="auto"``: quasi-Newton steps on a growing batch."""
-        coupled = problem.loss.width
-        k = run.theta.shape[1]
-        per_model = self._reference(problem, k, coupled)
-        result = _fullbatch.minimise(
-            problem, run.theta, width=coupled, tol=self.tol, max_iter=self.max_iter,
-            reference=per_model, rng=run.rng, verbose=verbose, history=[],
-        )  # fmt: skip
-        run.theta = result.theta
-        run.t += int(np.max(result.n_iter))
-        run.epoch += int(np.max(result.n_iter))
-        run.history.extend(result.history)
-        ladder = result.ladder
-        self.race_ = _race.Race(
-            np.asarray(ladder["eta0"]), np.asarray(ladder["scores"]), float(result.eta0), 1
-        )
-        self._run = run
-        self._coordinates = problem.coordinates
-        self.solver_ = "quasi-Newton on a growing batch"
-        self.eta0_ = float(result.eta0)
-        bad = [s for s in result.status if s != "converged"]
-        self._finish(
-            result.theta, problem.coordinates, int(np.max(result.n_iter)),
-            bad[0] if bad else "converged", run.history, run.t, reference, False, 0,
-        )  # fmt: skip
-
     def _reference(self, problem: Problem, k: int, width: int) -> Array:
         """Objective of the best constant model, by which `tol` is measured."""
-        theta = np.zeros((problem.d + 1, k), dtype=problem.X.dtype)
         y = problem.targets.rows(slice(None)).astype(np.float64)
         s = problem.targets.weights(y)
         constant = problem.constant(k) if self.fit_intercept else np.zeros(k)
@@ -463,7 +423,6 @@ class _SGDVariant(BaseEstimator):
         if problem.weight is not None:
             value = value * problem.weight[:, None]
         total = value.mean(axis=0).reshape(-1, width).sum(axis=1)
-        del theta
         return np.maximum(total, np.finfo(np.float64).tiny)
 
     def _coordinates_for(
