@@ -178,9 +178,7 @@ class Component(BaseEstimator):
         fields = self.get_params(deep=False)
         if not any(isinstance(value, np.ndarray) for value in fields.values()):
             return self
-        return type(self)(
-            **{k: v[columns] if isinstance(v, np.ndarray) else v for k, v in fields.items()}
-        )
+        return type(self)(**{k: v[columns] if isinstance(v, np.ndarray) else v for k, v in fields.items()})
 
 
 C = TypeVar("C", bound=Component)
@@ -196,7 +194,7 @@ def field_names(factory: Callable[..., Any]) -> Sequence[str]:
 def resolve(
     spec: Any,
     registry: Mapping[Any, Callable[..., C]],
-    family: type[C],
+    family: Any,
     parameter: str,
     context: Mapping[str, Any],
 ) -> C:
@@ -231,9 +229,6 @@ def resolve(
         names = ", ".join(str(name) for name in registry)
         close = difflib.get_close_matches(str(spec), [n for n in registry if n], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"{parameter}={spec!r} is not one of {names}, nor an instance of "
-            f"{family.__name__}.{hint}"
-        )
+        raise ValueError(f"{parameter}={spec!r} is not one of {names}, nor an instance of {family.__name__}.{hint}")
     factory = registry[spec]
     return factory(**{name: context[name] for name in field_names(factory) if name in context})

@@ -79,9 +79,7 @@ class Targets:
             pairs = pairs[self.columns]
         weights = np.where(y > 0, pairs[:, 1], pairs[:, 0]).astype(self.dtype)
         if self.low == 0.0:  # one-hot: the weight of the true class holds in every column
-            weights = np.broadcast_to(
-                (y * pairs[:, 1]).sum(axis=1, keepdims=True).astype(self.dtype), y.shape
-            )
+            weights = np.broadcast_to((y * pairs[:, 1]).sum(axis=1, keepdims=True).astype(self.dtype), y.shape)
         return weights
 
     def take(self, columns: Array) -> Targets:
@@ -92,9 +90,7 @@ class Targets:
         if old is None:
             width = self.values.shape[1] if self.n_classes is None else self.n_classes
             old = np.arange(width)
-        return Targets(
-            self.values, self.n_classes, self.low, self.dtype, self.class_weight, old[columns]
-        )
+        return Targets(self.values, self.n_classes, self.low, self.dtype, self.class_weight, old[columns])
 
 
 @dataclass
@@ -114,8 +110,11 @@ class Problem:
     fit_intercept: bool = True
 
     def __post_init__(self) -> None:
-        self.sparse = sp.issparse(self.X)
         self.n, self.d = self.X.shape
+        self.sparse = sp.issparse(self.X)
+        # chunks of a narrow or well filled matrix are cheaper dense; the matrix stays sparse
+        self.densify = self.sparse and (self.d <= 64 or self.X.nnz > 0.1 * self.n * self.d)
+        self.sparse = self.sparse and not self.densify
         self._scratch: Array | None = None
 
     def take(self, columns: Array) -> Problem:
@@ -167,10 +166,10 @@ class Problem:
         """Squared norm of each row in the coordinates worked in, shape ``(n_rows, 1)``."""
         c = self.coordinates
         if not c.identity:
-            X = (X.toarray() if self.sparse else X) - c.mean[:, 0]
+            X = (X.toarray() if sp.issparse(X) else X) - c.mean[:, 0]
             X = X * c.inverse_scale[:, 0]
             return np.einsum("ij,ij->i", X, X)[:, None]
-        if self.sparse:
+        if sp.issparse(X):
             return np.asarray(X.multiply(X).sum(axis=1)).reshape(-1, 1)
         return np.einsum("ij,ij->i", X, X)[:, None]
 
@@ -180,6 +179,8 @@ class Problem:
             X = np.take(self.X, index, axis=0, out=buffer[: len(index)], mode="clip")
         else:
             X = self.X[index]
+            if self.densify:
+                X = X.toarray()
         y = self.targets.rows(index)
         s = None if self.weight is None else self.weight[index][:, None]
         extra = self.targets.weights(y)
@@ -355,12 +356,12 @@ class Stepper:
         p, B = self.problem, self.batch_size
         n = p.n
         if not p.sparse:
-            rows = max(1, _CHUNK_BYTES // (p.X.itemsize * max(1, p.d)) // B) * B
+            rows = max(1, _CHUNK_BYTES // (p.X.dtype.itemsize * max(1, p.d)) // B) * B
         else:
             rows = max(1, 8192 // B) * B
         order = self.run.rng.permutation(n) if self.shuffle else None
         buffer = None
-        if order is not None and not p.sparse:
+        if order is not None and not (p.sparse or p.densify):
             buffer = np.empty((min(rows, n), p.d), p.X.dtype)
         for start in range(0, n, rows):
             stop = min(n, start + rows)
@@ -643,9 +644,7 @@ def _judge(
     return done
 
 
-def _settle(
-    run: Run, rules: Rules, out: Outcome, alive: Array, finished: Array, why: list[str]
-) -> None:
+def _settle(run: Run, rules: Rules, out: Outcome, alive: Array, finished: Array, why: list[str]) -> None:
     """Write finished models to the outcome: the best epoch where scores exist, else the last."""
     columns, to = columns_of(finished, run.width), columns_of(alive[finished], run.width)
     solution = run.solution

@@ -105,7 +105,7 @@ def race(
     raced.set_params(eta0=np.repeat(rates, k).astype(run.theta.dtype))
     stepper = Stepper(many, racing, solver, raced, batch_size, shuffle)
     stepper.epoch(max_steps=max_steps)
-    index = slice(0, problem.n)
+    index: Any = slice(0, problem.n)
     if problem.n > max_rows:
         index = np.sort(run.rng.choice(problem.n, max_rows, replace=False))
     X, y, s = many.rows(index)

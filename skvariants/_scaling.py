@@ -33,11 +33,11 @@ class Coordinates:
         The unit c of the target.
     """
 
-    mean: Array | None = None
-    inverse_scale: Array | None = None
+    mean: Any = None
+    inverse_scale: Any = None
     target: Any = 1.0
     factor: Any = field(init=False)
-    units: Array | None = field(init=False)
+    units: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.factor = 1.0 / self.target**2

@@ -12,7 +12,6 @@ validates, resolves four names (loss, penalty, schedule, solver), builds a probl
 from __future__ import annotations
 
 import contextlib
-import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -54,6 +53,9 @@ _GOES_ON = {
 class _SGDVariant(BaseEstimator):
     """What the two estimators share."""
 
+    coef_: Any
+    intercept_: Any
+
     _accepts = {
         "alpha": Real(0, per_column=False),
         "l1_ratio": OneOf(None, Real(0, 1, "both", per_column=False)),
@@ -81,9 +83,7 @@ class _SGDVariant(BaseEstimator):
         for name, accepts in self._accepts.items():
             check(name, getattr(self, name), accepts)
         if self.penalty == "elasticnet" and self.l1_ratio is None:
-            raise ValueError(
-                "l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1]."
-            )
+            raise ValueError("l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1].")
         self._resolve_penalty()
         self._resolve_loss()
         self._resolve_schedule()
@@ -127,9 +127,7 @@ class _SGDVariant(BaseEstimator):
         names = SCHEDULES
         if not isinstance(self.learning_rate, Schedule) and self.learning_rate not in SCHEDULES:
             names = {"auto": None, **SCHEDULES}
-        schedule = resolve(
-            self.learning_rate, names, Schedule, "learning_rate", self._context()
-        )
+        schedule = resolve(self.learning_rate, names, Schedule, "learning_rate", self._context())
         if schedule is self.learning_rate and schedule.raced and self.eta0 != "auto":
             schedule = type(schedule)(**{**schedule.get_params(deep=False), "eta0": self.eta0})
         return schedule
@@ -205,9 +203,7 @@ class _SGDVariant(BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _prepare_rows(
-        self, X: Any, y: Array, sample_weight: Any
-    ) -> tuple[Any, Array, Array | None]:
+    def _prepare_rows(self, X: Any, y: Array, sample_weight: Any) -> tuple[Any, Array, Array | None]:
         """Drop rows of weight zero and scale the other weights to mean one."""
         if sp.issparse(X) and not X.has_canonical_format:
             X = X.copy()
@@ -235,9 +231,7 @@ class _SGDVariant(BaseEstimator):
             X, y = self._validate(X, y, reset=True, sample_weight=sample_weight)
             X, y, weight = self._prepare_rows(X, y, sample_weight)
             if X.shape[0] == 0:
-                raise ValueError(
-                    "sample_weight is zero for all samples: at least one weight must be positive."
-                )
+                raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
             self._learn_classes(y)
             loss = self._resolve_loss()
             validation = self._validation(X, y, weight, X_val, y_val, sample_weight_val)
@@ -275,25 +269,21 @@ class _SGDVariant(BaseEstimator):
         intercept = np.zeros(k) if intercept is None else intercept
         if coef.size != k * d or (coef.ndim == 2 and coef.shape != (k, d)):
             raise ValueError(
-                f"coef_init of shape {coef.shape} does not match dataset: it must be ({k}, {d})."
+                f"Provided coef_init does not match dataset: its shape is {coef.shape}, and must be ({k}, {d})."
             )
         if intercept.size != k:
             raise ValueError(
-                f"intercept_init of shape {intercept.shape} does not match dataset: it must be ({k},)."
+                f"Provided intercept_init does not match dataset: its shape is {intercept.shape}, and must be ({k},)."
             )
         return coef.reshape(k, d), intercept.ravel()
 
-    def _validation(
-        self, X: Any, y: Array, weight: Array | None, X_val: Any, y_val: Any, weight_val: Any
-    ) -> Any:
+    def _validation(self, X: Any, y: Array, weight: Array | None, X_val: Any, y_val: Any, weight_val: Any) -> Any:
         """The user's validation rows, or a split of the training rows; None if not wanted."""
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ValueError("X_val and y_val must be given together.")
             if not self.early_stopping:
-                raise ValueError(
-                    "X_val and y_val were given but early_stopping=False: pass early_stopping=True."
-                )
+                raise ValueError("X_val and y_val were given but early_stopping=False: pass early_stopping=True.")
             X_val, y_val = self._validate(X_val, y_val, reset=False)
             weight_val = self._weights(weight_val, X_val)
             if weight_val is not None and not weight_val.any():
@@ -303,9 +293,7 @@ class _SGDVariant(BaseEstimator):
             return None
         n = X.shape[0]
         splitter = StratifiedShuffleSplit if hasattr(self, "classes_") else ShuffleSplit
-        cv = splitter(
-            n_splits=1, test_size=self.validation_fraction, random_state=self.random_state
-        )
+        cv = splitter(n_splits=1, test_size=self.validation_fraction, random_state=self.random_state)
         train_rows, val_rows = next(cv.split(np.zeros((n, 1)), y))
         if len(train_rows) == 0 or len(val_rows) == 0:
             raise ValueError(
@@ -329,7 +317,6 @@ class _SGDVariant(BaseEstimator):
         validation: Any = None, start: Any = None, max_iter: int | None = None,
     ) -> None:  # fmt: skip
         """Build the problem, find what is to be found, train, publish."""
-        clock = time.perf_counter()
         dtype = X.dtype
         targets = self._encode(y, loss, weight, dtype)
         engine_loss = self._engine_loss(loss)
@@ -344,9 +331,7 @@ class _SGDVariant(BaseEstimator):
         rescaled = penalty
         if not coordinates.identity:
             rescaled = penalty.rescaled(coordinates.units, coordinates.factor)
-        problem = Problem(
-            X, targets, weight, engine_loss, rescaled, coordinates, bool(self.fit_intercept)
-        )
+        problem = Problem(X, targets, weight, engine_loss, rescaled, coordinates, bool(self.fit_intercept))
         k, d = self._n_columns(), X.shape[1]
         width = k  # classes and targets of one estimator stop together
         solver = self._resolve_solver()
@@ -369,25 +354,23 @@ class _SGDVariant(BaseEstimator):
         if fresh and schedule.raced:
             first = run
             steps = 10 if batch >= X.shape[0] else 40
-            self.race_, run = _race.race(
-                problem, run, solver, schedule, batch, bool(self.shuffle), steps
-            )
+            self.race_, run = _race.race(problem, run, solver, schedule, batch, bool(self.shuffle), steps)
             if not np.isfinite(self.race_.winner):
                 run = first
                 self.race_.winner = float(self.race_.eta0[0])
             if verbose:
                 print(self.race_)
-            schedule = type(schedule)(
-                **{**schedule.get_params(deep=False), "eta0": self.race_.winner}
-            )
+            schedule = type(schedule)(**{**schedule.get_params(deep=False), "eta0": self.race_.winner})
         if fresh and self.learning_rate == "auto":
             # three drops, each to a quarter: the noise that is left is below the tolerance
             schedule = schedule.set_params(floor=float(schedule.eta0) / 50)
         self._schedule = schedule
         score = None
         if validation is not None:
+
             def score(theta: Array) -> Array:
                 return self._score_theta(coordinates.original(theta), *validation)
+
         rules = Rules(
             max_iter=self.max_iter if max_iter is None else max_iter,
             tol=None if partial else self.tol,
@@ -397,7 +380,7 @@ class _SGDVariant(BaseEstimator):
             score=score,
             verbose=verbose,
             # without a tolerance, exactly the steps that were asked for, while they are finite
-            backtrack=self.tol is not None or partial,
+            backtrack=schedule.raced or self.race_ is not None or not (self.tol is None or partial),
         )  # fmt: skip
         if score is not None and run.best_theta is None:
             run.best = np.full(1, -np.inf)
@@ -438,9 +421,7 @@ class _SGDVariant(BaseEstimator):
         moments = Moments() if moments is None else Moments(**vars(moments))
         moments.update(X, weight)
         self._moments = moments
-        coordinates = moments.coordinates(
-            bool(self.fit_intercept), self._target_units(y, weight, run), X.dtype
-        )
+        coordinates = moments.coordinates(bool(self.fit_intercept), self._target_units(y, weight, run), X.dtype)
         if run is not None and old is not None:
             run.theta = coordinates.standardised(old.original(run.theta)).astype(X.dtype)
             if run.average is not None:
@@ -467,8 +448,7 @@ class _SGDVariant(BaseEstimator):
             "eta": [float(np.mean(row["eta"])) for row in history],
             "seconds": [float(row["seconds"]) for row in history],
             "validation_score": [
-                None if row["validation_score"] is None else float(np.mean(row["validation_score"]))
-                for row in history
+                None if row["validation_score"] is None else float(np.mean(row["validation_score"])) for row in history
             ],
         }
         self.loss_curve_ = list(self.history_["objective"])
@@ -496,9 +476,11 @@ class _SGDVariant(BaseEstimator):
         if moments is not None and len(moments) > 1:
             order = np.argsort(moments)[::-1][:3]
             labels = getattr(self, "feature_names_in_", np.arange(len(moments)))
-            names = " The columns of the largest scale are " + ", ".join(
-                f"{labels[j]!r} ({moments[j]:.3g})" for j in order
-            ) + "."
+            names = (
+                " The columns of the largest scale are "
+                + ", ".join(f"{labels[j]!r} ({moments[j]:.3g})" for j in order)
+                + "."
+            )
         what = (
             f"the fit stepped back {setbacks} times to its last good iterate, with a step ten times smaller"
             if setbacks
@@ -515,18 +497,16 @@ class _SGDVariant(BaseEstimator):
         curve = self.loss_curve_
         drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300) if len(curve) > 1 else np.nan
         warnings.warn(
-            f"Maximum number of iteration reached before convergence: after max_iter={self.max_iter} "
-            f"epochs the objective still fell by {drop:.2g} (relative) in the last one. Consider "
-            "increasing max_iter or tol.",
+            "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
+            f"improve the fit. After max_iter={self.max_iter} epochs the objective still fell by "
+            f"{drop:.2g} (relative) in the last one.",
             ConvergenceWarning,
             stacklevel=5,
         )
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
         if self.early_stopping:
-            raise ValueError(
-                "early_stopping should be False with partial_fit: one call is one epoch."
-            )
+            raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
         first = not hasattr(self, "coef_") or "_run" not in self.__dict__
         if not hasattr(self, "coef_"):
             self._check_params()
@@ -563,9 +543,7 @@ class _SGDVariant(BaseEstimator):
 
     def _linear(self, X: Any) -> Array:
         check_is_fitted(self)
-        X = validate_data(
-            self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32]
-        )
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
         coef = self.coef_.T if sp.issparse(self.coef_) else np.atleast_2d(self.coef_).T
         if sp.issparse(coef) and coef.shape[0] != X.shape[1]:
             coef = coef.T
@@ -602,9 +580,7 @@ class _SGDVariant(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         deterministic = ("auto", "gd")
-        tags.non_deterministic = not (
-            isinstance(self.solver, str) and self.solver in deterministic
-        )
+        tags.non_deterministic = not (isinstance(self.solver, str) and self.solver in deterministic)
         return tags
 
 
@@ -626,14 +602,128 @@ def _has_probability(estimator: Any) -> bool:
     loss = estimator._resolve_loss()
     if not hasattr(loss, "probability"):
         raise AttributeError(
-            f"predict_proba is not available when loss={estimator.loss!r}: use 'log_loss' or "
-            "'modified_huber'."
+            f"probability estimates are not available for loss={estimator.loss!r}: use 'log_loss' or 'modified_huber'."
         )
     return True
 
 
 class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
-    """PLACEHOLDER_CLF"""
+    r"""Linear classifier by any variant of stochastic gradient descent.
+
+    Minimises the weighted mean loss plus penalty,
+
+    .. math:: \frac{1}{\sum_i s_i} \sum_i s_i\, c_{y_i}\, \ell(y_i, x_i w + b)
+              + \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
+
+    summed over the classes where there are more than two and they are not coupled (one-vs-rest).
+
+    Parameters
+    ----------
+    loss : str or Loss, default="log_loss"
+        "log_loss", "hinge", "modified_huber", "squared_hinge", "perceptron", a loss of the regressor (on targets -1
+        and 1), or an instance.
+    penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
+        What a large weight costs.
+    alpha : float, default=1e-4
+        Strength of the penalty, on the weights in the units of the data.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    fit_intercept : bool, default=True
+        Whether there is an intercept; it is never penalised.
+    solver : str or Solver, default="auto"
+        How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
+        "adam", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" is
+        AdaGrad.
+    batch_size : int, "auto" or "full", default="auto"
+        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (at least
+        32, at most a 32nd of the table); a table of at most 32 rows is one batch.
+    multi_class : {"auto", "ovr", "multinomial"}, default="auto"
+        With three classes or more: "auto" is softmax for log_loss, else one-vs-rest.
+    scale_features : bool or "auto", default="auto"
+        Whether to work in standardised coordinates; the penalty and ``coef_`` keep the units of the data. "auto" does
+        so unless the step is fixed by a numeric `eta0` or by a rate that has none.
+    learning_rate : str or Schedule, default="auto"
+        "constant", "optimal", "invscaling", "adaptive", "cosine", "pa1", "pa2" or an instance. "auto" is a constant
+        step that falls to a quarter when progress stops, three times.
+    eta0 : float or "auto", default="auto"
+        The first step; "auto" races a ladder of them. For "pa1" and "pa2" it is the aggressiveness C ("auto": 1).
+    power_t : float, default=0.5
+        The power of "invscaling".
+    max_iter : int, default=1000
+        Most epochs (passes over the rows).
+    tol : float or None, default=1e-3
+        An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
+        validation score rises by `tol`). None takes exactly `max_iter` epochs.
+    n_iter_no_change : int, default=5
+        Epochs without progress after which the step falls or the fit ends.
+    shuffle : bool, default=True
+        Whether rows come in a new order each epoch.
+    epsilon : float, default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    early_stopping : bool, default=False
+        Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
+        rising, and to return the best epoch.
+    validation_fraction : float, default=0.1
+        Share of rows held out for early stopping.
+    class_weight : dict, "balanced" or None, default=None
+        Multiplies the loss by class (in one-vs-rest, where the class is the positive one).
+    average : bool or int, default=False
+        Whether to return the mean of the iterates, from the update of that number on.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last solution. If only `max_iter`, `tol`, `n_iter_no_change` or `verbose` have
+        changed it goes on exactly where it stopped; otherwise from its coefficients.
+    random_state : int, RandomState or None, default=None
+        Seed of the order of the rows and of the validation split.
+    verbose : int, default=0
+        1 prints a line an epoch.
+    n_jobs : int or None, default=None
+        Accepted for compatibility; all classes share one matrix product.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights, in the units of the data.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercept.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    n_iter_ : int
+        Epochs.
+    t_ : float
+        One plus the number of updates.
+    status_ : str
+        Why the fit stopped: "converged", "max_iter", "no validation improvement", "diverged" or "interrupted".
+    eta0_ : float or None
+        The step found or given; None for a rate that has none.
+    race_ : Race or None
+        The ladder of steps that were raced, and their scores.
+    loss_curve_ : list of float
+        Objective of each epoch: its mean over the batches, each taken before its step, plus the penalty.
+    history_ : dict of lists
+        "epoch", "objective", "eta", "seconds", "validation_score".
+    validation_scores_ : list of float or None
+        Score after each epoch, with early stopping.
+    best_epoch_ : int or None
+        The epoch returned, with early stopping.
+    solver_ : Solver
+        The solver that was used.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    References
+    ----------
+    Bottou, Curtis and Nocedal (2018), "Optimization methods for large-scale machine learning",
+    doi:10.1137/16M1080173.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from skvariants import SGDVariantClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = SGDVariantClassifier(solver="adam", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.97
+    True
+    """
 
     _accepts = {
         **_SGDVariant._accepts,
@@ -707,8 +797,7 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         super()._check_params()
         if self.multi_class == "multinomial" and not isinstance(self._resolve_loss(), LogLoss):
             raise ValueError(
-                f"multi_class='multinomial' needs loss='log_loss', not loss={self.loss!r}: use "
-                "multi_class='ovr'."
+                f"multi_class='multinomial' needs loss='log_loss', not loss={self.loss!r}: use multi_class='ovr'."
             )
 
     def _engine_loss(self, loss: Loss) -> Loss:
@@ -741,8 +830,10 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
             if isinstance(self.class_weight, str):
                 raise ValueError(
                     "class_weight 'balanced' is not supported for partial_fit. In order to use "
-                    "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y) "
-                    "on a large enough sample and pass the resulting weights as class_weight."
+                    "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y). "
+                    "In place of y you can use a large enough sample of the full training set target "
+                    "to properly estimate the class frequency distributions. Pass the resulting "
+                    "weights as the class_weight parameter."
                 )
             self.classes_ = np.unique(np.asarray(classes))
             if len(self.classes_) < 2:
@@ -751,9 +842,7 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
                     f"{len(self.classes_)} class: pass every label in classes."
                 )
         elif classes is not None and not np.array_equal(known, np.unique(np.asarray(classes))):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}"
-            )
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
 
     def _codes(self, y: Array) -> Array:
         codes = np.searchsorted(self.classes_, y)
@@ -829,13 +918,9 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         ValueError
             If a parameter or the data is not accepted; an earlier fit stays as it was.
         """
-        return self._fit(
-            X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val
-        )
+        return self._fit(X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val)
 
-    def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> SGDVariantClassifier:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDVariantClassifier:
         """Go through the given rows once, from where the model stands.
 
         The state of the solver, the number of steps and the random generator go on. With scaled features the
@@ -934,7 +1019,113 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
 
 
 class SGDVariantRegressor(RegressorMixin, _SGDVariant):
-    """PLACEHOLDER_REG"""
+    r"""Linear regression by any variant of stochastic gradient descent.
+
+    Minimises the weighted mean loss plus penalty,
+
+    .. math:: \frac{1}{\sum_i s_i} \sum_i s_i\, \ell(y_i, x_i w + b)
+              + \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
+
+    for each target.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="squared_error"
+        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive" or an instance.
+    penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
+        What a large weight costs.
+    alpha : float, default=1e-4
+        Strength of the penalty, on the weights in the units of the data.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    fit_intercept : bool, default=True
+        Whether there is an intercept; it is never penalised.
+    solver : str or Solver, default="auto"
+        How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
+        "adam", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" is
+        AdaGrad.
+    batch_size : int, "auto" or "full", default="auto"
+        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (at least
+        32, at most a 32nd of the table); a table of at most 32 rows is one batch.
+    scale_features : bool or "auto", default="auto"
+        Whether to work in standardised coordinates; the penalty and ``coef_`` keep the units of the data. "auto" does
+        so unless the step is fixed by a numeric `eta0` or by a rate that has none.
+    learning_rate : str or Schedule, default="auto"
+        "constant", "optimal", "invscaling", "adaptive", "cosine", "pa1", "pa2" or an instance. "auto" is a constant
+        step that falls to a quarter when progress stops, three times.
+    eta0 : float or "auto", default="auto"
+        The first step; "auto" races a ladder of them. For "pa1" and "pa2" it is the aggressiveness C ("auto": 1).
+    power_t : float, default=0.25
+        The power of "invscaling".
+    max_iter : int, default=1000
+        Most epochs (passes over the rows).
+    tol : float or None, default=1e-3
+        An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
+        validation score rises by `tol`). None takes exactly `max_iter` epochs.
+    n_iter_no_change : int, default=5
+        Epochs without progress after which the step falls or the fit ends.
+    shuffle : bool, default=True
+        Whether rows come in a new order each epoch.
+    epsilon : float, default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    early_stopping : bool, default=False
+        Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
+        rising, and to return the best epoch.
+    validation_fraction : float, default=0.1
+        Share of rows held out for early stopping.
+    average : bool or int, default=False
+        Whether to return the mean of the iterates, from the update of that number on.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last solution. If only `max_iter`, `tol`, `n_iter_no_change` or `verbose` have
+        changed it goes on exactly where it stopped; otherwise from its coefficients.
+    random_state : int, RandomState or None, default=None
+        Seed of the order of the rows and of the validation split.
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Weights, in the units of the data.
+    intercept_ : ndarray of shape (1,) or (n_targets,)
+        Intercept.
+    n_iter_ : int
+        Epochs.
+    t_ : float
+        One plus the number of updates.
+    status_ : str
+        Why the fit stopped: "converged", "max_iter", "no validation improvement", "diverged" or "interrupted".
+    eta0_ : float or None
+        The step found or given; None for a rate that has none.
+    race_ : Race or None
+        The ladder of steps that were raced, and their scores.
+    loss_curve_ : list of float
+        Objective of each epoch: its mean over the batches, each taken before its step, plus the penalty.
+    history_ : dict of lists
+        "epoch", "objective", "eta", "seconds", "validation_score".
+    validation_scores_ : list of float or None
+        Score after each epoch, with early stopping.
+    best_epoch_ : int or None
+        The epoch returned, with early stopping.
+    solver_ : Solver
+        The solver that was used.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    References
+    ----------
+    Bottou, Curtis and Nocedal (2018), "Optimization methods for large-scale machine learning",
+    doi:10.1137/16M1080173.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skvariants import SGDVariantRegressor
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
+    >>> model = SGDVariantRegressor(solver="nesterov", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.5
+    True
+    """
 
     def __init__(
         self,
@@ -1072,9 +1263,7 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         ValueError
             If a parameter or the data is not accepted; an earlier fit stays as it was.
         """
-        return self._fit(
-            X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val
-        )
+        return self._fit(X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDVariantRegressor:
         """Go through the given rows once, from where the model stands.

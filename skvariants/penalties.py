@@ -112,7 +112,7 @@ class ElasticNet(Penalty):
     >>> W = np.array([[1.0], [-0.05]])
     >>> ElasticNet(alpha=0.1, l1_ratio=1.0).prox(W, step=1.0)
     >>> W.ravel()
-    array([ 0.9, -0. ])
+    array([0.9, 0. ])
     """
 
     alpha: float = hyperparameter(1e-4, Real(0))
@@ -130,9 +130,7 @@ class ElasticNet(Penalty):
             varies = isinstance(value, np.ndarray) and (value.ndim == 1 or value.shape[1] > 1)
             return value[..., columns] if varies else value
 
-        return ElasticNet(
-            kept(self.alpha), kept(self.l1_ratio), kept(self.units), kept(self.factor)
-        )
+        return ElasticNet(kept(self.alpha), kept(self.l1_ratio), kept(self.units), kept(self.factor))
 
     @property
     def has_prox(self) -> bool:
@@ -191,9 +189,7 @@ class ElasticNet(Penalty):
         paid += W - before
 
     def rescaled(self, units: Array, factor: Any) -> ElasticNet:
-        return ElasticNet(
-            self.alpha, self.l1_ratio, self.units * units, self.factor * factor
-        )
+        return ElasticNet(self.alpha, self.l1_ratio, self.units * units, self.factor * factor)
 
 
 #: Every penalty by name: four names of one class.

@@ -275,7 +275,7 @@ class PA1(Schedule):
     Examples
     --------
     >>> from skvariants.schedules import PA1
-    >>> PA1(eta0=1.0).share(3.0, 2.0)
+    >>> float(PA1(eta0=1.0).share(3.0, 2.0))
     1.0
     """
 
