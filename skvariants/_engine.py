@@ -540,10 +540,14 @@ def train(
     try:
         while alive.size and run.epoch - first < rules.max_iter:
             begin = (run.theta.copy(), [a.copy() for a in run.memory])
+            cost = stepper.problem.penalty.value(run.theta[:-1])
             clock = time.perf_counter()
             f = stepper.epoch()
             with np.errstate(over="ignore", invalid="ignore"):
-                f = f + stepper.problem.penalty.value(run.theta[:-1]) / problem.coordinates.factor
+                # each batch's loss was taken before its step: so is the penalty of a single batch
+                if stepper.batch_size < problem.n:
+                    cost = 0.5 * (cost + stepper.problem.penalty.value(run.theta[:-1]))
+                f = f + cost / stepper.problem.coordinates.factor
             f = f.reshape(-1, width).sum(axis=1)
             run.seconds += time.perf_counter() - clock
             run.epoch += 1

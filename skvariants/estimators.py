@@ -26,7 +26,7 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
+    check_array,
     check_is_fitted,
     column_or_1d,
     validate_data,
@@ -187,7 +187,15 @@ class _SGDVariant(BaseEstimator):
     def _weights(self, sample_weight: Any, X: Any) -> Array | None:
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = check_array(
+            sample_weight, ensure_2d=False, allow_nd=False, dtype=np.float64, input_name="sample_weight"
+        )
+        if weight.ndim == 0:
+            weight = np.full(X.shape[0], float(weight))
+        if weight.shape != (X.shape[0],):
+            raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(X.shape[0],)}: one weight per row.")
+        if (weight < 0).any():
+            raise ValueError("Negative values in data passed to `sample_weight`: weights must be zero or positive.")
         return None if np.ptp(weight) == 0 and weight[0] > 0 else weight
 
     # ------------------------------------------------------------------ fitting
@@ -400,12 +408,16 @@ class _SGDVariant(BaseEstimator):
         y = problem.targets.rows(slice(None)).astype(np.float64)
         s = problem.targets.weights(y)
         constant = problem.constant(k) if self.fit_intercept else np.zeros(k)
-        value = problem.loss.value(y, np.broadcast_to(constant, (len(y), k)).astype(np.float64))
-        if s is not None:
-            value = value * s
-        if problem.weight is not None:
-            value = value * problem.weight[:, None]
-        total = value.mean(axis=0).reshape(-1, width).sum(axis=1)
+
+        def mean_loss(z: Array) -> Array:
+            value = problem.loss.value(y, z)
+            value = value if s is None else value * s
+            value = value if problem.weight is None else value * problem.weight[:, None]
+            return value.mean(axis=0).reshape(-1, width).sum(axis=1)
+
+        total = mean_loss(np.broadcast_to(constant, (len(y), k)).astype(np.float64))
+        if (total <= 0).any():  # the perceptron at zero, or a constant target
+            total = np.where(total > 0, total, mean_loss(np.broadcast_to(-y, (len(y), k)).copy()))
         return np.maximum(total, np.finfo(np.float64).tiny)
 
     def _coordinates_for(
@@ -698,7 +710,8 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
     race_ : Race or None
         The ladder of steps that were raced, and their scores.
     loss_curve_ : list of float
-        Objective of each epoch: its mean over the batches, each taken before its step, plus the penalty.
+        Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
+        (that of the start for a single batch, else the mean of start and end).
     history_ : dict of lists
         "epoch", "objective", "eta", "seconds", "validation_score".
     validation_scores_ : list of float or None
@@ -1100,7 +1113,8 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
     race_ : Race or None
         The ladder of steps that were raced, and their scores.
     loss_curve_ : list of float
-        Objective of each epoch: its mean over the batches, each taken before its step, plus the penalty.
+        Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
+        (that of the start for a single batch, else the mean of start and end).
     history_ : dict of lists
         "epoch", "objective", "eta", "seconds", "validation_score".
     validation_scores_ : list of float or None

@@ -306,7 +306,7 @@ class PA1(Schedule):
     def share(self, value: Any, square_norm: Any) -> Any:
         """Length of the step for a loss and a squared norm of the sample, elementwise."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(square_norm > 0, np.minimum(self.eta0, value / square_norm), 0.0)[()]
+            return np.where(square_norm > 0, np.minimum(self.eta0, np.divide(value, square_norm)), 0.0)[()]
 
 
 class PA2(PA1):

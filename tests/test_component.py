@@ -1,0 +1,299 @@
+"""Components are configuration: declared fields, checked ranges, sentences that help."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skvariants._component import (
+    Accepts,
+    Component,
+    Flag,
+    Integer,
+    OneOf,
+    Real,
+    check,
+    field_names,
+    hyperparameter,
+    resolve,
+)
+from skvariants.losses import LOSSES, Loss, MultinomialLogLoss
+from skvariants.penalties import PENALTIES, ElasticNet, Penalty
+from skvariants.schedules import SCHEDULES, Schedule
+from skvariants.solvers import SOLVERS, Adam, Momentum, Solver
+
+FAMILIES = {"loss": LOSSES, "penalty": PENALTIES, "learning_rate": SCHEDULES, "solver": SOLVERS}
+FACTORIES = [
+    pytest.param(factory, id=f"{family}-{name}")
+    for family, registry in FAMILIES.items()
+    for name, factory in registry.items()
+] + [pytest.param(MultinomialLogLoss, id="loss-multinomial")]
+
+
+class Halved(Loss):
+    """A user's loss."""
+
+    share: float = hyperparameter(0.5, Real(0, 1, "both"))
+    regression = True
+
+    def value(self, y, z):
+        return self.share * (y - z) ** 2
+
+    def gradient(self, y, z, out):
+        out[...] = 2 * self.share * (z - y)
+        return out
+
+
+class Box(Penalty):
+    """A user's penalty: weights stay in a box."""
+
+    size: float = hyperparameter(1.0, Real(0))
+
+    def value(self, W):
+        return np.where(np.abs(W).max(axis=0) <= self.size, 0.0, np.inf)
+
+    def add_gradient(self, W, out):
+        pass
+
+    def prox(self, W, step, smooth=True):
+        np.clip(W, -self.size, self.size, out=W)
+
+
+class Harmonic(Schedule):
+    """A user's schedule."""
+
+    eta0: float = hyperparameter(1.0, Real(0, closed="neither"))
+
+    def __call__(self, t):
+        return self.eta0 / t
+
+
+class SignDescent(Solver):
+    """A user's solver."""
+
+    length: float = hyperparameter(1.0, Real(0, closed="neither"))
+
+    def step(self, g, t, work, *memory):
+        np.sign(g, out=work)
+        return work, self.length
+
+
+USERS = [(Halved, LOSSES, Loss), (Box, PENALTIES, Penalty), (Harmonic, SCHEDULES, Schedule)]
+USERS.append((SignDescent, SOLVERS, Solver))
+
+
+# ---------------------------------------------------------------- ranges
+
+
+@pytest.mark.parametrize(
+    ("accepts", "inside", "outside"),
+    [
+        (Real(), [0, -1.5, np.float32(2), np.int64(3)], [np.inf, -np.inf, np.nan, "1", None, True, 1j, [1.0]]),
+        (Real(0), [0, 0.0, 1e300], [-1e-300]),
+        (Real(0, closed="neither"), [1e-300], [0, -1.0]),
+        (Real(0, 1), [0.0, 0.999], [1.0, 1]),
+        (Real(0, 1, "both"), [0, 1], [1.0000001, -0.0000001]),
+        (Real(0, 1, "right"), [1, 0.5], [0]),
+        (Real(0), [np.array([0.0, 2.0]), np.array([1, 2])], [np.array([0.0, -2.0]), np.array([np.nan])]),
+        (Real(0), [], [np.zeros((2, 2)), np.array([True])]),
+        (Real(0, per_column=False), [0.5], [np.array([0.5])]),
+        (Integer(1), [1, np.int32(7)], [0, 1.0, True, np.array([1])]),
+        (Flag(), [True, False, np.True_], [0, 1, None, "True"]),
+        (OneOf("auto", None, Real(0)), ["auto", None, 3.0], ["Auto", -1.0, False]),
+        (OneOf(False, Integer(0)), [False, 0, 5], [True, 0.5]),
+        (OneOf("auto", Solver), ["auto", Momentum()], [Momentum, ElasticNet()]),
+    ],
+)
+def test_a_range_holds_what_it_says(accepts, inside, outside):
+    assert all(value in accepts for value in inside)
+    assert not any(value in accepts for value in outside)
+
+
+@pytest.mark.parametrize(
+    ("accepts", "words"),
+    [
+        (Real(), "a number"),
+        (Real(0), "a number in [0, inf)"),
+        (Real(0, 1, "neither"), "a number in (0, 1)"),
+        (Real(0, 1, "both"), "a number in [0, 1]"),
+        (Integer(1), "an integer in [1, inf)"),
+        (Flag(), "True or False"),
+        (OneOf("a"), "'a'"),
+        (OneOf("a", None, Integer(1), Solver), "'a', None, an integer in [1, inf) or an instance of Solver"),
+    ],
+)
+def test_a_range_is_words(accepts, words):
+    assert str(accepts) == words
+
+
+def test_the_interface_of_ranges_accepts_nothing_by_itself():
+    with pytest.raises(NotImplementedError):
+        0 in Accepts()  # noqa: B015
+
+
+def test_the_sentence_names_parameter_value_and_what_is_accepted():
+    check("alpha", 0.5, Real(0))
+    with pytest.raises(ValueError) as error:
+        check("alpha", -3.0, Real(0))
+    assert "alpha=-3.0" in str(error.value)
+    assert "alpha must be a number in [0, inf)" in str(error.value)
+
+
+def test_a_misspelt_word_gets_the_nearest_one():
+    with pytest.raises(ValueError, match=r"mode='slwo' .* did you mean 'slow'\?"):
+        check("mode", "slwo", OneOf("fast", "slow"))
+    with pytest.raises(ValueError) as error:
+        check("mode", "zzz", OneOf("fast", "slow"))
+    assert "did you mean" not in str(error.value)
+
+
+# ---------------------------------------------------------------- every component
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_every_component_is_valid_by_default(factory):
+    factory().validate()
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_every_component_survives_clone_repr_and_pickle(factory):
+    component = factory()
+    for copy in (clone(component), pickle.loads(pickle.dumps(component))):
+        assert copy is not component
+        assert type(copy) is type(component)
+        assert copy.get_params() == component.get_params()
+    namespace = {cls.__name__: cls for cls in [type(component)]}
+    assert eval(repr(component), namespace).get_params() == component.get_params()
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_every_component_refuses_a_field_that_does_not_exist(factory):
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        factory(no_such_field=1)
+    with pytest.raises(ValueError, match="no_such_field"):
+        factory().set_params(no_such_field=1)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("bad", [np.nan, "nonsense", True])
+def test_every_declared_field_is_checked_and_named(factory, bad):
+    declared = type(factory()).__dataclass_fields__.values()
+    for field in (f for f in declared if "accepts" in f.metadata):
+        component = factory().set_params(**{field.name: bad})
+        with pytest.raises(ValueError) as error:
+            component.validate("owner")
+        assert f"owner__{field.name}={bad!r}" in str(error.value)
+        assert str(field.metadata["accepts"]) in str(error.value)
+
+
+def test_set_params_changes_the_object_and_clone_does_not():
+    momentum = Momentum(momentum=0.5)
+    copy = clone(momentum).set_params(momentum=0.7)
+    assert (momentum.momentum, copy.momentum) == (0.5, 0.7)
+    assert repr(copy) == "Momentum(momentum=0.7)"
+    assert repr(Momentum()) == "Momentum()"
+
+
+def test_clone_copies_values_per_column():
+    rates = np.array([0.1, 0.2])
+    copy = clone(Momentum(momentum=rates))
+    assert copy.momentum is not rates
+    np.testing.assert_array_equal(copy.momentum, rates)
+
+
+# ---------------------------------------------------------------- columns
+
+
+def test_taking_columns_of_a_component_without_any_is_the_component():
+    component = Adam()
+    assert component.take(np.array([0])) is component
+
+
+@pytest.mark.parametrize("columns", [np.array([2, 0]), np.array([True, False, True])])
+def test_taking_columns_takes_them_of_every_field_that_varies(columns):
+    component = Adam(beta_1=np.array([0.1, 0.2, 0.3]), eps=np.array([1e-3, 1e-4, 1e-5]))
+    before = component.beta_1.copy()
+    taken = component.take(columns)
+    assert isinstance(taken, Adam)
+    np.testing.assert_array_equal(taken.beta_1, before[columns])
+    np.testing.assert_array_equal(taken.eps, np.array([1e-3, 1e-4, 1e-5])[columns])
+    assert taken.beta_2 == component.beta_2
+    np.testing.assert_array_equal(component.beta_1, before)
+
+
+def test_a_range_is_checked_in_every_column():
+    with pytest.raises(ValueError, match="momentum"):
+        Momentum(momentum=np.array([0.5, 1.0])).validate()
+
+
+# ---------------------------------------------------------------- a user's own
+
+
+@pytest.mark.parametrize(("cls", "registry", "family"), USERS)
+def test_a_users_own_component_needs_no_registration(cls, registry, family):
+    (name,) = field_names(cls)
+    component = resolve(cls(), registry, family, "parameter", {})
+    assert component.get_params() == {name: getattr(cls(), name)}
+    changed = clone(component).set_params(**{name: 0.25})
+    assert repr(changed) == f"{cls.__name__}({name}=0.25)"
+    assert cls(0.25).get_params() == changed.get_params()
+    assert cls(**{name: np.array([0.1, 0.2])}).take(np.array([1])).get_params()[name].tolist() == [0.2]
+    with pytest.raises(ValueError, match=rf"parameter__{name}=-1 is not accepted"):
+        resolve(cls(-1), registry, family, "parameter", {})
+
+
+def test_annotations_that_are_constants_of_the_class_are_no_fields():
+    assert field_names(Halved) == ["share"]
+    assert field_names(Momentum) == ["momentum"]
+
+
+def test_a_fields_default_may_be_anything_where_no_range_is_declared():
+    class Free(Component):
+        anything: object = None
+
+    Free(anything=object()).validate()
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("registry", FAMILIES.values(), ids=FAMILIES)
+def test_a_name_becomes_that_component_with_the_context_it_knows(registry):
+    context = {"alpha": 0.125, "momentum": 0.5, "epsilon": 0.75, "eta0": 2.0, "no_such_field": 1}
+    for name, factory in registry.items():
+        component = resolve(name, registry, Component, "parameter", context)
+        assert type(component) is type(factory())
+        for field, value in component.get_params().items():
+            known = field in context and field in field_names(factory)
+            assert value == (context[field] if known else factory().get_params()[field])
+
+
+def test_an_instance_is_left_as_it_is():
+    solver = Momentum(0.3)
+    assert resolve(solver, SOLVERS, Solver, "solver", {"momentum": 0.9}) is solver
+
+
+def test_a_partial_fixes_its_fields():
+    assert "l1_ratio" not in field_names(PENALTIES["l2"])
+    assert resolve("l1", PENALTIES, Penalty, "penalty", {"l1_ratio": 0.5, "alpha": 2.0}).l1_ratio == 1.0
+
+
+@pytest.mark.parametrize("spec", ["adm", "", 3, 1.5, Momentum, ElasticNet(), ["adam"], {"adam": 1}, None])
+def test_what_is_neither_a_name_nor_an_instance_is_refused_in_a_sentence(spec):
+    with pytest.raises(ValueError) as error:
+        resolve(spec, SOLVERS, Solver, "solver", {})
+    message = str(error.value)
+    assert message.startswith(f"solver={spec!r}")
+    assert all(name in message for name in SOLVERS)
+    assert "instance of Solver" in message
+
+
+def test_a_misspelt_name_gets_the_nearest_one():
+    with pytest.raises(ValueError, match=r"Did you mean 'adam'\?"):
+        resolve("adm", SOLVERS, Solver, "solver", {})
+    with pytest.raises(ValueError, match=r"Did you mean 'elasticnet'\?"):
+        resolve("elastic_net", PENALTIES, Penalty, "penalty", {})
+    with pytest.raises(ValueError) as error:
+        resolve("qqqq", SOLVERS, Solver, "solver", {})
+    assert "Did you mean" not in str(error.value)

@@ -1,0 +1,393 @@
+"""Losses against their definitions, their own derivatives, and scikit-learn's SGD."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import minimize, minimize_scalar
+from sklearn import metrics
+from sklearn.linear_model import SGDClassifier, SGDRegressor
+
+from skvariants.losses import (
+    LOSSES,
+    EpsilonInsensitive,
+    Hinge,
+    Huber,
+    LogLoss,
+    ModifiedHuber,
+    MultinomialLogLoss,
+    SquaredEpsilonInsensitive,
+    SquaredHinge,
+)
+from _oracles import derivative, partial_derivatives
+
+VARIANTS = [
+    Hinge(threshold=0.4),
+    Hinge(threshold=0.0),
+    Huber(epsilon=1.3),
+    EpsilonInsensitive(epsilon=0.0),
+    EpsilonInsensitive(epsilon=0.8),
+    SquaredEpsilonInsensitive(epsilon=0.7),
+]
+CASES = [pytest.param(name, cls(), id=name) for name, cls in LOSSES.items()] + [
+    pytest.param(next(n for n, cls in LOSSES.items() if type(loss) is cls), loss, id=repr(loss)) for loss in VARIANTS
+]
+every_loss = pytest.mark.parametrize(("name", "loss"), CASES)
+
+#: The papers' formulas on two Python floats; m is the margin, r the residual.
+MARGIN = {
+    "log_loss": lambda loss, m: math.log(1 + math.exp(-m)),
+    "hinge": lambda loss, m: max(0, loss.threshold - m),
+    "perceptron": lambda loss, m: -m if m < 0 else 0,
+    "squared_hinge": lambda loss, m: (1 - m) ** 2 if m < 1 else 0,
+    "modified_huber": lambda loss, m: -4 * m if m < -1 else ((1 - m) ** 2 if m < 1 else 0),
+}
+RESIDUAL = {
+    "squared_error": lambda loss, r: r**2 / 2,
+    "huber": lambda loss, r: r**2 / 2 if abs(r) <= loss.epsilon else loss.epsilon * abs(r) - loss.epsilon**2 / 2,
+    "epsilon_insensitive": lambda loss, r: max(0, abs(r) - loss.epsilon),
+    "squared_epsilon_insensitive": lambda loss, r: max(0, abs(r) - loss.epsilon) ** 2,
+}
+
+
+def targets(loss, shape, rng):
+    return rng.normal(size=shape) if loss.regression else rng.choice([-1.0, 1.0], size=shape)
+
+
+def draw(loss, shape=(200, 3), seed=0):
+    """Targets and predictions in general position: on no kink, with probability one."""
+    rng = np.random.default_rng(seed)
+    return targets(loss, shape, rng), 2 * rng.normal(size=shape)
+
+
+def gradient(loss, y, z):
+    shape = np.broadcast_shapes(y.shape, z.shape)
+    out = np.full(shape, np.nan, dtype=z.dtype)
+    assert loss.gradient(y, z, out) is out
+    return out
+
+
+def with_kinks(loss):
+    """Pairs (y, z) that include every kink, and both sides of it."""
+    special = [0.0, 1.0, 0.4, 0.1, 0.7, 0.8, 1.3, 3.0, 40.0, 1e3]
+    around = [sign * (s + d) for s in special for d in (-1e-3, 0.0, 1e-3) for sign in (-1, 1)]
+    if loss.regression:
+        return [(0.0, z) for z in around]
+    return [(y, z) for y in (-1.0, 1.0) for z in around]
+
+
+# ---------------------------------------------------------------- values
+
+
+def test_every_registered_loss_has_a_definition_here():
+    assert {**MARGIN, **RESIDUAL}.keys() == LOSSES.keys()
+
+
+@every_loss
+def test_value_is_the_definition(name, loss):
+    y, z = draw(loss)
+    one = (lambda a, b: RESIDUAL[name](loss, a - b)) if loss.regression else (lambda a, b: MARGIN[name](loss, a * b))
+    expected = [one(a, b) for a, b in zip(y.ravel().tolist(), z.ravel().tolist(), strict=True)]
+    np.testing.assert_allclose(loss.value(y, z).ravel(), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_values_are_scikit_learns_metrics():
+    y, z = draw(LogLoss(), (500, 1))
+    p = 1 / (1 + np.exp(-z))
+    assert LogLoss().value(y, z).mean() == pytest.approx(metrics.log_loss(y, p), rel=1e-12)
+    np.testing.assert_allclose(LogLoss().probability(z), p, rtol=1e-12)
+    assert Hinge().value(y, z).mean() == pytest.approx(metrics.hinge_loss(y.ravel(), z), rel=1e-12)
+    y, z = draw(Huber(), (500, 1))
+    absolute = EpsilonInsensitive(epsilon=0.0).value(y, z).mean()
+    assert absolute == pytest.approx(metrics.mean_absolute_error(y, z), rel=1e-12)
+    squares = SquaredEpsilonInsensitive(epsilon=0.0).value(y, z).mean()
+    assert squares == pytest.approx(metrics.mean_squared_error(y, z), rel=1e-12)
+
+
+@every_loss
+def test_value_is_continuous_and_never_negative(name, loss):
+    for y, z in with_kinks(loss):
+        near = loss.value(np.full((1, 3), y), z + np.array([[-1e-9, 0.0, 1e-9]]))
+        assert np.all(near >= 0)
+        assert np.ptp(near) <= 1e-7 * max(1, abs(z))
+
+
+# ---------------------------------------------------------------- derivatives
+
+
+@every_loss
+def test_gradient_is_the_derivative_of_value(name, loss):
+    y, z = draw(loss)
+    np.testing.assert_allclose(gradient(loss, y, z), derivative(lambda v: loss.value(y, v), z), atol=1e-8)
+
+
+@every_loss
+def test_value_is_the_integral_of_gradient(name, loss):
+    # piece by piece, because adaptive quadrature may step over a jump
+    ends = np.linspace(-3.0, 4.0, 60)
+    for target in (-1.0, 1.0):
+        y = np.array([[target]])
+        for low, high in itertools.pairwise(ends):
+            area, _ = quad(lambda z, y=y: gradient(loss, y, np.array([[z]]))[0, 0], low, high, limit=500)
+            rise = loss.value(y, np.array([[high]])) - loss.value(y, np.array([[low]]))
+            assert rise[0, 0] == pytest.approx(area, abs=1e-8)
+
+
+@every_loss
+def test_second_derivative_is_the_derivative_of_gradient(name, loss):
+    y, z = draw(loss)
+    second = loss.second_derivative(y, z)
+    assert second.shape == z.shape
+    if loss.curvature is not None:
+        np.testing.assert_allclose(second, derivative(lambda v: gradient(loss, y, v), z), atol=1e-8)
+    else:
+        # not smooth: anything positive is a safe model
+        assert np.all(second > 0)
+
+
+@every_loss
+def test_curvature_is_the_supremum_of_the_second_derivative(name, loss):
+    z = np.linspace(-4, 4, 8001)[:, None]
+    steepest = np.abs(np.diff(gradient(loss, np.ones_like(z), z), axis=0)).max()
+    if loss.curvature is None:
+        # a jump, which no bound covers
+        assert steepest > 0.5
+    else:
+        assert steepest / 1e-3 == pytest.approx(loss.curvature, rel=1e-3)
+        assert np.all(loss.second_derivative(np.ones_like(z), z) <= loss.curvature)
+
+
+@every_loss
+def test_slope_is_gradient_of_one_sample(name, loss):
+    for y, z in with_kinks(loss):
+        slope = loss.slope(y, z)
+        assert type(slope) is float
+        assert slope == pytest.approx(gradient(loss, np.array([[y]]), np.array([[z]]))[0, 0], rel=1e-12, abs=1e-30)
+
+
+@every_loss
+def test_gradient_is_scikit_learns_also_at_kinks(name, loss):
+    # one step of length 1 on the sample x = 1 from the weight z; the second sample is x = 0
+    params = {"loss": name, "penalty": None, "alpha": 0.0, "learning_rate": "constant", "eta0": 1.0}
+    params |= {"max_iter": 1, "tol": None, "shuffle": False, "fit_intercept": False}
+    if hasattr(loss, "epsilon"):
+        params["epsilon"] = loss.epsilon
+    if getattr(loss, "threshold", 1.0) != 1.0:
+        pytest.skip("scikit-learn's hinge has its threshold at 1")
+    X = np.array([[1.0], [0.0]])
+    for y, z in with_kinks(loss):
+        if loss.regression:
+            model = SGDRegressor(**params).fit(X, [y, y], coef_init=[z])
+            moved = z - model.coef_[0]
+        else:
+            model = SGDClassifier(**params).fit(X, [y, -y], coef_init=[[z]])
+            moved = z - model.coef_[0, 0]
+        expected = gradient(loss, np.array([[y]]), np.array([[z]]))[0, 0]
+        assert expected == pytest.approx(moved, abs=1e-12 * max(1, abs(z)))
+
+
+# ---------------------------------------------------------------- arrays
+
+
+ALL = [*(pytest.param(loss, id=name) for name, loss in ((n, c()) for n, c in LOSSES.items()))]
+ALL.append(pytest.param(MultinomialLogLoss(n_classes=3), id="multinomial"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e3, 1e8])
+@pytest.mark.parametrize("loss", ALL)
+def test_extreme_predictions_are_finite_and_silent(loss, size, dtype):
+    z = np.array([[-1, 1, 0], [1, -1, 1], [0, 0, -1], [1, 1, 1]], dtype=dtype) * dtype(size)
+    y = np.eye(3, dtype=dtype)[[0, 1, 2, 0]]
+    if loss.width == 1:
+        y = 2 * y - 1
+    out = np.empty_like(z)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        results = [loss.value(y, z), loss.gradient(y, z, out), loss.second_derivative(y, z)]
+    assert all(np.isfinite(result).all() for result in results)
+    assert results[0].dtype == results[1].dtype == dtype
+    assert math.isfinite(loss.slope(1.0, -size)) if loss.width == 1 else True
+
+
+@pytest.mark.parametrize("loss", ALL)
+def test_float32_is_float64_to_its_own_precision(loss):
+    y, z = draw(loss) if loss.width == 1 else draw_multinomial(200)[:2]
+    y32, z32 = y.astype(np.float32), z.astype(np.float32)
+    np.testing.assert_allclose(loss.value(y32, z32), loss.value(y32.astype(float), z32.astype(float)), atol=2e-5)
+    wide = gradient(loss, y32.astype(float), z32.astype(float))
+    np.testing.assert_allclose(gradient(loss, y32, z32), wide, atol=2e-5)
+
+
+@every_loss
+def test_one_target_serves_every_column(name, loss):
+    y, z = draw(loss)
+    y = y[:, :1]
+    wide = np.repeat(y, 3, axis=1)
+    np.testing.assert_array_equal(loss.value(y, z), loss.value(wide, z))
+    np.testing.assert_array_equal(gradient(loss, y, z), gradient(loss, wide, z))
+    np.testing.assert_array_equal(loss.second_derivative(y, z), loss.second_derivative(wide, z))
+
+
+@pytest.mark.parametrize("loss", ALL)
+def test_nothing_overwrites_targets_or_predictions(loss):
+    y, z = draw(loss, (6, 3))
+    y.flags.writeable = z.flags.writeable = False
+    first = loss.value(y, z)
+    gradient(loss, y, z)
+    loss.second_derivative(y, z)
+    np.testing.assert_array_equal(loss.value(y, z), first)
+
+
+def test_columns_may_have_their_own_parameters():
+    columns = np.array([0.1, 0.5, 2.0])
+    for cls, field in [(Hinge, "threshold"), (Huber, "epsilon"), (EpsilonInsensitive, "epsilon")]:
+        y, z = draw(cls())
+        together = cls(**{field: columns})
+        for j, value in enumerate(columns):
+            alone, pick = cls(**{field: value}), np.s_[:, j : j + 1]
+            np.testing.assert_array_equal(together.value(y, z)[pick], alone.value(y[pick], z[pick]))
+            np.testing.assert_array_equal(gradient(together, y, z)[pick], gradient(alone, y[pick], z[pick]))
+
+
+# ---------------------------------------------------------------- where a fit starts
+
+
+def excess_allowed(name, loss, best):
+    """How far a constant's mean loss may lie above the least one.
+
+    The median minimises |r| and the mean r^2. With |r| - eps <= max(0, |r| - eps) <= |r| and
+    eps |r| - eps^2 / 2 <= huber <= eps |r| the first is eps and eps^2 / 2 off at most; by Minkowski's
+    inequality the second at most (sqrt(best) + eps)^2 - best. All others are exact.
+    """
+    return {
+        "huber": lambda: loss.epsilon**2 / 2,
+        "epsilon_insensitive": lambda: loss.epsilon,
+        "squared_epsilon_insensitive": lambda: (math.sqrt(best) + loss.epsilon) ** 2 - best,
+    }.get(name, lambda: 0.0)()
+
+
+@every_loss
+def test_constant_is_about_the_best_constant(name, loss):
+    rng = np.random.default_rng(3)
+    y = targets(loss, (75, 3), rng)
+    if not loss.regression:
+        y[:, 0] = np.where(np.arange(75) < 60, 1.0, -1.0)
+    weight = rng.integers(0, 4, size=y.shape).astype(float)
+    constant = loss.constant(y, weight)
+    assert constant.shape == (3,)
+    for j in range(3):
+
+        def mean_loss(c, j=j):
+            return np.average(loss.value(y[:, j], np.full(75, c)), weights=weight[:, j])
+
+        best = minimize_scalar(mean_loss, bounds=(-8, 8), method="bounded", options={"xatol": 1e-9}).fun
+        assert mean_loss(constant[j]) <= best + excess_allowed(name, loss, best) + 1e-9
+
+
+@every_loss
+def test_constant_sees_weights_as_repetitions(name, loss):
+    rng = np.random.default_rng(4)
+    y = targets(loss, (41, 1), rng)
+    counts = rng.integers(0, 3, size=41)
+    repeated = np.repeat(y, counts, axis=0)
+    weighted = loss.constant(y, counts[:, None].astype(float))
+    np.testing.assert_allclose(weighted, loss.constant(repeated, np.ones_like(repeated)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [LogLoss(), SquaredHinge(), ModifiedHuber()])
+def test_constant_of_one_class_alone_is_finite(loss):
+    assert np.isfinite(loss.constant(np.ones((5, 2)), np.ones((5, 2)))).all()
+
+
+@pytest.mark.parametrize("name", ["log_loss", "modified_huber"])
+def test_probability_is_scikit_learns(name):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(60, 2))
+    model = SGDClassifier(loss=name, random_state=0, alpha=0.1).fit(X, X[:, 0] + rng.normal(size=60) > 0)
+    z = model.decision_function(X)
+    assert np.abs(z).max() > 1
+    np.testing.assert_allclose(LOSSES[name]().probability(z), model.predict_proba(X)[:, 1], atol=1e-12)
+
+
+# ---------------------------------------------------------------- multinomial
+
+
+def draw_multinomial(m=40, n_classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(n_classes, size=m)
+    return np.eye(n_classes)[labels], 2 * rng.normal(size=(m, n_classes)), labels
+
+
+def test_multinomial_value_is_scikit_learns_log_loss():
+    y, z, labels = draw_multinomial()
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    loss = MultinomialLogLoss(n_classes=3)
+    np.testing.assert_allclose(loss.probability(z), p, rtol=1e-12)
+    assert loss.value(y, z).sum(axis=1).mean() == pytest.approx(metrics.log_loss(labels, p), rel=1e-12)
+    assert np.all((loss.value(y, z) != 0) == (y == 1))
+    assert loss.width == 3
+
+
+def test_multinomial_derivatives_are_numeric_ones():
+    y, z, _ = draw_multinomial(6)
+    loss = MultinomialLogLoss(n_classes=3)
+    np.testing.assert_allclose(
+        gradient(loss, y, z), partial_derivatives(lambda v: loss.value(y, v).sum(), z), atol=1e-8
+    )
+    for row in range(6):
+        y1, z1 = y[row : row + 1], z[row : row + 1]
+        hessian = [partial_derivatives(lambda v, c=c, y1=y1: gradient(loss, y1, v)[0, c], z1).ravel() for c in range(3)]
+        np.testing.assert_allclose(loss.second_derivative(y1, z1).ravel(), np.diag(hessian), atol=1e-8)
+        assert np.linalg.eigvalsh(hessian).max() <= loss.curvature
+    # reached where two classes share everything
+    y1, z1 = np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 0.0, -50.0]])
+    assert 2 * loss.second_derivative(y1, z1)[0, 0] == pytest.approx(loss.curvature)
+
+
+def test_multinomial_value_is_the_integral_of_gradient_along_a_line():
+    y, z, _ = draw_multinomial(2)
+    loss, direction = MultinomialLogLoss(n_classes=3), np.array([[1.0, -2.0, 0.5], [0.3, 0.2, 4.0]])
+    area, _ = quad(lambda s: (direction * gradient(loss, y, z + s * direction)).sum(), 0, 2)
+    rise = loss.value(y, z + 2 * direction).sum() - loss.value(y, z).sum()
+    assert rise == pytest.approx(area, abs=1e-8)
+
+
+def test_two_multinomial_models_side_by_side_equal_each_alone():
+    y, z, _ = draw_multinomial(seed=1)
+    y2, z2, _ = draw_multinomial(seed=2)
+    loss = MultinomialLogLoss(n_classes=3)
+    Y, Z = np.hstack([y, y2]), np.hstack([z, z2])
+
+    def beside(one):
+        return np.hstack([one(y, z), one(y2, z2)])
+
+    for method in (loss.value, loss.second_derivative, lambda a, b: gradient(loss, a, b)):
+        np.testing.assert_array_equal(method(Y, Z), beside(method))
+    np.testing.assert_array_equal(loss.probability(Z), beside(lambda a, b: loss.probability(b)))
+    ones = np.ones_like(y)
+    starts = np.concatenate([loss.constant(y, ones), loss.constant(y2, ones)])
+    np.testing.assert_allclose(loss.constant(Y, np.ones_like(Y)), starts, rtol=1e-12)
+
+
+def test_softmax_of_two_classes_is_logistic_on_the_difference():
+    y, z, labels = draw_multinomial(n_classes=2)
+    two, one = MultinomialLogLoss(n_classes=2), LogLoss()
+    sign, difference = 2.0 * labels[:, None] - 1, z[:, 1:] - z[:, :1]
+    np.testing.assert_allclose(two.value(y, z).sum(axis=1, keepdims=True), one.value(sign, difference), rtol=1e-12)
+    logistic = gradient(one, sign, difference)
+    np.testing.assert_allclose(gradient(two, y, z), np.hstack([-logistic, logistic]), rtol=1e-10)
+    np.testing.assert_allclose(two.probability(z)[:, 1:], one.probability(difference), rtol=1e-12)
+
+
+def test_multinomial_constant_is_the_best_constant():
+    y, _, _ = draw_multinomial(50)
+    loss, weight = MultinomialLogLoss(n_classes=3), np.repeat(np.arange(50.0)[:, None] % 4, 3, axis=1)
+
+    def total(c):
+        return (weight * loss.value(y, np.tile(c, (50, 1)))).sum()
+
+    found = minimize(total, np.zeros(3))
+    assert total(loss.constant(y, weight)) <= found.fun + 1e-9
+    assert loss.constant(y, weight).sum() == pytest.approx(0, abs=1e-12)
