@@ -17,11 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from _references import ridge_logistic, torch, torch_optimizer
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.schedules import Schedule
 from skvariants.solvers import SOLVERS, Adam, Momentum, Solver
-from _references import ridge_logistic, torch, torch_optimizer
 
 NAMES = ["auto", *SOLVERS]
 REGRESSION = [name for name in LOSSES if LOSSES[name].regression]

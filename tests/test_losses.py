@@ -10,6 +10,7 @@ from scipy.optimize import minimize, minimize_scalar
 from sklearn import metrics
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
+from _oracles import derivative, partial_derivatives
 from skvariants.losses import (
     LOSSES,
     EpsilonInsensitive,
@@ -21,7 +22,6 @@ from skvariants.losses import (
     SquaredEpsilonInsensitive,
     SquaredHinge,
 )
-from _oracles import derivative, partial_derivatives
 
 VARIANTS = [
     Hinge(threshold=0.4),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from _references import lasso_by_coordinates, torch, torch_optimizer
 from skvariants.penalties import ElasticNet
 from skvariants.solvers import SOLVERS, Momentum
-from _references import lasso_by_coordinates, torch, torch_optimizer
 
 
 def run(solver, gradient, w, steps, eta, prox=None):
