@@ -378,26 +378,36 @@ class Stepper:
                     self._samples(X, y, s)
                     seen += len(y)
                     continue
+                if len(self.z) < len(y):
+                    self.z = np.empty((len(y), self.run.theta.shape[1]), self.run.theta.dtype)
+                done = 0
                 for start in range(0, len(y), self.batch_size):
                     batch = slice(start, min(len(y), start + self.batch_size))
                     if self.batch_size >= len(y):
-                        self.step(X, y, s)
+                        self.step(X, y, s, self.z[: len(y)])
                     else:
-                        self.step(X[batch], y[batch], None if s is None else s[batch])
-                    seen += batch.stop - batch.start
+                        self.step(X[batch], y[batch], None if s is None else s[batch], self.z[batch])
+                    done = batch.stop
                     steps += 1
                     if max_steps is not None and steps >= max_steps:
-                        return self.totals / seen
+                        break
+                # the losses of a chunk at once: each batch left its predictions, from before its step
+                value = self.problem.loss.value(y[:done], self.z[:done])
+                self.totals += _column_sums(value, None if s is None else s[:done])
+                seen += done
+                if max_steps is not None and steps >= max_steps:
+                    break
         return self.totals / max(seen, 1)
 
-    def step(self, X: Any, y: Array, s: Array | None) -> None:
-        """``W <- prox[eta*scale](W - eta*scale*direction)`` for one batch."""
+    def step(self, X: Any, y: Array, s: Array | None, z: Array) -> None:
+        """``W <- prox[eta*scale](W - eta*scale*direction)`` for one batch; predictions go to `z`."""
         p, run, solver = self.problem, self.run, self.solver
         m, theta = len(y), run.theta
         W = theta[:-1]
-        z = p.predict(X, theta, self.z[:m])
-        value = p.loss.value(y, z)
-        self.totals += _column_sums(value, s)
+        if p.sparse:
+            z[...] = p.predict(X, theta)
+        else:
+            p.predict(X, theta, z)
         r = p.loss.gradient(y, z, self.r[:m])
         run.t += 1
         if self.batch_size == 1:
@@ -405,7 +415,7 @@ class Stepper:
             np.clip(r, -_STEEPEST, _STEEPEST, out=r)
         if self.schedule.aggressive:
             # tau_i in the place of eta times |derivative|, in the same direction
-            norms = p.square_norms(X)
+            norms, value = p.square_norms(X), p.loss.value(y, z)
             np.sign(r, out=r)
             r *= self.schedule.share(value, norms)
             eta = run.step_factor

@@ -145,8 +145,8 @@ class Optimal(Schedule):
         if not isinstance(self.t0, str):
             return self
         typical = np.sqrt(1.0 / np.sqrt(self.alpha))
-        one = np.ones((1, np.size(typical)))
-        slope = loss.gradient(one, -np.atleast_2d(typical), np.empty_like(one))[0]
+        one = np.ones((1, max(np.size(typical), loss.width)))
+        slope = loss.gradient(one, -typical * one, np.empty_like(one))[0]
         eta0 = typical / np.maximum(1.0, slope if np.ndim(typical) else slope[0])
         return Optimal(alpha=self.alpha, t0=1.0 / (eta0 * self.alpha))
 

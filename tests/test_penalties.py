@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+from _oracles import partial_derivatives
 from scipy.optimize import minimize_scalar
+from sklearn.linear_model import SGDRegressor
 
-from skvariants.penalties import PENALTIES, ElasticNet
+from skvariants.penalties import PENALTIES, ElasticNet, Penalty
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(5, 3))
+UNITS = RNG.uniform(0.3, 3.0, size=(5, 3))
+
+STEPS = {"scalar": 0.3, "column": np.array([0.1, 0.5, 1.0]), "metric": np.abs(W) + 0.1}
+every_step = pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 
 
 def make(name, **kwargs):
@@ -16,71 +22,213 @@ def make(name, **kwargs):
     return factory(**{k: v for k, v in {"alpha": 0.7, "l1_ratio": 0.4, **kwargs}.items() if k not in fixed})
 
 
-@pytest.mark.parametrize("name", PENALTIES)
-@pytest.mark.parametrize("step", [0.3, np.array([0.1, 0.5, 1.0]), np.abs(W) + 0.1], ids=["scalar", "column", "metric"])
-def test_the_prox_is_the_argmin_of_its_definition(name, step):
-    penalty = make(name)
-    got = W.copy()
-    penalty.prox(got, step)
+CASES = {str(name): make(name) for name in PENALTIES} | {
+    "alphas": make("elasticnet", alpha=np.array([0.0, 0.2, 2.0])),
+    "ratios": make("elasticnet", l1_ratio=np.array([0.0, 0.5, 1.0])),
+    "rows": make("elasticnet", units=UNITS[:, :1]),
+    "units": make("elasticnet", units=UNITS, factor=np.array([0.5, 1.0, 2.0])),
+    "all": ElasticNet(np.array([0.3, 0.2, 2.0]), np.array([0.1, 0.5, 0.9]), UNITS, np.array([0.5, 1.0, 2.0])),
+}
+every_penalty = pytest.mark.parametrize("penalty", CASES.values(), ids=CASES)
+
+
+def definition(penalty, w, i, j, smooth=True):
+    """factor * alpha * ((1 - l1_ratio) / 2 * (u w)^2 + l1_ratio * |u w|) of one weight, as Python floats."""
+    fields = (penalty.factor, penalty.alpha, penalty.l1_ratio, penalty.units)
+    factor, alpha, ratio, unit = (float(np.broadcast_to(f, W.shape)[i, j]) for f in fields)
+    ridge = (1 - ratio) / 2 * (unit * w) ** 2 if smooth else 0.0
+    return factor * alpha * (ridge + ratio * abs(unit * w))
+
+
+def applied(method, start, *args, **kwargs):
+    """The weights that a method which overwrites its first argument leaves."""
+    result = start.copy()
+    method(result, *args, **kwargs)
+    return result
+
+
+# ---------------------------------------------------------------- value and gradient
+
+
+@every_penalty
+def test_value_is_the_definition(penalty):
+    expected = [sum(definition(penalty, W[i, j], i, j) for i in range(5)) for j in range(3)]
+    np.testing.assert_allclose(penalty.value(W), expected, rtol=1e-13)
+
+
+@every_penalty
+def test_the_gradient_of_the_smooth_part_is_added(penalty):
+    rest = RNG.normal(size=W.shape)
+
+    def smooth(V):
+        # what is left of the value without its odd part at zero
+        return penalty.value(V).sum() - (np.abs(V) * penalty.l1_strength).sum()
+
+    expected = rest + partial_derivatives(smooth, W)
+    np.testing.assert_allclose(applied(lambda out: penalty.add_gradient(W, out), rest), expected, atol=1e-9)
+
+
+@every_penalty
+def test_the_strengths_say_what_the_value_is_made_of(penalty):
+    smooth, sharp = 0.5 * penalty.smooth_strength * W**2, penalty.l1_strength * np.abs(W)
+    np.testing.assert_allclose((smooth + sharp).sum(axis=0), penalty.value(W), rtol=1e-13)
+    assert penalty.has_prox == bool(np.any(sharp))
+
+
+def test_four_names_are_one_family():
+    ridge, lasso, mixed, none = (make(name).value(W) for name in ("l2", "l1", "elasticnet", None))
+    np.testing.assert_allclose(ridge, 0.7 * np.square(W).sum(axis=0) / 2)
+    np.testing.assert_allclose(lasso, 0.7 * np.abs(W).sum(axis=0))
+    np.testing.assert_allclose(mixed, 0.6 * ridge + 0.4 * lasso)
+    np.testing.assert_array_equal(none, 0)
+
+
+# ---------------------------------------------------------------- prox
+
+
+@every_penalty
+@every_step
+@pytest.mark.parametrize("smooth", [True, False], ids=["all", "sharp part"])
+def test_the_prox_is_the_argmin_of_its_definition(penalty, step, smooth):
+    got = applied(penalty.prox, W, step, smooth=smooth)
     steps = np.broadcast_to(step, W.shape)
-    for i in range(5):
-        for j in range(3):
+    for i, j in np.ndindex(W.shape):
 
-            def f(v, i=i, j=j):
-                return (v - W[i, j]) ** 2 / (2 * steps[i, j]) + penalty.value(np.array([[v]]))[0]
+        def f(v, i=i, j=j):
+            return (v - W[i, j]) ** 2 / (2 * steps[i, j]) + definition(penalty, v, i, j, smooth)
 
-            best = minimize_scalar(f, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10})
-            assert f(got[i, j]) <= best.fun + 1e-12
-
-
-@pytest.mark.parametrize("name", PENALTIES)
-def test_the_smooth_part_is_its_own_gradient(name):
-    penalty, out, h = make(name, l1_ratio=0.0), np.zeros_like(W), 1e-6
-    if penalty.l1_ratio == 1.0:
-        return
-    penalty.add_gradient(W, out)
-    for i in range(5):
-        shift = np.zeros_like(W)
-        shift[i] = h
-        numeric = (penalty.value(W + shift) - penalty.value(W - shift)) / (2 * h)
-        np.testing.assert_allclose(out[i], numeric, atol=1e-8)
+        best = minimize_scalar(f, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10})
+        assert f(got[i, j]) <= best.fun + 1e-12
+        # f is strongly convex with constant 1 / step
+        assert got[i, j] == pytest.approx(best.x, abs=1e-6)
 
 
-def test_rescaled_is_the_penalty_of_rescaled_weights():
-    units = np.abs(RNG.normal(size=(5, 1))) + 0.1
-    penalty = ElasticNet(alpha=0.3, l1_ratio=0.4)
-    np.testing.assert_allclose(penalty.rescaled(units, 0.25).value(W), 0.25 * penalty.value(units * W))
+@every_penalty
+def test_no_step_is_no_change(penalty):
+    np.testing.assert_array_equal(applied(penalty.prox, W, 0.0), W)
+    np.testing.assert_array_equal(applied(penalty.decay, W, 0.0), W)
 
 
-def test_decay_is_a_gradient_step_that_stops_at_zero():
-    penalty, got = ElasticNet(alpha=0.5, l1_ratio=0.0), W.copy()
-    penalty.decay(got, 0.1)
-    np.testing.assert_allclose(got, W - 0.1 * 0.5 * W)
-    penalty.decay(got, 100.0)
-    np.testing.assert_array_equal(got, 0.0)
+@every_penalty
+@every_step
+def test_float32_stays_float32_and_in_place(penalty, step):
+    V = W.astype(np.float32)
+    for method in (penalty.prox, penalty.decay):
+        result = applied(method, V, step)
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, applied(method, W, step), atol=1e-6)
 
 
-def test_truncation_is_tsuruokas_cumulative_penalty():
-    penalty = ElasticNet(alpha=0.2, l1_ratio=1.0)
-    w, due, paid = W[:, :1].copy(), np.zeros((5, 1)), np.zeros((5, 1))
-    u, q, v = 0.0, [0.0] * 5, [float(x) for x in W[:, 0]]
-    for t in range(1, 30):
-        move = RNG.normal(size=5) * 0.1
-        eta = 1 / t
-        w += move[:, None]
-        penalty.truncate(w, eta, due, paid)
-        u += eta * 0.2
-        for j in range(5):
-            v[j] += move[j]
-            before = v[j]
-            if v[j] > 0:
-                v[j] = max(0.0, v[j] - (u + q[j]))
-            elif v[j] < 0:
-                v[j] = min(0.0, v[j] + (u - q[j]))
-            q[j] += v[j] - before
-        np.testing.assert_allclose(w[:, 0], v, atol=1e-14)
+def test_soft_thresholding_gives_exact_zeros():
+    got = applied(make("l1").prox, W, 0.7)
+    np.testing.assert_array_equal(got == 0, np.abs(W) <= 0.7 * 0.7)
+    np.testing.assert_array_equal(np.sign(got), np.where(np.abs(W) > 0.49, np.sign(W), 0))
 
 
-def test_take_keeps_columns():
-    penalty = ElasticNet(alpha=np.array([0.1, 0.2, 0.3]), l1_ratio=0.5)
-    np.testing.assert_allclose(penalty.take(np.array([2])).value(W[:, 2:]), penalty.value(W)[2:])
+@every_penalty
+def test_decay_is_a_gradient_step_that_stops_at_zero(penalty):
+    gradient = applied(lambda out: penalty.add_gradient(W, out), np.zeros_like(W))
+    np.testing.assert_allclose(applied(penalty.decay, W, 0.01), W - 0.01 * gradient, rtol=1e-12)
+    far = applied(penalty.decay, W, 1e6)
+    np.testing.assert_array_equal(far, np.where(gradient != 0, 0.0, W))
+
+
+# ---------------------------------------------------------------- units and columns
+
+
+@every_penalty
+@pytest.mark.parametrize("units", [UNITS, UNITS[:, :1]], ids=["weights", "rows"])
+@pytest.mark.parametrize("factor", [0.25, np.array([0.5, 2.0, 4.0])], ids=["scalar", "column"])
+def test_rescaled_is_the_penalty_of_rescaled_weights(penalty, units, factor):
+    rescaled = penalty.rescaled(units, factor)
+    np.testing.assert_allclose(rescaled.value(W), factor * penalty.value(units * W), rtol=1e-13)
+    # twice is once with the products
+    twice, once = rescaled.rescaled(units, factor), penalty.rescaled(units**2, factor**2)
+    np.testing.assert_allclose(twice.value(W), once.value(W), rtol=1e-13)
+
+
+@every_penalty
+@pytest.mark.parametrize("columns", [np.array([2]), np.array([2, 0]), np.array([True, False, True])])
+def test_a_column_keeps_its_penalty(penalty, columns):
+    taken, V = penalty.take(columns), W[:, columns]
+    np.testing.assert_allclose(taken.value(V), penalty.value(W)[columns], rtol=1e-14)
+    np.testing.assert_array_equal(applied(taken.prox, V, 0.3), applied(penalty.prox, W, 0.3)[:, columns])
+
+
+# ---------------------------------------------------------------- cumulative L1
+
+
+def tsuruoka(w, moves, etas, strength):
+    """One weight under the cumulative penalty: section 3.2 of Tsuruoka et al. (2009), on Python floats."""
+    u = q = 0.0
+    for move, eta in zip(moves, etas, strict=True):
+        w += move
+        u += eta * strength
+        z = w
+        if w > 0:
+            w = max(0.0, w - (u + q))
+        elif w < 0:
+            w = min(0.0, w + (u - q))
+        q += w - z
+        yield w
+
+
+@pytest.mark.parametrize("alpha", [0.2, np.array([0.05, 0.2, 1.0])], ids=["scalar", "column"])
+@pytest.mark.parametrize("units", [1.0, UNITS], ids=["plain", "units"])
+def test_truncation_is_tsuruokas_cumulative_penalty(alpha, units):
+    penalty = ElasticNet(alpha=alpha, l1_ratio=0.6, units=units)
+    moves, etas = 0.1 * RNG.normal(size=(50, 5, 3)), 1 / np.arange(1, 51)
+    got, due, paid, seen = W.copy(), np.zeros_like(W), np.zeros_like(W), []
+    for move, eta in zip(moves, etas, strict=True):
+        got += move
+        penalty.truncate(got, eta, due, paid)
+        seen.append(got.copy())
+    assert 0 < (np.array(seen) == 0).mean() < 1
+    strengths = np.broadcast_to(0.6 * alpha * units, W.shape)
+    for i, j in np.ndindex(W.shape):
+        expected = list(tsuruoka(float(W[i, j]), moves[:, i, j].tolist(), etas.tolist(), float(strengths[i, j])))
+        np.testing.assert_allclose(np.array(seen)[:, i, j], expected, atol=1e-14)
+
+
+def test_truncation_is_scikit_learns():
+    X, noise = RNG.normal(size=(40, 6)), RNG.normal(size=40)
+    y = X @ np.array([1.0, -1.0, 0, 0, 0, 0]) + noise
+    model = SGDRegressor(
+        penalty="l1", alpha=0.3, learning_rate="constant", eta0=0.02, max_iter=1, tol=None, shuffle=False,
+        fit_intercept=False,
+    ).fit(X, y)  # fmt: skip
+    w, due, paid = (np.zeros((6, 1)) for _ in range(3))
+    for x, target in zip(X, y, strict=True):
+        w -= 0.02 * (x @ w - target) * x[:, None]
+        ElasticNet(alpha=0.3, l1_ratio=1.0).truncate(w, 0.02, due, paid)
+    assert 0 < np.count_nonzero(w) < 6
+    np.testing.assert_allclose(w[:, 0], model.coef_, atol=1e-14)
+
+
+# ---------------------------------------------------------------- a user's own
+
+
+class Nonnegative(Penalty):
+    """A user's penalty with a ridge: infinite below zero, half the squares above."""
+
+    def value(self, W):
+        return np.where((W < 0).any(axis=0), np.inf, 0.5 * np.square(W).sum(axis=0))
+
+    def add_gradient(self, W, out):
+        out += W
+
+    def prox(self, W, step, smooth=True):
+        np.maximum(W, 0, out=W)
+        if smooth:
+            W /= 1 + step
+
+
+def test_the_defaults_of_the_interface_work_for_a_users_own():
+    penalty = Nonnegative()
+    assert penalty.has_prox
+    np.testing.assert_allclose(applied(penalty.decay, W, 0.1), 0.9 * W)
+    memory = np.zeros_like(W), np.zeros_like(W)
+    np.testing.assert_array_equal(applied(penalty.truncate, W, 0.1, *memory), np.maximum(W, 0))
+    assert penalty.take(np.array([0])) is penalty
+    with pytest.raises(NotImplementedError, match=r"Nonnegative .*`rescaled`.*scale_features=False"):
+        penalty.rescaled(UNITS, 1.0)
