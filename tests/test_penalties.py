@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from _oracles import partial_derivatives
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import SGDRegressor
 
+from _oracles import partial_derivatives
 from skvariants.penalties import PENALTIES, ElasticNet, Penalty
 
 RNG = np.random.default_rng(0)

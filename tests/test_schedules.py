@@ -1,6 +1,7 @@
 """Schedules: their formulas, scikit-learn's steps, and what they refuse."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_a_schedule_is_its_formula(schedule, formula, t):
 
 def test_cosine_falls_to_zero_and_stays():
     steps = [Cosine(eta0=1.0, horizon=10)(t) for t in range(1, 30)]
-    assert all(a > b for a, b in zip(steps[:9], steps[1:10], strict=True))
+    assert all(a > b for a, b in pairwise(steps[:10]))
     assert steps[9:] == [0.0] * 20
     assert steps[0] < 1.0
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from _oracles import import_torch
-from _references import torch_optimizer
 from scipy.optimize import minimize
 
+from _oracles import import_torch
+from _references import torch_optimizer
 from skvariants.penalties import ElasticNet
 from skvariants.solvers import SOLVERS, AdaDelta, AdaGrad, Adam, Momentum, Nesterov, RMSProp
 
