@@ -1,0 +1,133 @@
+"""Callbacks: what scikit-learn's callback API (from version 1.9) needs to know of a fit.
+
+A fit is a task, and each of its epochs is a subtask of it named "epoch", whose hooks may ask for ``fitted_estimator``,
+the model as it would be returned now. A hook ``on_fit_task_end`` that returns True ends the fit
+(``status_ == "interrupted"``). Without callbacks there is no context, no hook and no cost.
+
+On older versions of scikit-learn the import is guarded, and :meth:`ReportsEpochs.set_callbacks` says what is needed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import sklearn
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in for scikit-learn's mixin where there is none."""
+
+        def set_callbacks(self, *callbacks: Any) -> Any:
+            """Say that callbacks are not to be had.
+
+            Raises
+            ------
+            ImportError
+                Always.
+            """
+            raise ImportError(
+                f"Callbacks need scikit-learn 1.9 or newer, and this is {sklearn.__version__}: update scikit-learn "
+                "(pip install -U scikit-learn), or use verbose=1 to see the progress of a fit."
+            )
+
+    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
+        """Leave a method as it is: there are no callbacks to tear down."""
+        return method
+
+
+__all__ = ["Epochs", "ReportsEpochs", "with_callbacks"]
+
+
+class ReportsEpochs(CallbackSupportMixin):
+    """Mixin of estimators whose epochs callbacks may watch.
+
+    Decorate the method that fits by :func:`with_callbacks`; call :meth:`_begin_callbacks` before anything is changed;
+    give the :class:`Epochs` to the engine; call :meth:`Epochs.end` when the model is published.
+    """
+
+    def _begin_callbacks(self, X: Any, y: Any, sample_weight: Any = None) -> Epochs | None:
+        """Begin the task of this fit; None where no callback is set."""
+        if not self.__dict__.get("_skl_callbacks"):
+            return None
+        # with a tolerance nobody knows how many epochs there will be
+        expected = self.max_iter if self.tol is None else None
+        context = self._init_callback_context(max_subtasks=expected)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        epochs = Epochs(self, context, {"X": X, "y": y, "metadata": metadata})
+        context.call_on_fit_task_begin(estimator=self, **epochs.data)
+        return epochs
+
+
+class Epochs:
+    """The task of one fit, and a subtask for each epoch.
+
+    Parameters
+    ----------
+    estimator : ReportsEpochs
+        Whose fit it is.
+    context : sklearn.callback.CallbackContext
+        The context of the fit.
+    data : dict
+        "X", "y" and "metadata" as the user gave them.
+    """
+
+    def __init__(self, estimator: Any, context: Any, data: dict[str, Any]) -> None:
+        self.estimator, self.context, self.data = estimator, context, data
+        #: from the coordinates of the fit to the units of the data
+        self.original: Callable[[Any], Any] = lambda theta: theta
+        self.count = 0
+        self.task: Any = None
+
+    def _what(self, solution: Callable[[], Any] | None) -> dict[str, Any]:
+        """What hooks may ask for; the model is built only if one does."""
+
+        def attributes() -> dict[str, Any]:
+            theta = self.original(solution())
+            shown = copy.copy(self.estimator)
+            shown._publish(theta[:-1].T.copy(), theta[-1].copy())
+            return {"coef_": shown.coef_, "intercept_": shown.intercept_}
+
+        model = attributes if solution is not None else None
+        return {"estimator": self.estimator, **self.data, "reconstruction_attributes": model}
+
+    def epoch_begins(self, solution: Callable[[], Any]) -> None:
+        """What the engine calls before an epoch.
+
+        Parameters
+        ----------
+        solution : callable
+            Returns the model as it would be returned now, in the coordinates of the fit: ``theta`` of shape
+            ``(n_features + 1, n_columns)``, the intercept its last row.
+        """
+        expected = self.context.max_subtasks
+        if expected is None or self.count < expected:
+            self.count += 1
+            self.task = self.context.subcontext(task_name="epoch")
+            self.task.call_on_fit_task_begin(**self._what(solution))
+
+    def epoch_ends(self, solution: Callable[[], Any]) -> bool:
+        """What the engine calls after an epoch.
+
+        Parameters
+        ----------
+        solution : callable
+            As for :meth:`epoch_begins`.
+
+        Returns
+        -------
+        bool
+            Whether the fit is to stop.
+        """
+        task, self.task = self.task, None
+        return task is not None and bool(task.call_on_fit_task_end(**self._what(solution)))
+
+    def end(self) -> None:
+        """End the task: the model is published."""
+        if self.task is not None:  # an epoch that was interrupted
+            self.task.call_on_fit_task_end(**self._what(None))
+        self.context.call_on_fit_task_end(estimator=self.estimator, **self.data, reconstruction_attributes={})

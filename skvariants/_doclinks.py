@@ -1,0 +1,74 @@
+"""Links from the HTML representation in a notebook to the documentation.
+
+There is no public address of the documentation to point to, so there are no links until :func:`set_docs_url` says where
+a copy is.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["LinksToDocs", "page", "set_docs_url"]
+
+_base: str | None = None
+
+
+def set_docs_url(url: str | None) -> None:
+    """Say where the documentation is, so that estimators link to it in notebooks.
+
+    Parameters
+    ----------
+    url : str or None
+        Address of the folder that holds the built ``index.html``, on a server of your own or as ``file:///...``.
+        None, as at the start, for no links.
+
+    Raises
+    ------
+    TypeError
+        If `url` is neither a string nor None.
+
+    Examples
+    --------
+    >>> import skvariants
+    >>> skvariants.set_docs_url("https://docs.example/skvariants")
+    >>> model = skvariants.SGDVariantClassifier()
+    >>> "https://docs.example/skvariants/api/generated/skvariants.SGDVariantClassifier.html" in model._repr_html_()
+    True
+    >>> skvariants.set_docs_url(None)
+    """
+    global _base
+    if not (url is None or isinstance(url, str)):
+        raise TypeError(f"url={url!r} is not accepted: url must be a string or None.")
+    _base = None if url is None else url.rstrip("/")
+
+
+def page(cls: type) -> str:
+    """Address of the page of a class of the package; empty where no address is set.
+
+    Parameters
+    ----------
+    cls : type
+        The class.
+
+    Returns
+    -------
+    str
+        The address.
+    """
+    if _base is None:
+        return ""
+    package = cls.__module__.split(".")[0]
+    public = getattr(sys.modules[package], cls.__name__, None) is cls
+    return f"{_base}/api/generated/{package if public else cls.__module__}.{cls.__name__}.html"
+
+
+class LinksToDocs:
+    """Mixin of what has a page in the documentation; scikit-learn's HTML representation reads these attributes."""
+
+    _doc_link_module = "skvariants"
+
+    _doc_link_template = "{address}"
+
+    def _doc_link_url_param_generator(self) -> dict[str, Any]:
+        return {"address": page(type(self))}
