@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from numbers import Real as RealNumber
@@ -21,6 +22,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
+
+from skvariants._doclinks import LinksToDocs
 
 
 class Accepts:
@@ -132,7 +135,7 @@ def hyperparameter(default: Any, accepts: Accepts) -> Any:
 
 
 @dataclass_transform(field_specifiers=(hyperparameter,))
-class Component(BaseEstimator):
+class Component(LinksToDocs, BaseEstimator):
     """Base of the four families: every annotated attribute of a subclass is a field.
 
     Subclasses become dataclasses by themselves, so a user's own component is a class with
@@ -175,15 +178,58 @@ class Component(BaseEstimator):
         Component
             Itself where no field varies between columns, else a copy.
         """
-        fields = self.get_params(deep=False)
+        fields = self._values()
         if not any(isinstance(value, np.ndarray) for value in fields.values()):
             return self
         return type(self)(**{k: v[columns] if isinstance(v, np.ndarray) else v for k, v in fields.items()})
+
+    def with_fields(self: C, **changes: Any) -> C:
+        """Return a copy with some fields changed."""
+        return type(self)(**{**self._values(), **changes})
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in field_names(type(self))}  # type: ignore[arg-type]
 
 
 C = TypeVar("C", bound=Component)
 
 
+def varies_by_column(component: Component, name: str) -> bool:
+    """Whether a field of `component` may have one value per column: a number that its range lets vary."""
+    accepts = {f.name: f.metadata.get("accepts") for f in dataclasses.fields(component)}[name]  # type: ignore[arg-type]
+    options = accepts.options if isinstance(accepts, OneOf) else (accepts,)
+    numeric = any(isinstance(option, Real) and option.per_column and not option.integer for option in options)
+    return numeric and isinstance(getattr(component, name), RealNumber)
+
+
+def beside(components: Sequence[C], width: int, dtype: Any) -> C:
+    """One component for several models of `width` columns each: fields that differ become arrays.
+
+    Parameters
+    ----------
+    components : sequence of Component
+        Of one class, equal in all fields but those that vary by column.
+    width : int
+        Columns of each model.
+    dtype : dtype
+        Of the arrays.
+
+    Returns
+    -------
+    Component
+    """
+    first = components[0]
+    changes = {}
+    if len(components) == 1:
+        return first
+    for name, value in first.get_params(deep=False).items():
+        values = [getattr(component, name) for component in components]
+        if isinstance(value, RealNumber) and any(v != value for v in values):
+            changes[name] = np.repeat(np.asarray(values, dtype=dtype), width)
+    return first.with_fields(**changes) if changes else first
+
+
+@functools.cache
 def field_names(factory: Callable[..., Any]) -> Sequence[str]:
     """Names of the fields that `factory` (a component class, or a partial) still takes."""
     cls = getattr(factory, "func", factory)

@@ -10,19 +10,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from skvariants._scaling import Coordinates
+from skvariants._sparse import Slices, square_norms
 
 Array = np.ndarray
 # a model whose objective passes this multiple of the constant model's is out of control
 _EXPLODED = 1e8
 _RETRIES = 12
 _STEEPEST = 1e12
+# rows are gathered in chunks that stay in the cache; from a disk, in larger ones
 _CHUNK_BYTES = 1 << 20
+_SPARSE_CHUNK_BYTES = 1 << 22
+_DISK_CHUNK_BYTES = 1 << 26
+_DENSE_BYTES = 1 << 26
+# as many columns cost less one by one, a sample at a time, than together
+_FEW_COLUMNS = 8
+_TABLE = 1 << 20
 
 
 class Targets:
@@ -40,6 +49,10 @@ class Targets:
         Of the rows.
     class_weight : ndarray of shape (n_columns, 2), optional
         Weight of a row in each column where the target is low and where it is high.
+    columns : ndarray of int, optional
+        Which columns, where they are not just all in order.
+    binary : bool
+        Whether real targets are -1 and 1 only.
     """
 
     def __init__(
@@ -50,6 +63,7 @@ class Targets:
         dtype: Any = np.float64,
         class_weight: Array | None = None,
         columns: Array | None = None,
+        binary: bool = False,
     ) -> None:
         self.values = values
         self.n_classes = n_classes
@@ -57,6 +71,7 @@ class Targets:
         self.dtype = np.dtype(dtype)
         self.class_weight = class_weight
         self.columns = columns
+        self.binary = binary
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,8 +82,20 @@ class Targets:
         if self.n_classes is None:
             y = values if self.columns is None else values[:, self.columns]
             return np.ascontiguousarray(y, dtype=self.dtype)
-        columns = np.arange(self.n_classes) if self.columns is None else self.columns
-        return np.where(values[:, None] == columns, 1.0, self.low).astype(self.dtype)
+        if self._table is None:
+            return self._expanded(values)
+        return np.take(self._table, values, axis=0)
+
+    @cached_property
+    def _table(self) -> Array | None:
+        """The row of each class, where classes are few enough: copied faster than made anew."""
+        classes = np.arange(self.n_classes or 0)
+        width = len(classes) if self.columns is None else len(self.columns)
+        return self._expanded(classes) if len(classes) * width <= _TABLE else None
+
+    def _expanded(self, codes: Array) -> Array:
+        columns = np.arange(self.n_classes or 0) if self.columns is None else self.columns
+        return np.where(codes[:, None] == columns, self.dtype.type(1), self.dtype.type(self.low))
 
     def weights(self, y: Array) -> Array | None:
         """Class weights of rows as :meth:`rows` returned them, or None."""
@@ -78,9 +105,32 @@ class Targets:
         if self.columns is not None and len(pairs) > 1:
             pairs = pairs[self.columns]
         weights = np.where(y > 0, pairs[:, 1], pairs[:, 0]).astype(self.dtype)
-        if self.low == 0.0:  # one-hot: the weight of the true class holds in every column
-            weights = np.broadcast_to((y * pairs[:, 1]).sum(axis=1, keepdims=True).astype(self.dtype), y.shape)
+        if self.low == 0.0:  # one-hot: the weight of the true class holds in every column, of every model
+            first = slice(0, self.n_classes)
+            own = (y[:, first] * pairs[first, 1]).sum(axis=1, keepdims=True)
+            weights = np.broadcast_to(own.astype(self.dtype), y.shape)
         return weights
+
+    def subset(self, index: Any) -> Targets:
+        """Targets of some rows."""
+        return self._with(np.take(self.values, index, axis=0), self.columns)
+
+    def _with(self, values: Array, columns: Array | None) -> Targets:
+        return Targets(values, self.n_classes, self.low, self.dtype, self.class_weight, columns, self.binary)
+
+    def summary(self, weight: Array | None) -> tuple[Array, Array]:
+        """Distinct targets and their weights, both ``(n_distinct, n_columns)``: all that a constant model sees."""
+        values, totals = self.values, weight
+        if self.n_classes is not None:
+            totals = np.bincount(values, weight, minlength=self.n_classes)
+            values = np.arange(self.n_classes)
+        elif self.binary:
+            totals = np.bincount((values[:, 0] > 0).astype(np.intp), weight, minlength=2)
+            values = np.array([[-1.0], [1.0]])
+        y = self._with(values, self.columns).rows(slice(None)).astype(np.float64)
+        s = self.weights(y)
+        s = np.ones_like(y) if s is None else s.astype(np.float64)
+        return y, s if totals is None else s * totals[:, None]
 
     def take(self, columns: Array) -> Targets:
         """Targets of a subset, or a repetition, of the columns."""
@@ -90,7 +140,7 @@ class Targets:
         if old is None:
             width = self.values.shape[1] if self.n_classes is None else self.n_classes
             old = np.arange(width)
-        return Targets(self.values, self.n_classes, self.low, self.dtype, self.class_weight, old[columns])
+        return self._with(self.values, old[columns])
 
 
 @dataclass
@@ -114,8 +164,10 @@ class Problem:
         self.sparse = sp.issparse(self.X)
         # chunks of a narrow or well filled matrix are cheaper dense; the matrix stays sparse
         self.densify = self.sparse and (self.d <= 64 or self.X.nnz > 0.1 * self.n * self.d)
-        self.sparse = self.sparse and not self.densify
-        self._scratch: Array | None = None
+        self.on_disk = _is_memory_map(self.X)
+        self.X = self.X if self.sparse else np.asarray(self.X)
+        self._scratch = np.empty((0, 0))
+        self._ones = np.empty(0)
 
     def take(self, columns: Array) -> Problem:
         """The same problem for a subset of the columns."""
@@ -129,64 +181,95 @@ class Problem:
             self.fit_intercept,
         )
 
+    def with_loss(self, loss: Any) -> Problem:
+        """The same problem with another loss."""
+        return Problem(self.X, self.targets, self.weight, loss, self.penalty, self.coordinates, self.fit_intercept)
+
     def predict(self, X: Any, theta: Array, out: Array | None = None) -> Array:
         """Predictions ``(n_rows, n_columns)`` for rows of `X`."""
         W, b = theta[:-1], theta[-1]
         c = self.coordinates
         if not c.identity:
-            if self._scratch is None or self._scratch.shape != W.shape:
-                self._scratch = np.empty_like(W)
-            W = np.multiply(W, c.units, out=self._scratch)
-            b = c.target * b - c.mean[:, 0] @ W
-        # both products are BLAS for dense rows; scipy's own for sparse ones
-        z = X @ W if self.sparse or out is None else np.dot(X, W, out=out)
-        z += b
-        return z
+            W = np.multiply(W, c.units, out=self._scratch_like(W))
+            b = c.target * b - np.dot(c.mean_row, W)
+        if isinstance(X, np.ndarray):
+            z = np.dot(X, W, out=out)
+        else:
+            z = X @ W
+        if out is None or z is out:
+            z += b
+            return z
+        return np.add(z, b, out=out)
 
     def gradient(self, X: Any, r: Array, out: Array) -> Array:
         """Gradient in `theta` from derivatives `r` in the predictions, summed over rows."""
-        if self.sparse:
-            out[:-1] = X.T @ r
+        G, c = out[:-1], self.coordinates
+        # BLAS for dense rows; scipy's own product, which makes a new array, for sparse ones
+        product = np.dot(X.T, r, out=G) if isinstance(X, np.ndarray) else X.T @ r
+        if len(self._ones) < len(r) or self._ones.dtype != r.dtype:
+            self._ones = np.ones(len(r), r.dtype)
+        # a product: the sum of a narrow array along its first axis is slow
+        total = np.dot(self._ones[: len(r)], r)
+        if c.identity:
+            if product is not G:
+                G[...] = product
         else:
-            np.dot(X.T, r, out=out[:-1])
-        total = r.sum(axis=0)
-        c = self.coordinates
-        if not c.identity:
-            G = out[:-1]
-            G -= c.mean * total
-            G *= c.units
-            G *= c.factor
-            # centred, the intercept starts at its optimum; a scale-free solver would blow rounding up
-            noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target)
-            total = np.where(np.abs(total) > noise, total, 0) * (c.target * c.factor)
+            np.subtract(product, np.dot(c.mean, total[None], out=self._scratch_like(G)), out=G)
+            G *= c.gradient_units
+            if len(r) == self.n:
+                # centred, the intercept starts at its optimum; a scale-free solver would blow rounding up
+                noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target)
+                total[np.abs(total) <= noise] = 0
+            total *= c.target * c.factor
         out[-1] = total if self.fit_intercept else 0.0
         return out
+
+    def _scratch_like(self, W: Array) -> Array:
+        if self._scratch.shape != W.shape or self._scratch.dtype != W.dtype:
+            self._scratch = np.empty(W.shape, W.dtype)
+        return self._scratch
 
     def square_norms(self, X: Any) -> Array:
         """Squared norm of each row in the coordinates worked in, shape ``(n_rows, 1)``."""
         c = self.coordinates
+        if not isinstance(X, np.ndarray):
+            return square_norms(X, None if c.identity else c.mean_row, c.inverse_scale)
         if not c.identity:
-            X = (X.toarray() if sp.issparse(X) else X) - c.mean[:, 0]
-            X = X * c.inverse_scale[:, 0]
-            return np.einsum("ij,ij->i", X, X)[:, None]
-        if sp.issparse(X):
-            return np.asarray(X.multiply(X).sum(axis=1)).reshape(-1, 1)
+            X = X - c.mean_row
+            X *= c.inverse_scale[:, 0]
         return np.einsum("ij,ij->i", X, X)[:, None]
 
     def rows(self, index: Any, buffer: Array | None = None) -> tuple[Any, Array, Array | None]:
         """Features, targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
-        if buffer is not None and not isinstance(index, slice):
-            X = np.take(self.X, index, axis=0, out=buffer[: len(index)], mode="clip")
-        else:
-            X = self.X[index]
-            if self.densify:
-                X = X.toarray()
-        y = self.targets.rows(index)
-        s = None if self.weight is None else self.weight[index][:, None]
-        extra = self.targets.weights(y)
+        return self.features(index, buffer), *self.labels(index, self.targets, self.weight)
+
+    def labels(self, index: Any, targets: Targets, weight: Array | None) -> tuple[Array, Array | None]:
+        """Targets and weights of some rows, all in the order of `targets`."""
+        y = targets.rows(index)
+        s = None if weight is None else weight[index][:, None]
+        extra = targets.weights(y)
         if extra is not None:
             s = extra if s is None else s * extra
-        return X, y, s
+        return y, s
+
+    def features(self, index: Any, buffer: Array | None = None) -> Any:
+        """Features of some rows: in `buffer` where there is one, dense where that is cheaper."""
+        X = self.X
+        if self.sparse:
+            whole = isinstance(index, slice) and index.indices(self.n) == (0, self.n, 1)
+            X = X if whole else X[index]
+            if self.densify and X.shape[0] * self.d * X.dtype.itemsize <= _DENSE_BYTES:
+                return X.toarray() if buffer is None else X.toarray(out=buffer[: X.shape[0]])
+            return X
+        if isinstance(index, slice) or (buffer is None and not self.on_disk):
+            return X[index]
+        out = np.empty((len(index), self.d), X.dtype) if buffer is None else buffer[: len(index)]
+        if not self.on_disk:
+            return np.take(X, index, axis=0, out=out, mode="clip")
+        # the plain rule is X[index]; a disk is read forwards, and the order of the draw restored in memory
+        forwards = np.argsort(index)
+        out[forwards] = X[index[forwards]]
+        return out
 
     def losses(self, theta: Array, width: int = 1) -> Array:
         """Objective of each model at `theta`, in the user's units, in blocks of rows."""
@@ -200,14 +283,30 @@ class Problem:
             total += self.penalty.value(theta[:-1]) / self.coordinates.factor
         return total.reshape(-1, width).sum(axis=1)
 
-    def constant(self, columns: int) -> Array:
-        """Best constant predictions ``(n_columns,)`` and the model of them, as `theta`."""
-        y = self.targets.rows(slice(None)).astype(np.float64)
-        s = self.targets.weights(y)
-        weight = np.ones_like(y) if s is None else s.astype(np.float64)
-        if self.weight is not None:
-            weight = weight * self.weight[:, None]
-        return np.broadcast_to(self.loss.constant(y, weight), (columns,))
+    def constant(self) -> tuple[Array, Array]:
+        """Best constant prediction of each column, and its loss in the user's units, both ``(n_columns,)``.
+
+        Without an intercept it is zero; where a loss costs nothing (the perceptron's at zero) its cost at the
+        opposite of the targets stands in, so that there is something to measure progress by.
+        """
+        y, s = self.targets.summary(self.weight)
+        columns = y.shape[1]
+        z = self.loss.constant(y, s) if self.fit_intercept else np.zeros(columns)
+        z = np.broadcast_to(z, (columns,)).astype(np.float64)
+
+        def mean_loss(z: Array) -> Array:
+            return (s * self.loss.value(y, np.ascontiguousarray(np.broadcast_to(z, y.shape)))).sum(axis=0) / self.n
+
+        cost = mean_loss(z)
+        if not cost.sum() > 0:
+            cost = mean_loss(-y)
+        return z, cost
+
+
+def _is_memory_map(X: Any) -> bool:
+    while X is not None and not isinstance(X, np.memmap):
+        X = getattr(X, "base", None)
+    return X is not None
 
 
 def blocks(n: int, d: int, k: int, budget: int = 1 << 22) -> Iterator[slice]:
@@ -215,6 +314,13 @@ def blocks(n: int, d: int, k: int, budget: int = 1 << 22) -> Iterator[slice]:
     rows = max(256, budget // max(1, min(d, 4096) + k))
     for start in range(0, n, rows):
         yield slice(start, min(n, start + rows))
+
+
+def _of_column(value: Any, j: int) -> Any:
+    """Column `j` of a value that is a scalar, ``(n_columns,)`` or ``(n_features, 1 or n_columns)``."""
+    if np.ndim(value) == 0:
+        return value
+    return value[..., min(j, value.shape[-1] - 1)]
 
 
 def _column_sums(value: Array, s: Array | None) -> Array:
@@ -278,6 +384,72 @@ class Run:
         """The model as it would be returned now: averaged where averaging has begun."""
         return self.theta if self.average is None else self.average
 
+    def part(self, position: int, model: int) -> Run:
+        """One model as a run of its own; it is at `position` now, and has the number `model` in the history."""
+        part = Run(**vars(self))
+        part.take(np.array([position]))
+        part.rng, part.history = _same_generator(self.rng), []
+        for row in self.history:
+            at = np.flatnonzero(row["models"] == model)
+            if at.size:
+                own = {key: _of_models(value, at) for key, value in row.items()}
+                part.history.append(own | {"models": np.zeros(1, int), "epoch": len(part.history) + 1})
+        return part
+
+    def copy(self) -> Run:
+        """A run whose arrays and generator may change without changing this one."""
+        copy = Run(**vars(self))
+        for name in ("theta", "step_factor", "best", "stalled", "retries", "average", "best_theta"):
+            value = getattr(self, name)
+            setattr(copy, name, None if value is None else value.copy())
+        copy.memory = [a.copy() for a in self.memory]
+        copy.l1_memory = [a.copy() for a in self.l1_memory]
+        copy.history = list(self.history)
+        copy.rng = _same_generator(self.rng)
+        return copy
+
+    @property
+    def clock(self) -> tuple[Any, ...]:
+        """Runs of equal clocks have made the same draws and can be joined."""
+        started = self.average is not None, self.best_theta is not None
+        return self.t, self.epoch, len(self.history), started, repr(self.rng.bit_generator.state)
+
+    @classmethod
+    def join(cls, runs: list[Run]) -> Run:
+        """Several runs of equal :attr:`clock`, side by side."""
+        joined = runs[0].copy()
+        if len(runs) == 1:
+            return joined
+
+        def beside(arrays: list[Any]) -> Any:
+            return None if arrays[0] is None else np.ascontiguousarray(np.concatenate(arrays, axis=-1))
+
+        for name in ("theta", "step_factor", "best", "stalled", "retries", "average", "best_theta"):
+            setattr(joined, name, beside([getattr(run, name) for run in runs]))
+        for name in ("memory", "l1_memory"):
+            setattr(
+                joined, name, [beside(list(arrays)) for arrays in zip(*(getattr(r, name) for r in runs), strict=True)]
+            )
+        joined.history = []
+        for rows in zip(*(run.history for run in runs), strict=True):
+            row = dict(rows[0])
+            for key in ("objective", "eta", "validation_score"):
+                row[key] = None if row[key] is None else np.concatenate([r[key] for r in rows])
+            row["models"] = np.arange(len(rows))
+            joined.history.append(row)
+        return joined
+
+
+def _same_generator(rng: np.random.Generator) -> np.random.Generator:
+    """A generator that draws the same numbers from now on."""
+    copy = np.random.default_rng()
+    copy.bit_generator.state = rng.bit_generator.state
+    return copy
+
+
+def _of_models(value: Any, at: Array) -> Any:
+    return value[at] if isinstance(value, np.ndarray) and value.ndim else value
+
 
 def columns_of(models: Array, width: int) -> Array:
     """Column numbers of models given by number or by mask."""
@@ -287,15 +459,19 @@ def columns_of(models: Array, width: int) -> Array:
 
 @dataclass
 class Rules:
-    """When to look, when to stop, what to average."""
+    """When to look, when to stop, what to average.
+
+    `tol` and `reference` may have one value per model. `score` receives models in the units of the data, shape
+    ``(n_features + 1, n_columns)``, and returns one number each.
+    """
 
     max_iter: int = 1000
-    tol: float | None = 1e-3
+    tol: Any = 1e-3
     n_iter_no_change: int = 5
     average: int = 0
     reference: Array | None = None
     score: Callable[[Array], Array] | None = None
-    on_epoch: Callable[[dict[str, Any]], bool | None] | None = None
+    watch: Any = None
     verbose: int = 0
     backtrack: bool = True
 
@@ -310,6 +486,7 @@ class Outcome:
     step_factor: Array
     objective: Array
     setbacks: Array
+    runs: list[Run]
 
 
 class Stepper:
@@ -330,17 +507,20 @@ class Stepper:
     def _allocate(self) -> None:
         theta = self.run.theta
         m, k = self.batch_size, theta.shape[1]
-        self.g, self.work, self.update = (np.empty_like(theta) for _ in range(3))
+        self.g, self.work, self.update, self.steps = (np.empty_like(theta) for _ in range(4))
         self.z, self.r = np.empty((m, k), theta.dtype), np.empty((m, k), theta.dtype)
         self.totals = np.zeros(k)
+        first = np.zeros(1, int)
+        loss, schedule = self.problem.loss, self.schedule
         self.one_by_one = (
             self.batch_size == 1
-            and k == 1
+            and k <= _FEW_COLUMNS
             and self.solver.plain
-            and self.problem.loss.width == 1
-            and not (self.implicit or self.average or self.problem.penalty.has_prox)
-            and not self.schedule.aggressive
-            and hasattr(self.problem.penalty, "smooth_strength")
+            and loss.width == 1
+            and loss.take(first) is loss
+            and schedule.take(first) is schedule
+            and not (self.average or self.problem.penalty.has_prox or self.schedule.aggressive)
+            and self.problem.penalty.elastic
         )
 
     def take(self, models: Array) -> None:
@@ -355,18 +535,24 @@ class Stepper:
         """One pass over the rows, in chunks of whole batches."""
         p, B = self.problem, self.batch_size
         n = p.n
-        if not p.sparse:
-            rows = max(1, _CHUNK_BYTES // (p.X.dtype.itemsize * max(1, p.d)) // B) * B
-        else:
-            rows = max(1, 8192 // B) * B
+        # bytes of a row: features, or stored values and their column numbers; target, prediction, derivative
+        itemsize = p.X.dtype.itemsize
+        width, budget = float(p.d), _DISK_CHUNK_BYTES if p.on_disk else _CHUNK_BYTES
+        if p.sparse and not p.densify:
+            width, budget = 1.5 * p.X.nnz / n, _SPARSE_CHUNK_BYTES
+        rows = max(1, int(budget / (itemsize * (width + 3 * self.run.theta.shape[1]))) // B) * B
         order = self.run.rng.permutation(n) if self.shuffle else None
         buffer = None
-        if order is not None and not (p.sparse or p.densify):
+        if order is not None and (p.densify or not p.sparse) and rows * p.d * itemsize <= budget + _DENSE_BYTES:
             buffer = np.empty((min(rows, n), p.d), p.X.dtype)
+        targets, weight = p.targets, p.weight
+        if order is not None:
+            # small, and soon out of the cache: drawn once, before the features pass through it
+            targets, weight = targets.subset(order), None if weight is None else weight[order]
         for start in range(0, n, rows):
-            stop = min(n, start + rows)
-            index = slice(start, stop) if order is None else order[start:stop]
-            yield p.rows(index, buffer)
+            part = slice(start, min(n, start + rows))
+            X = p.features(part if order is None else order[part], buffer)
+            yield X, *p.labels(part, targets, weight)
 
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""
@@ -374,19 +560,17 @@ class Stepper:
         seen, steps = 0, 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             for X, y, s in self.chunks():
-                if self.one_by_one and max_steps is None:
-                    self._samples(X, y, s)
+                if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or not self.implicit):
+                    self._one_by_one(X, y, s)
                     seen += len(y)
                     continue
                 if len(self.z) < len(y):
                     self.z = np.empty((len(y), self.run.theta.shape[1]), self.run.theta.dtype)
+                batches = X if isinstance(X, np.ndarray) else Slices(X)
                 done = 0
                 for start in range(0, len(y), self.batch_size):
                     batch = slice(start, min(len(y), start + self.batch_size))
-                    if self.batch_size >= len(y):
-                        self.step(X, y, s, self.z[: len(y)])
-                    else:
-                        self.step(X[batch], y[batch], None if s is None else s[batch], self.z[batch])
+                    self.step(batches[batch], y[batch], None if s is None else s[batch], self.z[batch])
                     done = batch.stop
                     steps += 1
                     if max_steps is not None and steps >= max_steps:
@@ -404,10 +588,7 @@ class Stepper:
         p, run, solver = self.problem, self.run, self.solver
         m, theta = len(y), run.theta
         W = theta[:-1]
-        if p.sparse:
-            z[...] = p.predict(X, theta)
-        else:
-            p.predict(X, theta, z)
+        p.predict(X, theta, z)
         r = p.loss.gradient(y, z, self.r[:m])
         run.t += 1
         if self.batch_size == 1:
@@ -421,7 +602,8 @@ class Stepper:
             eta = run.step_factor
             penalty_step = self.schedule.penalty_step
         else:
-            eta = self.schedule(run.t) * run.step_factor
+            # in the precision of the weights: another would slow every product with it
+            eta = (self.schedule(run.t) * run.step_factor).astype(theta.dtype, copy=False)
             penalty_step = eta
         if s is not None:
             r *= s
@@ -433,7 +615,7 @@ class Stepper:
             penalty.add_gradient(W, g[:-1])
         direction, scale = solver.step(g, run.t, self.work, *run.memory)
         if scale is not None:
-            eta = eta * scale
+            eta = np.multiply(eta, scale, out=self.steps if np.ndim(scale) == 2 else None)
             penalty_step = eta
         if not self.implicit and solver.plain:
             penalty.decay(W, penalty_step)
@@ -458,32 +640,42 @@ class Stepper:
         self.work *= 1.0 / (run.t - self.average + 1)
         run.average += self.work
 
-    def _samples(self, X: Any, y: Array, s: Array | None) -> None:
-        """:meth:`step` for batches of one sample and one column, on Python floats.
+    def _one_by_one(self, X: Any, y: Array, s: Array | None) -> None:
+        """:meth:`step` for batches of one sample, column by column: they do not see each other."""
+        run, k = self.run, self.run.theta.shape[1]
+        z = np.empty((len(y), k))
+        for j in range(k):
+            own, weight = y[:, min(j, y.shape[1] - 1)], None
+            if s is not None:
+                weight = s[:, min(j, s.shape[1] - 1)].tolist()
+            (self._centred_samples if self.implicit else self._samples)(X, own.tolist(), weight, j, z[:, j])
+        run.t += len(y)
+        self.totals += _column_sums(self.problem.loss.value(y, z), s)
+
+    def _samples(self, X: Any, targets: list[float], weights: list[float] | None, j: int, z: Array) -> None:
+        """:meth:`step` for batches of one sample, for column `j`, on Python floats; predictions go to `z`.
 
         The rule beside it: ``W *= max(0, 1 - eta * l2); W -= eta * s * slope(y, z) * x``, with
         ``W = shrink * V`` so that a step touches V once.
         """
         p, run = self.problem, self.run
         slope, schedule = p.loss.slope, self.schedule
-        l2 = float(np.max(p.penalty.smooth_strength))
-        factor, t = float(run.step_factor[0]), run.t
-        v, b = run.theta[:-1, 0].copy(), float(run.theta[-1, 0])
-        targets = y[:, 0].tolist()
-        weights = None if s is None else s[:, 0].tolist()
-        z = np.empty((len(targets), 1))
+        l2 = float(_of_column(p.penalty.smooth_strength, j))
+        factor, t = float(run.step_factor[j]), run.t
+        v, b = run.theta[:-1, j].copy(), float(run.theta[-1, j])
         shrink, fit_intercept, scratch = 1.0, p.fit_intercept, np.empty_like(v)
-        if p.sparse:
+        sparse = not isinstance(X, np.ndarray)
+        if sparse:
             pointers, indices, data = X.indptr.tolist(), X.indices, X.data
         for i, yi in enumerate(targets):
-            if p.sparse:
+            if sparse:
                 where = indices[pointers[i] : pointers[i + 1]]
                 x = data[pointers[i] : pointers[i + 1]]
                 zi = shrink * float(x.dot(v[where])) + b
             else:
                 x = X[i]
                 zi = shrink * float(x.dot(v)) + b
-            z[i, 0] = zi
+            z[i] = zi
             t += 1
             eta = float(schedule(t)) * factor
             d = slope(yi, zi)
@@ -498,17 +690,52 @@ class Stepper:
                     shrink = 1.0
             if d:
                 d *= eta
-                if p.sparse:
+                if sparse:
                     v[where] -= (d / shrink) * x
                 else:
                     np.multiply(x, d / shrink, out=scratch)
                     np.subtract(v, scratch, out=v)
                 if fit_intercept:
                     b -= d
-        run.t = t
-        np.multiply(v, shrink, out=run.theta[:-1, 0])
-        run.theta[-1, 0] = b
-        self.totals += _column_sums(p.loss.value(y, z), s)
+        np.multiply(v, shrink, out=run.theta[:-1, j])
+        run.theta[-1, j] = b
+
+    def _centred_samples(
+        self, X: Array, targets: list[float], weights: list[float] | None, j: int, z: Array
+    ) -> None:  # fmt: skip
+        """:meth:`step` for batches of one dense sample, for column `j`, in standardised coordinates.
+
+        The rule beside it, with ``w = units * V``: ``w -= eta * s * slope(y, z) * (x - mean) / scale**2``, then
+        ``w /= 1 + eta * l2``, where ``z = (x - mean) @ w + b``.
+        """
+        p, run = self.problem, self.run
+        c, slope, schedule = p.coordinates, p.loss.slope, self.schedule
+        units, l2 = _of_column(c.units, j), np.asarray(_of_column(p.penalty.smooth_strength, j))
+        factor, target, t = float(run.step_factor[j]), float(_of_column(c.target, j)), run.t
+        w, b = units * run.theta[:-1, j], target * float(run.theta[-1, j])
+        centred = X - c.mean_row
+        updates = centred * (units * _of_column(c.gradient_units, j))
+        last, shrinks, fit_intercept, scratch = None, bool(np.any(l2)), p.fit_intercept, np.empty_like(w)
+        for i, yi in enumerate(targets):
+            z[i] = zi = float(centred[i].dot(w)) + b
+            t += 1
+            eta = float(schedule(t)) * factor
+            d = slope(yi, zi)
+            if not -_STEEPEST <= d <= _STEEPEST:
+                d = min(max(d, -_STEEPEST), _STEEPEST)
+            if weights is not None:
+                d *= weights[i]
+            if d:
+                np.multiply(updates[i], eta * d, out=scratch)
+                np.subtract(w, scratch, out=w)
+                if fit_intercept:
+                    b -= eta * d
+            if shrinks:
+                if eta != last:
+                    last, keep = eta, (1 / (1 + eta * l2)).astype(w.dtype)
+                np.multiply(w, keep, out=w)
+        np.divide(w, units, out=run.theta[:-1, j], where=units > 0)
+        run.theta[-1, j] = b / target
 
 
 def train(
@@ -540,15 +767,18 @@ def train(
     models = k // width
     out = Outcome(
         run.solution.copy(), np.zeros(models, int), ["max_iter"] * models,
-        np.ones(models), np.full(models, np.nan), np.zeros(models, int),
+        np.ones(models), np.full(models, np.nan), np.zeros(models, int), [run] * models,
     )  # fmt: skip
     alive = np.arange(models)
     stepper = Stepper(problem, run, solver, schedule, batch_size, shuffle, rules.average)
     reference = np.ones(models) if rules.reference is None else rules.reference
+    tol = None if rules.tol is None else np.broadcast_to(rules.tol, (models,))
     good = (run.theta.copy(), [a.copy() for a in run.memory])
     first = run.epoch
     try:
         while alive.size and run.epoch - first < rules.max_iter:
+            if rules.watch is not None:
+                rules.watch.epoch_begins(lambda: run.solution)
             begin = (run.theta.copy(), [a.copy() for a in run.memory])
             cost = stepper.problem.penalty.value(run.theta[:-1])
             clock = time.perf_counter()
@@ -569,26 +799,29 @@ def train(
                 lost |= ~(f <= limit)
             if lost.any():
                 out.setbacks[alive[lost]] += 1
-                _step_back(run, columns_of(lost, width), good)
+                columns = columns_of(lost, width)
+                for now, then in zip((begin[0], *begin[1]), (good[0], *good[1]), strict=True):
+                    now[:, columns] = then[:, columns]
+                _step_back(run, columns, begin)
                 run.retries[lost] += 1
-            else:
-                good = begin
+            good = begin
             score = None
             if rules.score is not None:
-                score = rules.score(run.solution)
+                score = rules.score(stepper.problem.coordinates.original(run.solution))
             eta = np.ravel(np.broadcast_to(stepper.schedule(run.t), (run.theta.shape[1],)))
-            eta = (eta * run.step_factor)[::width]
+            eta = eta * run.step_factor
             row = {
-                "epoch": run.epoch, "objective": f, "eta": eta, "seconds": run.seconds,
-                "validation_score": score, "models": alive.copy(),
+                "epoch": run.epoch, "objective": f, "eta": eta[::width], "seconds": run.seconds,
+                "validation_score": score, "models": alive.copy(), "rows": problem.n,
             }  # fmt: skip
             run.history.append(row)
             if rules.verbose:
-                _print_row(row)
-            done = _judge(run, rules, stepper.schedule, f, score, reference[alive], eta, lost)
+                print_row(row)
+            enough = None if tol is None else tol[alive]
+            done = _judge(run, rules.n_iter_no_change, enough, stepper.schedule, f, score, reference[alive], eta, lost)
             out.objective[alive] = f
             out.n_iter[alive] = run.epoch
-            stop = rules.on_epoch(row) if rules.on_epoch is not None else False
+            stop = rules.watch is not None and rules.watch.epoch_ends(lambda: run.solution)
             if stop or last:
                 done = {j: done.get(j, "interrupted" if stop else "max_iter") for j in range(len(f))}
             if done:
@@ -624,14 +857,14 @@ def _step_back(run: Run, columns: Array, good: tuple[Array, list[Array]]) -> Non
 
 
 def _judge(
-    run: Run, rules: Rules, schedule: Any, f: Array, score: Array | None, reference: Array,
-    eta: Array, lost: Array,
+    run: Run, patience: int, tol: Array | None, schedule: Any, f: Array, score: Array | None,
+    reference: Array, eta: Array, lost: Array,
 ) -> dict[int, str]:  # fmt: skip
     """Which models stop now, and why; keeps the best epoch where validation scores exist."""
     done = {int(j): "diverged" for j in np.flatnonzero(run.retries > _RETRIES)}
     if score is not None:
         better = (score > run.best) | ~np.isfinite(run.best)
-        gained = score >= run.best + (rules.tol or 0.0)
+        gained = score >= run.best + (0.0 if tol is None else tol)
         gained |= ~np.isfinite(run.best)
         if run.best_theta is None:
             run.best_theta = run.solution.copy()
@@ -640,14 +873,14 @@ def _judge(
         run.best = np.where(better, score, run.best)
     else:
         with np.errstate(invalid="ignore"):
-            gained = f <= run.best - (rules.tol or 0.0) * reference
+            gained = f <= run.best - (0.0 if tol is None else tol) * reference
         run.best = np.fmin(run.best, np.where(lost, np.inf, f))
-    if rules.tol is None:
+    if tol is None:
         return done
     run.stalled = np.where(gained | lost, 0, run.stalled + 1)
-    waiting = run.stalled >= rules.n_iter_no_change
+    waiting = run.stalled >= patience
     if waiting.any():
-        change = np.asarray(schedule.on_plateau(eta))
+        change = np.asarray(schedule.on_plateau(eta))[:: run.width]
         for j in np.flatnonzero(waiting):
             if change[j] > 0:
                 columns = columns_of(np.array([j]), run.width)
@@ -666,14 +899,16 @@ def _settle(run: Run, rules: Rules, out: Outcome, alive: Array, finished: Array,
         solution = run.best_theta
     out.theta[:, to] = solution[:, columns]
     out.step_factor[alive[finished]] = run.step_factor[:: run.width][finished]
-    for j, reason in zip(alive[finished], why, strict=True):
+    for position, j, reason in zip(finished, alive[finished], why, strict=True):
         out.status[j] = reason
+        out.runs[j] = run if len(out.runs) == 1 else run.part(position, j)
 
 
-def _print_row(row: dict[str, Any]) -> None:
+def print_row(row: dict[str, Any]) -> None:
+    """One line about one epoch; words stand under each other."""
     score = row["validation_score"]
     tail = "" if score is None else f"  validation {np.mean(score):.6f}"
     print(
-        f"epoch {row['epoch']:5d}  objective {np.sum(row['objective']):.8g}  "
-        f"eta {np.mean(row['eta']):.3g}  {row['seconds']:.2f} s{tail}"
+        f"epoch {row['epoch']:5d}  objective {np.sum(row['objective']):<14.8g}  "
+        f"eta {np.mean(row['eta']):<9.3g}  {row['seconds']:9.2f} s{tail}"
     )

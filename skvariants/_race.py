@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
-from skvariants._engine import Problem, Run, Stepper
+from skvariants._engine import Problem, Run, Stepper, columns_of
 
 Array = np.ndarray
 #: Half a decade apart.
@@ -32,7 +31,7 @@ class Race:
     scores : ndarray of shape (n_rungs,)
         Objective on the scoring rows after the race; inf where a rung diverged.
     winner : float
-        The step size that goes on, or nan where every rung diverged.
+        The step size that goes on; the smallest where every rung diverged.
     steps : int
         How many steps every rung took.
     """
@@ -46,7 +45,7 @@ class Race:
         lost = int((~np.isfinite(self.scores)).sum())
         return (
             f"race: {len(self.eta0)} step sizes from {self.eta0[0]:.3g} to {self.eta0[-1]:.3g}, "
-            f"{self.steps} steps each, {lost} diverged; eta0={self.winner:.3g} goes on"
+            f"{self.steps} step{'' if self.steps == 1 else 's'} each, {lost} diverged; eta0={self.winner:.3g} goes on"
         )
 
 
@@ -69,7 +68,7 @@ def ladder(problem: Problem, solver: Any, batch_size: int) -> Array:
 def race(
     problem: Problem, run: Run, solver: Any, schedule: Any, batch_size: int, shuffle: bool,
     max_steps: int = 40, max_rows: int = 4096,
-) -> tuple[Race, Run]:  # fmt: skip
+) -> tuple[list[Race], Run]:  # fmt: skip
     """Train the ladder as columns and keep the best rung with its state.
 
     Parameters
@@ -91,9 +90,10 @@ def race(
 
     Returns
     -------
-    Race
+    list of Race
+        One per model.
     Run
-        The winner's, with the steps of the race behind it.
+        The winners', with the steps of the race behind them; a model whose rungs all diverged is back at its start.
     """
     k = run.theta.shape[1]
     rates = ladder(problem, solver, batch_size)
@@ -101,9 +101,8 @@ def race(
     columns = np.tile(np.arange(k), rungs)
     many = problem.take(columns)
     racing = Run.start(np.tile(run.theta, rungs), solver, run.width, run.rng)
-    raced = clone(schedule, safe=False)
-    raced.set_params(eta0=np.repeat(rates, k).astype(run.theta.dtype))
-    stepper = Stepper(many, racing, solver, raced, batch_size, shuffle)
+    raced = schedule.take(columns).with_fields(eta0=np.repeat(rates, k).astype(run.theta.dtype))
+    stepper = Stepper(many, racing, solver.take(columns), raced, batch_size, shuffle)
     stepper.epoch(max_steps=max_steps)
     index: Any = slice(0, problem.n)
     if problem.n > max_rows:
@@ -112,17 +111,21 @@ def race(
     with np.errstate(over="ignore", invalid="ignore"):
         value = many.loss.value(y, many.predict(X, racing.theta))
         value = value.mean(axis=0) if s is None else (value * s).mean(axis=0)
-        value = value + many.penalty.value(racing.theta[:-1]) / problem.coordinates.factor
-    per_model = value.reshape(rungs, -1, run.width).sum(axis=2)
-    scores = per_model.sum(axis=1)
-    scores = np.where(np.isfinite(scores), scores, np.inf)
-    best = int(np.argmin(scores))
-    if not np.isfinite(scores[best]):
-        return Race(rates, scores, float("nan"), racing.t), run
+        value = value + many.penalty.value(racing.theta[:-1]) / many.coordinates.factor
     models = k // run.width
-    racing.take(np.arange(best * models, (best + 1) * models))
+    scores = value.reshape(rungs, models, run.width).sum(axis=2)
+    scores = np.where(np.isfinite(scores), scores, np.inf)
+    best = np.argmin(scores, axis=0)
+    lost = ~np.isfinite(scores.min(axis=0))
+    racing.take(best * models + np.arange(models))
     racing.epoch = run.epoch
-    return Race(rates, scores, float(rates[best]), racing.t), racing
+    if lost.any():
+        back = columns_of(lost, run.width)
+        racing.theta[:, back] = run.theta[:, back]
+        for now in (*racing.memory, *racing.l1_memory):
+            now[:, back] = 0.0
+    races = [Race(rates, scores[:, j], float(rates[best[j]]), racing.t) for j in range(models)]
+    return races, racing
 
 
 __all__ = ["RUNGS", "Race", "ladder", "race"]

@@ -18,7 +18,8 @@ import numpy as np
 import scipy.sparse as sp
 
 Array = np.ndarray
-_BLOCK = 1 << 22
+# values at a time: what fits the cache
+_BLOCK = 1 << 16
 
 
 @dataclass
@@ -38,10 +39,15 @@ class Coordinates:
     target: Any = 1.0
     factor: Any = field(init=False)
     units: Any = field(init=False)
+    gradient_units: Any = field(init=False, default=None)
+    mean_row: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.factor = 1.0 / self.target**2
         self.units = None if self.inverse_scale is None else self.inverse_scale * self.target
+        if self.mean is not None:
+            self.gradient_units = self.units * self.factor
+            self.mean_row = np.ascontiguousarray(self.mean[:, 0])
 
     @property
     def identity(self) -> bool:
@@ -90,36 +96,35 @@ class Moments:
 
     def update(self, X: Any, weight: Array | None = None) -> None:
         """Add rows, in blocks, so that a memory map is never read at once."""
-        n, d = X.shape
-        rows = max(1, _BLOCK // max(1, d)) if not sp.issparse(X) else n
-        for start in range(0, n, rows):
-            w = None if weight is None else weight[start : start + rows].astype(np.float64)
-            self._add(X[start : start + rows], w)
-
-    def _add(self, X: Any, w: Array | None) -> None:
-        if sp.issparse(X):
-            count, mean, squares = _sparse_moments(X, w)
-        else:
-            count = float(len(X)) if w is None else float(w.sum())
-            # shifted by a row, so that an offset of 1e8 costs no digits
-            shift = np.asarray(X[0], dtype=np.float64)
-            D = X - shift
-            mean = (D.sum(axis=0) if w is None else w @ D) / count
-            D -= mean
-            squares = np.einsum("ij,ij->j", D, D) if w is None else w @ (D * D)
-            mean = mean + shift
-        total = self.count + count
-        delta = mean - self.mean
-        self.mean = self.mean + delta * (count / total)
-        self.squares = self.squares + squares + delta * delta * (self.count * count / total)
+        if X.shape[0] == 0:
+            return
+        count = float(X.shape[0]) if weight is None else float(weight.sum(dtype=np.float64))
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # `coordinates` says what overflowed
+            mean, squares = (_sparse_moments if sp.issparse(X) else _dense_moments)(X, weight, count)
+            total = self.count + count
+            delta = mean - self.mean
+            self.mean = self.mean + delta * (count / total)
+            self.squares = self.squares + squares + delta * delta * (self.count * count / total)
         self.count = total
 
     def coordinates(self, center: bool, target: Any, dtype: Any) -> Coordinates:
-        """The coordinates these moments stand for; without an intercept nothing is centred."""
+        """The coordinates these moments stand for; without an intercept nothing is centred.
+
+        Raises
+        ------
+        ValueError
+            If the variance of a column overflows.
+        """
         mean = np.atleast_1d(np.asarray(self.mean, dtype=np.float64))
         variance = np.atleast_1d(self.squares / self.count)
         if not center:
             variance = variance + mean**2
+        if not np.isfinite(variance).all():
+            columns = np.flatnonzero(~np.isfinite(variance))[:5].tolist()
+            raise ValueError(
+                f"X has columns of so large values that their variance overflows (by number: {columns}): divide them "
+                "by a power of ten so that they stay below 1e150."
+            )
         scale = np.sqrt(variance)
         # constant up to rounding: no information beside the intercept
         noise = 64 * np.finfo(dtype).eps * (np.abs(mean) if center else 0.0)
@@ -127,8 +132,8 @@ class Moments:
         inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, scale))
         mean = mean if center else np.zeros_like(mean)
         if np.dtype(dtype) == np.float32:
-            # beyond what float32 can hold, as a product with X would be
-            inverse = np.clip(inverse, 0, 1e30)
+            # the square of more, as the strength of a penalty, float32 could not hold
+            inverse = np.clip(inverse, 0, 1e15)
         return Coordinates(
             mean[:, None].astype(dtype),
             inverse[:, None].astype(dtype),
@@ -136,18 +141,46 @@ class Moments:
         )
 
 
-def _sparse_moments(X: Any, w: Array | None) -> tuple[float, Array, Array]:
+def _dense_moments(X: Array, weight: Array | None, count: float) -> tuple[Array, Array]:
+    """Mean and sum of squared deviations of columns, by two products a block."""
     n, d = X.shape
+    rows = max(1, _BLOCK // max(1, d))
+    # shifted by the mean of some rows, so that an offset of 1e8 costs no digits
+    shift = X[:rows].mean(axis=0, dtype=np.float64)
+    sums, squares = np.zeros(d), np.zeros(d)
+    buffer, ones = np.empty((min(n, rows), d)), np.ones(min(n, rows))
+    for start in range(0, n, rows):
+        block = X[start : start + rows]
+        D = np.subtract(block, shift, out=buffer[: len(block)])
+        w = ones[: len(block)] if weight is None else weight[start : start + rows].astype(np.float64)
+        sums += w @ D
+        D *= D
+        squares += w @ D
+    sums /= count
+    return shift + sums, np.maximum(squares - count * sums**2, 0.0)
+
+
+def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
+    """The same where zeros are not stored; from two products with what is."""
     X = X.tocsr()
-    count = float(n) if w is None else float(w.sum())
-    row_weight = None if w is None else np.repeat(w, np.diff(X.indptr))
-    data = X.data.astype(np.float64)
-    filled = np.bincount(X.indices, row_weight, minlength=d)
-    sums = np.bincount(X.indices, data if row_weight is None else data * row_weight, minlength=d)
-    mean = sums / count
-    deviation = data - mean[X.indices]
-    deviation *= deviation
-    if row_weight is not None:
-        deviation *= row_weight
-    squares = np.bincount(X.indices, deviation, minlength=d) + (count - filled) * mean**2
-    return count, mean, squares
+    w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
+    data, d = X.data.astype(np.float64, copy=False), X.shape[1]
+
+    def weighted(values: Array) -> Array:
+        return sp.csr_matrix((values, X.indices, X.indptr), shape=X.shape).T @ w
+
+    mean = weighted(data) / count
+    second = weighted(data * data)
+    squares = second - count * mean**2
+    # where that cancels, the deviations themselves; what is not stored deviates by the mean
+    lost = squares < 1e-4 * second
+    if lost.any():
+        stored = lost[X.indices]
+        columns, values = X.indices[stored], data[stored]
+        s = np.repeat(w, np.diff(X.indptr))[stored]
+        empty = count - np.bincount(columns, s, minlength=d)
+        # a full column has none: what is left is rounding
+        empty[empty < 1e-9 * count] = 0.0
+        deviation = np.bincount(columns, s * (values - mean[columns]) ** 2, minlength=d)
+        squares = np.where(lost, deviation + empty * mean**2, squares)
+    return mean, squares

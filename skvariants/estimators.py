@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -32,9 +32,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skvariants import _race
+from skvariants._advice import facts, recommend
+from skvariants._callbacks import Epochs, ReportsEpochs, with_callbacks
 from skvariants._component import Flag, Integer, OneOf, Real, check, resolve
-from skvariants._engine import Problem, Rules, Run, Targets, train
+from skvariants._doclinks import LinksToDocs
+from skvariants._engine import Targets
+from skvariants._fit import Prepared, Result, Rows, fit_rows
+from skvariants._fullbatch import QuasiNewton
 from skvariants._scaling import Coordinates, Moments
 from skvariants.losses import LOSSES, LogLoss, Loss, MultinomialLogLoss
 from skvariants.penalties import PENALTIES, Penalty
@@ -44,17 +48,20 @@ from skvariants.solvers import SOLVERS, AdaGrad, Solver
 __all__ = ["SGDVariantClassifier", "SGDVariantRegressor"]
 
 Array = np.ndarray
+# what the data teach, beside the model
+_LEARNED = ("n_features_in_", "feature_names_in_", "classes_", "n_targets_", "_flat_y")
 # parameters that may change between two warm-started fits without making it another problem
 _GOES_ON = {
     "max_iter", "tol", "n_iter_no_change", "verbose", "warm_start", "random_state", "n_jobs",
 }  # fmt: skip
 
 
-class _SGDVariant(BaseEstimator):
+class _SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
     """What the two estimators share."""
 
     coef_: Any
     intercept_: Any
+    _trains_as_columns = True
 
     _accepts = {
         "alpha": Real(0, per_column=False),
@@ -73,6 +80,7 @@ class _SGDVariant(BaseEstimator):
         "validation_fraction": Real(0, 1, "neither", per_column=False),
         "average": OneOf(Flag(), Integer(1)),
         "warm_start": Flag(),
+        "random_state": OneOf(None, Integer(0, 2**32, "left"), np.random.RandomState),
         "verbose": OneOf(Flag(), Integer(0)),
     }
 
@@ -91,17 +99,14 @@ class _SGDVariant(BaseEstimator):
             self._resolve_solver()
         if self.learning_rate == "optimal" and self.alpha == 0:
             SCHEDULES["optimal"](alpha=0.0).prepared(LogLoss(), 0.0)
-        check_random_state(self.random_state)
 
     @property
     def _is_auto(self) -> bool:
         return isinstance(self.solver, str) and self.solver == "auto"
 
     def _context(self) -> dict[str, Any]:
-        context = self.get_params(deep=False)
-        if context["l1_ratio"] is None:
-            context["l1_ratio"] = 0.0
-        return context
+        l1_ratio = 0.0 if self.l1_ratio is None else self.l1_ratio
+        return {**vars(self), "l1_ratio": l1_ratio}
 
     def _resolve_loss(self) -> Loss:
         loss = resolve(self.loss, self._losses(), Loss, "loss", self._context())
@@ -115,11 +120,25 @@ class _SGDVariant(BaseEstimator):
 
     def _resolve_solver(self) -> Solver:
         names = {**dict.fromkeys(["auto"]), **SOLVERS}
-        if self._is_auto:
-            return AdaGrad()
         if isinstance(self.solver, str) and self.solver in SOLVERS:
             names = SOLVERS
         return resolve(self.solver, names, Solver, "solver", self._context())
+
+    def _method(self, loss: Loss, rows: Rows, scaled: bool, streaming: bool) -> Any:
+        """The solver named; for "auto", what suits the loss, else what suits the data."""
+        if not self._is_auto:
+            return self._resolve_solver()
+        if streaming:  # few passes are AdaGrad's: docs/choosing_evidence.md
+            return AdaGrad()
+        free = [isinstance(v, str) and v == "auto" for v in (self.learning_rate, self.eta0, self.batch_size)]
+        method = QuasiNewton()
+        if all(free) and not self.average and method.suits(loss):
+            return method
+        known = facts(
+            rows.X, rows.y, classification=hasattr(self, "classes_"), scaled=scaled, smooth=method.suits(loss),
+            weight=rows.weight, center=bool(self.fit_intercept), moments=self.__dict__.get("_moments"), random_state=0,
+        )  # fmt: skip
+        return SOLVERS[recommend(known).solver_name]()
 
     def _resolve_schedule(self) -> Schedule:
         if isinstance(self.learning_rate, str) and self.learning_rate == "auto":
@@ -132,11 +151,14 @@ class _SGDVariant(BaseEstimator):
             schedule = type(schedule)(**{**schedule.get_params(deep=False), "eta0": self.eta0})
         return schedule
 
-    def _resolve_batch_size(self, solver: Solver, n: int) -> int:
-        size = self.batch_size
+    def _resolve_batch_size(self, solver: Solver, X: Any) -> int:
+        n, size = X.shape[0], self.batch_size
         if isinstance(size, str) and size == "auto":
             size = solver.batch_size
             if not isinstance(size, str):
+                if sp.issparse(X) and size > 1:
+                    # a step costs its stored values and an update of every weight: enough rows to outweigh it
+                    size = max(size, min(2048, int(X.shape[1] * n / max(X.nnz, 1))))
                 # passes count: small tables deserve small batches, and tiny ones are one batch
                 size = n if n <= 32 else min(size, max(32, n // 32))
         return n if isinstance(size, str) else min(int(size), n)
@@ -164,8 +186,8 @@ class _SGDVariant(BaseEstimator):
         """Validated features and targets."""
 
     @abstractmethod
-    def _score_theta(self, theta: Array, X: Any, y: Array, weight: Array | None) -> Array:
-        """Validation score of each model."""
+    def _scores(self, models: Array, X: Any, y: Array, weight: Array | None) -> Array:
+        """Validation score of each model; their columns lie side by side."""
 
     @abstractmethod
     def _publish(self, coef: Array, intercept: Array) -> None:
@@ -226,41 +248,89 @@ class _SGDVariant(BaseEstimator):
             X, y, weight = X[used], y[used], weight[used]
         return X, y, (weight / weight.mean()).astype(X.dtype)
 
+    @with_callbacks
     def _fit(
         self, X: Any, y: Any, coef_init: Any, intercept_init: Any, sample_weight: Any,
         X_val: Any, y_val: Any, sample_weight_val: Any,
-    ) -> Any:  # fmt: skip
+    ) -> list[str]:  # fmt: skip
+        """Fit; returns what is to be warned of."""
         self._check_params()
+        epochs = self._begin_callbacks(X, y, sample_weight)
         with self._all_or_nothing():
-            earlier = self.__dict__.get("_run") if self.warm_start else None
-            start = None
-            if self.warm_start and hasattr(self, "coef_"):
-                start = (np.atleast_2d(self._dense_coef()), np.ravel(self.intercept_))
-            X, y = self._validate(X, y, reset=True, sample_weight=sample_weight)
-            X, y, weight = self._prepare_rows(X, y, sample_weight)
-            if X.shape[0] == 0:
-                raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
-            self._learn_classes(y)
-            loss = self._resolve_loss()
-            validation = self._validation(X, y, weight, X_val, y_val, sample_weight_val)
-            if validation is not None and X_val is None:
-                X, y, weight, validation = validation
-            key = self._fit_key(X)
-            if earlier is not None and key == self.__dict__.get("_run_key") and coef_init is None:
-                self._train(X, y, weight, loss, earlier, validation)
-            else:
-                if coef_init is not None or intercept_init is not None or start is not None:
-                    start = self._start(coef_init, intercept_init, start, X.shape[1])
-                self._run_key = key
-                self._forget()
-                self._train(X, y, weight, loss, None, validation, start)
+            prepared = self._prepared(X, y, sample_weight, X_val, y_val, sample_weight_val)
+            messages = self._fit_prepared([self], prepared, coef_init, intercept_init, epochs)
+        if epochs is not None:
+            epochs.end()
+        return messages
+
+    def _told(self, messages: list[str]) -> Any:
+        """Warn, where the user called."""
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return self
+
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Prepared:  # fmt: skip
+        """Validated rows for training and for validation; the estimator learns names, classes, shapes."""
+        before = set(vars(self))
+        X, y = self._validate(X, y, reset=True, sample_weight=sample_weight)
+        X, y, weight = self._prepare_rows(X, y, sample_weight)
+        if X.shape[0] == 0:
+            raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
+        self._learn_classes(y)
+        validation = self._validation(X, y, weight, X_val, y_val, sample_weight_val)
+        if validation is not None and X_val is None:
+            X, y, weight, validation = validation
+        learned = {name: value for name, value in vars(self).items() if name not in before or name in _LEARNED}
+        return Prepared(Rows(X, y, weight), validation, learned, self._n_columns())
+
+    def _fit_prepared(
+        self, members: Any, prepared: Prepared, coef_init: Any = None, intercept_init: Any = None,
+        epochs: Epochs | None = None,
+    ) -> list[str]:  # fmt: skip
+        """Fit estimators of one group and one clock; returns what is to be warned of."""
+        rows, d = prepared.rows, prepared.rows.X.shape[1]
+        for member in members:
+            member.__dict__.update(prepared.learned)
+        given = coef_init is not None or intercept_init is not None
+        runs, start = None, None
+        if not given and all(m._goes_on(rows.X) for m in members):
+            runs = [m._run.copy() for m in members]
+        elif given or any(m.warm_start and hasattr(m, "coef_") for m in members):
+            start = [m._start(coef_init, intercept_init, d) for m in members]
+        if runs is None:
+            for member in members:
+                member._forget()
+        coordinates = self._coordinates_for(rows, self._scales(), False, runs)
+        if epochs is not None:
+            epochs.original = coordinates.original
+        results = fit_rows(members, rows, coordinates, prepared.validation, start, runs, watch=epochs)
+        messages = []
+        for member, result in zip(members, results, strict=True):
+            for name in ("_moments", "_target_moments"):
+                if name in vars(self):
+                    setattr(member, name, getattr(self, name))
+            member._run_key = member._fit_key(rows.X) if member.warm_start else None
+            messages += member._accept(result, rows.X)
+        return messages
+
+    def _goes_on(self, X: Any) -> bool:
+        """Whether a warm start goes on exactly where the last fit stopped."""
+        return bool(self.warm_start) and "_run" in vars(self) and self._fit_key(X) == vars(self).get("_run_key")
+
+    def _clock(self, prepared: Prepared) -> Any:
+        """What fits must share to be trained together from where they stand."""
+        goes_on = hasattr(self, "coef_") and self._goes_on(prepared.rows.X)
+        return self._run.clock if goes_on else hasattr(self, "coef_")
 
     def _learn_classes(self, y: Array) -> None:
         """Remember what the targets are."""
 
     def _forget(self) -> None:
-        for name in ("race_", "_coordinates", "_schedule", "_moments", "_target_moments"):
+        """Drop what only a fit that goes on needs."""
+        for name in ("race_", "_run", "_coordinates", "_schedule", "_moments", "_target_moments"):
             self.__dict__.pop(name, None)
 
     def _fit_key(self, X: Any) -> Any:
@@ -268,13 +338,15 @@ class _SGDVariant(BaseEstimator):
         classes = getattr(self, "classes_", None)
         return (X.shape[1], str(X.dtype), self._n_columns(), repr(params), repr(classes))
 
-    def _start(self, coef: Any, intercept: Any, start: Any, d: int) -> tuple[Array, Array]:
+    def _start(self, coef: Any, intercept: Any, d: int) -> tuple[Array, Array]:
+        """Weights and intercepts to start from: those given, else a warm start's, else zero."""
         k = self._n_columns()
-        old_coef, old_intercept = start if start is not None else (None, None)
-        coef = old_coef if coef is None else np.asarray(coef, dtype=np.float64)
-        intercept = old_intercept if intercept is None else np.asarray(intercept, dtype=np.float64)
-        coef = np.zeros((k, d)) if coef is None else coef
-        intercept = np.zeros(k) if intercept is None else intercept
+        warm = self.warm_start and hasattr(self, "coef_")
+        if coef is None:
+            coef = np.atleast_2d(self._dense_coef()) if warm else np.zeros((k, d))
+        if intercept is None:
+            intercept = np.ravel(self.intercept_) if warm else np.zeros(k)
+        coef, intercept = np.asarray(coef, dtype=np.float64), np.asarray(intercept, dtype=np.float64)
         if coef.size != k * d or (coef.ndim == 2 and coef.shape != (k, d)):
             raise ValueError(
                 f"Provided coef_init does not match dataset: its shape is {coef.shape}, and must be ({k}, {d})."
@@ -315,150 +387,61 @@ class _SGDVariant(BaseEstimator):
         held_out = (X[val_rows], y[val_rows], w_val)
         return X[train_rows], y[train_rows], w_train, held_out
 
-    def _scales(self, schedule: Schedule, penalty: Penalty) -> bool:
+    def _scales(self) -> bool:
+        """Whether the fit works in standardised coordinates."""
         if isinstance(self.scale_features, str):
-            return schedule.raced
+            return self._resolve_schedule().raced
         return bool(self.scale_features)
 
-    def _train(
-        self, X: Any, y: Array, weight: Array | None, loss: Loss, run: Run | None,
-        validation: Any = None, start: Any = None, max_iter: int | None = None,
-    ) -> None:  # fmt: skip
-        """Build the problem, find what is to be found, train, publish."""
-        dtype = X.dtype
-        targets = self._encode(y, loss, weight, dtype)
-        engine_loss = self._engine_loss(loss)
-        penalty = self._resolve_penalty()
-        partial = max_iter is not None
-        schedule = self.__dict__.get("_schedule") if run is not None else None
-        fresh = schedule is None
-        if schedule is None:
-            schedule = self._resolve_schedule().prepared(engine_loss, self.alpha)
-        scaled = self._scales(self._resolve_schedule(), penalty)
-        coordinates = self._coordinates_for(X, y, weight, scaled, partial, run)
-        rescaled = penalty
-        if not coordinates.identity:
-            rescaled = penalty.rescaled(coordinates.units, coordinates.factor)
-        problem = Problem(X, targets, weight, engine_loss, rescaled, coordinates, bool(self.fit_intercept))
-        k, d = self._n_columns(), X.shape[1]
-        width = k  # classes and targets of one estimator stop together
-        solver = self._resolve_solver()
-        constant = None
-        if run is None:
-            theta = np.zeros((d + 1, k), dtype=dtype)
-            if start is not None:
-                theta[:-1], theta[-1] = start[0].T, start[1]
-                theta = np.ascontiguousarray(coordinates.standardised(theta))
-            elif scaled and self.fit_intercept:
-                constant = problem.constant(k)
-                theta[-1] = constant / coordinates.target
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            rng = np.random.default_rng(seed)
-            run = Run.start(theta, solver, width, rng)
-        reference = self._reference(problem, k, width)
-        self.race_ = self.__dict__.get("race_")
-        batch = self._resolve_batch_size(solver, X.shape[0])
-        verbose = int(self.verbose)
-        if fresh and schedule.raced:
-            first = run
-            steps = 10 if batch >= X.shape[0] else 40
-            self.race_, run = _race.race(problem, run, solver, schedule, batch, bool(self.shuffle), steps)
-            if not np.isfinite(self.race_.winner):
-                run = first
-                self.race_.winner = float(self.race_.eta0[0])
-            if verbose:
-                print(self.race_)
-            schedule = type(schedule)(**{**schedule.get_params(deep=False), "eta0": self.race_.winner})
-        if fresh and self.learning_rate == "auto":
+    def _finished_schedule(self, schedule: Schedule) -> Schedule:
+        """The schedule once its first step is known."""
+        if isinstance(self.learning_rate, str) and self.learning_rate == "auto":
             # three drops, each to a quarter: the noise that is left is below the tolerance
-            schedule = schedule.set_params(floor=float(schedule.eta0) / 50)
-        self._schedule = schedule
-        score = None
-        if validation is not None:
+            return schedule.with_fields(floor=float(schedule.eta0) / 50)
+        return schedule
 
-            def score(theta: Array) -> Array:
-                return self._score_theta(coordinates.original(theta), *validation)
-
-        rules = Rules(
-            max_iter=self.max_iter if max_iter is None else max_iter,
-            tol=None if partial else self.tol,
-            n_iter_no_change=self.n_iter_no_change,
-            average=int(self.average),
-            reference=reference,
-            score=score,
-            verbose=verbose,
-            # without a tolerance, exactly the steps that were asked for, while they are finite
-            backtrack=schedule.raced or self.race_ is not None or not (self.tol is None or partial),
-        )  # fmt: skip
-        if score is not None and run.best_theta is None:
-            run.best = np.full(1, -np.inf)
-        before = run.epoch
-        outcome = train(problem, run, solver, schedule, batch, bool(self.shuffle), rules)
-        self._run = run
-        self._coordinates = coordinates
-        self.solver_ = solver
-        self.eta0_ = getattr(schedule, "eta0", None)
-        self._finish(
-            outcome.theta, coordinates, int(outcome.n_iter[0]) - before, outcome.status[0],
-            run.history, run.t, reference, partial, int(outcome.setbacks[0]),
-        )  # fmt: skip
-
-    def _reference(self, problem: Problem, k: int, width: int) -> Array:
-        """Objective of the best constant model, by which `tol` is measured."""
-        y = problem.targets.rows(slice(None)).astype(np.float64)
-        s = problem.targets.weights(y)
-        constant = problem.constant(k) if self.fit_intercept else np.zeros(k)
-
-        def mean_loss(z: Array) -> Array:
-            value = problem.loss.value(y, z)
-            value = value if s is None else value * s
-            value = value if problem.weight is None else value * problem.weight[:, None]
-            return value.mean(axis=0).reshape(-1, width).sum(axis=1)
-
-        total = mean_loss(np.broadcast_to(constant, (len(y), k)).astype(np.float64))
-        if (total <= 0).any():  # the perceptron at zero, or a constant target
-            total = np.where(total > 0, total, mean_loss(np.broadcast_to(-y, (len(y), k)).copy()))
-        return np.maximum(total, np.finfo(np.float64).tiny)
-
-    def _coordinates_for(
-        self, X: Any, y: Array, weight: Array | None, scaled: bool, partial: bool, run: Run | None
-    ) -> Coordinates:
+    def _coordinates_for(self, rows: Rows, scaled: bool, partial: bool, runs: Any) -> Coordinates:
         """Coordinates to work in; a run that goes on is carried over into new ones."""
         if not scaled:
             return Coordinates()
+        X, y, weight = rows.X, rows.y, rows.weight
         old = self.__dict__.get("_coordinates")
-        if run is not None and not partial and old is not None:
+        if runs is not None and not partial and old is not None:
             return old
-        moments = self.__dict__.get("_moments") if run is not None else None
+        moments = self.__dict__.get("_moments") if runs is not None else None
         moments = Moments() if moments is None else Moments(**vars(moments))
         moments.update(X, weight)
         self._moments = moments
-        coordinates = moments.coordinates(bool(self.fit_intercept), self._target_units(y, weight, run), X.dtype)
-        if run is not None and old is not None:
-            run.theta = coordinates.standardised(old.original(run.theta)).astype(X.dtype)
-            if run.average is not None:
-                run.average = coordinates.standardised(old.original(run.average)).astype(X.dtype)
+        coordinates = moments.coordinates(bool(self.fit_intercept), self._target_units(y, weight, runs), X.dtype)
+        if runs is not None and old is not None:
+            for run in runs:
+                run.theta = coordinates.standardised(old.original(run.theta)).astype(X.dtype)
+                if run.average is not None:
+                    run.average = coordinates.standardised(old.original(run.average)).astype(X.dtype)
         return coordinates
 
-    def _target_units(self, y: Array, weight: Array | None, run: Run | None) -> Any:
+    def _target_units(self, y: Array, weight: Array | None, runs: Any) -> Any:
         """The unit of the target: 1 for classes."""
         return 1.0
 
-    def _finish(
-        self, theta: Array, coordinates: Coordinates, n_iter: int, status: str,
-        history: list[dict[str, Any]], t: int, reference: Array, partial: bool, setbacks: int,
-    ) -> None:  # fmt: skip
-        """Publish the model and say what is to be said."""
-        original = coordinates.original(theta)
-        self.n_iter_ = n_iter
-        self.t_ = 1.0 + t
-        self.status_ = status
-        self.n_columns_ = theta.shape[1]
+    def _accept(self, result: Result, X: Any, partial: bool = False) -> list[str]:
+        """Publish a model and its story; returns what is to be warned of."""
+        out, j, run, theta = result.outcome, result.model, result.run, result.theta
+        before = self.__dict__.get("_epochs", 0) if result.went_on else 0
+        history = run.history
+        self._run, self._coordinates, self._schedule = run, result.coordinates, result.schedule
+        self._epochs = int(out.n_iter[j])
+        self.race_, self.solver_ = result.race, result.method
+        self.eta0_ = result.eta0
+        self.n_iter_ = int(out.n_iter[j]) - before
+        self.t_ = 1.0 + run.t
+        self.status_ = out.status[j]
         self.history_ = {
             "epoch": [row["epoch"] for row in history],
             "objective": [float(np.sum(row["objective"])) for row in history],
             "eta": [float(np.mean(row["eta"])) for row in history],
             "seconds": [float(row["seconds"]) for row in history],
+            "rows": [int(row["rows"]) for row in history],
             "validation_score": [
                 None if row["validation_score"] is None else float(np.mean(row["validation_score"])) for row in history
             ],
@@ -470,53 +453,49 @@ class _SGDVariant(BaseEstimator):
         if self.validation_scores_ is not None:
             self.best_epoch_ = int(np.argmax(self.validation_scores_)) + 1
         last = self.loss_curve_[-1] if self.loss_curve_ else 0.0
-        wild = not np.isfinite(last) or last > 100 * float(np.sum(reference))
-        if setbacks or (wild and not partial) or not np.isfinite(original).all():
-            if not np.isfinite(original).all():
-                original = np.nan_to_num(original, nan=0.0, posinf=0.0, neginf=0.0)
+        wild = not np.isfinite(last) or last > 100 * result.reference
+        broken = not np.isfinite(theta).all()
+        setbacks = int(out.setbacks[j])
+        messages = []
+        if setbacks or (wild and not partial) or broken:
+            if wild or broken:
                 self.status_ = "diverged"
-            elif wild or status == "diverged":
-                self.status_ = "diverged"
-            self._warn_diverged(setbacks, last)
-        elif status == "max_iter" and not partial and self.tol is not None:
-            self._warn_not_converged()
-        self._publish(original[:-1].T, original[-1])
+            messages.append(self._diverged(setbacks, last, X))
+        elif self.status_ == "max_iter" and not partial and self.tol is not None:
+            messages.append(self._not_converged())
+        theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0) if broken else theta
+        self._publish(theta[:-1].T, theta[-1])
+        return messages
 
-    def _warn_diverged(self, setbacks: int, objective: float) -> None:
-        moments = self.__dict__.get("_column_scales")
-        names = ""
-        if moments is not None and len(moments) > 1:
-            order = np.argsort(moments)[::-1][:3]
-            labels = getattr(self, "feature_names_in_", np.arange(len(moments)))
-            names = (
-                " The columns of the largest scale are "
-                + ", ".join(f"{labels[j]!r} ({moments[j]:.3g})" for j in order)
-                + "."
-            )
-        what = (
-            f"the fit stepped back {setbacks} times to its last good iterate, with a step ten times smaller"
-            if setbacks
-            else f"the objective ended at {objective:.3g}, far above that of a constant model"
-        )
-        warnings.warn(
-            f"The steps were too large (eta0={self.eta0!r}) and the objective diverged: {what}.{names} "
-            "Use eta0='auto' and scale_features='auto', scale the columns, or pass a smaller eta0.",
-            ConvergenceWarning,
-            stacklevel=5,
+    def _diverged(self, setbacks: int, objective: float, X: Any) -> str:
+        """The sentence about steps that were too large."""
+        moments = Moments()
+        moments.update(X)
+        scales = np.atleast_1d(np.sqrt(moments.squares / moments.count + moments.mean**2))
+        labels = getattr(self, "feature_names_in_", np.arange(len(scales)))
+        largest = ", ".join(f"{labels[j]} ({scales[j]:.3g})" for j in np.argsort(scales)[::-1][:3])
+        what = f"the objective ended at {objective:.3g}, far above that of a constant model"
+        if setbacks:
+            times = "once" if setbacks == 1 else f"{setbacks} times"
+            what = f"the fit stepped back {times} to its last good iterate, with a step ten times smaller"
+        return (
+            f"The steps were too large (eta0={self.eta0!r}) and the objective diverged: {what}. The columns of the "
+            f"largest scale are {largest}. Use eta0='auto' and scale_features='auto', scale the columns, or pass a "
+            "smaller eta0."
         )
 
-    def _warn_not_converged(self) -> None:
+    def _not_converged(self) -> str:
+        """The sentence about too few epochs."""
         curve = self.loss_curve_
         drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300) if len(curve) > 1 else np.nan
-        warnings.warn(
+        return (
             "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
             f"improve the fit. After max_iter={self.max_iter} epochs the objective still fell by "
-            f"{drop:.2g} (relative) in the last one.",
-            ConvergenceWarning,
-            stacklevel=5,
+            f"{drop:.2g} (relative) in the last one."
         )
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> list[str]:
+        """Go through the rows once; returns what is to be warned of."""
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
         first = not hasattr(self, "coef_") or "_run" not in self.__dict__
@@ -532,18 +511,19 @@ class _SGDVariant(BaseEstimator):
                         "sample_weight is zero for all samples of the first call of partial_fit: "
                         "at least one weight must be positive."
                     )
-                return self
-            loss = self._resolve_loss()
-            run, start = None, None
-            if "_run" in self.__dict__ and self._run.theta.shape[1] == self._n_columns():
-                run = _copied(self._run)
-                X = X.astype(run.theta.dtype, copy=False)
-            elif hasattr(self, "coef_"):
-                start = (np.atleast_2d(self._dense_coef()), np.ravel(self.intercept_))
-            if run is None:
+                return []
+            runs, start = None, None
+            if "_run" in vars(self) and self.solver_.stochastic and self._run.theta.shape[1] == self._n_columns():
+                runs = [self._run.copy()]
+                X = X.astype(runs[0].theta.dtype, copy=False)
+            else:
+                if hasattr(self, "coef_"):
+                    start = [(np.atleast_2d(self._dense_coef()), np.ravel(self.intercept_))]
                 self._forget()
-            self._train(X, y, weight, loss, run, None, start, max_iter=1)
-        return self
+            rows = Rows(X, y, weight)
+            coordinates = self._coordinates_for(rows, self._scales(), True, runs)
+            (result,) = fit_rows([self], rows, coordinates, None, start, runs, max_iter=1)
+            return self._accept(result, X, partial=True)
 
     def _partial_classes(self, y: Any, classes: Any) -> None:
         """Classes across calls; nothing for targets."""
@@ -596,20 +576,6 @@ class _SGDVariant(BaseEstimator):
         return tags
 
 
-def _copied(run: Run) -> Run:
-    """A run whose arrays may change without changing the fitted estimator."""
-    copy = Run(**{**vars(run)})
-    copy.theta = run.theta.copy()
-    copy.memory = [a.copy() for a in run.memory]
-    copy.l1_memory = [a.copy() for a in run.l1_memory]
-    copy.average = None if run.average is None else run.average.copy()
-    copy.history = list(run.history)
-    state = run.rng.bit_generator.state
-    copy.rng = np.random.default_rng()
-    copy.rng.bit_generator.state = state
-    return copy
-
-
 def _has_probability(estimator: Any) -> bool:
     loss = estimator._resolve_loss()
     if not hasattr(loss, "probability"):
@@ -644,11 +610,13 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         Whether there is an intercept; it is never penalised.
     solver : str or Solver, default="auto"
         How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
-        "adam", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" is
-        AdaGrad.
+        "adam", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" takes
+        quasi-Newton steps on a growing batch where the loss is smooth and no step, batch or average is asked for
+        (`max_iter` and `history_` then count iterations); else it is what the rules of
+        :func:`skvariants.diagnostics.diagnose` advise for the data, and AdaGrad in `partial_fit`. `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
-        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (at least
-        32, at most a 32nd of the table); a table of at most 32 rows is one batch.
+        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
+        wide sparse data; at least 32, at most a 32nd of the table); a table of at most 32 rows is one batch.
     multi_class : {"auto", "ovr", "multinomial"}, default="auto"
         With three classes or more: "auto" is softmax for log_loss, else one-vs-rest.
     scale_features : bool or "auto", default="auto"
@@ -665,7 +633,8 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         Most epochs (passes over the rows).
     tol : float or None, default=1e-3
         An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
-        validation score rises by `tol`). None takes exactly `max_iter` epochs.
+        validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
+        times what they have gained over that model. None takes exactly `max_iter` epochs.
     n_iter_no_change : int, default=5
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
@@ -711,9 +680,10 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         The ladder of steps that were raced, and their scores.
     loss_curve_ : list of float
         Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
-        (that of the start for a single batch, else the mean of start and end).
+        (that of the start for a single batch, else the mean of start and end). For quasi-Newton steps: the
+        objective after each, over the rows that it saw.
     history_ : dict of lists
-        "epoch", "objective", "eta", "seconds", "validation_score".
+        "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
     validation_scores_ : list of float or None
         Score after each epoch, with early stopping.
     best_epoch_ : int or None
@@ -881,17 +851,17 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
             pairs = np.column_stack([np.ones(K), per_class])
             if K == 2:
                 pairs = per_class[None, :]
-        self._column_scales = None
         if K == 2:
             values = np.where(codes == 1, 1.0, -1.0).astype(dtype)[:, None]
-            return Targets(values, dtype=dtype, class_weight=pairs)
+            return Targets(values, dtype=dtype, class_weight=pairs, binary=True)
         low = 0.0 if self._engine_loss(loss).width > 1 else -1.0
         return Targets(codes, K, low, dtype, pairs)
 
-    def _score_theta(self, theta: Array, X: Any, y: Array, weight: Array | None) -> Array:
-        z = X @ theta[:-1] + theta[-1]
-        codes = (z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)
-        return np.array([np.average(self.classes_[codes] == y, weights=weight)])
+    def _scores(self, models: Array, X: Any, y: Array, weight: Array | None) -> Array:
+        k = self._n_columns()
+        z = (X @ models[:-1] + models[-1]).reshape(len(y), -1, k)
+        codes = (z[:, :, 0] > 0).astype(int) if k == 1 else z.argmax(axis=2)
+        return np.average(self.classes_[codes] == y[:, None], axis=0, weights=weight)
 
     def _publish(self, coef: Array, intercept: Array) -> None:
         self.coef_ = np.ascontiguousarray(coef)
@@ -931,7 +901,8 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         ValueError
             If a parameter or the data is not accepted; an earlier fit stays as it was.
         """
-        return self._fit(X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val)
+        messages = self._fit(X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val)
+        return self._told(messages)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDVariantClassifier:
         """Go through the given rows once, from where the model stands.
@@ -956,7 +927,7 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         self : SGDVariantClassifier
             The fitted estimator.
         """
-        return self._partial_fit(X, y, sample_weight, classes)
+        return self._told(self._partial_fit(X, y, sample_weight, classes))
 
     def decision_function(self, X: Any) -> Array:
         """Linear score of each row, for each class.
@@ -1055,11 +1026,13 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         Whether there is an intercept; it is never penalised.
     solver : str or Solver, default="auto"
         How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
-        "adam", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" is
-        AdaGrad.
+        "adam", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" takes
+        quasi-Newton steps on a growing batch where the loss is smooth and no step, batch or average is asked for
+        (`max_iter` and `history_` then count iterations); else it is what the rules of
+        :func:`skvariants.diagnostics.diagnose` advise for the data, and AdaGrad in `partial_fit`. `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
-        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (at least
-        32, at most a 32nd of the table); a table of at most 32 rows is one batch.
+        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
+        wide sparse data; at least 32, at most a 32nd of the table); a table of at most 32 rows is one batch.
     scale_features : bool or "auto", default="auto"
         Whether to work in standardised coordinates; the penalty and ``coef_`` keep the units of the data. "auto" does
         so unless the step is fixed by a numeric `eta0` or by a rate that has none.
@@ -1074,7 +1047,8 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         Most epochs (passes over the rows).
     tol : float or None, default=1e-3
         An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
-        validation score rises by `tol`). None takes exactly `max_iter` epochs.
+        validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
+        times what they have gained over that model. None takes exactly `max_iter` epochs.
     n_iter_no_change : int, default=5
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
@@ -1114,9 +1088,10 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         The ladder of steps that were raced, and their scores.
     loss_curve_ : list of float
         Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
-        (that of the start for a single batch, else the mean of start and end).
+        (that of the start for a single batch, else the mean of start and end). For quasi-Newton steps: the
+        objective after each, over the rows that it saw.
     history_ : dict of lists
-        "epoch", "objective", "eta", "seconds", "validation_score".
+        "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
     validation_scores_ : list of float or None
         Score after each epoch, with early stopping.
     best_epoch_ : int or None
@@ -1215,11 +1190,13 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         y = np.asarray(y, dtype=np.float64).reshape(len(y), targets)
         return X, y
 
-    def _target_units(self, y: Array, weight: Array | None, run: Run | None) -> Any:
-        moments = self.__dict__.get("_target_moments") if run is not None else None
+    def _target_units(self, y: Array, weight: Array | None, runs: Any) -> Any:
+        moments = self.__dict__.get("_target_moments") if runs is not None else None
         moments = Moments() if moments is None else Moments(**vars(moments))
         moments.update(y, weight)
         self._target_moments = moments
+        if not np.isfinite(moments.squares).all():
+            raise ValueError("y has values so large that their variance overflows: divide them by a power of ten.")
         units = np.sqrt(np.atleast_1d(moments.squares / moments.count))
         if not self.fit_intercept:
             units = np.sqrt(units**2 + np.atleast_1d(moments.mean) ** 2)
@@ -1227,17 +1204,14 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         return float(units[0]) if len(units) == 1 else units
 
     def _encode(self, y: Array, loss: Loss, weight: Array | None, dtype: Any) -> Targets:
-        self._column_scales = None
         return Targets(y.astype(dtype), dtype=dtype)
 
-    def _score_theta(self, theta: Array, X: Any, y: Array, weight: Array | None) -> Array:
-        r = y - (X @ theta[:-1] + theta[-1])
+    def _scores(self, models: Array, X: Any, y: Array, weight: Array | None) -> Array:
+        r = y[:, None, :] - (X @ models[:-1] + models[-1]).reshape(len(y), -1, y.shape[1])
         w = np.ones(len(y)) if weight is None else weight
         center = np.average(y, axis=0, weights=w)
-        explained = 1 - (w[:, None] * r**2).sum(axis=0) / np.maximum(
-            (w[:, None] * (y - center) ** 2).sum(axis=0), np.finfo(float).tiny
-        )
-        return np.array([explained.mean()])
+        spread = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
+        return (1 - np.einsum("i,ijk->jk", w, r**2) / spread).mean(axis=1)
 
     def _publish(self, coef: Array, intercept: Array) -> None:
         self.coef_ = np.ascontiguousarray(coef.ravel() if self._flat_y else coef)
@@ -1277,7 +1251,8 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         ValueError
             If a parameter or the data is not accepted; an earlier fit stays as it was.
         """
-        return self._fit(X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val)
+        messages = self._fit(X, y, coef_init, intercept_init, sample_weight, X_val, y_val, sample_weight_val)
+        return self._told(messages)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDVariantRegressor:
         """Go through the given rows once, from where the model stands.
@@ -1300,7 +1275,7 @@ class SGDVariantRegressor(RegressorMixin, _SGDVariant):
         self : SGDVariantRegressor
             The fitted estimator.
         """
-        return self._partial_fit(X, y, sample_weight)
+        return self._told(self._partial_fit(X, y, sample_weight))
 
     def predict(self, X: Any) -> Array:
         """Predicted target of each row.

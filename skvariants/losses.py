@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 Array = np.ndarray
+# predictions whose exponentials neither overflow nor vanish in single precision
+_MILD = 60.0
 
 
 class Loss(Component):
@@ -303,9 +305,8 @@ class LogLoss(Loss):
         np.multiply(y, z, out=out)
         np.minimum(out, 80.0, out=out)
         np.exp(out, out=out)
-        out += 1
-        np.divide(y, out, out=out)
-        return np.negative(out, out=out)
+        np.subtract(-1, out, out=out)
+        return np.divide(y, out, out=out)
 
     def slope(self, y: float, z: float) -> float:
         margin = y * z
@@ -587,22 +588,29 @@ class MultinomialLogLoss(Loss):
         """Number of adjacent columns that one model of this loss has."""
         return self.n_classes
 
-    def _by_model(self, y: Array, z: Array) -> tuple[Array, Array]:
-        z = z.reshape(len(z), -1, self.n_classes)
-        return y.reshape(len(y), -1, self.n_classes), z - z.max(axis=2, keepdims=True)
-
     def value(self, y: Array, z: Array) -> Array:
-        y3, z3 = self._by_model(y, z)
-        log_sum = np.log(np.exp(z3).sum(axis=2, keepdims=True))
-        return (y3 * (log_sum - z3)).reshape(z.shape)
+        z2 = z.reshape(-1, self.n_classes)
+        highest = z2.max(axis=1, keepdims=True)
+        p = np.subtract(z2, highest)
+        np.exp(p, out=p)
+        log_sum = np.log(self._row_sums(p))
+        log_sum += highest
+        return y * np.subtract(log_sum, z2, out=p).reshape(z.shape)
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
-        y3, p = self._by_model(y, z)
-        np.exp(p, out=p)
-        p /= p.sum(axis=2, keepdims=True)
-        p -= y3
-        out[...] = p.reshape(z.shape)
-        return out
+        z2, p = z.reshape(-1, self.n_classes), out.reshape(-1, self.n_classes)
+        # the softmax; what is subtracted from all classes cancels, and is needed only against overflow
+        if z.size and -_MILD < z.min() and z.max() < _MILD:
+            np.exp(z2, out=p)
+        else:
+            np.subtract(z2, z2.max(axis=1, keepdims=True), out=p)
+            np.exp(p, out=p)
+        p /= self._row_sums(p)
+        return np.subtract(p.reshape(z.shape), y, out=out)
+
+    def _row_sums(self, p: Array) -> Array:
+        # a product: the sum of short rows is slow
+        return np.dot(p, np.ones((self.n_classes, 1), p.dtype))
 
     def second_derivative(self, y: Array, z: Array) -> Array:
         p = self.probability(z)

@@ -9,8 +9,8 @@ shaped like `W`: the metric of an adaptive solver, which is what makes L1 right 
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,15 @@ Array = np.ndarray
 
 
 class Penalty(Component):
-    """Interface of all penalties; subclass it for your own."""
+    """Interface of all penalties; subclass it for your own.
+
+    Attributes
+    ----------
+    elastic : bool
+        Whether the penalty is L1 and L2 alone, as its `l1_strength` and `smooth_strength` say.
+    """
+
+    elastic: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, W: Array) -> Array:
@@ -119,11 +127,18 @@ class ElasticNet(Penalty):
     l1_ratio: float = hyperparameter(0.15, Real(0, 1, "both"))
     units: Any = 1.0
     factor: Any = 1.0
+    elastic = True
 
-    def _strengths(self) -> tuple[Any, Any]:
+    @cached_property
+    def _strengths(self) -> tuple[Any, Any, bool, bool]:
         l1 = self.factor * self.alpha * self.l1_ratio * self.units
         l2 = self.factor * self.alpha * (1 - self.l1_ratio) * self.units * self.units
-        return l1, l2
+        return l1, l2, bool(np.any(l1)), bool(np.any(l2))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # the strengths are asked for at every step; a field set anew makes new ones
+        self.__dict__.pop("_strengths", None)
+        super().__setattr__(name, value)
 
     def take(self, columns: Array) -> ElasticNet:
         def kept(value: Any) -> Any:
@@ -134,41 +149,45 @@ class ElasticNet(Penalty):
 
     @property
     def has_prox(self) -> bool:
-        return bool(np.any(np.asarray(self.alpha) * self.l1_ratio))
+        return self._strengths[2]
 
     @property
     def smooth_strength(self) -> Any:
         """Coefficient of half the squared weights: scalar, per column, or per feature."""
-        return self._strengths()[1]
+        return self._strengths[1]
 
     @property
     def l1_strength(self) -> Any:
         """Coefficient of the absolute weights: scalar, per column, or per feature."""
-        return self._strengths()[0]
+        return self._strengths[0]
 
     def value(self, W: Array) -> Array:
-        l1, l2 = self._strengths()
+        l1, l2, has_l1, _ = self._strengths
         value = (0.5 * l2 * W * W).sum(axis=0, dtype=np.float64)
-        if self.has_prox:
+        if has_l1:
             value += (l1 * np.abs(W)).sum(axis=0, dtype=np.float64)
         return value
 
     def add_gradient(self, W: Array, out: Array) -> None:
-        out += self._strengths()[1] * W
+        _, l2, _, has_l2 = self._strengths
+        if has_l2:
+            out += l2 * W
 
     def decay(self, W: Array, step: Any) -> None:
         """Shrink by ``1 - step * l2``, never past zero (as scikit-learn does)."""
-        l2 = self._strengths()[1]
-        if np.any(l2):
-            W *= np.maximum(0.0, 1 - step * l2)
+        _, l2, _, has_l2 = self._strengths
+        if has_l2:
+            W *= np.maximum(1 - step * l2, 0.0)
 
     def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
-        l1, l2 = self._strengths()
-        if self.has_prox:
+        l1, l2, has_l1, has_l2 = self._strengths
+        if has_l1:
             threshold = step * l1
             W -= np.clip(W, -threshold, threshold)
-        if smooth:
-            W /= 1 + step * l2
+        if smooth and has_l2:
+            shrink = step * l2
+            shrink += 1
+            W /= shrink
 
     def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
         """Cumulative L1 penalty: clip at zero, and remember what could not be taken.
@@ -181,7 +200,7 @@ class ElasticNet(Penalty):
         Tsuruoka, Tsujii and Ananiadou (2009), "Stochastic gradient descent training for
         L1-regularized log-linear models with cumulative penalty", ACL, 477-485.
         """
-        due += step * self._strengths()[0]
+        due += step * self._strengths[0]
         before = W.copy()
         positive = np.maximum(0, W - (due + paid))
         negative = np.minimum(0, W + (due - paid))

@@ -54,6 +54,8 @@ class Solver(Component):
         Natural batch size, used when ``batch_size="auto"``.
     scale_free : bool
         Whether the step does not depend on the scale of the gradient.
+    stochastic : bool
+        Whether the engine takes its steps batch by batch: so for every solver.
     plain : bool
         Whether the direction is the gradient and the scale is one; such solvers have fast paths.
     cumulative_l1 : bool
@@ -67,6 +69,7 @@ class Solver(Component):
     memory: ClassVar[tuple[str, ...]] = ()
     batch_size: ClassVar[int | str] = 256
     scale_free: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
     plain: ClassVar[bool] = False
     cumulative_l1: ClassVar[bool] = False
     eta0: ClassVar[float] = 0.1

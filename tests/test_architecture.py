@@ -13,7 +13,9 @@ from skvariants import losses, penalties, schedules, solvers
 ROOT = Path(skvariants.__file__).parent
 LEVELS = {
     "_component": 0, "losses": 1, "penalties": 1, "schedules": 1, "solvers": 1, "_scaling": 1,
-    "_engine": 2, "_fullbatch": 3, "_race": 3, "estimators": 4, "__init__": 9,
+    "_doclinks": -1, "_search_displays": -1, "displays": 0, "_callbacks": 0,
+    "_advice": 2, "_sparse": 1, "_engine": 2, "_race": 3, "_fullbatch": 4, "_fit": 5, "estimators": 6, "diagnostics": 7,
+    "_search": 7, "model_selection": 8, "__init__": 9,
 }  # fmt: skip
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
@@ -76,3 +78,9 @@ def test_every_parameter_of_an_estimator_is_documented(name):
     doc = inspect.getdoc(cls)
     for parameter in inspect.signature(cls).parameters:
         assert f"\n{parameter} :" in doc, parameter
+
+
+def test_the_readme_lists_the_solvers_of_the_registry():
+    readme = ROOT.parent / "README.md"
+    rows = [line.split("`")[1] for line in readme.read_text().splitlines() if line.startswith("| `") and "|" in line]
+    assert [name for name in rows if name in FAMILIES["solvers"]] == list(FAMILIES["solvers"])

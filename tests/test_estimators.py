@@ -313,7 +313,7 @@ def test_the_average_is_the_mean_of_the_iterates_with_l1_too():
 def test_the_history_is_always_there():
     model = SGDVariantClassifier(random_state=0).fit(X3, Y3)
     assert len(model.loss_curve_) == model.n_iter_
-    assert set(model.history_) == {"epoch", "objective", "eta", "seconds", "validation_score"}
+    assert set(model.history_) == {"epoch", "objective", "eta", "seconds", "rows", "validation_score"}
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert model.status_ == "converged"
 
@@ -353,9 +353,25 @@ def test_divergence_is_a_state(eta0):
         assert np.abs(model.predict(X)).max() < 1e6
 
 
+def test_divergence_names_the_columns_of_extreme_scale():
+    X = pd.DataFrame(XR[:, :3], columns=["age", "sex", "income"]) * [1.0, 1.0, 1e6]
+    model = SGDVariantRegressor(solver="minibatch", eta0=1.0, learning_rate="constant", random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"largest scale are income \(1e\+06\).*scale_features='auto'"):
+        model.fit(X, YR)
+    assert np.isfinite(model.coef_).all()
+
+
+def test_values_whose_squares_overflow_are_refused():
+    with pytest.raises(ValueError, match=r"variance overflows \(by number: \[2\]\)"):
+        SGDVariantClassifier().fit(X3 * [1, 1, 1e200, 1, 1, 1], Y3)
+    with pytest.raises(ValueError, match="y has values so large"):
+        SGDVariantRegressor().fit(XR, YR * 1e200)
+
+
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
+        ({"random_state": "seed"}, "random_state='seed' is not accepted"),
         ({"solver": "adamm"}, "solver='adamm' is not one of auto, gd, sgd, .* Did you mean 'adam'"),
         ({"loss": "logloss"}, "loss='logloss' is not one of"),
         ({"penalty": "l3"}, "penalty='l3' is not one of"),
@@ -453,6 +469,15 @@ def test_partial_fit_streams_raw_columns():
                     batch = rows[start : start + 100]
                     model.partial_fit(X[batch], y[batch], classes=[0, 1])
         assert model.score(X[rows[500:]], y[rows[500:]]) > 0.9, name
+
+
+@pytest.mark.parametrize("solver", ["auto", "adam"])
+def test_words_of_the_progress_stand_under_each_other(capsys, solver):
+    SGDVariantClassifier(solver=solver, verbose=1, early_stopping=True, random_state=0).fit(X3, Y3)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert len(lines) > 1
+    for word in ("objective", "eta", " s ", "validation"):
+        assert len({line.index(word) for line in lines}) == 1
 
 
 def test_verbose_prints_one_line_an_epoch(capsys):

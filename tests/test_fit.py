@@ -1,0 +1,146 @@
+"""The story of a fit: a column is a fit, whatever else is trained beside it."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.linear_model import SGDClassifier
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._fit import fit_together, group_key
+from skvariants.losses import LOSSES
+from skvariants.schedules import SCHEDULES
+from skvariants.solvers import SOLVERS, Adam, Momentum
+
+X, Y3 = make_classification(160, 8, n_informative=5, n_classes=3, random_state=0)
+Y2 = (Y3 > 0).astype(int)
+YR = X @ np.arange(8.0) + np.random.default_rng(0).normal(size=160)
+ALPHAS = [1e-4, 1e-2, 1.0]
+ATTRIBUTES = ["n_iter_", "t_", "status_", "best_epoch_"]
+
+
+def grow(model, **grid):
+    (name, values), *more = grid.items()
+    models = [clone(model).set_params(**{name: value}) for value in values]
+    return [deeper for m in models for deeper in grow(m, **dict(more))] if more else models
+
+
+def assert_columns_are_fits(models, X, y, tol=1e-9, **fit_params):
+    assert len({group_key(model) for model in models}) == 1
+    alone = [clone(model) for model in models]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for model in alone:
+            model.fit(X, y, **fit_params)
+    assert fit_together(models, X, y, **fit_params) == [None] * len(models)
+    for single, column in zip(alone, models, strict=True):
+        size = max(1.0, np.abs(single.coef_).max())
+        np.testing.assert_allclose(column.coef_, single.coef_, atol=tol * size)
+        np.testing.assert_allclose(column.intercept_, single.intercept_, atol=tol * size)
+        for name in ATTRIBUTES:
+            assert getattr(column, name) == getattr(single, name), name
+        assert column.eta0_ == pytest.approx(single.eta0_) if single.eta0_ is not None else column.eta0_ is None
+        np.testing.assert_allclose(column.loss_curve_, single.loss_curve_, rtol=1e-6)
+        np.testing.assert_array_equal(column.predict(X), single.predict(X)) if hasattr(column, "classes_") else None
+    return models
+
+
+@pytest.mark.parametrize("solver", ["auto", *SOLVERS])
+@pytest.mark.parametrize("y", [Y2, Y3], ids=["binary", "multinomial"])
+def test_a_column_is_a_fit_with_every_solver(solver, y):
+    model = SGDVariantClassifier(solver=solver, random_state=0, max_iter=12)
+    assert_columns_are_fits(grow(model, alpha=ALPHAS, tol=[1e-2, 1e-3]), X, y)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
+def test_a_column_is_a_fit_with_every_loss_and_penalty(loss, penalty):
+    model = SGDVariantClassifier(loss=loss, penalty=penalty, random_state=0, max_iter=12)
+    assert_columns_are_fits(grow(model, alpha=ALPHAS), X, Y2)
+
+
+@pytest.mark.parametrize("loss", [name for name in LOSSES if LOSSES[name].regression])
+def test_a_column_is_a_fit_in_regression(loss):
+    model = SGDVariantRegressor(loss=loss, random_state=0, max_iter=12)
+    assert_columns_are_fits(grow(model, alpha=ALPHAS, epsilon=[0.1, 1.0]), X, YR)
+    assert_columns_are_fits(grow(model, alpha=ALPHAS), sp.csr_array(X), np.column_stack([YR, -3 * YR + 1]))
+
+
+@pytest.mark.parametrize("rate", [name for name in SCHEDULES if not SCHEDULES[name].aggressive])
+def test_a_column_is_a_fit_with_every_schedule(rate):
+    model = SGDVariantClassifier(learning_rate=rate, solver="minibatch", random_state=0, max_iter=8)
+    assert_columns_are_fits(grow(model, alpha=[0.1, 1.0]), X, Y2)
+    if rate != "optimal":
+        assert_columns_are_fits(grow(model, alpha=[0.1, 1.0], eta0=[0.01, 0.1], power_t=[0.2, 0.5]), X, Y2)
+
+
+@pytest.mark.parametrize("rate", ["pa1", "pa2"])
+def test_a_column_is_a_fit_with_passive_aggressive_steps(rate):
+    model = SGDVariantClassifier(loss="hinge", learning_rate=rate, solver="sgd", random_state=0, max_iter=3)
+    assert_columns_are_fits(grow(model, eta0=[0.1, 1.0]), X, Y3)
+
+
+def test_a_column_is_a_fit_with_hyperparameters_of_its_solver():
+    for model, grid in (
+        (SGDVariantClassifier(solver=Momentum()), {"solver__momentum": [0.5, 0.9]}),
+        (SGDVariantClassifier(solver=Adam()), {"solver__beta_1": [0.5, 0.9], "solver__beta_2": [0.9, 0.99]}),
+    ):
+        assert_columns_are_fits(grow(model.set_params(random_state=0, max_iter=8), **grid, alpha=[0.01, 1.0]), X, Y3)
+
+
+@pytest.mark.parametrize("solver", ["auto", "momentum"])
+def test_a_column_is_a_fit_with_early_stopping_weights_and_average(solver):
+    w = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
+    model = SGDVariantClassifier(solver=solver, early_stopping=True, random_state=0, n_iter_no_change=3)
+    models = assert_columns_are_fits(grow(model, alpha=[1e-4, 0.1, 1e3]), X, Y3, sample_weight=w)
+    assert all(m.validation_scores_ for m in models)
+    own = dict(X_val=X[100:], y_val=Y3[100:])
+    assert_columns_are_fits(grow(model, alpha=[1e-4, 0.1, 1e3]), X[:100], Y3[:100], **own)
+    model.set_params(early_stopping=False, average=5, class_weight="balanced")
+    assert_columns_are_fits(grow(model, alpha=[1e-4, 0.1]), X, Y3, sample_weight=w)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_stopping_is_local_and_divergence_too():
+    model = SGDVariantRegressor(solver="minibatch", learning_rate="constant", random_state=0, scale_features=True)
+    models = assert_columns_are_fits(grow(model, eta0=[0.01, 0.1, 1e6]), X, YR, tol=1e-7)
+    assert [m.status_ for m in models] == ["converged", "converged", models[2].status_]
+    assert all(np.isfinite(m.coef_).all() for m in models)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_columns_go_on_where_they_stopped(solver):
+    model = SGDVariantClassifier(solver=solver, random_state=0, tol=None, warm_start=True, max_iter=3)
+    parts = grow(model, alpha=ALPHAS)
+    fit_together(parts, X, Y3)
+    for part in parts:
+        part.set_params(max_iter=2)
+    fit_together(parts[1:], X, Y3)
+    for part in parts[1:]:
+        whole = clone(part).set_params(max_iter=5).fit(X, Y3)
+        np.testing.assert_allclose(part.coef_, whole.coef_, atol=1e-10 * np.abs(whole.coef_).max())
+        assert part.t_ == whole.t_
+        np.testing.assert_allclose(part.loss_curve_, whole.loss_curve_)
+
+
+def test_groups_part_what_cannot_share_a_matrix():
+    base = SGDVariantClassifier()
+    assert group_key(base) == group_key(clone(base).set_params(alpha=1.0, tol=1e-5))
+    for other in (
+        dict(solver="adam"), dict(loss="hinge"), dict(batch_size=7), dict(penalty="l1"), dict(eta0=0.1), dict(tol=None),
+        dict(class_weight="balanced"), dict(random_state=3), dict(max_iter=5), dict(multi_class="ovr"),
+    ):  # fmt: skip
+        assert group_key(base) != group_key(clone(base).set_params(**other)), other
+    assert group_key(SGDClassifier()) is None
+    with pytest.raises(ValueError, match="alpha=-1"):
+        group_key(SGDVariantClassifier(alpha=-1))
+
+
+def test_errors_of_the_data_are_everyones():
+    models = grow(SGDVariantClassifier(), alpha=ALPHAS)
+    errors = fit_together(models, X, np.zeros(len(X)))
+    assert all(isinstance(error, ValueError) and "number of classes" in str(error) for error in errors)
+    assert not any(hasattr(model, "coef_") for model in models)
