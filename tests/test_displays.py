@@ -1,0 +1,316 @@
+"""Displays: what they show is what the fit did, and they draw nothing before they are asked."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_breast_cancer, load_diabetes
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor, displays
+from skvariants.displays import (
+    DiagnosisDisplay,
+    LossCurveDisplay,
+    RaceDisplay,
+    SolverComparisonDisplay,
+    TrajectoryDisplay,
+)
+from skvariants.solvers import GD, SOLVERS, Adam, Momentum
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+CANCER = load_breast_cancer(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True, scaled=False)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def stopped():
+    """Three classifiers with validation scores."""
+    names = ("momentum", "adagrad", "adam")
+    make = SGDVariantClassifier
+    return {n: make(solver=n, early_stopping=True, max_iter=8, tol=None, random_state=0).fit(*CANCER) for n in names}
+
+
+@pytest.fixture(scope="module")
+def raced():
+    return SGDVariantRegressor(solver="momentum", max_iter=3, tol=None, random_state=0).fit(*DIABETES)
+
+
+class Fitted(BaseEstimator):
+    """An estimator of someone else with the attributes that displays read."""
+
+    def __init__(self, objective=(4.0, 2.0, 1.0)):
+        self.objective = objective
+        n = len(objective)
+        self.history_ = {
+            "epoch": list(range(1, n + 1)), "objective": list(objective), "eta": [1.0] * n,
+            "seconds": np.linspace(1, 2, n), "validation_score": [None] * n,
+        }  # fmt: skip
+
+    def fit(self, X, y):
+        return self
+
+
+def test_matplotlib_is_not_imported_with_the_module():
+    code = "import sys, skvariants.displays; assert not any(m.startswith('matplotlib') for m in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_missing_matplotlib_is_said_in_a_sentence(monkeypatch, raced):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        RaceDisplay.from_estimator(raced)
+
+
+def test_every_registered_solver_has_a_look_of_its_own():
+    looks = displays._looks(list(SOLVERS))
+    assert len(set(looks)) == len(SOLVERS)
+    assert set(displays._COMPARED) == {"auto", *SOLVERS} - {"sgd"}
+
+
+def test_a_solver_looks_the_same_in_every_company():
+    assert displays._looks(["adam", "gd"])[0] == displays._looks(["momentum", "adam", "mine"])[1]
+    assert displays._looks(["adam", "gd", "mine"])[2][0] not in (displays._VERMILLION, displays._GREY)
+    assert len(set(displays._looks("abcdefgh"))) == 8
+
+
+# ---------------------------------------------------------------- loss curves
+
+
+@pytest.mark.parametrize("x", ["epochs", "seconds"])
+def test_curves_are_the_history(stopped, x):
+    display = LossCurveDisplay.from_estimators(stopped, x=x)
+    key = {"epochs": "epoch", "seconds": "seconds"}[x]
+    assert len(display.lines_) == len(display.validation_lines_) == 3
+    for line, below, (name, model) in zip(display.lines_, display.validation_lines_, stopped.items(), strict=True):
+        assert line.get_label() == name
+        np.testing.assert_allclose(line.get_xdata(), model.history_[key])
+        np.testing.assert_allclose(line.get_ydata(), model.loss_curve_)
+        np.testing.assert_allclose(below.get_ydata(), model.validation_scores_)
+    assert display.validation_ax_.get_xlabel() == key.removesuffix("s") + ("s" if x == "seconds" else "")
+
+
+def test_the_best_epoch_is_marked_in_both_panels(stopped):
+    model = stopped["adam"]
+    display = LossCurveDisplay.from_estimator(model)
+    at = model.best_epoch_ - 1
+    points = [(m.get_xdata()[0], m.get_ydata()[0]) for m in display.best_]
+    assert points == [
+        (model.best_epoch_, model.loss_curve_[at]), (model.best_epoch_, model.validation_scores_[at])
+    ]  # fmt: skip
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["adam", f"best epoch ({model.best_epoch_})"]
+
+
+def test_without_validation_there_is_one_panel(raced, stopped):
+    assert LossCurveDisplay.from_estimator(raced).validation_ax_ is None
+    display = LossCurveDisplay.from_estimators(stopped, validation=False)
+    assert display.figure_.axes == [display.ax_]
+
+
+@pytest.mark.parametrize(("last", "scale"), [(3.9, "linear"), (0.01, "log"), (-1.0, "linear")])
+def test_the_log_scale_is_chosen_where_it_helps(last, scale):
+    assert LossCurveDisplay.from_estimator(Fitted((4.0, 3.95, last))).ax_.get_yscale() == scale
+
+
+def test_axes_are_used_or_split(stopped):
+    figure, axes = plt.subplots(1, 2)
+    LossCurveDisplay.from_estimators(stopped, ax=axes[0])
+    assert len(figure.axes) == 4
+    display = LossCurveDisplay.from_estimators(stopped, ax=axes[1], validation=False)
+    assert display.ax_ is axes[1]
+    with pytest.raises(ValueError, match="validation=False"):
+        LossCurveDisplay.from_estimators(stopped, ax=figure.add_axes([0, 0, 1, 1]))
+
+
+def test_names_are_given_or_the_solvers(stopped):
+    models = list(stopped.values())
+    display = LossCurveDisplay.from_estimators([models[0], models[0]])
+    assert list(display.histories) == ["momentum (1)", "momentum (2)"]
+    assert list(LossCurveDisplay.from_estimators(models[:2], names=["a", "b"]).histories) == ["a", "b"]
+    instance = SGDVariantRegressor(solver=Momentum(momentum=0.5), max_iter=1, tol=None).fit(*DIABETES)
+    assert list(LossCurveDisplay.from_estimator(instance).histories) == ["Momentum(momentum=0.5)"]
+    with pytest.raises(ValueError, match="one name for each"):
+        LossCurveDisplay.from_estimators(models, names=["a"])
+    with pytest.raises(ValueError, match="must be None"):
+        LossCurveDisplay.from_estimators(stopped, names=["a", "b", "c"])
+
+
+def test_a_single_epoch_is_visible():
+    assert LossCurveDisplay.from_estimator(Fitted((4.0,))).lines_[0].get_marker() == "o"
+
+
+@pytest.mark.parametrize("kwargs", [{"x": "hours"}, {"log": "maybe"}])
+def test_choices_are_named(raced, kwargs):
+    with pytest.raises(ValueError, match=f"{next(iter(kwargs))}=.*must be one of"):
+        LossCurveDisplay.from_estimator(raced, **kwargs)
+
+
+def test_an_empty_history_is_refused():
+    with pytest.raises(ValueError, match="no epoch"):
+        LossCurveDisplay.from_estimator(Fitted(()))
+
+
+# ---------------------------------------------------------------- race
+
+
+def test_the_race_is_the_race(raced):
+    display = RaceDisplay.from_estimator(raced)
+    sound = raced.race_.scores <= 1e3 * raced.race_.scores.min()
+    assert 2 < sound.sum() < len(sound)
+    np.testing.assert_array_equal(display.line_.get_xdata(), raced.race_.eta0[sound])
+    np.testing.assert_array_equal(display.line_.get_ydata(), raced.race_.scores[sound])
+    assert display.winner_.get_ydata()[0] == raced.race_.scores.min()
+    assert display.ax_.get_title(loc="left").startswith("momentum: ")
+
+
+def test_the_race_of_the_default_is_drawn_too():
+    model = SGDVariantRegressor(random_state=0).fit(*DIABETES)
+    display = RaceDisplay.from_estimator(model)
+    assert display.winner_ is not None
+    assert "1 step each" in display.ax_.get_title(loc="left")
+
+
+def test_diverged_rungs_are_crosses():
+    display = RaceDisplay(eta0=[0.1, 1.0, 10.0], scores=[1.0, 0.5, np.inf], winner=1.0, steps=7).plot()
+    assert list(display.diverged_.get_xdata()) == [10.0]
+    assert display.diverged_.get_label() == "diverged"
+    far = RaceDisplay(eta0=[0.1, 1.0, 10.0], scores=[1.0, 0.5, 1e70], winner=1.0, steps=7).plot()
+    assert list(far.diverged_.get_xdata()) == [10.0]
+    assert far.ax_.get_ylim()[1] < 2
+    assert display.winner_.get_xdata()[0] == 1.0
+    lost = RaceDisplay(eta0=[0.1, 1.0], scores=[np.inf, np.inf], winner=np.nan, steps=7).plot()
+    assert lost.winner_ is None
+
+
+def test_no_race_is_said_in_a_sentence():
+    model = SGDVariantRegressor(solver="minibatch", eta0=1e-9, max_iter=1, tol=None).fit(*DIABETES)
+    with pytest.raises(ValueError, match="ran no race"):
+        RaceDisplay.from_estimator(model)
+
+
+# ---------------------------------------------------------------- comparison
+
+
+def test_the_comparison_shows_the_distance_from_the_best():
+    model = SGDVariantRegressor(random_state=0, max_iter=4)
+    solvers = {"momentum": "momentum", "fast Adam": Adam(beta_1=0.5)}
+    display = SolverComparisonDisplay.from_estimator(model, *DIABETES, solvers=solvers, X_test=DIABETES[0],
+                                                     y_test=DIABETES[1])  # fmt: skip
+    assert not hasattr(model, "coef_")
+    best = min(min(e.loss_curve_) for e in display.estimators.values())
+    for line, fitted in zip(display.lines_, display.estimators.values(), strict=True):
+        np.testing.assert_allclose(
+            line.get_ydata() - 1e-4 * best, np.array(fitted.loss_curve_) - best, atol=1e-9 * best
+        )
+        assert f"score {fitted.score(*DIABETES):.3f}" in line.get_label()
+        assert line.get_label().endswith("(max_iter)")
+
+
+def test_solvers_may_be_a_list_of_names_and_instances():
+    display = SolverComparisonDisplay.from_estimator(
+        SGDVariantRegressor(random_state=0, max_iter=2), *DIABETES, solvers=["gd", Momentum()], x="seconds"
+    )
+    assert list(display.statuses) == ["gd", "Momentum()"]
+    assert display.ax_.get_xlabel() == "seconds"
+
+
+# ---------------------------------------------------------------- trajectories
+
+CURVATURE = np.array([0.1, 2.0])
+
+
+def surface(a, b):
+    return 0.5 * (CURVATURE[0] * a**2 + CURVATURE[1] * b**2)
+
+
+def walk(solvers, **kwargs):
+    kwargs = {"start": (-9.0, 1.5), "eta": 0.6, "n_steps": 12, **kwargs}
+    return TrajectoryDisplay.from_objective(surface, lambda w: CURVATURE * w, solvers, **kwargs)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_path_is_what_the_estimator_does(name):
+    """On least squares whose surface is the same, epoch for epoch."""
+    X = np.sqrt(2 * CURVATURE) * np.eye(2)
+    start = np.array([-9.0, 1.5])
+    model = SGDVariantRegressor(
+        solver=name,
+        batch_size="full",
+        learning_rate="constant",
+        eta0=0.6,
+        penalty=None,
+        fit_intercept=False,
+        scale_features=False,
+    )
+    path = [start]
+    for _ in range(12):
+        model.partial_fit(X, -X @ start)
+        path.append(start + model.coef_)
+    np.testing.assert_allclose(walk({name: SOLVERS[name]()}).paths[name], path, atol=1e-12)
+
+
+def test_zigzag_is_length_over_distance():
+    display = TrajectoryDisplay(objective=surface, paths={"a": [(0, 0), (3, 0), (3, 4)], "b": [(0, 0), (1, 1), (2, 2)]})
+    assert display.zigzag == pytest.approx({"a": 7 / 5, "b": 1.0})
+    assert TrajectoryDisplay(objective=surface, paths={"c": [(1, 1), (2, 2), (1, 1)]}).zigzag == {"c": np.inf}
+
+
+def test_a_path_that_diverges_does_not_rule_the_picture():
+    display = walk([GD(), Momentum(0.5)], eta={"gd": 1.5, "momentum": 0.4}, n_steps=40)
+    low, high = display.ax_.get_ylim()
+    assert -4 < low < 0 < high < 4
+    assert np.abs(display.paths["gd"]).max() > 100
+
+
+def test_contours_rise_from_the_optimum():
+    display = walk([GD()])
+    levels = display.contours_.levels
+    assert (np.diff(levels) > 0).all()
+    assert levels[0] > 0
+    assert walk([GD()], minimum=None).ax_.get_xlabel() == "first weight"
+
+
+def test_displays_take_the_axes_given(raced):
+    for draw in (lambda ax: RaceDisplay.from_estimator(raced, ax=ax), lambda ax: walk([GD()], ax=ax)):
+        ax = plt.subplots()[1]
+        assert draw(ax).ax_ is ax
+
+
+# ---------------------------------------------------------------- diagnosis
+
+
+def report(race=None):
+    """What a report of diagnose has."""
+    facts = SimpleNamespace(
+        scale_ratio=2.7e5, raw_condition_number=3e12, condition_number=9.9e4, ravine=412.0, frequency_ratio=1.0
+    )
+    advice = SimpleNamespace(solver_name="momentum", reason="the surface is a ravine")
+    return SimpleNamespace(facts=facts, recommendation=advice, race=race)
+
+
+def test_a_report_is_drawn_with_its_numbers():
+    display = DiagnosisDisplay.from_diagnosis(report())
+    assert [bar.get_width() for bar in display.bars_] == [2.7e5, 3e12, 9.9e4, 412.0, 1.0]
+    assert display.race_ax_ is None
+    assert "momentum" in display.ax_.get_title(loc="left")
+
+
+def test_the_race_of_a_report_is_progress_over_the_winners():
+    race = SimpleNamespace(solvers=("momentum", "adam", "gd"), objectives=np.array([0.2, 0.1, 1.2]), constant=1.0)
+    display = DiagnosisDisplay.from_diagnosis(report(race))
+    np.testing.assert_allclose([bar.get_width() for bar in display.race_bars_], [100 * 8 / 9, 100, -100 * 2 / 9])
+    axes = plt.subplots(1, 2)[1]
+    assert DiagnosisDisplay.from_diagnosis(report(race), ax=axes[1]).race_ax_ is not axes[1]
+    hopeless = SimpleNamespace(solvers=("momentum",), objectives=[1.0], constant=1.0)
+    assert DiagnosisDisplay.from_diagnosis(report(hopeless)).progress == {"momentum": 1.0}
