@@ -471,7 +471,8 @@ class _SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         """The sentence about steps that were too large."""
         moments = Moments()
         moments.update(X)
-        scales = np.atleast_1d(np.sqrt(moments.squares / moments.count + moments.mean**2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            scales = np.nan_to_num(np.sqrt(moments.squares / moments.count + moments.mean**2), nan=np.inf)
         labels = getattr(self, "feature_names_in_", np.arange(len(scales)))
         largest = ", ".join(f"{labels[j]} ({scales[j]:.3g})" for j in np.argsort(scales)[::-1][:3])
         what = f"the objective ended at {objective:.3g}, far above that of a constant model"
