@@ -271,18 +271,6 @@ class Problem:
         out[forwards] = X[index[forwards]]
         return out
 
-    def losses(self, theta: Array, width: int = 1) -> Array:
-        """Objective of each model at `theta`, in the user's units, in blocks of rows."""
-        total = np.zeros(theta.shape[1])
-        with np.errstate(over="ignore", invalid="ignore"):
-            for index in blocks(self.n, self.d, theta.shape[1]):
-                X, y, s = self.rows(index)
-                value = self.loss.value(y, self.predict(X, theta))
-                total += _column_sums(value, s)
-            total /= self.n
-            total += self.penalty.value(theta[:-1]) / self.coordinates.factor
-        return total.reshape(-1, width).sum(axis=1)
-
     def constant(self) -> tuple[Array, Array]:
         """Best constant prediction of each column, and its loss in the user's units, both ``(n_columns,)``.
 
@@ -307,13 +295,6 @@ def _is_memory_map(X: Any) -> bool:
     while X is not None and not isinstance(X, np.memmap):
         X = getattr(X, "base", None)
     return X is not None
-
-
-def blocks(n: int, d: int, k: int, budget: int = 1 << 22) -> Iterator[slice]:
-    """Slices of rows that fit the cache."""
-    rows = max(256, budget // max(1, min(d, 4096) + k))
-    for start in range(0, n, rows):
-        yield slice(start, min(n, start + rows))
 
 
 def _of_column(value: Any, j: int) -> Any:
@@ -483,8 +464,6 @@ class Outcome:
     theta: Array
     n_iter: Array
     status: list[str]
-    step_factor: Array
-    objective: Array
     setbacks: Array
     runs: list[Run]
 
@@ -767,7 +746,7 @@ def train(
     models = k // width
     out = Outcome(
         run.solution.copy(), np.zeros(models, int), ["max_iter"] * models,
-        np.ones(models), np.full(models, np.nan), np.zeros(models, int), [run] * models,
+        np.zeros(models, int), [run] * models,
     )  # fmt: skip
     alive = np.arange(models)
     stepper = Stepper(problem, run, solver, schedule, batch_size, shuffle, rules.average)
@@ -819,7 +798,6 @@ def train(
                 print_row(row)
             enough = None if tol is None else tol[alive]
             done = _judge(run, rules.n_iter_no_change, enough, stepper.schedule, f, score, reference[alive], eta, lost)
-            out.objective[alive] = f
             out.n_iter[alive] = run.epoch
             stop = rules.watch is not None and rules.watch.epoch_ends(lambda: run.solution)
             if stop or last:
@@ -898,7 +876,6 @@ def _settle(run: Run, rules: Rules, out: Outcome, alive: Array, finished: Array,
     if rules.score is not None and run.best_theta is not None:
         solution = run.best_theta
     out.theta[:, to] = solution[:, columns]
-    out.step_factor[alive[finished]] = run.step_factor[:: run.width][finished]
     for position, j, reason in zip(finished, alive[finished], why, strict=True):
         out.status[j] = reason
         out.runs[j] = run if len(out.runs) == 1 else run.part(position, j)

@@ -93,10 +93,6 @@ def _threads(multiplications: int) -> contextlib.AbstractContextManager[Any]:
     return _controller().limit(limits=1, user_api="blas")
 
 
-def _only(races: list[Any] | None, j: int) -> Any:
-    return None if races is None else races[j]
-
-
 def fit_rows(
     members: Sequence[Any],
     rows: Rows,
@@ -188,7 +184,7 @@ def fit_rows(
 
         if run.best_theta is None:
             run.best = np.full(count, -np.inf)
-    races = None if runs is None else [m.race_ for m in members]
+    races: list[Any] = [None if runs is None else m.race_ for m in members]
     tol = None if partial or lead.tol is None else np.array([m.tol for m in members], dtype=float)
     rules = Rules(
         max_iter=lead.max_iter if max_iter is None else max_iter, tol=tol, n_iter_no_change=lead.n_iter_no_change,
@@ -211,12 +207,12 @@ def fit_rows(
             if fresh:
                 schedules = [m._finished_schedule(s) for m, s in zip(members, schedules, strict=True)]
             # without a tolerance, exactly the steps that were asked for, while they are finite
-            rules.backtrack = tol is not None or (races is not None and races[0] is not None)
+            rules.backtrack = tol is not None or races[0] is not None
             outcome = train(problem, run, method, beside(schedules, k, dtype), batch, bool(lead.shuffle), rules)
     return [
         Result(
             outcome, j, outcome.runs[j], coordinates, methods[j], schedules[j],
-            _only(races, j), float(reference[j]), runs is not None,
+            races[j], float(reference[j]), runs is not None,
         )
         for j in range(count)
     ]  # fmt: skip

@@ -818,8 +818,8 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
     tol = np.broadcast_to(0.0 if rules.tol is None else rules.tol, (models,))
     share = method.safety * tol
     out = Outcome(
-        run.theta.copy(), np.zeros(models, int), ["max_iter"] * models, np.ones(models), np.full(models, np.nan),
-        np.zeros(models, int), [run] * models,
+        run.theta.copy(), np.zeros(models, int), ["max_iter"] * models, np.zeros(models, int),
+        [run] * models,
     )  # fmt: skip
     run.theta = out.theta  # callbacks look at it
     scores = np.full((len(LADDER), models), np.inf)
@@ -865,7 +865,6 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
                         if reason:
                             model = int(alive[at])
                             open_[model], out.status[model] = False, reason
-                            out.objective[model] = descent.f[at] / factor[model]
                     if done:
                         keep = np.array([j for j in range(len(alive)) if j not in done], int)
                         alive = alive[keep]
