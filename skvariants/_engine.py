@@ -7,9 +7,11 @@ intercept as last row; a *model* is ``width`` adjacent columns that stop togethe
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +29,7 @@ _STEEPEST = 1e12
 # rows are gathered in chunks that stay in the cache; from a disk, in larger ones
 _CHUNK_BYTES = 1 << 20
 _SPARSE_CHUNK_BYTES = 1 << 22
+_AHEAD_CHUNK_BYTES = 1 << 22
 _DISK_CHUNK_BYTES = 1 << 26
 _DENSE_BYTES = 1 << 26
 # as many columns cost less one by one, a sample at a time, than together
@@ -148,7 +151,7 @@ class Problem:
     """What is minimised: data, targets, weights, loss, penalty, coordinates.
 
     `weight` has mean one over the samples, or is None. The objective of a column is
-    ``mean(weight * class_weight * loss) + penalty``.
+    ``mean(weight * class_weight * loss) + penalty``. `ahead` says that a second thread may fetch rows.
     """
 
     X: Any
@@ -158,6 +161,7 @@ class Problem:
     penalty: Any
     coordinates: Coordinates
     fit_intercept: bool = True
+    ahead: bool = False
 
     def __post_init__(self) -> None:
         self.n, self.d = self.X.shape
@@ -168,22 +172,15 @@ class Problem:
         self.X = self.X if self.sparse else np.asarray(self.X)
         self._scratch = np.empty((0, 0))
         self._ones = np.empty(0)
+        self._units: tuple[int, Array, Any] | None = None
 
     def take(self, columns: Array) -> Problem:
         """The same problem for a subset of the columns."""
-        return Problem(
-            self.X,
-            self.targets.take(columns),
-            self.weight,
-            self.loss.take(columns),
-            self.penalty.take(columns),
-            self.coordinates.take(columns),
-            self.fit_intercept,
-        )
-
-    def with_loss(self, loss: Any) -> Problem:
-        """The same problem with another loss."""
-        return Problem(self.X, self.targets, self.weight, loss, self.penalty, self.coordinates, self.fit_intercept)
+        return replace(
+            self,
+            targets=self.targets.take(columns), loss=self.loss.take(columns), penalty=self.penalty.take(columns),
+            coordinates=self.coordinates.take(columns),
+        )  # fmt: skip
 
     def predict(self, X: Any, theta: Array, out: Array | None = None) -> Array:
         """Predictions ``(n_rows, n_columns)`` for rows of `X`."""
@@ -191,7 +188,7 @@ class Problem:
         c = self.coordinates
         if not c.identity:
             W = np.multiply(W, c.units, out=self._scratch_like(W))
-            b = c.target * b - np.dot(c.mean_row, W)
+            b = (b if c.plain else c.target * b) - np.dot(c.mean_row, W)
         if isinstance(X, np.ndarray):
             z = np.dot(X, W, out=out)
         else:
@@ -201,8 +198,8 @@ class Problem:
             return z
         return np.add(z, b, out=out)
 
-    def gradient(self, X: Any, r: Array, out: Array) -> Array:
-        """Gradient in `theta` from derivatives `r` in the predictions, summed over rows."""
+    def gradient(self, X: Any, r: Array, out: Array, count: int = 1) -> Array:
+        """Gradient in `theta` from derivatives `r` in the predictions, summed over rows and divided by `count`."""
         G, c = out[:-1], self.coordinates
         # BLAS for dense rows; scipy's own product, which makes a new array, for sparse ones
         product = np.dot(X.T, r, out=G) if isinstance(X, np.ndarray) else X.T @ r
@@ -211,18 +208,30 @@ class Problem:
         # a product: the sum of a narrow array along its first axis is slow
         total = np.dot(self._ones[: len(r)], r)
         if c.identity:
-            if product is not G:
+            if count > 1:
+                np.multiply(product, 1.0 / count, out=G)
+                total /= count
+            elif product is not G:
                 G[...] = product
         else:
+            units, unit = self._units_by_count(count)
             np.subtract(product, np.dot(c.mean, total[None], out=self._scratch_like(G)), out=G)
-            G *= c.gradient_units
+            G *= units
             if len(r) == self.n:
                 # centred, the intercept starts at its optimum; a scale-free solver would blow rounding up
-                noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target)
+                noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target * count)
                 total[np.abs(total) <= noise] = 0
-            total *= c.target * c.factor
+            total *= unit
         out[-1] = total if self.fit_intercept else 0.0
         return out
+
+    def _units_by_count(self, count: int) -> tuple[Array, Any]:
+        """Units of the gradient of a mean over `count` rows: of the weights, and of the intercept."""
+        if self._units is None or self._units[0] != count:
+            c = self.coordinates
+            units = c.gradient_units if count == 1 else c.gradient_units * c.gradient_units.dtype.type(1 / count)
+            self._units = count, units, np.asarray(c.target * c.factor / count, dtype=units.dtype)
+        return self._units[1:]
 
     def _scratch_like(self, W: Array) -> Array:
         if self._scratch.shape != W.shape or self._scratch.dtype != W.dtype:
@@ -302,12 +311,6 @@ def _of_column(value: Any, j: int) -> Any:
     if np.ndim(value) == 0:
         return value
     return value[..., min(j, value.shape[-1] - 1)]
-
-
-def _column_sums(value: Array, s: Array | None) -> Array:
-    if s is None:
-        return value.sum(axis=0, dtype=np.float64)
-    return (value * s).sum(axis=0, dtype=np.float64)
 
 
 @dataclass
@@ -487,7 +490,7 @@ class Stepper:
         theta = self.run.theta
         m, k = self.batch_size, theta.shape[1]
         self.g, self.work, self.update, self.steps = (np.empty_like(theta) for _ in range(4))
-        self.z, self.r = np.empty((m, k), theta.dtype), np.empty((m, k), theta.dtype)
+        self.z, self.r, self.scaled = (np.empty((m, k), theta.dtype) for _ in range(3))
         self.totals = np.zeros(k)
         first = np.zeros(1, int)
         loss, schedule = self.problem.loss, self.schedule
@@ -513,25 +516,41 @@ class Stepper:
     def chunks(self) -> Iterator[tuple[Any, Array, Array | None]]:
         """One pass over the rows, in chunks of whole batches."""
         p, B = self.problem, self.batch_size
-        n = p.n
+        n, ahead = p.n, self.shuffle and p.ahead
         # bytes of a row: features, or stored values and their column numbers; target, prediction, derivative
         itemsize = p.X.dtype.itemsize
-        width, budget = float(p.d), _DISK_CHUNK_BYTES if p.on_disk else _CHUNK_BYTES
-        if p.sparse and not p.densify:
-            width, budget = 1.5 * p.X.nnz / n, _SPARSE_CHUNK_BYTES
+        dense = p.densify or not p.sparse
+        width = float(p.d) if dense else 1.5 * p.X.nnz / n
+        budget = _CHUNK_BYTES if dense else _SPARSE_CHUNK_BYTES
+        if p.on_disk:
+            budget = _DISK_CHUNK_BYTES
+        elif ahead:
+            budget = _AHEAD_CHUNK_BYTES
         rows = max(1, int(budget / (itemsize * (width + 3 * self.run.theta.shape[1]))) // B) * B
-        order = self.run.rng.permutation(n) if self.shuffle else None
-        buffer = None
-        if order is not None and (p.densify or not p.sparse) and rows * p.d * itemsize <= budget + _DENSE_BYTES:
-            buffer = np.empty((min(rows, n), p.d), p.X.dtype)
+        parts = [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
         targets, weight = p.targets, p.weight
-        if order is not None:
-            # small, and soon out of the cache: drawn once, before the features pass through it
-            targets, weight = targets.subset(order), None if weight is None else weight[order]
-        for start in range(0, n, rows):
-            part = slice(start, min(n, start + rows))
-            X = p.features(part if order is None else order[part], buffer)
-            yield X, *p.labels(part, targets, weight)
+        if not self.shuffle:
+            for part in parts:
+                yield p.features(part), *p.labels(part, targets, weight)
+            return
+        order = self.run.rng.permutation(n)
+        # small, and soon out of the cache: drawn once, before the features pass through it
+        targets, weight = targets.subset(order), None if weight is None else weight[order]
+        buffers: list[Any] = [None, None]
+        if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
+            buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(2 if ahead else 1)] * 2
+
+        def fetch(i: int) -> Any:
+            return p.features(order[parts[i]], buffers[i % 2])
+
+        with ThreadPoolExecutor(1) if ahead else contextlib.nullcontext() as helper:
+            # the plain rule is fetch(i) for each part; waiting for memory leaves the interpreter to the steps
+            coming = helper.submit(fetch, 0) if helper else None
+            for i, part in enumerate(parts):
+                X = coming.result() if coming else fetch(i)
+                if helper and i + 1 < len(parts):
+                    coming = helper.submit(fetch, i + 1)
+                yield X, *p.labels(part, targets, weight)
 
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""
@@ -544,39 +563,43 @@ class Stepper:
                     seen += len(y)
                     continue
                 if len(self.z) < len(y):
-                    self.z = np.empty((len(y), self.run.theta.shape[1]), self.run.theta.dtype)
+                    shape = len(y), self.run.theta.shape[1]
+                    self.z, self.r = (np.empty(shape, self.run.theta.dtype) for _ in range(2))
                 batches = X if isinstance(X, np.ndarray) else Slices(X)
                 done = 0
                 for start in range(0, len(y), self.batch_size):
                     batch = slice(start, min(len(y), start + self.batch_size))
-                    self.step(batches[batch], y[batch], None if s is None else s[batch], self.z[batch])
+                    self.step(batches[batch], y[batch], None if s is None else s[batch], self.z[batch], self.r[batch])
                     done = batch.stop
                     steps += 1
                     if max_steps is not None and steps >= max_steps:
                         break
                 # the losses of a chunk at once: each batch left its predictions, from before its step
-                value = self.problem.loss.value(y[:done], self.z[:done])
-                self.totals += _column_sums(value, None if s is None else s[:done])
+                s = None if s is None else s[:done]
+                self.totals += self.problem.loss.total(y[:done], self.z[:done], s, self.r[:done])
                 seen += done
                 if max_steps is not None and steps >= max_steps:
                     break
         return self.totals / max(seen, 1)
 
-    def step(self, X: Any, y: Array, s: Array | None, z: Array) -> None:
-        """``W <- prox[eta*scale](W - eta*scale*direction)`` for one batch; predictions go to `z`."""
+    def step(self, X: Any, y: Array, s: Array | None, z: Array, r: Array) -> None:
+        """``W <- prox[eta*scale](W - eta*scale*direction)`` for one batch.
+
+        Predictions and derivatives in them, both from before the step, are left in `z` and `r`.
+        """
         p, run, solver = self.problem, self.run, self.solver
         m, theta = len(y), run.theta
         W = theta[:-1]
         p.predict(X, theta, z)
-        r = p.loss.gradient(y, z, self.r[:m])
+        p.loss.gradient(y, z, r)
         run.t += 1
         if self.batch_size == 1:
             # scikit-learn's guard for single samples
-            np.clip(r, -_STEEPEST, _STEEPEST, out=r)
+            r = np.clip(r, -_STEEPEST, _STEEPEST, out=self.scaled)
         if self.schedule.aggressive:
             # tau_i in the place of eta times |derivative|, in the same direction
             norms, value = p.square_norms(X), p.loss.value(y, z)
-            np.sign(r, out=r)
+            r = np.sign(r, out=self.scaled[:m])
             r *= self.schedule.share(value, norms)
             eta = run.step_factor
             penalty_step = self.schedule.penalty_step
@@ -585,10 +608,8 @@ class Stepper:
             eta = (self.schedule(run.t) * run.step_factor).astype(theta.dtype, copy=False)
             penalty_step = eta
         if s is not None:
-            r *= s
-        if m > 1:
-            r *= 1.0 / m
-        g = p.gradient(X, r, self.g)
+            r = np.multiply(r, s, out=self.scaled[:m])
+        g = p.gradient(X, r, self.g, m)
         penalty = p.penalty
         if not self.implicit and not solver.plain:
             penalty.add_gradient(W, g[:-1])
@@ -629,7 +650,7 @@ class Stepper:
                 weight = s[:, min(j, s.shape[1] - 1)].tolist()
             (self._centred_samples if self.implicit else self._samples)(X, own.tolist(), weight, j, z[:, j])
         run.t += len(y)
-        self.totals += _column_sums(self.problem.loss.value(y, z), s)
+        self.totals += self.problem.loss.total(y, z, s)
 
     def _samples(self, X: Any, targets: list[float], weights: list[float] | None, j: int, z: Array) -> None:
         """:meth:`step` for batches of one sample, for column `j`, on Python floats; predictions go to `z`.

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import check_random_state
 from threadpoolctl import ThreadpoolController
 
@@ -30,6 +31,8 @@ _FAMILIES = ("loss", "penalty", "learning_rate", "solver")
 _BLOCK = 1 << 25
 #: Multiplications in a product from which a second thread gains more than it waits.
 _PARALLEL = 1 << 25
+#: Bytes of a table from which rows are worth fetching ahead.
+_LARGE = 1 << 24
 
 
 @dataclass
@@ -93,6 +96,12 @@ def _threads(multiplications: int) -> contextlib.AbstractContextManager[Any]:
     return _controller().limit(limits=1, user_api="blas")
 
 
+def _ahead(X: Any) -> bool:
+    """Whether rows are so many, and processors so free, that a second thread should fetch them."""
+    size = X.data.nbytes if sp.issparse(X) else X.nbytes
+    return size >= _LARGE and max((lib["num_threads"] for lib in _controller().info()), default=1) > 1
+
+
 def fit_rows(
     members: Sequence[Any],
     rows: Rows,
@@ -140,9 +149,9 @@ def fit_rows(
         for m, loss in zip(members, losses, strict=True)
     ]
     targets = lead._encode(rows.y, losses[0], rows.weight, dtype)
-    one = Problem(X, targets, rows.weight, losses[0], None, coordinates, bool(lead.fit_intercept))
+    one = Problem(X, targets, rows.weight, losses[0], None, coordinates, bool(lead.fit_intercept), _ahead(X))
     kinds = [repr(loss) if count > 1 else "" for loss in losses]
-    distinct = {kind: one.with_loss(loss).constant() for kind, loss in zip(kinds, losses, strict=True)}
+    distinct = {kind: replace(one, loss=loss).constant() for kind, loss in zip(kinds, losses, strict=True)}
     constants = [distinct[kind] for kind in kinds]
     reference = np.array([cost.sum() for _, cost in constants])
     reference = np.maximum(reference, np.finfo(np.float64).tiny)
@@ -153,7 +162,7 @@ def fit_rows(
     if not wide.identity:
         penalty = penalty.rescaled(wide.units, wide.factor)
     targets = targets if count == 1 else targets.take(columns)
-    problem = Problem(X, targets, rows.weight, beside(losses, k, dtype), penalty, wide, bool(lead.fit_intercept))
+    problem = replace(one, targets=targets, loss=beside(losses, k, dtype), penalty=penalty, coordinates=wide)
     if runs is None or not lead._is_auto:
         scaled = not coordinates.identity
         methods = [m._method(losses[0], rows, scaled, partial) for m in (members[:1] if lead._is_auto else members)]

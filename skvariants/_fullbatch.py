@@ -30,6 +30,7 @@ References
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,10 +90,7 @@ class _Batch:
         n, d = X.shape
         if sp.issparse(X):
             X = X.toarray() if problem.densify and n * d <= _DENSE else X.tocsr()
-        self._set(
-            Problem(X, targets, weight, problem.loss, problem.penalty, problem.coordinates, problem.fit_intercept),
-            width,
-        )
+        self._set(replace(problem, X=X, targets=targets, weight=weight), width)
 
     def _set(self, problem: Problem, width: int) -> None:
         problem.sparse = sp.issparse(problem.X)
@@ -104,11 +102,7 @@ class _Batch:
     def take(self, columns: Array) -> None:
         """Keep a subset of the columns."""
         p = self.problem
-        new = Problem(
-            p.X, p.targets.take(columns), p.weight, p.loss.take(columns), p.penalty.take(columns),
-            p.coordinates.take(columns), p.fit_intercept,
-        )  # fmt: skip
-        self._set(new, self.width)
+        self._set(p.take(columns), self.width)
 
     def head(self, rows: int, Z: Array) -> tuple[_Batch, Array]:
         """Some random rows and their predictions."""
@@ -151,11 +145,7 @@ class _Batch:
             z = Z[rows]
             if P is not None:
                 z = z + t * P[rows]
-            value = self.problem.loss.value(y, z)
-            if s is not None:
-                value = value * s
-            # BLAS sums the rows of a narrow array faster than a reduction
-            total += value.sum(axis=0, dtype=np.float64) if k == 1 else np.ones(len(value)) @ value
+            total += self.problem.loss.total(y, z, s)
         return total * (self.factor / self.n)
 
     def objective(self, Z: Array, theta: Array) -> Array:

@@ -12,6 +12,7 @@ made dense. What is minimised is the user's objective divided by :math:`c^2`, th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,11 @@ class Coordinates:
         if self.mean is not None:
             self.gradient_units = self.units * self.factor
             self.mean_row = np.ascontiguousarray(self.mean[:, 0])
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether the target keeps its unit."""
+        return np.ndim(self.target) == 0 and self.target == 1.0
 
     @property
     def identity(self) -> bool:

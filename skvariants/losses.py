@@ -38,6 +38,9 @@ __all__ = [
 Array = np.ndarray
 # predictions whose exponentials neither overflow nor vanish in single precision
 _MILD = 60.0
+_CUT = 80.0
+# probabilities that are as good as exact when they come from a difference
+_RARE = 1e-3
 
 
 class Loss(Component):
@@ -100,6 +103,27 @@ class Loss(Component):
             `out`.
         """
 
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        """Sum of the weighted losses of each column.
+
+        The default sums :meth:`value`; a loss overrides it where sums are cheaper than their terms.
+
+        Parameters
+        ----------
+        y, z : ndarray
+            Targets and predictions, as for :meth:`value`.
+        s : ndarray of shape (n_batch, n_columns) or (n_batch, 1), optional
+            Weights.
+        r : ndarray of shape (n_batch, n_columns), optional
+            What :meth:`gradient` wrote for the same `y` and `z`, where it is at hand.
+
+        Returns
+        -------
+        ndarray of shape (n_columns,), in double precision
+        """
+        value = self.value(y, z)
+        return column_sums(value if s is None else value * s)
+
     def second_derivative(self, y: Array, z: Array) -> Array:
         """Second derivative in `z` (a generalised one at kinks of the first).
 
@@ -133,6 +157,28 @@ class Loss(Component):
         if self.regression:
             return (weight * y).sum(axis=0) / weight.sum(axis=0)
         return np.zeros(y.shape[1])
+
+
+def column_sums(value: Array) -> Array:
+    """Sum of each column, in double precision."""
+    if value.dtype != np.float64:
+        return value.sum(axis=0, dtype=np.float64)
+    # BLAS sums the rows of a narrow array faster than a reduction
+    return value.sum(axis=0) if value.shape[1] == 1 else np.dot(np.ones(len(value)), value)
+
+
+def _log_products(factors: Array, most: int) -> Array:
+    """Logarithm of the product of each column, overwriting `factors`: one logarithm for `most` of them."""
+    taken, n = 1, len(factors)
+    while 2 * taken <= most and n > 1:
+        half = n // 2
+        factors[:half] *= factors[half : 2 * half]
+        if n % 2:
+            # an odd one out would make one group longer than `most`: it waits at the end
+            factors[half] = factors[n - 1]
+        n = half + n % 2
+        taken *= 2
+    return column_sums(np.log(factors[:n], out=factors[:n]))
 
 
 def _positive_share(y: Array, weight: Array) -> Array:
@@ -300,10 +346,25 @@ class LogLoss(Loss):
         value -= margin
         return value
 
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        if s is not None:
+            return super().total(y, z, s)
+        single, margin = z.dtype == np.float32, y * z
+        if r is None:
+            # as in `value`; the logarithms of factors between 1 and 2 are taken together
+            factors = np.abs(margin)
+            np.negative(factors, out=factors)
+            np.exp(factors, out=factors)
+            factors += 1.0
+            return _log_products(factors, 64 if single else 512) - column_sums(np.minimum(margin, 0, out=margin))
+        # -log |r| - m with |r| = 1 / (1 + e^m), m cut as in `gradient`: neither exponential nor cancellation
+        np.minimum(margin, _CUT, out=margin)
+        return -_log_products(np.abs(r), 1 if single else 8) - column_sums(margin)
+
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         # -y / (1 + e^(y z)); the exponent is cut where float32 would overflow
         np.multiply(y, z, out=out)
-        np.minimum(out, 80.0, out=out)
+        np.minimum(out, _CUT, out=out)
         np.exp(out, out=out)
         np.subtract(-1, out, out=out)
         return np.divide(y, out, out=out)
@@ -596,6 +657,19 @@ class MultinomialLogLoss(Loss):
         log_sum = np.log(self._row_sums(p))
         log_sum += highest
         return y * np.subtract(log_sum, z2, out=p).reshape(z.shape)
+
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        if r is None:
+            return super().total(y, z, s)
+        # r = p - y, so that the probability of the true class is 1 + y r: exact where it is not small
+        own = self._row_sums((y * r).reshape(-1, self.n_classes))
+        own += 1.0
+        value = np.repeat(-np.log(np.maximum(own, _RARE)).reshape(len(z), -1), self.n_classes, axis=1)
+        value *= y
+        rare = (own <= _RARE).reshape(len(z), -1).any(axis=1)
+        if rare.any():
+            value[rare] = self.value(y[rare], z[rare])
+        return column_sums(value if s is None else value * s)
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         z2, p = z.reshape(-1, self.n_classes), out.reshape(-1, self.n_classes)

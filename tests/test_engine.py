@@ -1,7 +1,9 @@
 """Laws of the engine: a column is a fit, a fast path is the plain rule, sparse is dense, resuming is continuing."""
 
 import pickle
+import threading
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,7 +110,11 @@ def test_resuming_is_continuing(rng, name):
 
 @pytest.mark.parametrize("kind", ["dense", "csr", "narrow csr", "memory map"])
 @pytest.mark.parametrize("batch", [1, 7, 64, N])
-def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, kind, batch):
+@pytest.mark.parametrize("ahead", [False, True])
+def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, monkeypatch, kind, batch, ahead):
+    # a few rows a chunk
+    for name in ("_CHUNK_BYTES", "_SPARSE_CHUNK_BYTES", "_DISK_CHUNK_BYTES", "_AHEAD_CHUNK_BYTES"):
+        monkeypatch.setattr("skvariants._engine." + name, 2000)
     d = 90 if kind == "csr" else D
     X = features(rng, d=d, zeros=0.95)
     X[:, 0] = y = np.arange(1.0, N + 1)
@@ -116,7 +122,7 @@ def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, kind, batch)
     if kind == "memory map":
         data = np.memmap(tmp_path / "X", dtype=float, mode="w+", shape=X.shape)
         data[:] = X
-    s = stepper(problem(data, y[:, None]), batch=batch)
+    s = stepper(replace(problem(data, y[:, None]), ahead=ahead), batch=batch)
     assert s.problem.on_disk == (kind == "memory map")
     orders = []
     for _ in range(2):
@@ -153,7 +159,7 @@ def test_the_loss_of_an_epoch_is_that_of_each_batch_before_its_step(rng):
     for start in range(0, N, 32):
         rows = slice(start, min(N, start + 32))
         total += p.loss.value(y[rows], p.predict(X[rows], reference.run.theta)).sum()
-        reference.step(X[rows], y[rows], None, np.empty((len(y[rows]), 1)))
+        reference.step(X[rows], y[rows], None, *np.empty((2, len(y[rows]), 1)))
     assert_allclose(s.epoch(), total / N, rtol=1e-12)
     assert_allclose(s.run.theta, reference.run.theta, rtol=1e-12)
 
@@ -365,3 +371,17 @@ def test_results_do_not_depend_on_threads(rng):
             p = problem(X, Targets(codes, 12, 0.0), MultinomialLogLoss(n_classes=12))
             thetas.append(trained(p, epochs=2, k=12, batch=512)[0].run.theta)
     assert_allclose(thetas[0], thetas[1], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+def test_rows_fetched_ahead_are_the_same_rows(rng, monkeypatch, kind):
+    monkeypatch.setattr("skvariants._engine._AHEAD_CHUNK_BYTES", 2000)
+    p = problem(kind(features(rng, d=80, zeros=0.95)), rng.standard_normal((N, 2)))
+    before = threading.active_count()
+    alone, curve = trained(p, k=2)
+    helped, same = trained(replace(p, ahead=True), k=2)
+    assert_array_equal(helped.run.theta, alone.run.theta)
+    assert_allclose(same, curve, rtol=1e-13)
+    for _ in range(3):
+        helped.epoch(max_steps=1)  # left in the middle
+    assert threading.active_count() == before

@@ -86,6 +86,29 @@ def test_every_registered_loss_has_a_definition_here():
 
 
 @every_loss
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_total_is_the_sum_of_the_values(name, loss, dtype, weighted):
+    rng, eps = np.random.default_rng(3), np.finfo(dtype).eps
+    for n in (1, 2, 7, 1000, 1025):
+        y, z = targets(loss, (n, 6), rng), 3 * rng.normal(size=(n, 6))
+        if loss.width > 1:
+            y = np.eye(loss.width)[rng.integers(loss.width, size=(n, 2))].reshape(n, -1)
+        if name != "squared_error":
+            z[rng.random(z.shape) < 0.1] *= 40  # beyond where exponentials are cut or vanish
+        y, z = y.astype(dtype), z.astype(dtype)
+        s = rng.random((n, 1)).astype(dtype) if weighted else None
+        r = gradient(loss, y, z)
+        expected = loss.value(y.astype(float), z.astype(float)) * (1 if s is None else s)
+        expected = expected.reshape(n, -1, loss.width).sum(axis=(0, 2))
+        for known in (None, r):
+            total = loss.total(y, z, s, known)
+            assert total.dtype == np.float64
+            total = total.reshape(-1, loss.width).sum(axis=1)
+            np.testing.assert_allclose(total, expected, rtol=1e3 * eps, atol=10 * eps * n)
+
+
+@every_loss
 def test_value_is_the_definition(name, loss):
     y, z = draw(loss)
     one = (lambda a, b: RESIDUAL[name](loss, a - b)) if loss.regression else (lambda a, b: MARGIN[name](loss, a * b))
