@@ -22,8 +22,6 @@ from skvariants._scaling import Coordinates
 from skvariants._sparse import Slices, square_norms
 
 Array = np.ndarray
-# a model whose objective passes this multiple of the constant model's is out of control
-_EXPLODED = 1e8
 _RETRIES = 12
 _STEEPEST = 1e12
 # rows are gathered in chunks that stay in the cache; from a disk, in larger ones
@@ -446,7 +444,8 @@ class Rules:
     """When to look, when to stop, what to average.
 
     `tol` and `reference` may have one value per model. `score` receives models in the units of the data, shape
-    ``(n_features + 1, n_columns)``, and returns one number each.
+    ``(n_features + 1, n_columns)``, and returns one number each. An epoch whose objective passes `limit` times the
+    reference is taken back, and the step made smaller.
     """
 
     max_iter: int = 1000
@@ -457,7 +456,7 @@ class Rules:
     score: Callable[[Array], Array] | None = None
     watch: Any = None
     verbose: int = 0
-    backtrack: bool = True
+    limit: float = 1e8
 
 
 @dataclass
@@ -793,10 +792,8 @@ def train(
             run.epoch += 1
             last = run.epoch - first >= rules.max_iter
             sound = np.isfinite(run.theta).all(axis=0).reshape(-1, width).all(axis=1)
-            limit = _EXPLODED * np.maximum(reference[alive], 1e-300)
-            lost = ~(sound & np.isfinite(f))
-            if rules.backtrack:
-                lost |= ~(f <= limit)
+            limit = rules.limit * np.maximum(reference[alive], 1e-300)
+            lost = ~(sound & (f <= limit))
             if lost.any():
                 out.setbacks[alive[lost]] += 1
                 columns = columns_of(lost, width)

@@ -31,6 +31,8 @@ _FAMILIES = ("loss", "penalty", "learning_rate", "solver")
 _BLOCK = 1 << 25
 #: Multiplications in a product from which a second thread gains more than it waits.
 _PARALLEL = 1 << 25
+#: Times the objective of the constant model that an epoch of a step found by a race may reach.
+_WORSE = 2.0
 #: Bytes of a table from which rows are worth fetching ahead.
 _LARGE = 1 << 24
 
@@ -215,8 +217,12 @@ def fit_rows(
                     print(*races, sep="\n")
             if fresh:
                 schedules = [m._finished_schedule(s) for m, s in zip(members, schedules, strict=True)]
-            # without a tolerance, exactly the steps that were asked for, while they are finite
-            rules.backtrack = tol is not None or races[0] is not None
+            if races[0] is not None:
+                # the step is ours, and one that leaves the model worse than none was too long
+                rules.limit = _WORSE
+            elif tol is None:
+                # exactly the steps that were asked for, while they are finite
+                rules.limit = np.finfo(np.float64).max
             outcome = train(problem, run, method, beside(schedules, k, dtype), batch, bool(lead.shuffle), rules)
     return [
         Result(
