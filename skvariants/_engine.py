@@ -793,7 +793,7 @@ def train(
             last = run.epoch - first >= rules.max_iter
             sound = np.isfinite(run.theta).all(axis=0).reshape(-1, width).all(axis=1)
             limit = rules.limit * np.maximum(reference[alive], 1e-300)
-            lost = ~(sound & (f <= limit))
+            lost = ~(sound & np.isfinite(f) & (f <= limit))
             if lost.any():
                 out.setbacks[alive[lost]] += 1
                 columns = columns_of(lost, width)

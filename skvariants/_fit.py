@@ -222,7 +222,7 @@ def fit_rows(
                 rules.limit = _WORSE
             elif tol is None:
                 # exactly the steps that were asked for, while they are finite
-                rules.limit = np.finfo(np.float64).max
+                rules.limit = np.inf
             outcome = train(problem, run, method, beside(schedules, k, dtype), batch, bool(lead.shuffle), rules)
     return [
         Result(

@@ -457,7 +457,9 @@ class _SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         broken = not np.isfinite(theta).all()
         setbacks = int(out.setbacks[j])
         messages = []
-        if setbacks or (wild and not partial) or broken:
+        # a step that a race found is ours: that it was made smaller is no news, as long as the fit went on
+        gave_up = self.status_ == "diverged" or (setbacks and result.race is None)
+        if gave_up or (wild and not partial) or broken:
             if wild or broken:
                 self.status_ = "diverged"
             messages.append(self._diverged(setbacks, last, X))

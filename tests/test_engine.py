@@ -93,6 +93,21 @@ def test_stopping_is_local(rng):
         assert_allclose(alone.theta[:, 0], both.theta[:, j], rtol=1e-9, atol=1e-12)
 
 
+def test_an_epoch_that_passes_the_limit_is_taken_back(rng):
+    X = rng.standard_normal((N, 1))
+    y = X + 0.1 * rng.standard_normal((N, 1))
+    # standardised, the curvature is 1 + alpha: each step overshoots by a fifth, and the error grows
+    p, eta0 = problem(X, y, alpha=1e-4), 2.2
+    for limit, setbacks in ((2.0, 1), (1e8, 0)):
+        start = Run.start(np.zeros((2, 1)), MiniBatch(), 1, np.random.default_rng(0))
+        rules = Rules(max_iter=40, tol=None, reference=np.full(1, 0.5 * y.var()), limit=limit)
+        out = train(p, start, MiniBatch(), Constant(eta0=eta0), N, False, rules)
+        curve = np.array([row["objective"][0] for row in out.runs[0].history])
+        assert out.setbacks[0] == setbacks
+        assert (curve[-1] < 0.1 * rules.reference[0]) == (setbacks == 1)
+        assert (curve > limit * rules.reference[0]).sum() == setbacks
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_resuming_is_continuing(rng, name):
     p = problem(features(rng), rng.standard_normal((N, 2)))

@@ -1,5 +1,6 @@
 """The estimators: scikit-learn's steps, torch's trajectories, containers, weights, errors."""
 
+import itertools
 import pickle
 import warnings
 
@@ -351,6 +352,22 @@ def test_divergence_is_a_state(eta0):
         assert len(caught) == 1
         assert np.isfinite(model.coef_).all()
         assert np.abs(model.predict(X)).max() < 1e6
+
+
+def test_a_step_of_the_race_that_proves_too_long_is_made_shorter_in_silence():
+    # carats, their edges and rare levels: rows so unlike that forty steps say little of an epoch
+    rng = np.random.default_rng(1)
+    size = rng.lognormal(0, 0.4, 4000)
+    wild = size + 0.02 * rng.standard_t(1.5, size=4000)
+    X = np.column_stack([size**3, size, size + 0.01 * rng.standard_normal(4000), wild])
+    X = np.hstack([X, rng.integers(0, 60, (4000, 1)) == np.arange(8)])
+    y = 4000 * X[:, 0] + X[:, 4:] @ np.arange(8) * 500 + 500 * rng.standard_normal(4000)
+    model = SGDVariantRegressor(solver="sgd", random_state=0).fit(X, y)
+    curve, constant = model.loss_curve_, 0.5 * y.var()
+    assert model.status_ == "converged"
+    assert model.score(X, y) > 0.99
+    for worse, after in itertools.pairwise(curve):
+        assert worse <= 2 * constant or after < worse
 
 
 def test_divergence_names_the_columns_of_extreme_scale():

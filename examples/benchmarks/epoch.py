@@ -258,7 +258,7 @@ def bench_memory(scale, repeat):
 def bench_growth(scale, repeat):
     """Time per row as rows grow."""
     rows = []
-    for n in (10_000, 100_000, 1_000_000):
+    for n in (10_000, 100_000, 1_000_000, 5_000_000):
         n = max(10_000, int(n * scale))
         X, y = dense(n, 50, np.float32)
         t = min(epochs(X, y, batch_size=512) for _ in range(repeat))
