@@ -217,10 +217,10 @@ def fit_rows(
                     print(*races, sep="\n")
             if fresh:
                 schedules = [m._finished_schedule(s) for m, s in zip(members, schedules, strict=True)]
-            if races[0] is not None:
-                # the step is ours, and one that leaves the model worse than none was too long
+            if races[0] is not None and not partial and runs is None and start is None:
+                # the step is ours, and one that leaves the model worse than where it started was too long
                 rules.limit = _WORSE
-            elif tol is None:
+            elif races[0] is None and tol is None:
                 # exactly the steps that were asked for, while they are finite
                 rules.limit = np.inf
             outcome = train(problem, run, method, beside(schedules, k, dtype), batch, bool(lead.shuffle), rules)

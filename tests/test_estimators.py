@@ -370,6 +370,18 @@ def test_a_step_of_the_race_that_proves_too_long_is_made_shorter_in_silence():
         assert worse <= 2 * constant or after < worse
 
 
+def test_a_start_worse_than_none_is_no_divergence():
+    X, y = load_diabetes(return_X_y=True)
+    far = SGDVariantRegressor(solver="momentum", random_state=0).fit(X, y, coef_init=np.full(10, 1e5))
+    assert far.status_ == "converged"
+    assert far.loss_curve_[0] > 2 * 0.5 * y.var()
+    stream = SGDVariantClassifier(solver="rmsprop", random_state=0)
+    signs = X[:, 2] > 0
+    for flip in [False] * 40 + [True] * 40:  # the world turns round
+        stream.partial_fit(X, signs ^ flip, classes=[False, True])
+    assert stream.score(X, ~signs) > 0.8
+
+
 def test_divergence_names_the_columns_of_extreme_scale():
     X = pd.DataFrame(XR[:, :3], columns=["age", "sex", "income"]) * [1.0, 1.0, 1e6]
     model = SGDVariantRegressor(solver="minibatch", eta0=1.0, learning_rate="constant", random_state=0)
