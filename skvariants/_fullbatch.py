@@ -47,6 +47,7 @@ LADDER = 2.0 ** np.arange(4, -5, -1)
 _MEMORY = 10
 _BLOCK = 1 << 16
 _CACHED = 1 << 26
+_FEW = 1 << 17
 _DENSE = 1 << 27
 _ON_DISK = 1 << 28
 _FACTORED = 1024
@@ -98,6 +99,7 @@ class _Batch:
         self.n, self.d = problem.n, problem.d
         self.factor = problem.coordinates.factor
         self.kept: tuple[Array, Array | None] | None = None
+        self.block: Array | None = None
 
     def take(self, columns: Array) -> None:
         """Keep a subset of the columns."""
@@ -186,7 +188,14 @@ class _Batch:
         return self._targets(rows)[1]
 
     def standardised(self, rows: slice) -> Array:
-        """Rows in the coordinates worked in, a column of ones as last (dense)."""
+        """Rows in the coordinates worked in, a column of ones as last (dense); kept where they are few."""
+        if rows != slice(0, self.n) or self.n * (self.d + 1) > _FEW:
+            return self._standardised(rows)
+        if self.block is None:
+            self.block = self._standardised(rows)
+        return self.block
+
+    def _standardised(self, rows: slice) -> Array:
         p, c = self.problem, self.problem.coordinates
         X = p.X[rows]
         C = np.empty((X.shape[0], self.d + 1), p.X.dtype)
@@ -241,7 +250,9 @@ class _Factors:
             A = H[j] if len(H) > 1 else H[0].copy()
             c = np.minimum(np.arange(j * unit, (j + 1) * unit), D.shape[1] - 1)
             extra = np.zeros((d + 1, unit))
-            extra[:-1] = lack[:, None] * D[:, c].mean(axis=0) + l2[:, j * unit : (j + 1) * unit]
+            extra[:-1] = l2[:, j * unit : (j + 1) * unit]
+            if lack.any():
+                extra[:-1] += lack[:, None] * D[:, c].mean(axis=0)
             diagonal = A.diagonal() + extra.ravel("F")
             if not p.fit_intercept:
                 last = np.arange(d, unit * (d + 1), d + 1)
@@ -678,6 +689,8 @@ class _Descent:
         Where classes part, curvature vanishes from almost all rows, and a step as long as it allows overshoots in
         the others (Levenberg 1944, doi:10.1090/qam/10666).
         """
+        if not (self.damping.any() or (t < _SHORT).any()):
+            return
         bound = float(self.batch.problem.loss.curvature)
         more = np.clip(10 * self.damping, 1e-4 * bound, bound)
         less = np.where(self.damping > 1e-5 * bound, self.damping / 10, 0.0)
@@ -915,8 +928,8 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
 
 
 def _batch(problem: Problem, width: int, m: int, order: Array) -> _Batch:
-    """The first `m` rows in random order; all rows in theirs where they are many."""
-    if m == problem.n and m > 1 << 14:
+    """The first `m` rows in random order; all rows in theirs, and uncopied."""
+    if m == problem.n:
         return _Batch(problem, width, order=order)
     return _Batch(problem, width, order[:m])
 
@@ -936,6 +949,8 @@ def _settled(descent: _Descent, slope: Array, enough: Array) -> Array:
     estimate = np.where(np.isfinite(slope), -0.5 * slope, 0.0)  # nowhere to go
     enough = np.maximum(enough, noise)
     last = descent.last
+    if not (estimate <= enough).any():
+        return last <= 0
     # diagonal coordinates see the ravine so badly, and damped ones so much curvature, that the last decrease must agree
     careful = (descent.damping > 0) | isinstance(descent.metric, _Diagonal)
     agreed = (last <= enough) | (estimate <= 1e-3 * enough) | ~careful

@@ -438,8 +438,8 @@ class _SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         self.status_ = out.status[j]
         self.history_ = {
             "epoch": [row["epoch"] for row in history],
-            "objective": [float(np.sum(row["objective"])) for row in history],
-            "eta": [float(np.mean(row["eta"])) for row in history],
+            "objective": [sum(row["objective"].tolist()) for row in history],
+            "eta": [sum(row["eta"].tolist()) / len(row["eta"]) for row in history],
             "seconds": [float(row["seconds"]) for row in history],
             "rows": [int(row["rows"]) for row in history],
             "validation_score": [
@@ -796,11 +796,14 @@ class SGDVariantClassifier(ClassifierMixin, _SGDVariant):
         kwargs.pop("sample_weight", None)
         kwargs.pop("partial", None)
         X, y = self._validate_X(X, y, reset)
-        check_classification_targets(y)
-        return X, column_or_1d(y, warn=True)
+        if y.dtype.kind not in "bui":  # whole numbers are labels, and asking costs more than a small fit's products
+            check_classification_targets(y)
+        return X, y
 
     def _learn_classes(self, y: Array) -> None:
         classes = np.unique(y)
+        if 2 * len(classes) > len(y):  # it warns of labels that look like targets of a regression
+            check_classification_targets(y)
         if len(classes) < 2:
             raise ValueError(
                 "The number of classes has to be greater than one; got "
