@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._component import operand
 from skvariants._scaling import Coordinates
 from skvariants._sparse import Slices, square_norms
 
@@ -170,7 +171,7 @@ class Problem:
         self.X = self.X if self.sparse else np.asarray(self.X)
         self._scratch = np.empty((0, 0))
         self._ones = np.empty(0)
-        self._units: tuple[int, Array, Any] | None = None
+        self._units: tuple[int, Array] | None = None
 
     def take(self, columns: Array) -> Problem:
         """The same problem for a subset of the columns."""
@@ -185,8 +186,9 @@ class Problem:
         W, b = theta[:-1], theta[-1]
         c = self.coordinates
         if not c.identity:
-            W = np.multiply(W, c.units, out=self._scratch_like(W))
+            W = np.multiply(W, c.units, self._scratch_like(W))
             b = (b if c.plain else c.target * b) - np.dot(c.mean_row, W)
+        b = _plain(b)
         if isinstance(X, np.ndarray):
             z = np.dot(X, W, out=out)
         else:
@@ -206,30 +208,33 @@ class Problem:
         # a product: the sum of a narrow array along its first axis is slow
         total = np.dot(self._ones[: len(r)], r)
         if c.identity:
-            if count > 1:
-                np.multiply(product, 1.0 / count, out=G)
-                total /= count
-            elif product is not G:
-                G[...] = product
+            share = operand(1.0 / count, r.dtype)
+            np.multiply(product, share, G)
+            total *= share
+            out[-1] = total if self.fit_intercept else 0.0
+            return out
+        centre = self._scratch_like(G)
+        if len(total) == 1:
+            np.multiply(c.mean, _plain(total), centre)
         else:
-            units, unit = self._units_by_count(count)
-            np.subtract(product, np.dot(c.mean, total[None], out=self._scratch_like(G)), out=G)
-            G *= units
-            if len(r) == self.n:
-                # centred, the intercept starts at its optimum; a scale-free solver would blow rounding up
-                noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target * count)
-                total[np.abs(total) <= noise] = 0
-            total *= unit
-        out[-1] = total if self.fit_intercept else 0.0
+            np.dot(c.mean, total[None], centre)
+        np.subtract(product, centre, G)
+        if len(r) == self.n:
+            # centred, the intercept starts at its optimum; a scale-free solver would blow rounding up
+            noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target * count)
+            total[np.abs(total) <= noise] = 0
+        out[-1] = total
+        out *= self._units_by_count(count)
         return out
 
-    def _units_by_count(self, count: int) -> tuple[Array, Any]:
-        """Units of the gradient of a mean over `count` rows: of the weights, and of the intercept."""
+    def _units_by_count(self, count: int) -> Array:
+        """Units of the gradient of a mean over `count` rows; the intercept's are zero where there is none."""
         if self._units is None or self._units[0] != count:
             c = self.coordinates
-            units = c.gradient_units if count == 1 else c.gradient_units * c.gradient_units.dtype.type(1 / count)
-            self._units = count, units, np.asarray(c.target * c.factor / count, dtype=units.dtype)
-        return self._units[1:]
+            last = np.broadcast_to(c.target * c.factor * float(self.fit_intercept), c.gradient_units[:1].shape)
+            units = np.concatenate([c.gradient_units, last]) / count
+            self._units = count, units.astype(c.gradient_units.dtype)
+        return self._units[1]
 
     def _scratch_like(self, W: Array) -> Array:
         if self._scratch.shape != W.shape or self._scratch.dtype != W.dtype:
@@ -290,7 +295,7 @@ class Problem:
         z = np.broadcast_to(z, (columns,)).astype(np.float64)
 
         def mean_loss(z: Array) -> Array:
-            return (s * self.loss.value(y, np.ascontiguousarray(np.broadcast_to(z, y.shape)))).sum(axis=0) / self.n
+            return self.loss.total(y, np.ascontiguousarray(np.broadcast_to(z, y.shape)), s) / self.n
 
         cost = mean_loss(z)
         if not cost.sum() > 0:
@@ -302,6 +307,11 @@ def _is_memory_map(X: Any) -> bool:
     while X is not None and not isinstance(X, np.memmap):
         X = getattr(X, "base", None)
     return X is not None
+
+
+def _plain(row: Array) -> Array:
+    """A row of one number without its dimension: NumPy then broadcasts it in half the time."""
+    return row.reshape(()) if row.size == 1 else row
 
 
 def _of_column(value: Any, j: int) -> Any:
@@ -491,6 +501,7 @@ class Stepper:
         self.g, self.work, self.update, self.steps = (np.empty_like(theta) for _ in range(4))
         self.z, self.r, self.scaled = (np.empty((m, k), theta.dtype) for _ in range(3))
         self.totals = np.zeros(k)
+        self.eta_of: tuple[Any, Any] = None, None
         first = np.zeros(1, int)
         loss, schedule = self.problem.loss, self.schedule
         self.one_by_one = (
@@ -554,6 +565,7 @@ class Stepper:
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""
         self.totals = np.zeros(self.run.theta.shape[1])
+        self.eta_of = None, None  # between epochs a step may have become smaller
         seen, steps = 0, 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             for X, y, s in self.chunks():
@@ -603,9 +615,7 @@ class Stepper:
             eta = run.step_factor
             penalty_step = self.schedule.penalty_step
         else:
-            # in the precision of the weights: another would slow every product with it
-            eta = (self.schedule(run.t) * run.step_factor).astype(theta.dtype, copy=False)
-            penalty_step = eta
+            eta = penalty_step = self._eta(run.t)
         if s is not None:
             r = np.multiply(r, s, out=self.scaled[:m])
         g = p.gradient(X, r, self.g, m)
@@ -613,15 +623,14 @@ class Stepper:
         if not self.implicit and not solver.plain:
             penalty.add_gradient(W, g[:-1])
         direction, scale = solver.step(g, run.t, self.work, *run.memory)
-        if scale is not None:
-            eta = np.multiply(eta, scale, out=self.steps if np.ndim(scale) == 2 else None)
-            penalty_step = eta
+        if isinstance(scale, np.ndarray) and scale.ndim == 2:
+            eta = np.multiply(eta, scale, self.steps)
+            penalty_step = eta[:-1]
+        elif scale is not None:
+            eta = penalty_step = eta * scale
         if not self.implicit and solver.plain:
             penalty.decay(W, penalty_step)
-        np.multiply(direction, eta, out=self.update)
-        theta -= self.update
-        if np.ndim(penalty_step) == 2:
-            penalty_step = penalty_step[:-1]
+        theta -= np.multiply(direction, eta, self.update)
         if solver.cumulative_l1 and not self.implicit:
             if penalty.has_prox:
                 penalty.truncate(W, penalty_step, *run.l1_memory)
@@ -629,6 +638,14 @@ class Stepper:
             penalty.prox(W, penalty_step, smooth=self.implicit)
         if self.average and run.t >= self.average:
             self._add_to_average()
+
+    def _eta(self, t: int) -> Array:
+        """Step of each column, in the precision of the weights: another would slow every product with it."""
+        value = self.schedule(t)
+        if value is not self.eta_of[0]:
+            eta = (value * self.run.step_factor).astype(self.run.theta.dtype, copy=False)
+            self.eta_of = value, _plain(eta)
+        return self.eta_of[1]
 
     def _add_to_average(self) -> None:
         run = self.run

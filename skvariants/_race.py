@@ -109,8 +109,7 @@ def race(
         index = np.sort(run.rng.choice(problem.n, max_rows, replace=False))
     X, y, s = many.rows(index)
     with np.errstate(over="ignore", invalid="ignore"):
-        value = many.loss.value(y, many.predict(X, racing.theta))
-        value = value.mean(axis=0) if s is None else (value * s).mean(axis=0)
+        value = many.loss.total(y, many.predict(X, racing.theta), s) / len(y)
         value = value + many.penalty.value(racing.theta[:-1]) / many.coordinates.factor
     models = k // run.width
     scores = value.reshape(rungs, models, run.width).sum(axis=2)

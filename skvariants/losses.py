@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit
 
-from skvariants._component import Component, Real, hyperparameter
+from skvariants._component import Component, Real, hyperparameter, operand
 
 __all__ = [
     "LOSSES",
@@ -38,7 +38,10 @@ __all__ = [
 Array = np.ndarray
 # predictions whose exponentials neither overflow nor vanish in single precision
 _MILD = 60.0
+# the largest exponent, for one that single precision holds (up to 88)
 _CUT = 80.0
+# logarithms that cost less than another round of products
+_SHORT = 64
 # probabilities that are as good as exact when they come from a difference
 _RARE = 1e-3
 
@@ -122,7 +125,7 @@ class Loss(Component):
         ndarray of shape (n_columns,), in double precision
         """
         value = self.value(y, z)
-        return column_sums(value if s is None else value * s)
+        return _column_sums(value if s is None else value * s)
 
     def second_derivative(self, y: Array, z: Array) -> Array:
         """Second derivative in `z` (a generalised one at kinks of the first).
@@ -159,7 +162,7 @@ class Loss(Component):
         return np.zeros(y.shape[1])
 
 
-def column_sums(value: Array) -> Array:
+def _column_sums(value: Array) -> Array:
     """Sum of each column, in double precision."""
     if value.dtype != np.float64:
         return value.sum(axis=0, dtype=np.float64)
@@ -170,7 +173,7 @@ def column_sums(value: Array) -> Array:
 def _log_products(factors: Array, most: int) -> Array:
     """Logarithm of the product of each column, overwriting `factors`: one logarithm for `most` of them."""
     taken, n = 1, len(factors)
-    while 2 * taken <= most and n > 1:
+    while 2 * taken <= most and n > _SHORT:
         half = n // 2
         factors[:half] *= factors[half : 2 * half]
         if n % 2:
@@ -178,7 +181,7 @@ def _log_products(factors: Array, most: int) -> Array:
             factors[half] = factors[n - 1]
         n = half + n % 2
         taken *= 2
-    return column_sums(np.log(factors[:n], out=factors[:n]))
+    return _column_sums(np.log(factors[:n], out=factors[:n]))
 
 
 def _positive_share(y: Array, weight: Array) -> Array:
@@ -225,7 +228,7 @@ class Hinge(Loss):
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         np.multiply(y, z, out=out)
-        np.less_equal(out, self.threshold, out=out, casting="unsafe")
+        np.less_equal(out, operand(self.threshold, out.dtype), out=out, casting="unsafe")
         out *= y
         return np.negative(out, out=out)
 
@@ -260,7 +263,7 @@ class Perceptron(Loss):
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         np.multiply(y, z, out=out)
-        np.less_equal(out, 0, out=out, casting="unsafe")
+        np.less_equal(out, operand(0.0, out.dtype), out=out, casting="unsafe")
         out *= y
         return np.negative(out, out=out)
 
@@ -296,10 +299,10 @@ class SquaredHinge(Loss):
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         np.multiply(y, z, out=out)
-        np.subtract(1, out, out=out)
-        np.maximum(out, 0, out=out)
+        np.subtract(operand(1.0, out.dtype), out, out=out)
+        np.maximum(out, operand(0.0, out.dtype), out=out)
         out *= y
-        out *= -2
+        out *= operand(-2.0, out.dtype)
         return out
 
     def slope(self, y: float, z: float) -> float:
@@ -356,17 +359,17 @@ class LogLoss(Loss):
             np.negative(factors, out=factors)
             np.exp(factors, out=factors)
             factors += 1.0
-            return _log_products(factors, 64 if single else 512) - column_sums(np.minimum(margin, 0, out=margin))
+            return _log_products(factors, 64 if single else 512) - _column_sums(np.minimum(margin, 0, out=margin))
         # -log |r| - m with |r| = 1 / (1 + e^m), m cut as in `gradient`: neither exponential nor cancellation
         np.minimum(margin, _CUT, out=margin)
-        return -_log_products(np.abs(r), 1 if single else 8) - column_sums(margin)
+        return -_log_products(np.abs(r), 1 if single else 8) - _column_sums(margin)
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         # -y / (1 + e^(y z)); the exponent is cut where float32 would overflow
         np.multiply(y, z, out=out)
-        np.minimum(out, _CUT, out=out)
+        np.minimum(out, operand(_CUT, out.dtype), out=out)
         np.exp(out, out=out)
-        np.subtract(-1, out, out=out)
+        np.subtract(operand(-1.0, out.dtype), out, out=out)
         return np.divide(y, out, out=out)
 
     def slope(self, y: float, z: float) -> float:
@@ -417,10 +420,11 @@ class ModifiedHuber(Loss):
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         # -2 y min(max(1 - yz, 0), 2)
         np.multiply(y, z, out=out)
-        np.subtract(1, out, out=out)
-        np.clip(out, 0, 2, out=out)
+        np.subtract(operand(1.0, out.dtype), out, out=out)
+        np.maximum(out, operand(0.0, out.dtype), out=out)
+        np.minimum(out, operand(2.0, out.dtype), out=out)
         out *= y
-        out *= -2
+        out *= operand(-2.0, out.dtype)
         return out
 
     def slope(self, y: float, z: float) -> float:
@@ -508,7 +512,8 @@ class Huber(Loss):
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         np.subtract(z, y, out=out)
-        return np.clip(out, -self.epsilon, self.epsilon, out=out)
+        epsilon = operand(self.epsilon, out.dtype)
+        return np.clip(out, -epsilon, epsilon, out=out)
 
     def slope(self, y: float, z: float) -> float:
         return min(max(z - y, -self.epsilon), self.epsilon)
@@ -554,7 +559,7 @@ class EpsilonInsensitive(Loss):
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         np.subtract(z, y, out=out)
-        outside = np.abs(out) > self.epsilon
+        outside = np.abs(out) > operand(self.epsilon, out.dtype)
         np.sign(out, out=out)
         out *= outside
         return out
@@ -602,8 +607,9 @@ class SquaredEpsilonInsensitive(Loss):
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         # 2 (r - clip(r, -eps, eps)) with r = z - y
         np.subtract(z, y, out=out)
-        out -= np.clip(out, -self.epsilon, self.epsilon)
-        out *= 2
+        epsilon = operand(self.epsilon, out.dtype)
+        out -= np.clip(out, -epsilon, epsilon)
+        out *= operand(2.0, out.dtype)
         return out
 
     def slope(self, y: float, z: float) -> float:
@@ -669,7 +675,7 @@ class MultinomialLogLoss(Loss):
         rare = (own <= _RARE).reshape(len(z), -1).any(axis=1)
         if rare.any():
             value[rare] = self.value(y[rare], z[rare])
-        return column_sums(value if s is None else value * s)
+        return _column_sums(value if s is None else value * s)
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         z2, p = z.reshape(-1, self.n_classes), out.reshape(-1, self.n_classes)

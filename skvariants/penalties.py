@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skvariants._component import Component, Real, hyperparameter
+from skvariants._component import Component, Real, hyperparameter, operand
 
 __all__ = ["PENALTIES", "ElasticNet", "Penalty"]
 
@@ -185,9 +185,7 @@ class ElasticNet(Penalty):
             threshold = step * l1
             W -= np.clip(W, -threshold, threshold)
         if smooth and has_l2:
-            shrink = step * l2
-            shrink += 1
-            W /= shrink
+            W /= step * l2 + operand(1.0, W.dtype)
 
     def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
         """Cumulative L1 penalty: clip at zero, and remember what could not be taken.

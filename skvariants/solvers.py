@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skvariants._component import Component, Real, hyperparameter
+from skvariants._component import Component, Real, hyperparameter, operand
 
 __all__ = [
     "GD",
@@ -216,9 +216,9 @@ class Momentum(Solver):
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         (b,) = memory
-        b *= self.momentum
+        b *= operand(self.momentum, b.dtype)
         b += g
-        np.multiply(b, 1 - self.momentum, out=work)
+        np.multiply(b, operand(1 - self.momentum, b.dtype), out=work)
         return work, 1 / (1 - self.momentum)
 
 
@@ -255,11 +255,12 @@ class Nesterov(Solver):
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         (b,) = memory
-        b *= self.momentum
+        momentum = operand(self.momentum, b.dtype)
+        b *= momentum
         b += g
-        np.multiply(b, self.momentum, out=work)
+        np.multiply(b, momentum, out=work)
         work += g
-        work *= 1 - self.momentum
+        work *= operand(1 - self.momentum, b.dtype)
         return work, 1 / (1 - self.momentum)
 
 
@@ -298,7 +299,7 @@ class AdaGrad(Solver):
         np.multiply(g, g, out=work)
         a += work
         np.sqrt(a, out=work)
-        work += self.eps
+        work += operand(self.eps, work.dtype)
         np.reciprocal(work, out=work)
         return g, work
 
@@ -341,15 +342,16 @@ class AdaDelta(Solver):
         a, u = memory
         np.multiply(g, g, out=work)
         work -= a
-        work *= 1 - self.rho
+        work *= operand(1 - self.rho, work.dtype)
         a += work
-        np.add(u, self.eps, out=work)
-        work /= a + self.eps
+        eps = operand(self.eps, work.dtype)
+        np.add(u, eps, out=work)
+        work /= a + eps
         np.sqrt(work, out=work)
         delta = work * g
         delta *= delta
         delta -= u
-        delta *= 1 - self.rho
+        delta *= operand(1 - self.rho, work.dtype)
         u += delta
         return g, work
 
@@ -392,10 +394,10 @@ class RMSProp(Solver):
         (a,) = memory
         np.multiply(g, g, out=work)
         work -= a
-        work *= 1 - self.rho
+        work *= operand(1 - self.rho, work.dtype)
         a += work
         np.sqrt(a, out=work)
-        work += self.eps
+        work += operand(self.eps, work.dtype)
         np.reciprocal(work, out=work)
         return g, work
 
@@ -441,15 +443,15 @@ class Adam(Solver):
         m, v = memory
         np.multiply(g, g, out=work)
         work -= v
-        work *= 1 - self.beta_2
+        work *= operand(1 - self.beta_2, work.dtype)
         v += work
         g -= m
-        g *= 1 - self.beta_1
+        g *= operand(1 - self.beta_1, work.dtype)
         m += g
         np.divide(m, 1 - self.beta_1**t, out=g)
         np.divide(v, 1 - self.beta_2**t, out=work)
         np.sqrt(work, out=work)
-        work += self.eps
+        work += operand(self.eps, work.dtype)
         np.reciprocal(work, out=work)
         return g, work
 

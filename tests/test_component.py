@@ -16,6 +16,7 @@ from skvariants._component import (
     check,
     field_names,
     hyperparameter,
+    operand,
     resolve,
 )
 from skvariants.losses import LOSSES, Loss, MultinomialLogLoss
@@ -297,3 +298,20 @@ def test_a_misspelt_name_gets_the_nearest_one():
     with pytest.raises(ValueError) as error:
         resolve("qqqq", SOLVERS, Solver, "solver", {})
     assert "Did you mean" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, -2.0, 80, 1e-10, np.float64(0.9)])
+def test_an_operand_acts_on_an_array_as_the_number_does(value, dtype):
+    x = np.linspace(-3, 3, 7, dtype=dtype)
+    for ufunc in (np.add, np.multiply, np.minimum, np.divide):
+        got = ufunc(x, operand(value, dtype))
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, ufunc(x, float(value)))
+
+
+def test_an_operand_cannot_be_changed_and_an_array_stays_itself():
+    with pytest.raises(ValueError):
+        operand(0.1, np.float64)[...] = 2.0
+    by_column = np.array([0.1, 0.2])
+    assert operand(by_column, np.float64) is by_column
