@@ -21,6 +21,8 @@ import scipy.sparse as sp
 Array = np.ndarray
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
+# rows whose sum in single precision keeps five digits, were all of them rounded the same way
+_SINGLE_ROWS = 1024
 
 
 @dataclass
@@ -147,18 +149,37 @@ class Moments:
         )
 
 
-def _dense_moments(X: Array, weight: Array | None, count: float) -> tuple[Array, Array]:
+def _dense_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
     """Mean and sum of squared deviations of columns, by two products a block."""
-    n, d = X.shape
+    mean, squares = _by_blocks(X, weight, count, X.dtype)
+    if X.dtype == np.float32:
+        # values whose squares single precision cannot hold; constant columns too, which costs little
+        lost = np.flatnonzero(~((squares > 1e-30 * count) & (squares < np.inf)))
+        if lost.size:
+            mean[lost], squares[lost] = _by_blocks(X, weight, count, np.float64, lost)
+    return mean, squares
+
+
+def _by_blocks(
+    X: Any, weight: Array | None, count: float, dtype: Any, columns: Array | None = None
+) -> tuple[Array, Array]:  # fmt: skip
+    """The same in the precision `dtype`, of all or some columns; blocks are added up in double precision."""
+    n, d = X.shape[0], X.shape[1] if columns is None else len(columns)
     rows = max(1, _BLOCK // max(1, d))
-    # shifted by the mean of some rows, so that an offset of 1e8 costs no digits
-    shift = X[:rows].mean(axis=0, dtype=np.float64)
+    if dtype == np.float32:
+        rows = min(rows, _SINGLE_ROWS)
+
+    def part(which: slice) -> Array:
+        return X[which] if columns is None else X[which][:, columns]
+
+    # shifted by the mean of some rows from all over the table, so that an offset of 1e8 costs no digits
+    shift = part(slice(0, n, max(1, n // 64))).mean(axis=0, dtype=np.float64).astype(dtype)
     sums, squares = np.zeros(d), np.zeros(d)
-    buffer, ones = np.empty((min(n, rows), d)), np.ones(min(n, rows))
+    buffer, ones = np.empty((min(n, rows), d), dtype), np.ones(min(n, rows), dtype)
     for start in range(0, n, rows):
-        block = X[start : start + rows]
+        block = part(slice(start, start + rows))
         D = np.subtract(block, shift, out=buffer[: len(block)])
-        w = ones[: len(block)] if weight is None else weight[start : start + rows].astype(np.float64)
+        w = ones[: len(block)] if weight is None else weight[start : start + rows].astype(dtype)
         sums += w @ D
         D *= D
         squares += w @ D
