@@ -537,15 +537,16 @@ class _Descent:
         stored = b.problem.X.nnz if b.problem.sparse else b.n * d
         self.product = 4.0 * stored * self.width
         self.unit, self.shared, self.dense = 1, False, d <= _FACTORED + 1
-        affordable = max(5e9, 20 * self.product)
         if b.problem.loss.width > 1 and self.width * d <= _FACTORED + 1:
+            # what couples the classes saves a third of the iterations, and is worth that many
             self.unit = self.width
             self.rows = self._sample()
-            if self._cost() > affordable:
+            if self._cost() > max(1e8, 20 * self.product):
                 self.unit = 1
         if self.unit == 1:
             self.rows = self._sample()
-            self.shared = self.width > 1 and (self._cost() > affordable or self.width * d * d * 8 > 1 << 29)
+            dear = self._cost() > max(5e9, 20 * self.product) or self.width * d * d * 8 > 1 << 29
+            self.shared = self.width > 1 and dear
 
     def _sample(self) -> int:
         n, size = self.batch.n, self.unit * (self.batch.d + 1)
@@ -569,7 +570,7 @@ class _Descent:
             self.metric = _Diagonal(self.batch, self.Z)
         # exact coordinates are renewed at once if they cost little, others after some steps, from more rows
         share = self._cost() / (8 * (self.product + 1e6))
-        self.patience = int(np.clip(np.ceil(share), 1, 10)) if self.metric.exact else max(5, min(int(share), 15))
+        self.patience = int(np.clip(np.ceil(share), 1, 10)) if self.metric.exact else max(8, min(int(share), 15))
 
     @property
     def due(self) -> bool:
@@ -951,7 +952,9 @@ def _settled(descent: _Descent, slope: Array, enough: Array) -> Array:
     last = descent.last
     if not (estimate <= enough).any():
         return last <= 0
-    # diagonal coordinates see the ravine so badly, and damped ones so much curvature, that the last decrease must agree
-    careful = (descent.damping > 0) | isinstance(descent.metric, _Diagonal)
+    # coordinates that are diagonal, or know nothing of what couples the classes, see the ravine so badly, and damped
+    # ones so much curvature, that the last decrease must agree
+    blind = isinstance(descent.metric, _Diagonal) or descent.unit < descent.batch.problem.loss.width
+    careful = (descent.damping > 0) | blind
     agreed = (last <= enough) | (estimate <= 1e-3 * enough) | ~careful
     return ((estimate <= enough) & agreed) | (last <= 0)
