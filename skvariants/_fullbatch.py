@@ -64,6 +64,8 @@ _SAFETY = 0.1
 
 def _dot(A: Array, B: Array, width: int) -> Array:
     """Inner product of each model's columns, in double precision."""
+    if A.shape[1] == 1 and A.dtype == B.dtype == np.float64:
+        return np.dot(A.T, B)[0]
     return _models(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 

@@ -358,10 +358,11 @@ class LogLoss(Loss):
             factors = np.abs(margin)
             np.negative(factors, out=factors)
             np.exp(factors, out=factors)
-            factors += 1.0
-            return _log_products(factors, 64 if single else 512) - _column_sums(np.minimum(margin, 0, out=margin))
+            factors += operand(1.0, factors.dtype)
+            least = np.minimum(margin, operand(0.0, margin.dtype), out=margin)
+            return _log_products(factors, 64 if single else 512) - _column_sums(least)
         # -log |r| - m with |r| = 1 / (1 + e^m), m cut as in `gradient`: neither exponential nor cancellation
-        np.minimum(margin, _CUT, out=margin)
+        np.minimum(margin, operand(_CUT, margin.dtype), out=margin)
         return -_log_products(np.abs(r), 1 if single else 8) - _column_sums(margin)
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
