@@ -26,14 +26,14 @@ Array = np.ndarray
 _RETRIES = 12
 _STEEPEST = 1e12
 # rows are gathered in chunks that stay in the cache; from a disk, in larger ones
-_CHUNK_BYTES = 1 << 20
-_SPARSE_CHUNK_BYTES = 1 << 22
-_AHEAD_CHUNK_BYTES = 1 << 22
+_CHUNK_BYTES = 1 << 22
 _DISK_CHUNK_BYTES = 1 << 26
 _DENSE_BYTES = 1 << 26
 # as many columns cost less one by one, a sample at a time, than together
 _FEW_COLUMNS = 8
 _TABLE = 1 << 20
+# rows whose order no longer fits the cache
+_MANY = 1 << 20
 
 
 class Targets:
@@ -253,13 +253,13 @@ class Problem:
 
     def rows(self, index: Any, buffer: Array | None = None) -> tuple[Any, Array, Array | None]:
         """Features, targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
-        return self.features(index, buffer), *self.labels(index, self.targets, self.weight)
+        return self.features(index, buffer), *self.labels(index)
 
-    def labels(self, index: Any, targets: Targets, weight: Array | None) -> tuple[Array, Array | None]:
-        """Targets and weights of some rows, all in the order of `targets`."""
-        y = targets.rows(index)
-        s = None if weight is None else weight[index][:, None]
-        extra = targets.weights(y)
+    def labels(self, index: Any) -> tuple[Array, Array | None]:
+        """Targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
+        y = self.targets.rows(index)
+        s = None if self.weight is None else self.weight[index][:, None]
+        extra = self.targets.weights(y)
         if extra is not None:
             s = extra if s is None else s * extra
         return y, s
@@ -432,6 +432,20 @@ class Run:
         return joined
 
 
+def _permutation(rng: np.random.Generator, n: int) -> Array:
+    """Numbers from 0 to `n` in random order."""
+    if n < _MANY:
+        return rng.permutation(n)
+    # swaps miss the cache: random numbers are sorted instead, the row in their last digits
+    bits = n.bit_length()
+    order = rng.integers(0, 1 << (63 - bits), n)
+    order <<= bits
+    order |= np.arange(n)
+    order.sort()
+    order &= (1 << bits) - 1
+    return order
+
+
 def _same_generator(rng: np.random.Generator) -> np.random.Generator:
     """A generator that draws the same numbers from now on."""
     copy = np.random.default_rng()
@@ -531,27 +545,18 @@ class Stepper:
         itemsize = p.X.dtype.itemsize
         dense = p.densify or not p.sparse
         width = float(p.d) if dense else 1.5 * p.X.nnz / n
-        budget = _CHUNK_BYTES if dense else _SPARSE_CHUNK_BYTES
-        if p.on_disk:
-            budget = _DISK_CHUNK_BYTES
-        elif ahead:
-            budget = _AHEAD_CHUNK_BYTES
+        budget = _DISK_CHUNK_BYTES if p.on_disk else _CHUNK_BYTES
         rows = max(1, int(budget / (itemsize * (width + 3 * self.run.theta.shape[1]))) // B) * B
-        parts = [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
-        targets, weight = p.targets, p.weight
-        if not self.shuffle:
-            for part in parts:
-                yield p.features(part), *p.labels(part, targets, weight)
-            return
-        order = self.run.rng.permutation(n)
-        # small, and soon out of the cache: drawn once, before the features pass through it
-        targets, weight = targets.subset(order), None if weight is None else weight[order]
+        parts: list[Any] = [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
         buffers: list[Any] = [None, None]
-        if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
-            buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(2 if ahead else 1)] * 2
+        if self.shuffle:
+            order = _permutation(self.run.rng, n)
+            parts = [order[part] for part in parts]
+            if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
+                buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(2 if ahead else 1)] * 2
 
         def fetch(i: int) -> Any:
-            return p.features(order[parts[i]], buffers[i % 2])
+            return p.features(parts[i], buffers[i % 2])
 
         with ThreadPoolExecutor(1) if ahead else contextlib.nullcontext() as helper:
             # the plain rule is fetch(i) for each part; waiting for memory leaves the interpreter to the steps
@@ -560,7 +565,7 @@ class Stepper:
                 X = coming.result() if coming else fetch(i)
                 if helper and i + 1 < len(parts):
                     coming = helper.submit(fetch, i + 1)
-                yield X, *p.labels(part, targets, weight)
+                yield X, *p.labels(part)
 
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""

@@ -122,20 +122,11 @@ class _Batch:
     def targets(self, rows: slice, k: int) -> tuple[Array, Array | None]:
         """Targets and weights of some rows, kept from one call to the next where they fit."""
         if self.n * k > _CACHED:
-            return self._targets(rows)
+            return self.problem.labels(rows)
         if self.kept is None:
-            self.kept = self._targets(slice(None))
+            self.kept = self.problem.labels(slice(None))
         y, s = self.kept
         return y[rows], None if s is None else s[rows]
-
-    def _targets(self, rows: slice) -> tuple[Array, Array | None]:
-        p = self.problem
-        y = p.targets.rows(rows)
-        s = None if p.weight is None else p.weight[rows][:, None]
-        extra = p.targets.weights(y)
-        if extra is not None:
-            s = extra if s is None else s * extra
-        return y, s
 
     def predict(self, theta: Array) -> Array:
         return self.problem.predict(self.problem.X, theta)
@@ -187,7 +178,7 @@ class _Batch:
         return np.asarray(self.problem.loss.probability(Z[rows]), dtype=np.float64)
 
     def weights(self, rows: slice) -> Array | None:
-        return self._targets(rows)[1]
+        return self.problem.labels(rows)[1]
 
     def standardised(self, rows: slice) -> Array:
         """Rows in the coordinates worked in, a column of ones as last (dense); kept where they are few."""

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
-from skvariants._engine import Problem, Rules, Run, Stepper, Targets, train
+from skvariants._engine import Problem, Rules, Run, Stepper, Targets, _permutation, train
 from skvariants._scaling import Coordinates, Moments
 from skvariants._sparse import Slices, square_norms
 from skvariants.losses import LOSSES, LogLoss, MultinomialLogLoss, SquaredError
@@ -128,7 +128,7 @@ def test_resuming_is_continuing(rng, name):
 @pytest.mark.parametrize("ahead", [False, True])
 def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, monkeypatch, kind, batch, ahead):
     # a few rows a chunk
-    for name in ("_CHUNK_BYTES", "_SPARSE_CHUNK_BYTES", "_DISK_CHUNK_BYTES", "_AHEAD_CHUNK_BYTES"):
+    for name in ("_CHUNK_BYTES", "_DISK_CHUNK_BYTES"):
         monkeypatch.setattr("skvariants._engine." + name, 2000)
     d = 90 if kind == "csr" else D
     X = features(rng, d=d, zeros=0.95)
@@ -402,9 +402,19 @@ def test_results_do_not_depend_on_threads(rng):
     assert_allclose(thetas[0], thetas[1], rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("large", [1, 1 << 20], ids=["sorted", "swapped"])
+def test_every_order_of_the_rows_is_as_likely(rng, monkeypatch, large):
+    monkeypatch.setattr("skvariants._engine._MANY", large)
+    draws = [tuple(_permutation(rng, 4).tolist()) for _ in range(24 * 200)]
+    orders, counts = np.unique(draws, axis=0, return_counts=True)
+    assert len(orders) == 24
+    assert ((counts - 200) ** 2 / 200).sum() < 60  # chi-squared of 23 degrees: once in 25,000
+    assert_array_equal(np.sort(_permutation(rng, 1000)), np.arange(1000))
+
+
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
 def test_rows_fetched_ahead_are_the_same_rows(rng, monkeypatch, kind):
-    monkeypatch.setattr("skvariants._engine._AHEAD_CHUNK_BYTES", 2000)
+    monkeypatch.setattr("skvariants._engine._CHUNK_BYTES", 2000)
     p = problem(kind(features(rng, d=80, zeros=0.95)), rng.standard_normal((N, 2)))
     before = threading.active_count()
     alone, curve = trained(p, k=2)
