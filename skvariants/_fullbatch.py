@@ -514,7 +514,8 @@ class _Descent:
         self.gamma = np.ones(models)
         self.age = 0
         self.last = np.full(models, np.inf)
-        self.damping = damping
+        self.damping = self.used = damping
+        self.length = np.ones(models)
         self._plan()
         self.coordinates()
 
@@ -554,6 +555,7 @@ class _Descent:
         """The first guess of the Hessian at the present point, and an empty memory."""
         self.memory, self.age = [], 0
         self.gamma = np.ones(len(self.f))
+        self.used = self.damping
         damping = _spread(self.damping, self.width)
         if self.smooth and self.dense:
             self.metric: Any = _Factors(self.batch, self.Z, self.rows, self.unit, damping, self.shared)
@@ -563,7 +565,10 @@ class _Descent:
             self.metric = _Diagonal(self.batch, self.Z)
         # exact coordinates are renewed at once if they cost little, others after some steps, from more rows
         share = self._cost() / (8 * (self.product + 1e6))
-        self.patience = int(np.clip(np.ceil(share), 1, 10)) if self.metric.exact else max(8, min(int(share), 15))
+        if self.metric.exact:
+            self.patience = int(np.clip(np.ceil(share), 1, 10))
+        else:
+            self.patience = max(5 if self.rows < self.batch.n else 8, min(int(share), 15))
 
     @property
     def due(self) -> bool:
@@ -683,12 +688,13 @@ class _Descent:
         Where classes part, curvature vanishes from almost all rows, and a step as long as it allows overshoots in
         the others (Levenberg 1944, doi:10.1090/qam/10666).
         """
-        if not (self.damping.any() or (t < _SHORT).any()):
+        self.length = t
+        if not (self.used.any() or self.damping.any() or (t < _SHORT).any()):
             return
         bound = float(self.batch.problem.loss.curvature)
-        more = np.clip(10 * self.damping, 1e-4 * bound, bound)
-        less = np.where(self.damping > 1e-5 * bound, self.damping / 10, 0.0)
-        self.damping = np.where(t < _SHORT, more, np.where(t > _LONG, less, self.damping))
+        more = np.clip(10 * self.used, 1e-4 * bound, bound)
+        less = np.where(self.used > 1e-5 * bound, self.used / 10, 0.0)
+        self.damping = np.where(t < _SHORT, more, np.where(t > _LONG, less, self.used))
 
     def update(self) -> None:
         """Gradient at the new point, and what the step tells about the curvature."""
@@ -723,7 +729,7 @@ class _Descent:
         self.theta, self.Z, self.g = (np.ascontiguousarray(a[:, columns]) for a in (self.theta, self.Z, self.g))
         self.memory = [(s[:, columns], y[:, columns], rho[models]) for s, y, rho in self.memory]
         self.f, self.gamma, self.last = self.f[models], self.gamma[models], self.last[models]
-        self.damping = self.damping[models]
+        self.damping, self.used, self.length = self.damping[models], self.used[models], self.length[models]
         self.metric.take(columns)
 
 
@@ -940,7 +946,8 @@ def _enough(descent: _Descent, share: Array, constant: Array, alive: Array, fina
 def _settled(descent: _Descent, slope: Array, enough: Array) -> Array:
     """Which models have no more than `enough` to gain, by their own model of the objective."""
     noise = 8 * np.finfo(descent.theta.dtype).eps * np.abs(descent.f)
-    estimate = np.where(np.isfinite(slope), -0.5 * slope, 0.0)  # nowhere to go
+    # a long last step says how much too small the model's steps are; not finite: nowhere to go
+    estimate = np.where(np.isfinite(slope), -0.5 * slope * np.maximum(descent.length, 1.0), 0.0)
     enough = np.maximum(enough, noise)
     last = descent.last
     if not (estimate <= enough).any():
@@ -948,6 +955,6 @@ def _settled(descent: _Descent, slope: Array, enough: Array) -> Array:
     # coordinates that are diagonal, or know nothing of what couples the classes, see the ravine so badly, and damped
     # ones so much curvature, that the last decrease must agree
     blind = isinstance(descent.metric, _Diagonal) or descent.unit < descent.batch.problem.loss.width
-    careful = (descent.damping > 0) | blind
+    careful = (descent.used + descent.damping > 0) | blind
     agreed = (last <= enough) | (estimate <= 1e-3 * enough) | ~careful
     return ((estimate <= enough) & agreed) | (last <= 0)
