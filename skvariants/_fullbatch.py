@@ -59,7 +59,8 @@ _ARMIJO = 1e-4
 # steps that call for more, and for less, damping
 _SHORT = 0.2
 _LONG = 0.7
-_SAFETY = 0.1
+# times its cost that is spent without a Hessian of all classes before it is made after all
+_PATIENCE = 4
 
 
 def _dot(A: Array, B: Array, width: int) -> Array:
@@ -531,16 +532,22 @@ class _Descent:
         stored = b.problem.X.nnz if b.problem.sparse else b.n * d
         self.product = 4.0 * stored * self.width
         self.unit, self.shared, self.dense = 1, False, d <= _FACTORED + 1
+        self.spent, self.price = 0.0, np.inf
+        affordable = max(5e9, 20 * self.product)
         if b.problem.loss.width > 1 and self.width * d <= _FACTORED + 1:
-            # what couples the classes saves a third of the iterations, and is worth that many
-            self.unit = self.width
-            self.rows = self._sample()
-            if self._cost() > max(1e8, 20 * self.product):
-                self.unit = 1
+            self._couple()
+            cost = self._cost()
+            # what couples the classes saves a third of the iterations, and is worth that many at first
+            if cost > (max(1e8, 20 * self.product) if self.smooth else affordable):
+                self.unit, self.price = 1, cost if cost <= affordable else np.inf
         if self.unit == 1:
             self.rows = self._sample()
-            dear = self._cost() > max(5e9, 20 * self.product) or self.width * d * d * 8 > 1 << 29
+            dear = self._cost() > affordable or self.width * d * d * 8 > 1 << 29
             self.shared = self.width > 1 and dear
+
+    def _couple(self) -> None:
+        self.unit, self.shared, self.price = self.width, False, np.inf
+        self.rows = self._sample()
 
     def _sample(self) -> int:
         n, size = self.batch.n, self.unit * (self.batch.d + 1)
@@ -550,6 +557,10 @@ class _Descent:
     def _cost(self) -> float:
         size = self.unit * (self.batch.d + 1)
         return self.width / self.unit * size * size * (self.rows + size / 3)
+
+    def _iteration(self) -> float:
+        """Cost of an iteration: its products, and what goes through memory beside them."""
+        return 8 * (self.product + 1e6)
 
     def coordinates(self) -> None:
         """The first guess of the Hessian at the present point, and an empty memory."""
@@ -564,7 +575,7 @@ class _Descent:
         else:
             self.metric = _Diagonal(self.batch, self.Z)
         # exact coordinates are renewed at once if they cost little, others after some steps, from more rows
-        share = self._cost() / (8 * (self.product + 1e6))
+        share = self._cost() / self._iteration()
         if self.metric.exact:
             self.patience = int(np.clip(np.ceil(share), 1, 10))
         else:
@@ -577,7 +588,10 @@ class _Descent:
 
     def renew(self) -> None:
         """New coordinates, at the present point."""
-        if not self.metric.exact:
+        self.spent += self.age * self._iteration() + self._cost()
+        if self.spent > _PATIENCE * self.price:
+            self._couple()
+        elif not self.metric.exact:
             self.rows = min(self.batch.n, 4 * self.rows)
         self.coordinates()
 

@@ -75,6 +75,22 @@ def test_several_classes_reach_the_optimum(multi_class):
         np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(X), atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_too_many_for_a_common_hessian_end_near_the_optimum(seed):
+    rng = np.random.default_rng(seed)
+    n, d, k = 600, 20, 20
+    X = rng.standard_normal((n, d)) @ rng.standard_normal((d, d))
+    y = (X @ rng.standard_normal((d, k)) / np.sqrt(d) + 2 * rng.standard_normal((n, k))).argmax(axis=1)
+
+    def objective(model):
+        p = model.predict_proba(X)[np.arange(n), np.searchsorted(model.classes_, y)]
+        return -np.log(p).mean() + 1e-4 / 2 * (model.coef_**2).sum()
+
+    best = objective(SGDVariantClassifier(alpha=1e-4, **TIGHT).fit(X, y))
+    reached = objective(SGDVariantClassifier(alpha=1e-4, random_state=0).fit(X, y))
+    assert reached - best < 3e-4 * (np.log(k) - best)
+
+
 @pytest.mark.parametrize("l1_ratio", [0.1, 0.9, 1.0])
 @pytest.mark.parametrize("alpha", [1e-2, 1.0, 10.0])
 def test_l1_reaches_scikit_learns_optimum_with_its_zeros(alpha, l1_ratio):
