@@ -684,7 +684,7 @@ class _Descent:
         ZP *= columns
         ZP += self.Z
         self.Z = ZP
-        self.step = step
+        self.step, self.length = step, t
         self.f = ft
         return t, f - ft, scores
 
@@ -702,7 +702,6 @@ class _Descent:
         Where classes part, curvature vanishes from almost all rows, and a step as long as it allows overshoots in
         the others (Levenberg 1944, doi:10.1090/qam/10666).
         """
-        self.length = t
         if not (self.used.any() or self.damping.any() or (t < _SHORT).any()):
             return
         bound = float(self.batch.problem.loss.curvature)
