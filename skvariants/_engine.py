@@ -7,10 +7,9 @@ intercept as last row; a *model* is ``width`` adjacent columns that stop togethe
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -25,7 +24,7 @@ from skvariants._sparse import Slices, square_norms
 Array = np.ndarray
 _RETRIES = 12
 _STEEPEST = 1e12
-# rows are gathered in chunks that stay in the cache; from a disk, in larger ones
+# rows are gathered in chunks that stay in the cache (in halves where several wait); from a disk, in larger ones
 _CHUNK_BYTES = 1 << 22
 _DISK_CHUNK_BYTES = 1 << 26
 _DENSE_BYTES = 1 << 26
@@ -257,12 +256,7 @@ class Problem:
 
     def labels(self, index: Any) -> tuple[Array, Array | None]:
         """Targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
-        y = self.targets.rows(index)
-        s = None if self.weight is None else self.weight[index][:, None]
-        extra = self.targets.weights(y)
-        if extra is not None:
-            s = extra if s is None else s * extra
-        return y, s
+        return _labels(self.targets, self.weight, index)
 
     def features(self, index: Any, buffer: Array | None = None) -> Any:
         """Features of some rows: in `buffer` where there is one, dense where that is cheaper."""
@@ -301,6 +295,15 @@ class Problem:
         if not cost.sum() > 0:
             cost = mean_loss(-y)
         return z, cost
+
+
+def _labels(targets: Targets, weight: Array | None, index: Any) -> tuple[Array, Array | None]:
+    y = targets.rows(index)
+    s = None if weight is None else weight[index][:, None]
+    extra = targets.weights(y)
+    if extra is not None:
+        s = extra if s is None else s * extra
+    return y, s
 
 
 def _is_memory_map(X: Any) -> bool:
@@ -446,6 +449,30 @@ def _permutation(rng: np.random.Generator, n: int) -> Array:
     return order
 
 
+def _fetched(fetch: Callable[[int], Any], count: int, held: int) -> Iterator[Any]:
+    """``fetch(i)`` for each `i` below `count`; if more than one may be held, a second thread fetches ahead.
+
+    Waiting for memory leaves the interpreter to the steps. Rather than wait for the thread, the caller fetches what
+    the thread has not begun: both are busy, whichever has more to do.
+    """
+    if held == 1:
+        yield from map(fetch, range(count))
+        return
+    helper = ThreadPoolExecutor(1)
+    coming: dict[int, Future[Any]] = {}
+    own: dict[int, Any] = {}
+    try:
+        for i in range(count):
+            first = 0 if i == 0 else i + held - 1
+            coming |= {j: helper.submit(fetch, j) for j in range(first, min(i + held, count))}
+            if i in coming and not coming[i].done() and i + 1 in coming and coming[i + 1].cancel():
+                own[i + 1] = fetch(i + 1)
+                del coming[i + 1]
+            yield own.pop(i) if i in own else coming.pop(i).result()
+    finally:
+        helper.shutdown(cancel_futures=True)
+
+
 def _same_generator(rng: np.random.Generator) -> np.random.Generator:
     """A generator that draws the same numbers from now on."""
     copy = np.random.default_rng()
@@ -541,31 +568,33 @@ class Stepper:
         """One pass over the rows, in chunks of whole batches."""
         p, B = self.problem, self.batch_size
         n, ahead = p.n, self.shuffle and p.ahead
+        held = 1 if not ahead else 2 if p.on_disk or p.sparse else 3
         # bytes of a row: features, or stored values and their column numbers; target, prediction, derivative
         itemsize = p.X.dtype.itemsize
         dense = p.densify or not p.sparse
         width = float(p.d) if dense else 1.5 * p.X.nnz / n
-        budget = _DISK_CHUNK_BYTES if p.on_disk else _CHUNK_BYTES
+        budget = _DISK_CHUNK_BYTES if p.on_disk else _CHUNK_BYTES // (2 if held > 2 else 1)
         rows = max(1, int(budget / (itemsize * (width + 3 * self.run.theta.shape[1]))) // B) * B
         parts: list[Any] = [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
-        buffers: list[Any] = [None, None]
-        if self.shuffle:
-            order = _permutation(self.run.rng, n)
-            parts = [order[part] for part in parts]
-            if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
-                buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(2 if ahead else 1)] * 2
+        buffers: list[Any] = [None] * held
+        if not self.shuffle:
+            for part in parts:
+                yield p.rows(part)
+            return
+        order = _permutation(self.run.rng, n)
+        if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
+            buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(held)]
 
         def fetch(i: int) -> Any:
-            return p.features(parts[i], buffers[i % 2])
+            return p.features(order[parts[i]], buffers[i % held])
 
-        with ThreadPoolExecutor(1) if ahead else contextlib.nullcontext() as helper:
-            # the plain rule is fetch(i) for each part; waiting for memory leaves the interpreter to the steps
-            coming = helper.submit(fetch, 0) if helper else None
-            for i, part in enumerate(parts):
-                X = coming.result() if coming else fetch(i)
-                if helper and i + 1 < len(parts):
-                    coming = helper.submit(fetch, i + 1)
-                yield X, *p.labels(part)
+        targets, weight = p.targets, p.weight
+        for i, X in enumerate(_fetched(fetch, len(parts), held)):
+            if i == 0 and targets.values.size == n:
+                # the plain rule is the last line for each part; a number here and there would miss the cache each time
+                targets, weight = targets.subset(order), None if weight is None else np.take(weight, order)
+            drawn = targets is not p.targets
+            yield X, *_labels(targets, weight, parts[i] if drawn else order[parts[i]])
 
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
-from skvariants._engine import Problem, Rules, Run, Stepper, Targets, _permutation, train
+from skvariants._engine import Problem, Rules, Run, Stepper, Targets, _fetched, _permutation, train
 from skvariants._scaling import Coordinates, Moments
 from skvariants._sparse import Slices, square_norms
 from skvariants.losses import LOSSES, LogLoss, MultinomialLogLoss, SquaredError
@@ -126,7 +126,8 @@ def test_resuming_is_continuing(rng, name):
 @pytest.mark.parametrize("kind", ["dense", "csr", "narrow csr", "memory map"])
 @pytest.mark.parametrize("batch", [1, 7, 64, N])
 @pytest.mark.parametrize("ahead", [False, True])
-def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, monkeypatch, kind, batch, ahead):
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, monkeypatch, kind, batch, ahead, outputs):
     # a few rows a chunk
     for name in ("_CHUNK_BYTES", "_DISK_CHUNK_BYTES"):
         monkeypatch.setattr("skvariants._engine." + name, 2000)
@@ -137,15 +138,19 @@ def test_each_row_comes_once_an_epoch_in_a_new_order(rng, tmp_path, monkeypatch,
     if kind == "memory map":
         data = np.memmap(tmp_path / "X", dtype=float, mode="w+", shape=X.shape)
         data[:] = X
-    s = stepper(replace(problem(data, y[:, None]), ahead=ahead), batch=batch)
+    targets = np.column_stack([y, 2 * y])[:, :outputs]
+    s = stepper(replace(problem(data, targets, weight=3 * y), ahead=ahead), k=outputs, batch=batch)
     assert s.problem.on_disk == (kind == "memory map")
     orders = []
     for _ in range(2):
         seen = []
-        for rows, targets, _ in s.chunks():
+        for rows, drawn, weight in s.chunks():
             rows = rows if isinstance(rows, np.ndarray) else rows.toarray()
-            assert_array_equal(rows, X[targets[:, 0].astype(int) - 1])
-            seen.append(targets[:, 0].copy())
+            row = drawn[:, 0].astype(int) - 1
+            assert_array_equal(rows, X[row])
+            assert_array_equal(drawn, targets[row])
+            assert_array_equal(weight, 3 * y[row][:, None])
+            seen.append(drawn[:, 0].copy())
         orders.append(np.concatenate(seen))
         assert_array_equal(np.sort(orders[-1]), y)
     if batch < N:
@@ -410,6 +415,46 @@ def test_every_order_of_the_rows_is_as_likely(rng, monkeypatch, large):
     assert len(orders) == 24
     assert ((counts - 200) ** 2 / 200).sum() < 60  # chi-squared of 23 degrees: once in 25,000
     assert_array_equal(np.sort(_permutation(rng, 1000)), np.arange(1000))
+
+
+@pytest.mark.parametrize("held", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_what_is_fetched_ahead_comes_in_order_and_no_more_than_may_be_held(held, count):
+    begun = []
+
+    def fetch(i):
+        begun.append(i)
+        return i
+
+    for i, got in enumerate(_fetched(fetch, count, held)):
+        assert got == i
+        assert max(begun) < i + held
+    assert sorted(begun) == list(range(count))
+
+
+def test_the_caller_fetches_rather_than_wait():
+    other = threading.Event()
+    by = {}
+
+    def fetch(i):
+        by[i] = threading.current_thread()
+        if i == 0:
+            assert other.wait(60), "nobody fetched 1 while 0 was awaited"
+        if i == 1:
+            other.set()
+        return i
+
+    assert list(_fetched(fetch, 3, 3)) == [0, 1, 2]
+    assert by[0] is not threading.current_thread()
+    assert by[1] is threading.current_thread()
+
+
+@pytest.mark.parametrize("held", [1, 3])
+def test_what_fails_ahead_fails_for_the_caller(held):
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(_fetched(lambda i: 1 / (4 - i), 9, held))
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
