@@ -104,6 +104,19 @@ def _ahead(X: Any) -> bool:
     return size >= _LARGE and max((lib["num_threads"] for lib in _controller().info()), default=1) > 1
 
 
+def _seed(random_state: Any) -> int:
+    """The seed of a fit; a number gives the same one each time, and starting RandomState takes as long as a step."""
+    draw = _drawn_seed if random_state is None or hasattr(random_state, "randint") else _kept_seed
+    return draw(random_state)
+
+
+def _drawn_seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+_kept_seed = functools.lru_cache(_drawn_seed)
+
+
 def fit_rows(
     members: Sequence[Any],
     rows: Rows,
@@ -182,8 +195,7 @@ def fit_rows(
                 theta[:, at] = coordinates.standardised(theta[:, at])
             elif not coordinates.identity and lead.fit_intercept:
                 theta[-1, at] = constants[j][0] / coordinates.target
-        seed = check_random_state(lead.random_state).randint(np.iinfo(np.int32).max)
-        run = Run.start(theta, method, k, np.random.default_rng(seed))
+        run = Run.start(theta, method, k, np.random.default_rng(_seed(lead.random_state)))
     else:
         run = Run.join(list(runs))
 

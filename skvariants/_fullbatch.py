@@ -59,6 +59,8 @@ _ARMIJO = 1e-4
 # steps that call for more, and for less, damping
 _SHORT = 0.2
 _LONG = 0.7
+# a last decrease of so many times what is enough: not worth asking old coordinates, where new ones are cheap
+_FAR = 100.0
 # times its cost that is spent without a Hessian of all classes before it is made after all
 _PATIENCE = 4
 
@@ -864,8 +866,10 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
                 descent = _Descent(batch, np.ascontiguousarray(out.theta[:, columns]), smooth, damping[alive])
                 inner = 0
                 while True:
-                    P, slope = descent.direction()
                     enough = _enough(descent, share, constant, alive, final)
+                    if descent.patience == 1 and descent.due and (descent.last > _FAR * enough).all():
+                        descent.renew()
+                    P, slope = descent.direction()
                     done = {}
                     # old coordinates may end a fit, with a margin, and spare new ones
                     for j in np.flatnonzero(_settled(descent, slope, 0.1 * enough if descent.due else enough)):
