@@ -59,6 +59,8 @@ _ARMIJO = 1e-4
 # steps that call for more, and for less, damping
 _SHORT = 0.2
 _LONG = 0.7
+# iterations from whose cost on a Hessian of each class is dear
+_DEAR = 3
 # a last decrease of so many times what is enough: not worth asking old coordinates, where new ones are cheap
 _FAR = 100.0
 # times its cost that is spent without a Hessian of all classes before it is made after all
@@ -532,20 +534,26 @@ class _Descent:
         b = self.batch
         d = b.d + 1
         stored = b.problem.X.nnz if b.problem.sparse else b.n * d
-        self.product = 4.0 * stored * self.width
+        self.stored, self.product = stored, 4.0 * stored * self.width
         self.unit, self.shared, self.dense = 1, False, d <= _FACTORED + 1
         self.spent, self.price = 0.0, np.inf
         affordable = max(5e9, 20 * self.product)
-        if b.problem.loss.width > 1 and self.width * d <= _FACTORED + 1:
+        couples = b.problem.loss.width > 1
+        if couples and self.width * d <= _FACTORED + 1:
             self._couple()
             cost = self._cost()
             # what couples the classes saves a third of the iterations, and is worth that many at first
             if cost > (max(1e8, 20 * self.product) if self.smooth else affordable):
                 self.unit, self.price = 1, cost if cost <= affordable else np.inf
         if self.unit == 1:
+            self.rows = min(b.n, 16 * d)
+            # blind to what couples the classes, a Hessian of each says little more than one for all
+            dear = couples and self._cost() > _DEAR * self._iteration()
             self.rows = self._sample()
-            dear = self._cost() > affordable or self.width * d * d * 8 > 1 << 29
+            dear = dear or self._cost() > affordable or self.width * d * d * 8 > 1 << 29
             self.shared = self.width > 1 and dear
+            if self.shared:
+                self.rows = min(b.n, max(self.rows, int(_DEAR * self._iteration() / (d * d))))
 
     def _couple(self) -> None:
         self.unit, self.shared, self.price = self.width, False, np.inf
@@ -556,13 +564,18 @@ class _Descent:
         self.rows = n
         return n if self._cost() <= 1e8 else min(n, max(8 * n // size, 4 * size, 512))
 
-    def _cost(self) -> float:
-        size = self.unit * (self.batch.d + 1)
-        return self.width / self.unit * size * size * (self.rows + size / 3)
+    def _cost(self, rows: int | None = None) -> float:
+        """Multiplications of a Hessian of so many rows, those of the present one if none are given."""
+        size, count = self.unit * (self.batch.d + 1), 1 if self.shared else self.width // self.unit
+        return count * size * size * ((self.rows if rows is None else rows) + size / 3)
 
     def _iteration(self) -> float:
-        """Cost of an iteration: its products, and what goes through memory beside them."""
-        return 8 * (self.product + 1e6)
+        """What an iteration costs, in multiplications of a Hessian: reading, products, loss, interpreter."""
+        return self.stored * (20.0 + 8.0 * self.width) + 900.0 * self.batch.n * self.width + 8e6
+
+    def _more(self) -> int:
+        """Rows of the next Hessian."""
+        return self.rows if self.metric.exact else min(self.batch.n, 4 * self.rows)
 
     def coordinates(self) -> None:
         """The first guess of the Hessian at the present point, and an empty memory."""
@@ -577,7 +590,7 @@ class _Descent:
         else:
             self.metric = _Diagonal(self.batch, self.Z)
         # exact coordinates are renewed at once if they cost little, others after some steps, from more rows
-        share = self._cost() / self._iteration()
+        share = self._cost(self._more()) / self._iteration()
         if self.metric.exact:
             self.patience = int(np.clip(np.ceil(share), 1, 10))
         else:
@@ -593,8 +606,8 @@ class _Descent:
         self.spent += self.age * self._iteration() + self._cost()
         if self.spent > _PATIENCE * self.price:
             self._couple()
-        elif not self.metric.exact:
-            self.rows = min(self.batch.n, 4 * self.rows)
+        else:
+            self.rows = self._more()
         self.coordinates()
 
     def direction(self) -> tuple[Array, Array]:
@@ -847,7 +860,7 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
     if run.epoch == 0:
         # parts of the rows are copied: of a memory map, no more than fits easily
         most = _ON_DISK // (problem.d * problem.X.dtype.itemsize) if problem.on_disk else problem.n
-        sizes = _stages(problem.n, problem.d, rules.max_iter, most)
+        sizes = _stages(problem.n, problem.d * problem.loss.width, rules.max_iter, most)
     first, begin = run.epoch, time.perf_counter() - run.seconds
     best, stalled = np.full(models, -np.inf), np.zeros(models, int)
     best_theta = out.theta.copy()
@@ -956,7 +969,8 @@ def _enough(descent: _Descent, share: Array, constant: Array, alive: Array, fina
     gain = np.maximum(constant[alive] - descent.f, 0.0)
     enough = share[alive] * np.minimum(gain, descent.f)
     if not final:
-        enough = np.maximum(enough, 0.1 * (descent.batch.d + 1) / descent.batch.n * descent.f)
+        b = descent.batch
+        enough = np.maximum(enough, 0.1 * b.problem.loss.width * (b.d + 1) / b.n * descent.f)
     return enough
 
 
@@ -969,9 +983,9 @@ def _settled(descent: _Descent, slope: Array, enough: Array) -> Array:
     last = descent.last
     if not (estimate <= enough).any():
         return last <= 0
-    # coordinates that are diagonal, or know nothing of what couples the classes, see the ravine so badly, and damped
-    # ones so much curvature, that the last decrease must agree
-    blind = isinstance(descent.metric, _Diagonal) or descent.unit < descent.batch.problem.loss.width
-    careful = (descent.used + descent.damping > 0) | blind
-    agreed = (last <= enough) | (estimate <= 1e-3 * enough) | ~careful
+    # coordinates that are diagonal see the ravine so badly, and damped ones so much curvature, that the last decrease
+    # must agree; without what couples the classes, decreases are so alike that it must be a tenth
+    uncoupled = descent.unit < descent.batch.problem.loss.width
+    careful = (descent.used + descent.damping > 0) | isinstance(descent.metric, _Diagonal) | uncoupled
+    agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
     return ((estimate <= enough) & agreed) | (last <= 0)
