@@ -11,6 +11,7 @@ import contextlib
 import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,22 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@functools.cache
+def _scipys() -> ThreadpoolController:
+    """The BLAS of SciPy, where it is not NumPy's own."""
+    paths = [lib["filepath"] for lib in _controller().info() if lib["user_api"] == "blas"]
+    others = [path for path in paths if not any(part.startswith("numpy") for part in Path(path).parts[-3:])]
+    return _controller().select(filepath=others if len(others) < len(paths) else [])
+
+
 def _threads(multiplications: int) -> contextlib.AbstractContextManager[Any]:
-    """One thread for products so small that threads would wait for each other, above all on busy cores."""
+    """One thread for products so small that threads would wait for each other, above all on busy cores.
+
+    SciPy's wheels bring a BLAS of their own, which factors the small matrices. It gets one thread in any case: those of
+    two libraries that take turns spin in each other's way.
+    """
     if multiplications >= _PARALLEL:
-        return contextlib.nullcontext()
+        return _scipys().limit(limits=1)
     return _controller().limit(limits=1, user_api="blas")
 
 

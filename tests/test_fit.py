@@ -8,9 +8,10 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import SGDClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants._fit import fit_together, group_key
+from skvariants._fit import _PARALLEL, _scipys, _threads, fit_together, group_key
 from skvariants.losses import LOSSES
 from skvariants.schedules import SCHEDULES
 from skvariants.solvers import SOLVERS, Adam, Momentum
@@ -144,3 +145,25 @@ def test_errors_of_the_data_are_everyones():
     errors = fit_together(models, X, np.zeros(len(X)))
     assert all(isinstance(error, ValueError) and "number of classes" in str(error) for error in errors)
     assert not any(hasattr(model, "coef_") for model in models)
+
+
+# ------------------------------------------------------------------ threads
+
+
+def blas_threads():
+    return {lib["filepath"]: lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+
+def test_small_products_get_one_thread_and_large_ones_theirs_but_for_scipys_library():
+    with threadpool_limits(2, user_api="blas"):
+        given = blas_threads()
+        with _threads(_PARALLEL - 1):
+            assert set(blas_threads().values()) <= {1}
+        with _threads(_PARALLEL):
+            inside = blas_threads()
+        assert blas_threads() == given
+    limited = {lib["filepath"] for lib in _scipys().info()}
+    assert inside == {path: 1 if path in limited else count for path, count in given.items()}
+    # NumPy's products keep their threads, whoever else is there
+    assert len(limited) < max(len(given), 1)
+    assert not any("numpy.libs" in path for path in limited)
