@@ -79,7 +79,10 @@ class Targets:
 
     def rows(self, index: Any) -> Array:
         """Targets of some rows, shape ``(n_rows, n_columns)``."""
-        values = self.values[index]
+        return self.expand(self.values[index])
+
+    def expand(self, values: Array) -> Array:
+        """Targets ``(n_rows, n_columns)`` from what is stored of them."""
         if self.n_classes is None:
             y = values if self.columns is None else values[:, self.columns]
             return np.ascontiguousarray(y, dtype=self.dtype)
@@ -256,7 +259,16 @@ class Problem:
 
     def labels(self, index: Any) -> tuple[Array, Array | None]:
         """Targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
-        return _labels(self.targets, self.weight, index)
+        return self.labelled(self.targets.values[index], None if self.weight is None else self.weight[index])
+
+    def labelled(self, values: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        """What is stored of the targets and weights of some rows, as columns."""
+        y = self.targets.expand(values)
+        s = None if weight is None else weight[:, None]
+        extra = self.targets.weights(y)
+        if extra is not None:
+            s = extra if s is None else s * extra
+        return y, s
 
     def features(self, index: Any, buffer: Array | None = None) -> Any:
         """Features of some rows: in `buffer` where there is one, dense where that is cheaper."""
@@ -295,15 +307,6 @@ class Problem:
         if not cost.sum() > 0:
             cost = mean_loss(-y)
         return z, cost
-
-
-def _labels(targets: Targets, weight: Array | None, index: Any) -> tuple[Array, Array | None]:
-    y = targets.rows(index)
-    s = None if weight is None else weight[index][:, None]
-    extra = targets.weights(y)
-    if extra is not None:
-        s = extra if s is None else s * extra
-    return y, s
 
 
 def _is_memory_map(X: Any) -> bool:
@@ -588,13 +591,14 @@ class Stepper:
         def fetch(i: int) -> Any:
             return p.features(order[parts[i]], buffers[i % held])
 
-        targets, weight = p.targets, p.weight
+        values, weight = p.targets.values, p.weight
+        single = values.size == n
         for i, X in enumerate(_fetched(fetch, len(parts), held)):
-            if i == 0 and targets.values.size == n:
-                # the plain rule is the last line for each part; a number here and there would miss the cache each time
-                targets, weight = targets.subset(order), None if weight is None else np.take(weight, order)
-            drawn = targets is not p.targets
-            yield X, *_labels(targets, weight, parts[i] if drawn else order[parts[i]])
+            if i == 0 and single:
+                # the plain rule is the other one below; a number here and there would miss the cache each time
+                values, weight = np.take(values, order, axis=0), None if weight is None else np.take(weight, order)
+            part = parts[i] if single else order[parts[i]]
+            yield X, *p.labelled(values[part], None if weight is None else weight[part])
 
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""

@@ -508,6 +508,8 @@ def _lasso(Q: Array, c: Array, strength: Array, v: Array) -> Array:
 class _Descent:
     """Quasi-Newton steps of all models on one batch."""
 
+    rows: int
+
     def __init__(self, batch: _Batch, theta: Array, smooth: bool, damping: Array) -> None:
         self.batch, self.width, self.smooth = batch, batch.width, smooth
         self.theta = theta
@@ -541,16 +543,15 @@ class _Descent:
         couples = b.problem.loss.width > 1
         if couples and self.width * d <= _FACTORED + 1:
             self._couple()
-            cost = self._cost()
+            cost = self._cost(self.rows)
             # what couples the classes saves a third of the iterations, and is worth that many at first
             if cost > (max(1e8, 20 * self.product) if self.smooth else affordable):
                 self.unit, self.price = 1, cost if cost <= affordable else np.inf
         if self.unit == 1:
-            self.rows = min(b.n, 16 * d)
-            # blind to what couples the classes, a Hessian of each says little more than one for all
-            dear = couples and self._cost() > _DEAR * self._iteration()
             self.rows = self._sample()
-            dear = dear or self._cost() > affordable or self.width * d * d * 8 > 1 << 29
+            # blind to what couples the classes, a Hessian of each says little more than one for all
+            dear = couples and self._cost(min(b.n, 16 * d)) > _DEAR * self._iteration()
+            dear = dear or self._cost(self.rows) > affordable or self.width * d * d * 8 > 1 << 29
             self.shared = self.width > 1 and dear
             if self.shared:
                 self.rows = min(b.n, max(self.rows, int(_DEAR * self._iteration() / (d * d))))
@@ -561,13 +562,12 @@ class _Descent:
 
     def _sample(self) -> int:
         n, size = self.batch.n, self.unit * (self.batch.d + 1)
-        self.rows = n
-        return n if self._cost() <= 1e8 else min(n, max(8 * n // size, 4 * size, 512))
+        return n if self._cost(n) <= 1e8 else min(n, max(8 * n // size, 4 * size, 512))
 
-    def _cost(self, rows: int | None = None) -> float:
-        """Multiplications of a Hessian of so many rows, those of the present one if none are given."""
+    def _cost(self, rows: int) -> float:
+        """Multiplications of a Hessian of so many rows."""
         size, count = self.unit * (self.batch.d + 1), 1 if self.shared else self.width // self.unit
-        return count * size * size * ((self.rows if rows is None else rows) + size / 3)
+        return count * size * size * (rows + size / 3)
 
     def _iteration(self) -> float:
         """What an iteration costs, in multiplications of a Hessian: reading, products, loss, interpreter."""
@@ -603,7 +603,7 @@ class _Descent:
 
     def renew(self) -> None:
         """New coordinates, at the present point."""
-        self.spent += self.age * self._iteration() + self._cost()
+        self.spent += self.age * self._iteration() + self._cost(self.rows)
         if self.spent > _PATIENCE * self.price:
             self._couple()
         else:
