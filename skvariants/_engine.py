@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +18,7 @@ import scipy.sparse as sp
 
 from skvariants._component import operand
 from skvariants._scaling import Coordinates
+from skvariants._shuffle import Shuffle, fetched
 from skvariants._sparse import Slices, square_norms
 
 Array = np.ndarray
@@ -31,8 +31,6 @@ _DENSE_BYTES = 1 << 26
 # as many columns cost less one by one, a sample at a time, than together
 _FEW_COLUMNS = 8
 _TABLE = 1 << 20
-# rows whose order no longer fits the cache
-_MANY = 1 << 20
 
 
 class Targets:
@@ -346,6 +344,7 @@ class Run:
     retries: Array = field(default_factory=lambda: np.zeros(1, dtype=int))
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    order_seed: int | None = None
 
     @classmethod
     def start(cls, theta: Array, solver: Any, width: int, rng: np.random.Generator) -> Run:
@@ -410,7 +409,7 @@ class Run:
     def clock(self) -> tuple[Any, ...]:
         """Runs of equal clocks have made the same draws and can be joined."""
         started = self.average is not None, self.best_theta is not None
-        return self.t, self.epoch, len(self.history), started, repr(self.rng.bit_generator.state)
+        return self.t, self.epoch, len(self.history), started, self.order_seed, repr(self.rng.bit_generator.state)
 
     @classmethod
     def join(cls, runs: list[Run]) -> Run:
@@ -436,44 +435,6 @@ class Run:
             row["models"] = np.arange(len(rows))
             joined.history.append(row)
         return joined
-
-
-def _permutation(rng: np.random.Generator, n: int) -> Array:
-    """Numbers from 0 to `n` in random order."""
-    if n < _MANY:
-        return rng.permutation(n)
-    # swaps miss the cache: random numbers are sorted instead, the row in their last digits
-    bits = n.bit_length()
-    order = rng.integers(0, 1 << (63 - bits), n)
-    order <<= bits
-    order |= np.arange(n)
-    order.sort()
-    order &= (1 << bits) - 1
-    return order
-
-
-def _fetched(fetch: Callable[[int], Any], count: int, held: int) -> Iterator[Any]:
-    """``fetch(i)`` for each `i` below `count`; if more than one may be held, a second thread fetches ahead.
-
-    Waiting for memory leaves the interpreter to the steps. Rather than wait for the thread, the caller fetches what
-    the thread has not begun: both are busy, whichever has more to do.
-    """
-    if held == 1:
-        yield from map(fetch, range(count))
-        return
-    helper = ThreadPoolExecutor(1)
-    coming: dict[int, Future[Any]] = {}
-    own: dict[int, Any] = {}
-    try:
-        for i in range(count):
-            first = 0 if i == 0 else i + held - 1
-            coming |= {j: helper.submit(fetch, j) for j in range(first, min(i + held, count))}
-            if i in coming and not coming[i].done() and i + 1 in coming and coming[i + 1].cancel():
-                own[i + 1] = fetch(i + 1)
-                del coming[i + 1]
-            yield own.pop(i) if i in own else coming.pop(i).result()
-    finally:
-        helper.shutdown(cancel_futures=True)
 
 
 def _same_generator(rng: np.random.Generator) -> np.random.Generator:
@@ -535,6 +496,7 @@ class Stepper:
         self.batch_size = min(batch_size, problem.n)
         self.shuffle = shuffle and self.batch_size < problem.n
         self.average = average
+        self.orders = Shuffle(problem.n, self.batch_size)
         # L2 goes into the gradient in the user's coordinates, and is implicit in others
         self.implicit = not problem.coordinates.identity
         self._allocate()
@@ -584,7 +546,7 @@ class Stepper:
             for part in parts:
                 yield p.rows(part)
             return
-        order = _permutation(self.run.rng, n)
+        order, self.run.order_seed = self.orders.draw(self.run.rng, self.run.order_seed)
         if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
             buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(held)]
 
@@ -593,7 +555,7 @@ class Stepper:
 
         values, weight = p.targets.values, p.weight
         single = values.size == n
-        for i, X in enumerate(_fetched(fetch, len(parts), held)):
+        for i, X in enumerate(fetched(fetch, len(parts), held)):
             if i == 0 and single:
                 # the plain rule is the other one below; a number here and there would miss the cache each time
                 values, weight = np.take(values, order, axis=0), None if weight is None else np.take(weight, order)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
-from skvariants._engine import Problem, Rules, Run, Stepper, Targets, _fetched, _permutation, train
+from skvariants._engine import Problem, Rules, Run, Stepper, Targets, train
 from skvariants._scaling import Coordinates, Moments
 from skvariants._sparse import Slices, square_norms
 from skvariants.losses import LOSSES, LogLoss, MultinomialLogLoss, SquaredError
@@ -405,56 +405,6 @@ def test_results_do_not_depend_on_threads(rng):
             p = problem(X, Targets(codes, 12, 0.0), MultinomialLogLoss(n_classes=12))
             thetas.append(trained(p, epochs=2, k=12, batch=512)[0].run.theta)
     assert_allclose(thetas[0], thetas[1], rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("large", [1, 1 << 20], ids=["sorted", "swapped"])
-def test_every_order_of_the_rows_is_as_likely(rng, monkeypatch, large):
-    monkeypatch.setattr("skvariants._engine._MANY", large)
-    draws = [tuple(_permutation(rng, 4).tolist()) for _ in range(24 * 200)]
-    orders, counts = np.unique(draws, axis=0, return_counts=True)
-    assert len(orders) == 24
-    assert ((counts - 200) ** 2 / 200).sum() < 60  # chi-squared of 23 degrees: once in 25,000
-    assert_array_equal(np.sort(_permutation(rng, 1000)), np.arange(1000))
-
-
-@pytest.mark.parametrize("held", [1, 2, 3, 4])
-@pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_what_is_fetched_ahead_comes_in_order_and_no_more_than_may_be_held(held, count):
-    begun = []
-
-    def fetch(i):
-        begun.append(i)
-        return i
-
-    for i, got in enumerate(_fetched(fetch, count, held)):
-        assert got == i
-        assert max(begun) < i + held
-    assert sorted(begun) == list(range(count))
-
-
-def test_the_caller_fetches_rather_than_wait():
-    other = threading.Event()
-    by = {}
-
-    def fetch(i):
-        by[i] = threading.current_thread()
-        if i == 0:
-            assert other.wait(60), "nobody fetched 1 while 0 was awaited"
-        if i == 1:
-            other.set()
-        return i
-
-    assert list(_fetched(fetch, 3, 3)) == [0, 1, 2]
-    assert by[0] is not threading.current_thread()
-    assert by[1] is threading.current_thread()
-
-
-@pytest.mark.parametrize("held", [1, 3])
-def test_what_fails_ahead_fails_for_the_caller(held):
-    before = threading.active_count()
-    with pytest.raises(ZeroDivisionError):
-        list(_fetched(lambda i: 1 / (4 - i), 9, held))
-    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
