@@ -259,7 +259,7 @@ class Problem:
         """Targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
         return self.labelled(self.targets.values[index], None if self.weight is None else self.weight[index])
 
-    def labelled(self, values: Array, weight: Array | None) -> tuple[Array, Array | None]:
+    def labelled(self, values: Any, weight: Any = None) -> tuple[Array, Array | None]:
         """What is stored of the targets and weights of some rows, as columns."""
         y = self.targets.expand(values)
         s = None if weight is None else weight[:, None]
@@ -496,7 +496,8 @@ class Stepper:
         self.batch_size = min(batch_size, problem.n)
         self.shuffle = shuffle and self.batch_size < problem.n
         self.average = average
-        self.orders = Shuffle(problem.n, self.batch_size)
+        single = problem.targets.values.size == problem.n
+        self.orders = Shuffle(problem.n, self.batch_size, *((problem.targets.values, problem.weight) if single else ()))
         # L2 goes into the gradient in the user's coordinates, and is implicit in others
         self.implicit = not problem.coordinates.identity
         self._allocate()
@@ -546,21 +547,19 @@ class Stepper:
             for part in parts:
                 yield p.rows(part)
             return
-        order, self.run.order_seed = self.orders.draw(self.run.rng, self.run.order_seed)
+        # the plain rule is p.rows(order[part]); labels here and there would miss the cache each time
+        (order, *labels), self.run.order_seed = self.orders.draw(self.run.rng, self.run.order_seed)
         if dense and rows * p.d * itemsize <= budget + _DENSE_BYTES:
             buffers = [np.empty((min(rows, n), p.d), p.X.dtype) for _ in range(held)]
 
         def fetch(i: int) -> Any:
             return p.features(order[parts[i]], buffers[i % held])
 
-        values, weight = p.targets.values, p.weight
-        single = values.size == n
-        for i, X in enumerate(fetched(fetch, len(parts), held)):
-            if i == 0 and single:
-                # the plain rule is the other one below; a number here and there would miss the cache each time
-                values, weight = np.take(values, order, axis=0), None if weight is None else np.take(weight, order)
-            part = parts[i] if single else order[parts[i]]
-            yield X, *p.labelled(values[part], None if weight is None else weight[part])
+        for part, X in zip(parts, fetched(fetch, len(parts), held), strict=True):
+            if labels:
+                yield X, *p.labelled(*(None if a is None else a[part] for a in labels))
+            else:
+                yield X, *p.labels(order[part])
 
     def epoch(self, max_steps: int | None = None) -> Array:
         """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""

@@ -49,33 +49,44 @@ class Shuffle:
         Rows.
     batch_size : int
         Rows of a batch.
+    *columns : ndarray of shape (n,) or (n, 1), or None
+        Numbers by row that are wanted in the same order.
     """
 
-    def __init__(self, n: int, batch_size: int) -> None:
-        self.n = n
+    def __init__(self, n: int, batch_size: int, *columns: Array | None) -> None:
+        self.n, self.columns = n, columns
         self.size = min(_GROUP, batch_size // _GROUPS) if n >= _GROUPED else 1
-        self.first: Array | None = None
+        self.first: list[Any] | None = None
 
-    def draw(self, rng: np.random.Generator, seed: int | None) -> tuple[Array, int | None]:
-        """The order of an epoch, and the seed of the first order: None begins, the same again goes on."""
+    def draw(self, rng: np.random.Generator, seed: int | None) -> tuple[list[Any], int | None]:
+        """The order of an epoch, columns in it, and the seed of the first order, to be given with the next epoch."""
         n, size = self.n, self.size
         if size <= 1:
-            return permutation(rng, n), None
+            return self._beside(permutation(rng, n)), None
         begins = seed is None
         if seed is None:
             seed = int(rng.integers(1 << 63))
         if self.first is None:
-            self.first = permutation(np.random.default_rng(seed), n)
+            order = permutation(np.random.default_rng(seed), n)
+            self.first = self._beside(order.astype(np.min_scalar_type(-n)))  # half of the cache
         if begins:
             return self.first, seed
         start = int(rng.integers(size))
-        count = (n - start) // size
-        stop = start + count * size
-        order = np.empty_like(self.first)
-        order[:start], order[stop:] = self.first[:start], self.first[stop:]
-        groups, drawn = (a[start:stop].reshape(count, size) for a in (self.first, order))
-        np.take(groups, rng.permutation(count), axis=0, out=drawn, mode="clip")
-        return order, seed
+        groups = rng.permutation((n - start) // size)
+        stop = start + len(groups) * size
+
+        def regrouped(old: Array) -> Array:
+            new = np.empty_like(old)
+            new[:start], new[stop:] = old[:start], old[stop:]
+            np.take(
+                old[start:stop].reshape(-1, size), groups, axis=0, out=new[start:stop].reshape(-1, size), mode="clip"
+            )
+            return new
+
+        return [None if a is None else regrouped(a) for a in self.first], seed
+
+    def _beside(self, order: Array) -> list[Any]:
+        return [order, *(None if a is None else np.take(a, order, axis=0) for a in self.columns)]
 
 
 def fetched(fetch: Callable[[int], Any], count: int, held: int) -> Iterator[Any]:

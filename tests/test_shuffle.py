@@ -25,7 +25,7 @@ def epochs(rng, n, batch, count):
     """Orders of some epochs."""
     shuffle, seed, orders = Shuffle(n, batch), None, []
     for _ in range(count):
-        order, seed = shuffle.draw(rng, seed)
+        (order,), seed = shuffle.draw(rng, seed)
         orders.append(order.copy())
     return orders
 
@@ -72,9 +72,19 @@ def test_rows_meet_others_in_a_batch_as_often_as_in_a_full_draw(rng, grouped):
 def test_few_rows_and_small_batches_are_drawn_one_by_one(rng):
     for n, batch in ((1000, 512), (1 << 16, 16)):
         same = np.random.default_rng(5)
-        order, seed = Shuffle(n, batch).draw(np.random.default_rng(5), None)
+        (order,), seed = Shuffle(n, batch).draw(np.random.default_rng(5), None)
         assert_array_equal(order, permutation(same, n))
         assert seed is None
+
+
+@pytest.mark.parametrize("batch", [1, 256])
+def test_columns_come_in_the_order_of_the_rows(rng, grouped, batch):
+    values, seed = rng.standard_normal((1037, 1)), None
+    shuffle = Shuffle(1037, batch, values, None)
+    for _ in range(3):
+        (order, same, nothing), seed = shuffle.draw(rng, seed)
+        assert_array_equal(same, values[order])
+        assert nothing is None
 
 
 @pytest.mark.parametrize("solver", ["minibatch", "adam"])
