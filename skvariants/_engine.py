@@ -259,7 +259,7 @@ class Problem:
         """Targets and weights ``(n_rows, n_columns or 1)`` of some rows."""
         return self.labelled(self.targets.values[index], None if self.weight is None else self.weight[index])
 
-    def labelled(self, values: Any, weight: Any = None) -> tuple[Array, Array | None]:
+    def labelled(self, values: Array, weight: Array | None) -> tuple[Array, Array | None]:
         """What is stored of the targets and weights of some rows, as columns."""
         y = self.targets.expand(values)
         s = None if weight is None else weight[:, None]
@@ -496,8 +496,8 @@ class Stepper:
         self.batch_size = min(batch_size, problem.n)
         self.shuffle = shuffle and self.batch_size < problem.n
         self.average = average
-        single = problem.targets.values.size == problem.n
-        self.orders = Shuffle(problem.n, self.batch_size, *((problem.targets.values, problem.weight) if single else ()))
+        labels = (problem.targets.values, problem.weight) if problem.targets.values.size == problem.n else ()
+        self.orders = Shuffle(problem.n, self.batch_size, *labels)
         # L2 goes into the gradient in the user's coordinates, and is implicit in others
         self.implicit = not problem.coordinates.identity
         self._allocate()
@@ -557,7 +557,8 @@ class Stepper:
 
         for part, X in zip(parts, fetched(fetch, len(parts), held), strict=True):
             if labels:
-                yield X, *p.labelled(*(None if a is None else a[part] for a in labels))
+                values, weight = labels
+                yield X, *p.labelled(values[part], None if weight is None else weight[part])
             else:
                 yield X, *p.labels(order[part])
 

@@ -78,9 +78,8 @@ class Shuffle:
         def regrouped(old: Array) -> Array:
             new = np.empty_like(old)
             new[:start], new[stop:] = old[:start], old[stop:]
-            np.take(
-                old[start:stop].reshape(-1, size), groups, axis=0, out=new[start:stop].reshape(-1, size), mode="clip"
-            )
+            rows, drawn = (a[start:stop].reshape(-1, size) for a in (old, new))
+            np.take(rows, groups, axis=0, out=drawn, mode="clip")
             return new
 
         return [None if a is None else regrouped(a) for a in self.first], seed
