@@ -39,6 +39,7 @@ from scipy.linalg import lapack
 
 from skvariants._component import Component, Real, hyperparameter
 from skvariants._engine import Outcome, Problem, Rules, Run, columns_of, print_row
+from skvariants._newton import newton, suits
 from skvariants._race import Race
 
 Array = np.ndarray
@@ -866,8 +867,31 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
     best_theta = out.theta.copy()
     open_ = np.ones(models, bool)
     halted = ""
+
+    def write(f: Array, t: Array, score: Array | None, alive: Array, rows: int) -> None:
+        run.epoch += 1
+        out.n_iter[alive] += 1
+        run.seconds = time.perf_counter() - begin
+        row = {
+            "epoch": run.epoch, "objective": f, "eta": t, "seconds": run.seconds, "validation_score": score,
+            "models": alive.copy(), "rows": rows,
+        }  # fmt: skip
+        run.history.append(row)
+        if rules.verbose:
+            print_row(row)
+
+    def record(f: float, t: float, tried: Array | None) -> None:
+        if tried is not None:
+            scores[:, 0], winners[0] = tried / factor, t
+        write(np.array([f]), np.array([t]), None, np.arange(1), problem.n)
+
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         try:
+            if sizes == [problem.n] and rules.score is None and suits(problem, k):
+                start = float(share[0]), float(constant[0])
+                reason = newton(problem, out.theta, *start, rules.max_iter, LADDER, record, rules.watch)
+                if reason:
+                    open_[0], out.status[0] = False, reason
             for m in sizes:
                 final = m == problem.n
                 alive = np.flatnonzero(open_)
@@ -920,8 +944,6 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
                     damping[alive] = descent.damping
                     descent.update()
                     inner += 1
-                    run.epoch += 1
-                    out.n_iter[alive] += 1
                     where = columns_of(alive, width)
                     out.theta[:, where] = descent.theta
                     score = None
@@ -932,14 +954,7 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
                         best[alive] = np.fmax(best[alive], score)
                         chosen = columns_of(better, width)
                         best_theta[:, where[chosen]] = descent.theta[:, chosen]
-                    run.seconds = time.perf_counter() - begin
-                    row = {
-                        "epoch": run.epoch, "objective": descent.f / factor[alive], "eta": t, "seconds": run.seconds,
-                        "validation_score": score, "models": alive.copy(), "rows": m,
-                    }  # fmt: skip
-                    run.history.append(row)
-                    if rules.verbose:
-                        print_row(row)
+                    write(descent.f / factor[alive], t, score, alive, m)
                     if rules.watch is not None and rules.watch.epoch_ends(lambda: out.theta):
                         halted = "interrupted"
         except KeyboardInterrupt:

@@ -14,8 +14,8 @@ ROOT = Path(skvariants.__file__).parent
 LEVELS = {
     "_component": 0, "losses": 1, "penalties": 1, "schedules": 1, "solvers": 1, "_scaling": 1,
     "_doclinks": -1, "_search_displays": -1, "displays": 0, "_callbacks": 0,
-    "_advice": 2, "_shuffle": 1, "_sparse": 1, "_engine": 2, "_race": 3, "_fullbatch": 4, "_fit": 5, "estimators": 6,
-    "diagnostics": 7, "_search": 7, "model_selection": 8, "__init__": 9,
+    "_advice": 2, "_newton": 1, "_shuffle": 1, "_sparse": 1, "_engine": 2, "_race": 3, "_fullbatch": 4, "_fit": 5,
+    "estimators": 6, "diagnostics": 7, "_search": 7, "model_selection": 8, "__init__": 9,
 }  # fmt: skip
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
