@@ -81,9 +81,12 @@ def newton(
         return loss.total(y, z + t * ZP, s) * per_row + 0.5 * (l2 * v * v).sum(axis=0)
 
     f = float(objective(0.0, 0.0, 0.0)[0])
+    if not math.isfinite(f):
+        return ""
     eps = float(np.finfo(theta.dtype).eps)
     r, last, length, factor = np.empty_like(z), math.inf, 1.0, None
     for step in range(max_iter):
+        # gradient, and what is not worth another step
         loss.gradient(y, z, r)
         if s is not None:
             r *= s
@@ -95,6 +98,7 @@ def newton(
             left = 0.5 * max(length, 1.0) * float(np.vdot(g, lapack.dpotrs(factor, g, lower=1)[0]))
             if left <= 0.1 * enough:
                 return "converged"
+        # the Hessian; a column without curvature stays where it is
         D = loss.second_derivative(y, z)
         B = C * np.sqrt(D if s is None else D * s)
         H = B.T @ B
@@ -115,6 +119,7 @@ def newton(
         ZP *= unit
         if np.abs(ZP).max() <= eps * np.abs(z).max():
             return "converged"  # no prediction would change
+        # the length of the step; predictions are linear along it
         scores = None
         if step == 0:
             scores = objective(ladder, ZP, P)
