@@ -39,7 +39,7 @@ from scipy.linalg import lapack
 
 from skvariants._component import Component, Real, hyperparameter
 from skvariants._engine import Outcome, Problem, Rules, Run, columns_of, print_row
-from skvariants._newton import newton, suits
+from skvariants._newton import ARMIJO, FAR, SHORT, newton, suits
 from skvariants._race import Race
 
 Array = np.ndarray
@@ -56,14 +56,10 @@ _SMALLEST_BATCH = 4096
 _GROWTH = 8
 _STAGE_ITERATIONS = 12
 _HALVINGS = 30
-_ARMIJO = 1e-4
-# steps that call for more, and for less, damping
-_SHORT = 0.2
+# steps that call for less damping, as those below SHORT call for more
 _LONG = 0.7
 # iterations from whose cost on a Hessian of each class is dear
 _DEAR = 3
-# a last decrease of so many times what is enough: not worth asking old coordinates, where new ones are cheap
-_FAR = 100.0
 # times its cost that is spent without a Hessian of all classes before it is made after all
 _PATIENCE = 4
 
@@ -195,17 +191,9 @@ class _Batch:
         return self.block
 
     def _standardised(self, rows: slice) -> Array:
-        p, c = self.problem, self.problem.coordinates
+        p = self.problem
         X = p.X[rows]
-        C = np.empty((X.shape[0], self.d + 1), p.X.dtype)
-        X = X.toarray() if sp.issparse(X) else X
-        if c.identity:
-            C[:, :-1] = X
-        else:
-            np.subtract(X, c.mean[:, 0], out=C[:, :-1])
-            C[:, :-1] *= c.inverse_scale[:, 0]
-        C[:, -1] = 1.0
-        return C
+        return p.coordinates.rows(X.toarray() if sp.issparse(X) else X, p.X.dtype)
 
 
 def _smooth_strength(penalty: Any, d: int, k: int) -> Array:
@@ -687,7 +675,7 @@ class _Descent:
                 other = along(guess)
                 t, ft = np.where(other < ft, guess, t), np.minimum(other, ft)
         for _ in range(_HALVINGS):
-            bad = ~(ft <= f + _ARMIJO * t * slope + noise)
+            bad = ~(ft <= f + ARMIJO * t * slope + noise)
             if not bad.any():
                 break
             guess = np.clip(self._parabola(t, ft, slope), 0.1 * t, 0.5 * t)
@@ -718,12 +706,12 @@ class _Descent:
         Where classes part, curvature vanishes from almost all rows, and a step as long as it allows overshoots in
         the others (Levenberg 1944, doi:10.1090/qam/10666).
         """
-        if not (self.used.any() or self.damping.any() or (t < _SHORT).any()):
+        if not (self.used.any() or self.damping.any() or (t < SHORT).any()):
             return
         bound = float(self.batch.problem.loss.curvature)
         more = np.clip(10 * self.used, 1e-4 * bound, bound)
         less = np.where(self.used > 1e-5 * bound, self.used / 10, 0.0)
-        self.damping = np.where(t < _SHORT, more, np.where(t > _LONG, less, self.used))
+        self.damping = np.where(t < SHORT, more, np.where(t > _LONG, less, self.used))
 
     def update(self) -> None:
         """Gradient at the new point, and what the step tells about the curvature."""
@@ -904,7 +892,7 @@ def minimise(problem: Problem, run: Run, method: QuasiNewton, rules: Rules) -> t
                 inner = 0
                 while True:
                     enough = _enough(descent, share, constant, alive, final)
-                    if descent.patience == 1 and descent.due and (descent.last > _FAR * enough).all():
+                    if descent.patience == 1 and descent.due and (descent.last > FAR * enough).all():
                         descent.renew()
                     P, slope = descent.direction()
                     done = {}

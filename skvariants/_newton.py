@@ -17,9 +17,12 @@ Array = np.ndarray
 # numbers of a table, and features, up to which this is faster
 _NUMBERS = 1 << 16
 _FEATURES = 64
-_ARMIJO = 1e-4
-# what is left to gain is asked of old coordinates if the last step gained no more than so many times what is enough
-_FAR = 100.0
+#: share of the decrease foreseen that a step has to bring
+ARMIJO = 1e-4
+#: a step that calls for damping
+SHORT = 0.2
+#: a last decrease of so many times what is enough: not worth asking old coordinates, where new ones are cheap
+FAR = 100.0
 
 
 def suits(problem: Any, columns: int) -> bool:
@@ -59,12 +62,7 @@ def newton(
     """
     loss, c, n, d = problem.loss, problem.coordinates, problem.n, problem.d
     unit = float(np.ravel(c.target)[0])
-    C = np.ones((n, d + 1))
-    if c.identity:
-        C[:, :-1] = problem.X
-    else:
-        np.subtract(problem.X, c.mean_row, out=C[:, :-1])
-        C[:, :-1] *= c.inverse_scale[:, 0]
+    C = c.rows(problem.X, np.float64)
     if not problem.fit_intercept:
         C[:, -1] = 0.0
     y, s = problem.labels(slice(None))
@@ -94,7 +92,7 @@ def newton(
         g *= per_row * unit
         g += l2 * w
         enough = max(share * min(max(constant - f, 0.0), f), 8 * eps * f)
-        if factor is not None and last <= _FAR * enough:
+        if factor is not None and last <= FAR * enough:
             left = 0.5 * max(length, 1.0) * float(np.vdot(g, lapack.dpotrs(factor, g, lower=1)[0]))
             if left <= 0.1 * enough:
                 return "converged"
@@ -136,7 +134,7 @@ def newton(
                 other = float(objective(guess, ZP, P)[0])
                 if other < ft:
                     t, ft = guess, other
-        if t < 0.2 or not ft <= f + _ARMIJO * t * slope:
+        if t < SHORT or not ft <= f + ARMIJO * t * slope:
             return ""
         if watch is not None:
             watch.epoch_begins(lambda: theta)
@@ -150,4 +148,4 @@ def newton(
     return "max_iter"
 
 
-__all__ = ["newton", "suits"]
+__all__ = ["ARMIJO", "FAR", "SHORT", "newton", "suits"]

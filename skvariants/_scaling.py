@@ -68,6 +68,17 @@ class Coordinates:
             return self
         return Coordinates(self.mean, self.inverse_scale, self.target[columns])
 
+    def rows(self, X: Array, dtype: Any) -> Array:
+        """Dense rows in these coordinates, without the unit of the target; a column of ones as last."""
+        C = np.empty((X.shape[0], X.shape[1] + 1), dtype)
+        if self.identity:
+            C[:, :-1] = X
+        else:
+            np.subtract(X, self.mean_row, out=C[:, :-1])
+            C[:, :-1] *= self.inverse_scale[:, 0]
+        C[:, -1] = 1.0
+        return C
+
     def original(self, theta: Array) -> Array:
         """Weights and intercept (last row) in the units of the data."""
         if self.mean is None:
