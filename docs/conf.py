@@ -53,8 +53,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     # the gallery gives its room to the code
     "secondary_sidebar_items": {
-        page: ["page-toc"]
-        for page in ("guide/**", "api/**", "choosing*", "getting_started", "coming_from_sgdclassifier", "benchmarks")
+        page: ["page-toc"] for page in ("guide/**", "api/**", "choosing*", *_WITHOUT_SECTIONS) if page != "index"
     },
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],

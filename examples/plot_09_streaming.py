@@ -64,4 +64,5 @@ for name, hits in correct.items():
 # %%
 # Forgetting has its price and its reward. While nothing changes, RMSprop is behind AdaGrad, which has settled. When
 # the images are turned, AdaGrad does not stall at once: its steps for pixels that were dark and are bright now are
-# still large. In the end RMSprop and Adam, which forget, are ahead of it, and all three are ahead of plain steps.
+# still large. In the end RMSprop and Adam, which forget, are ahead of it, and plain steps, which have nothing to
+# forget, have caught up with it.

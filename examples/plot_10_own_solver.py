@@ -36,7 +36,7 @@ class AdaMax(Solver):
 
 
 # %%
-# That is all. ``memory`` names the arrays that the engine keeps; ``scale_free`` tells the race which ladder of step
+# That is all. ``memory`` names the arrays that the training keeps; ``scale_free`` tells the race which ladder of step
 # sizes makes sense. The hyperparameters are seen by ``get_params`` and by searches, and the race finds the step:
 
 from sklearn.datasets import load_breast_cancer

@@ -9,7 +9,6 @@ On older versions of scikit-learn the import is guarded, and :meth:`ReportsEpoch
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -40,30 +39,30 @@ except ImportError:
         return method
 
 
-__all__ = ["Epochs", "ReportsEpochs", "with_callbacks"]
+__all__ = ["FitTask", "ReportsEpochs", "with_callbacks"]
 
 
 class ReportsEpochs(CallbackSupportMixin):
     """Mixin of estimators whose epochs callbacks may watch.
 
     Decorate the method that fits by :func:`with_callbacks`; call :meth:`_begin_callbacks` before anything is changed;
-    give the :class:`Epochs` to the engine; call :meth:`Epochs.end` when the model is published.
+    give the :class:`FitTask` to the training; call :meth:`FitTask.end` when the model is published.
     """
 
-    def _begin_callbacks(self, X: Any, y: Any, sample_weight: Any = None) -> Epochs | None:
+    def _begin_callbacks(self, X: Any, y: Any, sample_weight: Any = None) -> FitTask | None:
         """Begin the task of this fit; None where no callback is set."""
-        if not self.__dict__.get("_skl_callbacks"):
+        if not getattr(self, "_skl_callbacks", None):
             return None
         # with a tolerance nobody knows how many epochs there will be
         expected = self.max_iter if self.tol is None else None
         context = self._init_callback_context(max_subtasks=expected)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        epochs = Epochs(self, context, {"X": X, "y": y, "metadata": metadata})
-        context.call_on_fit_task_begin(estimator=self, **epochs.data)
-        return epochs
+        task = FitTask(self, context, {"X": X, "y": y, "metadata": metadata})
+        context.call_on_fit_task_begin(estimator=self, **task.data)
+        return task
 
 
-class Epochs:
+class FitTask:
     """The task of one fit, and a subtask for each epoch.
 
     Parameters
@@ -78,40 +77,37 @@ class Epochs:
 
     def __init__(self, estimator: Any, context: Any, data: dict[str, Any]) -> None:
         self.estimator, self.context, self.data = estimator, context, data
-        #: from the coordinates of the fit to the units of the data
-        self.original: Callable[[Any], Any] = lambda theta: theta
+        #: attributes of a model, of its parameters in the units of the data
+        self.attributes: Callable[[Any], dict[str, Any]] = lambda theta: {
+            "coef_": theta[:-1].T,
+            "intercept_": theta[-1],
+        }
         self.count = 0
-        self.task: Any = None
+        self.epoch: Any = None
 
     def _what(self, solution: Callable[[], Any] | None) -> dict[str, Any]:
         """What hooks may ask for; the model is built only if one does."""
 
-        def attributes() -> dict[str, Any]:
-            theta = self.original(solution())
-            shown = copy.copy(self.estimator)
-            shown._publish(theta[:-1].T.copy(), theta[-1].copy())
-            return {"coef_": shown.coef_, "intercept_": shown.intercept_}
-
-        model = attributes if solution is not None else None
+        model = None if solution is None else lambda: _published(self.attributes(solution()))
         return {"estimator": self.estimator, **self.data, "reconstruction_attributes": model}
 
     def epoch_begins(self, solution: Callable[[], Any]) -> None:
-        """What the engine calls before an epoch.
+        """What the training calls before an epoch.
 
         Parameters
         ----------
         solution : callable
-            Returns the model as it would be returned now, in the coordinates of the fit: ``theta`` of shape
+            Returns the model as it would be returned now, in the units of the data: ``theta`` of shape
             ``(n_features + 1, n_columns)``, the intercept its last row.
         """
         expected = self.context.max_subtasks
         if expected is None or self.count < expected:
             self.count += 1
-            self.task = self.context.subcontext(task_name="epoch")
-            self.task.call_on_fit_task_begin(**self._what(solution))
+            self.epoch = self.context.subcontext(task_name="epoch")
+            self.epoch.call_on_fit_task_begin(**self._what(solution))
 
     def epoch_ends(self, solution: Callable[[], Any]) -> bool:
-        """What the engine calls after an epoch.
+        """What the training calls after an epoch.
 
         Parameters
         ----------
@@ -123,11 +119,15 @@ class Epochs:
         bool
             Whether the fit is to stop.
         """
-        task, self.task = self.task, None
-        return task is not None and bool(task.call_on_fit_task_end(**self._what(solution)))
+        epoch, self.epoch = self.epoch, None
+        return epoch is not None and bool(epoch.call_on_fit_task_end(**self._what(solution)))
 
     def end(self) -> None:
         """End the task: the model is published."""
-        if self.task is not None:  # an epoch that was interrupted
-            self.task.call_on_fit_task_end(**self._what(None))
+        if self.epoch is not None:  # an epoch that was interrupted
+            self.epoch.call_on_fit_task_end(**self._what(None))
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.data, reconstruction_attributes={})
+
+
+def _published(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -6,8 +6,10 @@ changes them. Being a :class:`sklearn.base.BaseEstimator`, a component answers
 ``get_params``, ``set_params``, ``clone`` and ``repr``, so a search sees
 ``solver__momentum`` as it sees the length scale of a Gaussian process kernel.
 
-A numeric field is a scalar, or an array of shape ``(n_columns,)`` that gives each column
-its own value; :meth:`Component.take` keeps a subset of the columns.
+A field declares its axis once: a field of axis "column" may be an array of shape ``(n_columns,)`` that gives each
+column its own value, one of axis "feature" an array of shape ``(n_features,)`` or ``(n_features, n_columns)``, and any
+other is one value for all. Taking columns, putting components side by side and comparing them follow from that.
+Components are compared by value (:meth:`Component.key`), arrays by their bytes, never by what they print.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
-from numbers import Real as RealNumber
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from skvariants._doclinks import LinksToDocs
@@ -34,19 +36,22 @@ class Accepts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Real(Accepts):
-    """Finite numbers between `low` and `high`; ``closed`` names the ends that belong."""
+class Interval(Accepts):
+    """Finite numbers between `low` and `high`; ``closed`` names the ends that belong.
+
+    With ``array=True`` also arrays of them, one value for each column or feature.
+    """
 
     low: float = -np.inf
     high: float = np.inf
     closed: str = "left"
     integer: bool = False
-    per_column: bool = True
+    array: bool = True
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, np.ndarray) and value.ndim == 1 and self.per_column:
-            return all(item in self for item in value.tolist())
-        kind = Integral if self.integer else RealNumber
+        if isinstance(value, np.ndarray) and value.ndim == 1 and self.array:
+            return self.holds(value)
+        kind = Integral if self.integer else Real
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
             return False
         number = float(value)
@@ -54,19 +59,32 @@ class Real(Accepts):
         below = number < self.high or (number == self.high and self.closed in ("right", "both"))
         return bool(np.isfinite(number)) and above and below
 
+    def holds(self, values: np.ndarray) -> bool:
+        """Whether all numbers of an array are accepted."""
+        if values.dtype.kind not in ("iu" if self.integer else "iuf"):
+            return False
+        above = values >= self.low if self.closed in ("left", "both") else values > self.low
+        below = values <= self.high if self.closed in ("right", "both") else values < self.high
+        return bool((np.isfinite(values) & above & below).all())
+
     def __str__(self) -> str:
         kind = "an integer" if self.integer else "a number"
         if np.isinf(self.low) and np.isinf(self.high):
             return kind
         left = "[" if self.closed in ("left", "both") else "("
         right = "]" if self.closed in ("right", "both") else ")"
-        low, high = (f"{end:g}".replace("inf", "inf") for end in (self.low, self.high))
+        low, high = (f"{end:g}" for end in (self.low, self.high))
         return f"{kind} in {left}{low}, {high}{right}"
 
 
-def Integer(low: float = -np.inf, high: float = np.inf, closed: str = "left") -> Real:
+def number(low: float = -np.inf, high: float = np.inf, closed: str = "left") -> Interval:
+    """One number between `low` and `high`, the same for all columns."""
+    return Interval(low, high, closed, array=False)
+
+
+def integers(low: float = -np.inf, high: float = np.inf, closed: str = "left") -> Interval:
     """Whole numbers between `low` and `high`."""
-    return Real(low, high, closed, integer=True, per_column=False)
+    return Interval(low, high, closed, integer=True, array=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +147,66 @@ def check(name: str, value: object, accepts: Accepts) -> None:
         raise ValueError(f"{name}={value!r} is not accepted: {name} must be {accepts}{hint}.")
 
 
-def hyperparameter(default: Any, accepts: Accepts) -> Any:
-    """Declare a field of a component by its default and its range."""
-    return dataclasses.field(default=default, metadata={"accepts": accepts})
+def _numeric(accepts: Accepts | None) -> Interval | None:
+    """The interval of numbers, or of arrays of them, that a field accepts."""
+    options = accepts.options if isinstance(accepts, OneOf) else (accepts,)
+    return next((option for option in options if isinstance(option, Interval)), None)
+
+
+def hyperparameter(default: Any, accepts: Accepts | None = None, axis: str | None = "auto") -> Any:
+    """Declare a field of a component by its default, its range, and what an array of its values runs along.
+
+    Parameters
+    ----------
+    default : object
+        Value where none is given.
+    accepts : Accepts, optional
+        The range; anything where there is none.
+    axis : {"auto", "column", "feature", None}, default="auto"
+        "column" where each column may have its own value, "feature" where each feature may, None where the value is one
+        whatever its shape. "auto" is "column" for a range of real numbers that lets arrays in, else None.
+    """
+    if axis == "auto":
+        interval = _numeric(accepts)
+        axis = "column" if interval is not None and interval.array and not interval.integer else None
+    return dataclasses.field(default=default, metadata={"accepts": accepts, "axis": axis})
+
+
+def identity(value: Any) -> Hashable:
+    """Something hashable that is equal for equal values only: numbers as numbers, arrays by their bytes."""
+    if isinstance(value, (bool, np.bool_)):
+        return "flag", bool(value)
+    if value is None or isinstance(value, (str, bytes, Real)):
+        return value  # type: ignore[return-value]
+    if isinstance(value, Component):
+        return value.key()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return "array", value.dtype.str, value.shape, value.tobytes()
+    if sp.issparse(value):
+        coordinates = value.tocoo()
+        return "sparse", value.format, value.shape, *(identity(a) for a in (*coordinates.coords, coordinates.data))
+    if isinstance(value, Mapping):
+        return "mapping", frozenset((identity(key), identity(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return type(value), tuple(identity(item) for item in value)
+    if isinstance(value, BaseEstimator):
+        return type(value), identity(value.get_params(deep=False))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return type(value), *(identity(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return _Same(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Same:
+    """Equal for the same object only; holds it, so that its number is not given to another."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 @dataclass_transform(field_specifiers=(hyperparameter,))
@@ -145,6 +220,10 @@ class Component(LinksToDocs, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
+        _DECLARED[cls] = {
+            field.name: (field.metadata.get("accepts"), field.metadata.get("axis"))
+            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        }
 
     def validate(self, owner: str = "") -> None:
         """Check every declared field against its range.
@@ -159,11 +238,45 @@ class Component(LinksToDocs, BaseEstimator):
         ValueError
             Naming the first field that is out of range.
         """
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            accepts = field.metadata.get("accepts")
+        prefix = f"{owner}__" if owner else ""
+        for name, (accepts, _) in _declared(type(self)).items():
             if accepts is not None:
+                check(prefix + name, getattr(self, name), accepts)
+
+    def check_features(self, n_features: int, owner: str = "") -> None:
+        """Check that arrays with a value for each feature have that many.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the data.
+        owner : str
+            Name of the parameter that holds this component, for the message.
+
+        Raises
+        ------
+        ValueError
+            Naming the first field of another length.
+        """
+        for name, (_, axis) in _declared(type(self)).items():
+            value = getattr(self, name)
+            if axis == "feature" and isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
                 prefix = f"{owner}__" if owner else ""
-                check(prefix + field.name, getattr(self, field.name), accepts)
+                raise ValueError(
+                    f"{prefix}{name} holds {len(value)} values, and X has {n_features} features: give one value for "
+                    "each feature, or one for all."
+                )
+
+    def key(self) -> Hashable:
+        """What is equal for components of one class and equal fields only: numbers by value, arrays by bytes."""
+        return type(self), *(identity(getattr(self, name)) for name in _declared(type(self)))
+
+    def group_key(self) -> Hashable:
+        """The same without what may differ between columns: components of one such key stand side by side."""
+        return type(self), *(
+            "by column" if varies_by_column(self, name) else identity(getattr(self, name))
+            for name in _declared(type(self))
+        )
 
     def take(self: C, columns: np.ndarray) -> C:
         """Return this component for a subset of the columns.
@@ -178,20 +291,34 @@ class Component(LinksToDocs, BaseEstimator):
         Component
             Itself where no field varies between columns, else a copy.
         """
-        fields = self._values()
-        if not any(isinstance(value, np.ndarray) for value in fields.values()):
-            return self
-        return type(self)(**{k: v[columns] if isinstance(v, np.ndarray) else v for k, v in fields.items()})
+        changes = {}
+        for name, (_, axis) in _declared(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and _by_column(value, axis):
+                changes[name] = value[..., columns]
+        return self.with_fields(**changes) if changes else self
 
     def with_fields(self: C, **changes: Any) -> C:
         """Return a copy with some fields changed."""
-        return type(self)(**{**self._values(), **changes})
-
-    def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in field_names(type(self))}  # type: ignore[arg-type]
+        fields = {name: getattr(self, name) for name in _declared(type(self))}
+        return type(self)(**{**fields, **changes})
 
 
 C = TypeVar("C", bound=Component)
+
+
+# range and axis of every field of every component class, by name
+_DECLARED: dict[Any, dict[str, tuple[Accepts | None, str | None]]] = {}
+
+
+def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
+    """Range and axis of every field of a class, by name."""
+    return _DECLARED[cls]
+
+
+def _by_column(value: np.ndarray, axis: str | None) -> bool:
+    """Whether the last axis of an array of a field is the column."""
+    return (axis == "column" and value.ndim == 1) or (axis == "feature" and value.ndim == 2 and value.shape[1] > 1)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -210,20 +337,18 @@ def operand(value: Any, dtype: Any) -> np.ndarray:
 
 
 def varies_by_column(component: Component, name: str) -> bool:
-    """Whether a field of `component` may have one value per column: a number that its range lets vary."""
-    accepts = {f.name: f.metadata.get("accepts") for f in dataclasses.fields(component)}[name]  # type: ignore[arg-type]
-    options = accepts.options if isinstance(accepts, OneOf) else (accepts,)
-    numeric = any(isinstance(option, Real) and option.per_column and not option.integer for option in options)
-    return numeric and isinstance(getattr(component, name), RealNumber)
+    """Whether a field of `component` may have another value in another column: a real number of axis "column"."""
+    value = getattr(component, name)
+    return _declared(type(component))[name][1] == "column" and isinstance(value, Real) and not isinstance(value, bool)
 
 
-def beside(components: Sequence[C], width: int, dtype: Any) -> C:
+def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
     """One component for several models of `width` columns each: fields that differ become arrays.
 
     Parameters
     ----------
     components : sequence of Component
-        Of one class, equal in all fields but those that vary by column.
+        Of one :meth:`Component.group_key`.
     width : int
         Columns of each model.
     dtype : dtype
@@ -234,12 +359,15 @@ def beside(components: Sequence[C], width: int, dtype: Any) -> C:
     Component
     """
     first = components[0]
-    changes = {}
     if len(components) == 1:
         return first
-    for name, value in first.get_params(deep=False).items():
+    changes = {}
+    for name, (_, axis) in _declared(type(first)).items():
         values = [getattr(component, name) for component in components]
-        if isinstance(value, RealNumber) and any(v != value for v in values):
+        if isinstance(values[0], np.ndarray):
+            if _by_column(values[0], axis):
+                changes[name] = np.concatenate(values, axis=-1)
+        elif axis == "column" and isinstance(values[0], Real) and any(v != values[0] for v in values):
             changes[name] = np.repeat(np.asarray(values, dtype=dtype), width)
     return first.with_fields(**changes) if changes else first
 
@@ -247,23 +375,18 @@ def beside(components: Sequence[C], width: int, dtype: Any) -> C:
 @functools.cache
 def field_names(factory: Callable[..., Any]) -> Sequence[str]:
     """Names of the fields that `factory` (a component class, or a partial) still takes."""
-    cls = getattr(factory, "func", factory)
     fixed = getattr(factory, "keywords", {})
-    return [name for name in cls._get_param_names() if name not in fixed]
+    return [name for name in _declared(getattr(factory, "func", factory)) if name not in fixed]
 
 
 def resolve(
-    spec: Any,
-    registry: Mapping[Any, Callable[..., C]],
-    family: Any,
-    parameter: str,
-    context: Mapping[str, Any],
+    given: Any, registry: Mapping[Any, Callable[..., C]], family: Any, parameter: str, context: Mapping[str, Any]
 ) -> C:
     """Turn a name into that component, and leave an instance as it is.
 
     Parameters
     ----------
-    spec : str, None or instance of `family`
+    given : str, None or instance of `family`
         What the user gave.
     registry : mapping of name to class
         The family's registry.
@@ -281,15 +404,15 @@ def resolve(
     Raises
     ------
     ValueError
-        If `spec` is neither a name of the registry nor an instance.
+        If `given` is neither a name of the registry nor an instance.
     """
-    if isinstance(spec, family):
-        spec.validate(parameter)
-        return spec
-    if not (spec is None or isinstance(spec, str)) or spec not in registry:
+    if isinstance(given, family):
+        given.validate(parameter)
+        return given
+    if not (given is None or isinstance(given, str)) or given not in registry:
         names = ", ".join(str(name) for name in registry)
-        close = difflib.get_close_matches(str(spec), [n for n in registry if n], n=1)
+        close = difflib.get_close_matches(str(given), [n for n in registry if n], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{parameter}={spec!r} is not one of {names}, nor an instance of {family.__name__}.{hint}")
-    factory = registry[spec]
+        raise ValueError(f"{parameter}={given!r} is not one of {names}, nor an instance of {family.__name__}.{hint}")
+    factory = registry[given]
     return factory(**{name: context[name] for name in field_names(factory) if name in context})

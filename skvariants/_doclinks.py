@@ -58,9 +58,11 @@ def page(cls: type) -> str:
     """
     if _base is None:
         return ""
-    package = cls.__module__.split(".")[0]
-    public = getattr(sys.modules[package], cls.__name__, None) is cls
-    return f"{_base}/api/generated/{package if public else cls.__module__}.{cls.__name__}.html"
+    package, *inner = cls.__module__.split(".")
+    offered = getattr(sys.modules[package], cls.__name__, None) is cls
+    # a family is a package: its classes are public one level up
+    module = package if offered or not inner else f"{package}.{inner[0]}"
+    return f"{_base}/api/generated/{module}.{cls.__name__}.html"
 
 
 class LinksToDocs:

@@ -1,120 +1,352 @@
-r"""The story of a fit: from validated rows and resolved names to a trained model.
+r"""The story of a fit: from validated rows and specs to trained models.
 
-What is told here is told for several estimators at once. Estimators that differ in numbers only (:func:`group_key`)
-are columns of one matrix: they share the rows, the batches and every matrix product. One estimator is the case of
-one, so that a column is a fit.
+What is told here is told for several specs at once. Specs that differ in numbers only (:meth:`Spec.group_key`) are
+columns of one matrix: they share the rows, the batches and every matrix product. One spec is the case of one, so that a
+column is a fit. :func:`fit` assembles what is minimised, chooses the method, races steps, trains, and hands back
+:class:`Fitted`; no estimator comes here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import check_random_state
-from threadpoolctl import ThreadpoolController
 
-from skvariants import _fullbatch, _race
-from skvariants._component import Component, beside, varies_by_column
-from skvariants._engine import Outcome, Problem, Rules, Run, train
-from skvariants._scaling import Coordinates
+from skvariants._advice.facts import measure
+from skvariants._advice.rules import recommend
+from skvariants._component import identity, side_by_side
+from skvariants._data.scaling import Coordinates, Moments
+from skvariants._data.validate import Data
+from skvariants._messages import diverged, not_converged
+from skvariants._quasi_newton.method import Tolerance, quasi_newton
+from skvariants._spec import Spec
+from skvariants._threads import spare_thread, threads
+from skvariants._training.loop import Outcome, Training, Watch
+from skvariants._training.problem import Problem, by_model
+from skvariants._training.race import race
+from skvariants._training.state import State
+from skvariants._training.steps import Steps
+from skvariants.solvers import SOLVERS
 
 Array = np.ndarray
-#: Numbers of an estimator that may differ between columns; others come with the components.
-_BY_COLUMN = ("alpha", "l1_ratio", "eta0", "power_t", "epsilon", "tol")
-_FAMILIES = ("loss", "penalty", "learning_rate", "solver")
 #: Most numbers in the arrays of one block of columns.
 _BLOCK = 1 << 25
-#: Multiplications in a product from which a second thread gains more than it waits.
-_PARALLEL = 1 << 25
 #: Times the objective of the constant model that an epoch of a step found by a race may reach.
 _WORSE = 2.0
-#: Bytes of a table from which rows are worth fetching ahead.
-_LARGE = 1 << 24
+#: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
+_FLOOR = 50
+#: Times the constant model's objective from which a model has diverged.
+_WILD = 100
 
 
-@dataclass
-class Rows:
-    """Validated training rows; `weight` has mean one, or is None."""
+@dataclass(eq=False, repr=False)
+class Setup:
+    """What a fit found before it trained: it stays while training goes on.
 
-    X: Any
-    y: Array
-    weight: Array | None
-
-
-@dataclass
-class Prepared:
-    """What estimators of one group have in common before they are fitted.
-
-    `learned` are the attributes that the data gave to the first of them, `columns` is how many each model has.
+    Attributes
+    ----------
+    key : hashable
+        What is equal for a warm start that may go on from here; None where none was announced.
+    task : Task
+        What the targets are.
+    coordinates : Coordinates
+        Worked in.
+    moments, target_moments : Moments or None
+        Of all rows seen, where columns are standardised.
+    solver, schedule : Solver, Schedule
+        Chosen; the first step is known.
+    race : Race or None
+        How the first step was found.
+    n_rows, total_weight : float
+        Rows seen, and the sum of their weights.
     """
 
-    rows: Rows
-    validation: Any
-    learned: dict[str, Any]
-    columns: int
-
-
-@dataclass
-class Result:
-    """What one estimator gets from a fit."""
-
-    outcome: Outcome
-    model: int
-    run: Run
+    key: Hashable
+    task: Any
     coordinates: Coordinates
-    method: Any
-    schedule: Any
-    race: Any
-    reference: float
-    went_on: bool
+    moments: Moments | None
+    target_moments: Moments | None
+    solver: Any = None
+    schedule: Any = None
+    race: Any = None
+    n_rows: float = 0.0
+    total_weight: float = 0.0
 
-    @property
-    def eta0(self) -> Any:
-        """The first step: found by a race, given, or None where the schedule has none."""
-        return getattr(self.schedule, "eta0", None) if self.method.stochastic else self.race.winner
-
-    @property
-    def theta(self) -> Array:
-        """The model, in the units of the data."""
-        k = self.run.width
-        columns = slice(self.model * k, (self.model + 1) * k)
-        return self.coordinates.original(self.outcome.theta[:, columns])
+    def going_on(self, old: Setup) -> Setup:
+        """What was found before, `old`, with the coordinates and counts of now."""
+        return replace(
+            old, task=self.task, coordinates=self.coordinates, moments=self.moments,
+            target_moments=self.target_moments, n_rows=self.n_rows, total_weight=self.total_weight,
+        )  # fmt: skip
 
 
-@functools.cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+@dataclass(eq=False, repr=False)
+class Kept:
+    """What a fit goes on from: what it was set up with, and where it stands."""
+
+    setup: Setup
+    state: State
 
 
-@functools.cache
-def _scipys() -> ThreadpoolController:
-    """The BLAS of SciPy, where it is not NumPy's own."""
-    paths = [lib["filepath"] for lib in _controller().info() if lib["user_api"] == "blas"]
-    others = [path for path in paths if not any(part.startswith("numpy") for part in Path(path).parts[-3:])]
-    return _controller().select(filepath=others if len(others) < len(paths) else [])
+@dataclass(eq=False, repr=False)
+class Fitted:
+    """What a fit hands back.
 
-
-def _threads(multiplications: int) -> contextlib.AbstractContextManager[Any]:
-    """One thread for products so small that threads would wait for each other, above all on busy cores.
-
-    SciPy's wheels bring a BLAS of their own, which factors the small matrices. It gets one thread in any case: those of
-    two libraries that take turns spin in each other's way.
+    Attributes
+    ----------
+    spec : Spec
+        What was asked for.
+    header : Header
+        Names and number of the features.
+    kept : Kept
+        From what another fit may go on.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The model in the units of the data, the intercept as last row.
+    status : str
+        Why it stopped.
+    n_iter : int
+        Epochs of this fit.
+    messages : list of str
+        What is to be warned of.
     """
-    if multiplications >= _PARALLEL:
-        return _scipys().limit(limits=1)
-    return _controller().limit(limits=1, user_api="blas")
+
+    spec: Spec
+    header: Any
+    kept: Kept
+    theta: Array
+    status: str
+    n_iter: int
+    messages: list[str]
+
+    @property
+    def task(self) -> Any:
+        """What the targets are."""
+        return self.kept.setup.task
+
+    def attributes(self) -> dict[str, Any]:
+        """Fitted attributes by name, as an estimator publishes them."""
+        setup, state = self.kept.setup, self.kept.state
+        history = history_of(state)
+        scores = [score for score in history["validation_score"] if score is not None] or None
+        steps = setup.solver.method == "steps"
+        return {
+            **model_attributes(self.task, self.header, self.spec.loss, self.theta),
+            "status_": self.status, "n_iter_": self.n_iter,
+            "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
+            "eta0_": getattr(setup.schedule, "eta0", None) if steps else setup.race.winner,
+            "race_": setup.race, "solver_": setup.solver, "history_": history,
+            "loss_curve_": list(history["objective"]), "validation_scores_": scores,
+            "best_epoch_": None if scores is None else int(np.argmax(scores)) + 1,
+        }  # fmt: skip
 
 
-def _ahead(X: Any) -> bool:
-    """Whether rows are so many, and processors so free, that a second thread should fetch them."""
-    size = X.data.nbytes if sp.issparse(X) else X.nbytes
-    return size >= _LARGE and max((lib["num_threads"] for lib in _controller().info()), default=1) > 1
+def model_attributes(task: Any, header: Any, loss: Any, theta: Array) -> dict[str, Any]:
+    """Attributes that a model needs to predict, of parameters in the units of the data."""
+    coef, intercept = task.as_published(theta)
+    return {
+        **task.attributes(), "n_features_in_": header.n_features, "feature_names_in_": header.feature_names,
+        "coef_": coef, "intercept_": intercept, "_task": task, "_minimised": task.bind_loss(loss),
+    }  # fmt: skip
+
+
+def history_of(state: State) -> dict[str, list[Any]]:
+    """The history of a single model, as lists by name."""
+    rows = state.history
+    return {
+        "epoch": [int(row["epoch"][0]) for row in rows],
+        "objective": [float(row["objective"][0]) for row in rows],
+        "eta": [float(row["eta"][0]) for row in rows],
+        "seconds": [float(row["seconds"]) for row in rows],
+        "rows": [int(row["rows"]) for row in rows],
+        "validation_score": [
+            None if row["validation_score"] is None else float(row["validation_score"][0]) for row in rows
+        ],
+    }
+
+
+def continuation_key(spec: Spec, data: Data) -> Hashable:
+    """What is equal for two fits of which one can go on where the other has stopped."""
+    task = data.task
+    classes = None if task.n_classes is None else identity(task.classes)
+    return spec.key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes
+
+
+@dataclass(eq=False, repr=False)
+class _Job:
+    """Everything that the models of one fit share, and what each brings along."""
+
+    specs: Sequence[Spec]
+    data: Data
+    problem: Problem
+    setups: list[Setup]
+    state: State
+    constants: Array
+    reference: Array
+    started: bool
+    streaming: bool
+
+    @property
+    def spec(self) -> Spec:
+        return self.specs[0]
+
+    @property
+    def width(self) -> int:
+        return self.data.task.n_columns
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.rows.dtype
+
+    def stacked(self, components: Sequence[Any]) -> Any:
+        """One component for all columns."""
+        return side_by_side(components, self.width, self.dtype)
+
+
+def fit(
+    specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
+    streaming: bool = False, callback: Any = None,
+) -> list[Fitted]:  # fmt: skip
+    """Train the models of several specs of one group.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        Of one :meth:`Spec.group_key`.
+    data : Data
+        What they learn from.
+    previous : sequence of Kept, optional
+        From what they go on, of equal join keys; nothing of it is changed.
+    starts : sequence of (coef, intercept) or None, optional
+        Where each starts, in the units of the data.
+    streaming : bool, default=False
+        Whether this is one pass over a chunk of a stream, which has no stopping rule.
+    callback : object, optional
+        Told of each epoch.
+
+    Returns
+    -------
+    list of Fitted
+    """
+    job = _assemble(specs, data, previous, starts, streaming)
+    if previous is None:
+        _choose(job)
+    solver = job.stacked([setup.solver for setup in job.setups])
+    steps = solver.method == "steps"
+    if previous is None:
+        job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
+    batch_size = _batch_size(job.spec, solver, data.rows)
+    before = job.state.epoch.copy()
+    with threads(batch_size * data.rows.d * job.problem.encoding.n_columns * len(specs)):
+        if steps:
+            outcomes = _train_by_steps(job, solver, batch_size, callback, fresh=previous is None)
+        else:
+            outcomes = _train_by_curvature(job, solver, callback)
+    if job.spec.verbose and not steps:
+        print(*(setup.race for setup in job.setups), sep="\n")
+    return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
+
+
+# ---------------------------------------------------------------------- what is minimised
+
+
+def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool) -> _Job:
+    """The problem of all columns, and where they start."""
+    spec, task, count = specs[0], data.task, len(specs)
+    old = None if previous is None else previous[0].setup
+    rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
+    if streaming and old is not None:
+        rows = _weighed_by_stream(rows, data.total_weight, old)
+    data.rows = rows
+    losses = [task.bind_loss(s.loss) for s in specs]
+    frame = _frame(spec, data, losses[0], old, streaming)
+    coordinates, k, dtype = frame.coordinates, task.n_columns, rows.dtype
+    problem = Problem(rows, task.encoding(dtype), losses[0], None, coordinates, spec.fit_intercept)
+    constants, costs = _constants(problem, losses)
+    if count > 1:
+        columns = np.tile(np.arange(k), count)
+        problem = replace(
+            problem, encoding=problem.encoding.take(columns), loss=side_by_side(losses, k, dtype),
+            coordinates=coordinates.take(columns),
+        )  # fmt: skip
+    wide = problem.coordinates
+    for s in specs:
+        s.penalty.check_features(rows.d, "penalty")
+    penalty = side_by_side([s.penalty for s in specs], k, dtype)
+    problem.penalty = penalty if wide.identity else penalty.rescaled(wide.units, wide.objective_scale)
+    if previous is None:
+        setups = [replace(frame, key=continuation_key(s, data) if s.warm_start else None) for s in specs]
+        state = _start(problem, k, spec, constants, starts)
+    else:
+        setups = [frame.going_on(kept.setup) for kept in previous]
+        state = previous[0].state.copy()
+        state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
+        if streaming and coordinates is not old.coordinates:
+            _move(state, old.coordinates, coordinates)
+    reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
+    constant = by_model(costs * wide.objective_scale, k)
+    return _Job(specs, data, problem, setups, state, constant, reference, starts is not None, streaming)
+
+
+def _constants(problem: Problem, losses: Sequence[Any]) -> tuple[Array, Array]:
+    """Best constant predictions of all columns and what they cost; equal losses are asked once."""
+    if len(losses) == 1:
+        return problem.intercept_only()
+    keys = [loss.key() for loss in losses]
+    distinct = {key: replace(problem, loss=loss).intercept_only() for key, loss in zip(keys, losses, strict=True)}
+    constants, costs = zip(*(distinct[key] for key in keys), strict=True)
+    return np.concatenate(constants), np.concatenate(costs)
+
+
+def _weighed_by_stream(rows: Any, total_weight: float, old: Setup) -> Any:
+    """Rows of a chunk, whose weights have mean one, weighed beside all rows of the stream."""
+    n_rows, total = rows.n + old.n_rows, total_weight + old.total_weight
+    factor = (total_weight / rows.n) / (total / n_rows)
+    return rows if factor == 1.0 else rows.reweighted(factor)
+
+
+def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool) -> Setup:
+    """Coordinates to work in, and the moments that they come from."""
+    rows, task = data.rows, data.task
+    if old is not None and not streaming:
+        return old
+    counts = {"n_rows": float(rows.n), "total_weight": data.total_weight}
+    if old is not None:
+        counts = {name: count + getattr(old, name) for name, count in counts.items()}
+    if not spec.scale:
+        return Setup(None, task, Coordinates(), None, None, **counts)
+    moments = rows.moments(None if old is None else old.moments)
+    targets = None
+    if loss.in_target_units:
+        targets = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
+    unit = task.unit(targets, spec.fit_intercept)
+    coordinates = moments.coordinates(spec.fit_intercept, unit, rows.dtype)
+    return Setup(None, task, coordinates, moments, targets, **counts)
+
+
+def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) -> State:
+    """The state at the given coefficients, or at the best constant model where columns are standardised."""
+    coordinates, dtype = problem.coordinates, problem.rows.dtype
+    theta = np.zeros((problem.d + 1, len(constants)), dtype=dtype)
+    if not coordinates.identity and spec.fit_intercept:
+        theta[-1] = constants / coordinates.target
+    for j, start in enumerate(starts or ()):
+        if start is not None:
+            at = slice(j * k, (j + 1) * k)
+            given = np.concatenate([start[0].T, start[1][None]])
+            theta[:, at] = coordinates.take(np.arange(at.start, at.stop)).standardised(given)
+    return State.start(theta, k, np.random.default_rng(_seed(spec.random_state)))
+
+
+def _move(state: State, old: Coordinates, new: Coordinates) -> None:
+    """Carry a state over into other coordinates: the model stays as it is."""
+    dtype = state.theta.dtype
+    state.theta = new.standardised(old.original(state.theta)).astype(dtype)
+    if state.average is not None:
+        state.average = new.standardised(old.original(state.average)).astype(dtype)
 
 
 def _seed(random_state: Any) -> int:
@@ -130,224 +362,192 @@ def _drawn_seed(random_state: Any) -> int:
 _kept_seed = functools.lru_cache(_drawn_seed)
 
 
-def fit_rows(
-    members: Sequence[Any],
-    rows: Rows,
-    coordinates: Coordinates,
-    validation: Any = None,
-    start: Sequence[Any] | None = None,
-    runs: Sequence[Run] | None = None,
-    max_iter: int | None = None,
-    watch: Any = None,
-) -> list[Result]:
-    """Train the models of several estimators of one group.
+# ---------------------------------------------------------------------- how it is trained
 
-    Parameters
-    ----------
-    members : sequence of estimators
-        Of one :func:`group_key`; their classes or number of targets are known.
-    rows : Rows
-        What they learn from.
-    coordinates : Coordinates
-        Of one model.
-    validation : tuple of (X, y, sample_weight), optional
-        Rows to score each epoch on.
-    start : sequence of (coef, intercept) or None, optional
-        Where each starts, in the units of the data.
-    runs : sequence of Run, optional
-        Runs to go on with, of equal clocks.
-    max_iter : int, optional
-        Epochs of a partial fit, which has no stopping rule.
-    watch : object, optional
-        Its methods ``epoch_begins`` and ``epoch_ends`` receive a function that returns `theta` as it is then, in
-        the coordinates worked in, for all columns that are still trained; a true answer of the latter stops.
 
-    Returns
-    -------
-    list of Result
-    """
-    lead, count = members[0], len(members)
-    X, partial = rows.X, max_iter is not None
-    dtype = X.dtype
-    k, d = lead._n_columns(), X.shape[1]
-    losses = [m._engine_loss(m._resolve_loss()) for m in members]
-    fresh = runs is None or "_schedule" not in vars(lead)
-    schedules = [
-        m._resolve_schedule().prepared(loss, m.alpha) if fresh else m._schedule
-        for m, loss in zip(members, losses, strict=True)
-    ]
-    targets = lead._encode(rows.y, losses[0], rows.weight, dtype)
-    one = Problem(X, targets, rows.weight, losses[0], None, coordinates, bool(lead.fit_intercept), _ahead(X))
-    kinds = [repr(loss) if count > 1 else "" for loss in losses]
-    distinct = {kind: replace(one, loss=loss).constant() for kind, loss in zip(kinds, losses, strict=True)}
-    constants = [distinct[kind] for kind in kinds]
-    reference = np.array([cost.sum() for _, cost in constants])
-    reference = np.maximum(reference, np.finfo(np.float64).tiny)
+def _choose(job: _Job) -> None:
+    """The solver and the schedule of each model; "auto" chooses by the loss, else by the data."""
+    asked = job.spec.solver.method
+    chosen = _chosen(job) if asked == "chosen" or (job.streaming and asked != "steps") else None
+    for spec, setup in zip(job.specs, job.setups, strict=True):
+        setup.solver = spec.solver if chosen is None else chosen
+        setup.schedule = spec.schedule.bind(job.data.task.bind_loss(spec.loss), spec.alpha)
+    if chosen is not None and job.spec.verbose:
+        print(f"solver: {chosen!r}")
 
-    columns = np.tile(np.arange(k), count)
-    wide = coordinates if count == 1 else coordinates.take(columns)
-    penalty = beside([m._resolve_penalty() for m in members], k, dtype)
-    if not wide.identity:
-        penalty = penalty.rescaled(wide.units, wide.factor)
-    targets = targets if count == 1 else targets.take(columns)
-    problem = replace(one, targets=targets, loss=beside(losses, k, dtype), penalty=penalty, coordinates=wide)
-    if runs is None or not lead._is_auto:
-        scaled = not coordinates.identity
-        methods = [m._method(losses[0], rows, scaled, partial) for m in (members[:1] if lead._is_auto else members)]
-    else:
-        methods = [lead.solver_]
-    methods = methods * count if lead._is_auto else methods
-    method = beside(methods, k, dtype)
 
-    if runs is None:
-        theta = np.zeros((d + 1, k * count), dtype=dtype)
-        for j in range(count):
-            at = slice(j * k, (j + 1) * k)
-            if start is not None and start[j] is not None:
-                theta[:-1, at], theta[-1, at] = start[j][0].T, start[j][1]
-                theta[:, at] = coordinates.standardised(theta[:, at])
-            elif not coordinates.identity and lead.fit_intercept:
-                theta[-1, at] = constants[j][0] / coordinates.target
-        run = Run.start(theta, method, k, np.random.default_rng(_seed(lead.random_state)))
-    else:
-        run = Run.join(list(runs))
-
-    score = None
-    if validation is not None:
-
-        def score(models: Array) -> Array:
-            return lead._scores(models, *validation)
-
-        if run.best_theta is None:
-            run.best = np.full(count, -np.inf)
-    races: list[Any] = [None if runs is None else m.race_ for m in members]
-    tol = None if partial or lead.tol is None else np.array([m.tol for m in members], dtype=float)
-    rules = Rules(
-        max_iter=lead.max_iter if max_iter is None else max_iter, tol=tol, n_iter_no_change=lead.n_iter_no_change,
-        average=int(lead.average), reference=reference, score=score, watch=watch, verbose=int(lead.verbose),
+def _chosen(job: _Job) -> Any:
+    """What ``solver="auto"`` stands for."""
+    spec, data, loss = job.spec, job.data, job.problem.loss
+    if job.streaming:  # few passes are AdaGrad's: docs/choosing_evidence.md
+        return SOLVERS["adagrad"]()
+    if spec.free and loss.smooth:
+        return SOLVERS["quasi_newton"]()
+    facts = measure(
+        data.rows.X, data.task, data.y, weight=data.rows.weight, scaled=spec.scale, smooth=loss.smooth,
+        center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
     )  # fmt: skip
-    batch = lead._resolve_batch_size(method, X) if method.stochastic else X.shape[0]
-    with _threads(batch * d * k * count):
-        if not method.stochastic:
-            outcome, races = _fullbatch.minimise(problem, run, method, rules)
-            if rules.verbose:
-                print(*races, sep="\n")
-        else:
-            if fresh and schedules[0].raced:
-                steps = 10 if batch >= X.shape[0] else 40
-                shared = beside(schedules, k, dtype)
-                races, run = _race.race(problem, run, method, shared, batch, bool(lead.shuffle), steps)
-                schedules = [s.with_fields(eta0=race.winner) for s, race in zip(schedules, races, strict=True)]
-                if rules.verbose:
-                    print(*races, sep="\n")
-            if fresh:
-                schedules = [m._finished_schedule(s) for m, s in zip(members, schedules, strict=True)]
-            if races[0] is not None and not partial and runs is None and start is None:
-                # the step is ours, and one that leaves the model worse than where it started was too long
-                rules.limit = _WORSE
-            elif races[0] is None and tol is None:
-                # exactly the steps that were asked for, while they are finite
-                rules.limit = np.inf
-            outcome = train(problem, run, method, beside(schedules, k, dtype), batch, bool(lead.shuffle), rules)
-    return [
-        Result(
-            outcome, j, outcome.runs[j], coordinates, methods[j], schedules[j],
-            races[j], float(reference[j]), runs is not None,
-        )
-        for j in range(count)
-    ]  # fmt: skip
+    return SOLVERS[recommend(facts).solver_name]()
 
 
-# --------------------------------------------------------------------------- several estimators
+def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:
+    """Rows of a step."""
+    n, size = rows.n, spec.batch_size
+    if solver.method != "steps":
+        return n
+    if isinstance(size, str) and size == "auto":
+        size = solver.batch_size if spec.natural_batch_size is None else spec.natural_batch_size
+        if not isinstance(size, str):
+            if rows.sparse and size > 1:
+                # a step costs its stored values and an update of every weight: enough rows to outweigh it
+                size = max(size, min(2048, int(rows.d * n / max(rows.stored, 1))))
+            # passes count: small tables deserve small batches, and tiny ones are one batch
+            size = n if n <= 32 else min(size, max(32, n // 32))
+    return n if isinstance(size, str) else min(int(size), n)
 
 
-def group_key(estimator: Any) -> Hashable:
-    """What estimators must have in common to be columns of one matrix; None for estimators of others.
+def _watch(job: _Job, callback: Any) -> Watch:
+    """Who looks on: the scores of rows held out, callbacks, whoever reads the lines."""
+    held_out, task, loss = job.data.validation, job.data.task, job.problem.loss
+    if held_out is None:
+        return Watch(None, callback, job.spec.verbose)
+    single = task.bind_loss(job.spec.loss) if len(job.specs) == 1 else loss
 
-    Parameters
-    ----------
-    estimator : estimator
-        With its parameters set.
+    def score(models: Array) -> Array:
+        z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)
+        return task.scores(z, held_out.y, held_out.weight, single)
 
-    Returns
-    -------
-    hashable or None
+    return Watch(score, callback, job.spec.verbose)
 
-    Raises
-    ------
-    ValueError
-        If a parameter is not accepted.
-    """
-    if not getattr(type(estimator), "_trains_as_columns", False):
+
+def _tolerances(job: _Job) -> Array | None:
+    if job.streaming or job.spec.stopping.tol is None:
         return None
-    estimator._check_params()
-    params = estimator.get_params(deep=False)
-    components = (
-        estimator._resolve_loss(), estimator._resolve_penalty(), estimator._resolve_schedule(),
-        *([] if estimator._is_auto else [estimator._resolve_solver()]),
-    )  # fmt: skip
-    rest = {
-        name: value for name, value in params.items()
-        if name not in _FAMILIES and not (name in _BY_COLUMN and isinstance(value, (int, float)))
-    }  # fmt: skip
-    return (
-        type(estimator), estimator._is_auto, components[1].has_prox, repr(sorted(rest.items())),
-        *(_kind(component) for component in components),
+    return np.array([spec.stopping.tol for spec in job.specs], dtype=float)
+
+
+def _train_by_steps(job: _Job, solver: Any, batch_size: int, callback: Any, fresh: bool) -> list[Outcome]:
+    """Race the first step where none was given, then train in batches."""
+    spec, problem, state, setups = job.spec, job.problem, job.state, job.setups
+    raced = fresh and setups[0].schedule.raced
+    if raced:
+        schedule = job.stacked([setup.schedule for setup in setups])
+        races, state = race(problem, state, solver, schedule, batch_size, spec.shuffle)
+        for setup, result in zip(setups, races, strict=True):
+            setup.race, setup.schedule = result, setup.schedule.with_fields(eta0=result.winner)
+        if spec.verbose:
+            print(*races, sep="\n")
+    if fresh and spec.auto_rate:
+        for setup in setups:
+            setup.schedule = setup.schedule.with_fields(floor=float(setup.schedule.eta0) / _FLOOR)
+    tol = _tolerances(job)
+    if fresh or job.streaming:
+        state.limit = _limit(job, tol, raced)
+    schedule = job.stacked([setup.schedule for setup in setups])
+    ahead = problem.rows.large and spare_thread()
+    method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
+    stopping = replace(spec.stopping, max_iter=1) if job.streaming else spec.stopping
+    return Training(method, stopping, job.reference, tol, _watch(job, callback)).run()
+
+
+def _limit(job: _Job, tol: Array | None, raced: bool) -> float:
+    """Times the constant model's objective that an epoch may reach before it is taken back."""
+    if raced and not job.streaming and not job.started:
+        # the step is ours, and one that leaves the model worse than where it started was too long
+        return _WORSE
+    if job.setups[0].race is None and tol is None:
+        # exactly the steps that were asked for, while they are finite
+        return np.inf
+    return 1e8
+
+
+def _train_by_curvature(job: _Job, solver: Any, callback: Any) -> list[Outcome]:
+    """Quasi-Newton iterations."""
+    tol = _tolerances(job)
+    fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else tol)
+    tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
+    watch = _watch(job, callback)
+    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None)
+    outcomes = Training(method, job.spec.stopping, job.reference, tol, watch).run()
+    for setup, outcome in zip(job.setups, outcomes, strict=True):
+        setup.race = outcome.race
+    return outcomes
+
+
+# ---------------------------------------------------------------------- what comes back
+
+
+def _result(job: _Job, j: int, outcome: Outcome, before: int) -> Fitted:
+    """The model of one spec, with its story."""
+    spec, setup, state = job.specs[j], job.setups[j], outcome.state
+    theta = setup.coordinates.original(outcome.theta)
+    status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0
+    wild = not np.isfinite(last) or last > _WILD * float(job.reference[j])
+    broken = not np.isfinite(theta).all()
+    messages = []
+    # a step that a race found is ours: that it was made smaller is no news, as long as the fit went on
+    gave_up = status == "diverged" or (outcome.rolled_back and setup.race is None)
+    if gave_up or (wild and not job.streaming) or broken:
+        if wild or broken:
+            status = "diverged"
+        moments = job.data.rows.moments() if setup.moments is None else setup.moments
+        eta0 = "auto" if setup.race is not None else getattr(setup.schedule, "eta0", None)
+        messages.append(diverged(eta0, outcome.rolled_back, last, moments, job.data.header.feature_names))
+    elif status == "max_iter" and not job.streaming and spec.stopping.tol is not None:
+        messages.append(not_converged(spec.stopping.max_iter, history_of(state)["objective"]))
+    if job.streaming or not spec.warm_start:
+        state.checkpoint = []  # only a warm start goes back to it
+    if broken:
+        theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
+    return Fitted(
+        spec, job.data.header, Kept(setup, state), theta, status, int(state.epoch[0]) - before, messages
     )  # fmt: skip
 
 
-def _kind(component: Component) -> Hashable:
-    fields = component.get_params(deep=False)
-    fixed = {name: value for name, value in fields.items() if not varies_by_column(component, name)}
-    return type(component), repr(sorted(fixed.items()))
+# ---------------------------------------------------------------------- several specs
 
 
 def fit_together(
-    estimators: Sequence[Any],
-    X: Any,
-    y: Any,
-    sample_weight: Any = None,
-    *,
-    X_val: Any = None,
-    y_val: Any = None,
-    sample_weight_val: Any = None,
-) -> list[Exception | None]:
-    """Fit several estimators of one group as columns, each as its own ``fit`` would.
+    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None
+) -> list[Fitted | Exception]:  # fmt: skip
+    """Fit several specs of one group as columns, each as its own fit would.
 
     Parameters
     ----------
-    estimators : sequence of estimators
-        Of equal :func:`group_key`; fitted in place. Fitted ones with ``warm_start=True`` go on where they stopped.
-    X, y, sample_weight, X_val, y_val, sample_weight_val
-        As for ``fit``.
+    specs : sequence of Spec
+        Of equal :meth:`Spec.group_key`.
+    data : Data
+        What they learn from.
+    previous : sequence of Kept or None, optional
+        From what each goes on; None for one that begins.
 
     Returns
     -------
-    list of Exception or None
-        What the fit of each raised. Nothing is warned of: ``status_`` says how each ended.
+    list of Fitted or Exception
+        What the fit of each gave, or what it raised.
     """
-    errors: list[Exception | None] = [None] * len(estimators)
-    if not estimators:
-        return errors
-    lead = estimators[0]
-    try:
-        for member in estimators:
-            member._check_params()
-        prepared = lead._prepared(X, y, sample_weight, X_val, y_val, sample_weight_val)
-    except Exception as error:  # as its own fit would, so is each one's
-        return [error] * len(estimators)
+    previous = [None] * len(specs) if previous is None else list(previous)
+    for j, (spec, kept) in enumerate(zip(specs, previous, strict=True)):
+        if kept is not None and kept.setup.key != continuation_key(spec, data):
+            previous[j] = None
+    results: list[Any] = [None] * len(specs)
     groups: dict[Any, list[int]] = {}
-    for j, member in enumerate(estimators):
-        clock = member._clock(prepared)
-        groups.setdefault(clock, []).append(j)
+    for j, kept in enumerate(previous):
+        groups.setdefault(None if kept is None else kept.state.join_key(), []).append(j)
+    size = data.task.n_columns * (data.rows.n + 8 * data.rows.d)
+    most = max(1, _BLOCK // max(1, size))
     for group in groups.values():
-        size = prepared.columns * (prepared.rows.X.shape[0] + 8 * prepared.rows.X.shape[1])
-        most = max(1, _BLOCK // max(1, size))
         for begin in range(0, len(group), most):
             block = group[begin : begin + most]
+            goes_on = previous[block[0]] is not None
+            fitted: list[Any]
             try:
-                lead._fit_prepared([estimators[j] for j in block], prepared)
-            except Exception as error:
-                for j in block:
-                    errors[j] = error
-    return errors
+                fitted = fit([specs[j] for j in block], data, [previous[j] for j in block] if goes_on else None)
+            except Exception as error:  # as its own fit would, so is each one's
+                fitted = [error] * len(block)
+            for j, result in zip(block, fitted, strict=True):
+                results[j] = result
+    return results
+
+
+__all__ = ["Fitted", "Kept", "Setup", "continuation_key", "fit", "fit_together", "model_attributes"]

@@ -16,24 +16,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state, check_X_y, column_or_1d
+from sklearn.utils import check_random_state, check_X_y, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skvariants import _advice
-from skvariants._advice import Facts, Recommendation, Rule, facts, recommend
-from skvariants._component import Flag, Integer, Real, check, resolve
+from skvariants._advice.facts import Facts, facts, measure
+from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
+from skvariants._component import Flag, check, integers, number, resolve
+from skvariants._data.tasks import Classification, RealTargets, Task
+from skvariants._data.validate import canonical, row_weights
 from skvariants._doclinks import page
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.losses import LOSSES, LogLoss, Loss, MultinomialLogLoss
+from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
 
 __all__ = ["RULES", "Diagnosis", "Facts", "RaceResult", "Recommendation", "Rule", "diagnose", "facts", "recommend"]
 
 Array = np.ndarray
-#: The table of rules; the first that applies gives the solver.
-RULES: tuple[Rule, ...] = _advice.RULES
 #: Advice and race agree where the advised solver reached this share of the progress that the winner made.
 _AGREE = 0.99
 
@@ -241,27 +240,23 @@ def diagnose(
     """
     for name, value, accepts in [
         ("scale_features", scale_features, Flag()), ("fit_intercept", fit_intercept, Flag()), ("race", race, Flag()),
-        ("alpha", alpha, Real(0, per_column=False)), ("race_epochs", race_epochs, Integer(1)),
-        ("race_samples", race_samples, Integer(2)),
+        ("alpha", alpha, number(0)), ("race_epochs", race_epochs, integers(1)),
+        ("race_samples", race_samples, integers(2)),
     ]:  # fmt: skip
         check(name, value, accepts)
     context = {"alpha": alpha, "l1_ratio": 0.15, "epsilon": 0.1, "random_state": random_state}
-    resolve(penalty, PENALTIES, Penalty, "penalty", context)
+    resolved_penalty = resolve(penalty, PENALTIES, Penalty, "penalty", context)
     rng = check_random_state(random_state)
-    X, y, loss, resolved, classification = _validate(X, y, loss, context)
-    weight = None
-    if sample_weight is not None:
-        weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-        if weight.shape != (X.shape[0],):
-            raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(X.shape[0],)}: one weight per row.")
-        if (weight < 0).any() or not weight.any():
-            raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
+    X, y, loss, resolved, task = _validate(X, y, loss, context)
+    weight = row_weights(sample_weight, X.shape[0])
+    if weight is not None:
         used = weight > 0
-        if not used.all():
-            X, y, weight = X[used], y[used], weight[used]
-    numbers = facts(
-        X, y, classification=classification, scaled=bool(scale_features), smooth=resolved.curvature is not None,
-        weight=weight, center=bool(fit_intercept), random_state=rng,
+        if not used.any():
+            raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
+        X, y, weight = X[used], y[used], weight[used]
+    numbers = measure(
+        X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
+        random_state=rng,
     )  # fmt: skip
     advice = recommend(numbers)
     result = None
@@ -270,13 +265,20 @@ def diagnose(
             "loss": loss, "penalty": penalty, "alpha": alpha, "scale_features": bool(scale_features),
             "fit_intercept": bool(fit_intercept), "max_iter": race_epochs,
         }  # fmt: skip
-        result = _race(X, y, weight, resolved, classification, advice.shortlist, options, race_samples, rng)
+        rows = np.arange(X.shape[0])
+        if len(rows) > race_samples:
+            rows = np.sort(rng.choice(X.shape[0], race_samples, replace=False))
+        objective = _Objective(
+            X[rows], y[rows], None if weight is None else weight[rows], task, resolved, resolved_penalty,
+            bool(fit_intercept),
+        )  # fmt: skip
+        result = _race(objective, advice.shortlist, options, int(rng.randint(np.iinfo(np.int32).max)))
     name = loss if isinstance(loss, str) else repr(loss)
     return Diagnosis(numbers, advice, name, result)
 
 
-def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, Array, Any, Loss, bool]:
-    """Features, targets, loss (as the estimators take it, and resolved), whether `y` holds labels."""
+def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, Array, Any, Loss, Task]:
+    """Features, targets, loss (as the estimators take it, and resolved), what the targets are."""
     if isinstance(loss, str) and loss == "auto":
         loss = "log_loss" if _labels(y) else "squared_error"
     resolved = resolve(loss, LOSSES, Loss, "loss", context)
@@ -286,15 +288,15 @@ def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, 
         X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=not classification,
         y_numeric=not classification, accept_large_sparse=True, ensure_all_finite=False,
     )  # fmt: skip
-    if sp.issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
+    X = canonical(X)
     if classification:
         check_classification_targets(y)
         y = column_or_1d(y)
         if len(np.unique(y)) < 2:
             raise ValueError("y holds one class: there is nothing to separate, give rows of at least two classes.")
-    return X, y, loss, resolved, classification
+        return X, y, loss, resolved, Classification().learn(y, resolved)
+    y = y.reshape(len(y), -1)
+    return X, y, loss, resolved, RealTargets(y.shape[1], y.shape[1] == 1)
 
 
 def _labels(y: Any) -> bool:
@@ -309,55 +311,54 @@ def _labels(y: Any) -> bool:
     return whole or (y.dtype.kind in "iu" and len(kinds) <= min(100, len(y) // 2))
 
 
-def _race(
-    X: Any, y: Array, weight: Array | None, loss: Loss, classification: bool, shortlist: tuple[str, ...],
-    options: dict[str, Any], most: int, rng: Any,
-) -> RaceResult:  # fmt: skip
+@dataclass
+class _Objective:
+    """What the race is judged by: rows, and what a fitted model costs on them."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+    task: Task
+    loss: Loss
+    penalty: Penalty
+    fit_intercept: bool
+
+    def fit(self, estimator: Any) -> Any:
+        """The estimator, fitted on the rows."""
+        y = self.y[:, 0] if not self.task.classification and self.y.shape[1] == 1 else self.y
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return estimator.fit(self.X, y, sample_weight=self.weight)
+
+    def of(self, model: Any) -> tuple[float, float]:
+        """Objective of a fitted model, and of the model without features."""
+        loss = self.task.bind_loss(self.loss)
+        target = self.task.encoding(np.float64).expand(self.task.stored(self.y, np.float64))
+        coef, intercept = self.task.as_columns(model.coef_, model.intercept_)
+        z = np.asarray(self.X @ coef.T + intercept, dtype=np.float64)
+        s = np.ones((len(target), 1)) if self.weight is None else (self.weight / self.weight.mean())[:, None]
+        flat = np.zeros_like(target)
+        if self.fit_intercept:
+            flat = flat + loss.fit_intercept_only(target, np.broadcast_to(s, target.shape))
+        reached, constant = ((loss.value(target, at) * s).mean(axis=0).sum() for at in (z, flat))
+        return float(reached + np.sum(self.penalty.value(coef.T.astype(np.float64)))), float(constant)
+
+
+def _race(objective: _Objective, shortlist: tuple[str, ...], options: dict[str, Any], seed: int) -> RaceResult:
     """Fit every shortlisted solver on the same rows and compare what they reached."""
-    if X.shape[0] > most:
-        rows = np.sort(rng.choice(X.shape[0], most, replace=False))
-        X, y, weight = X[rows], y[rows], None if weight is None else weight[rows]
-    estimator = SGDVariantClassifier if classification else SGDVariantRegressor
-    seed = int(rng.randint(np.iinfo(np.int32).max))
+    estimator = SGDVariantClassifier if objective.task.classification else SGDVariantRegressor
     values, seconds, constant = [], [], np.inf
     for name in shortlist:
         model = estimator(solver=name, eta0="auto", random_state=seed, **options)
-        clock = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X, y, sample_weight=weight)
-        seconds.append(time.perf_counter() - clock)
-        value, constant = _objective(model, X, y, weight, loss, options)
+        started = time.perf_counter()
+        objective.fit(model)
+        seconds.append(time.perf_counter() - started)
+        value, constant = objective.of(model)
         values.append(value)
     objectives = np.array(values)
     best = int(np.argmin(objectives))
     progress = (constant - objectives[0]) >= _AGREE * (constant - objectives[best])
     return RaceResult(
-        shortlist, objectives, np.array(seconds), constant, options["max_iter"], X.shape[0],
+        shortlist, objectives, np.array(seconds), constant, options["max_iter"], objective.X.shape[0],
         shortlist[best], bool(best == 0 or progress),
     )  # fmt: skip
-
-
-def _objective(
-    model: Any, X: Any, y: Array, weight: Array | None, loss: Loss, options: dict[str, Any]
-) -> tuple[float, float]:
-    """Objective of a fitted model on its rows, and of the model without features."""
-    classes = getattr(model, "classes_", None)
-    if classes is None:
-        target, z = y.reshape(len(y), -1), model.predict(X)
-    else:
-        hot = y[:, None] == (classes[1:] if len(classes) == 2 else classes)
-        z = model.decision_function(X)
-        coupled = len(classes) > 2 and isinstance(loss, LogLoss)
-        loss = MultinomialLogLoss(n_classes=len(classes)) if coupled else loss
-        target = np.where(hot, 1.0, 0.0 if coupled else -1.0)
-    target = target.astype(np.float64)
-    s = np.ones((len(target), 1)) if weight is None else (weight / weight.mean())[:, None]
-    coef = np.atleast_2d(model.coef_).T.astype(np.float64)
-    penalty = resolve(options["penalty"], PENALTIES, Penalty, "penalty", {"l1_ratio": 0.15, **options})
-    flat = np.zeros_like(target)
-    if options["fit_intercept"]:
-        flat = flat + loss.constant(target, np.broadcast_to(s, target.shape))
-    reached = (loss.value(target, np.asarray(z, dtype=np.float64).reshape(target.shape)) * s).mean(axis=0).sum()
-    constant = (loss.value(target, flat) * s).mean(axis=0).sum()
-    return float(reached + np.sum(penalty.value(coef))), float(constant)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skvariants._component import Component, Real, hyperparameter, operand
+from skvariants._component import Component, Interval, hyperparameter, operand
 
 __all__ = ["PENALTIES", "ElasticNet", "Penalty"]
 
@@ -27,7 +27,7 @@ class Penalty(Component):
     Attributes
     ----------
     elastic : bool
-        Whether the penalty is L1 and L2 alone, as its `l1_strength` and `smooth_strength` say.
+        Whether the penalty is L1 and L2 alone, as its `l1_strength` and `l2_strength` say.
     """
 
     elastic: ClassVar[bool] = False
@@ -72,8 +72,19 @@ class Penalty(Component):
         """Whether there is a part that is not smooth."""
         return True
 
-    def rescaled(self, units: Array, factor: Any) -> Penalty:
-        """Return `factor` times this penalty of ``units * V``, as a penalty of `V`.
+    def rescaled(self, units: Array, objective_scale: Any) -> Penalty:
+        """Return `objective_scale` times this penalty of ``units * V``, as a penalty of `V`.
+
+        Parameters
+        ----------
+        units : ndarray of shape (n_features, 1 or n_columns)
+            What weights of `V` are in those of this penalty.
+        objective_scale : float or ndarray of shape (n_columns,)
+            By what the objective is multiplied.
+
+        Returns
+        -------
+        Penalty
 
         Raises
         ------
@@ -103,9 +114,9 @@ class ElasticNet(Penalty):
         Strength.
     l1_ratio : float, default=0.15
         Share of the L1 part, from 0 (ridge) to 1 (lasso).
-    units : float or ndarray of shape (n_features, 1 or n_columns), default=1.0
+    units : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
         The weights in the units of the data are ``units * W``.
-    factor : float or ndarray of shape (n_columns,), default=1.0
+    objective_scale : float or ndarray of shape (n_columns,), default=1.0
         The whole penalty is multiplied by it.
 
     References
@@ -123,16 +134,17 @@ class ElasticNet(Penalty):
     array([0.9, 0. ])
     """
 
-    alpha: float = hyperparameter(1e-4, Real(0))
-    l1_ratio: float = hyperparameter(0.15, Real(0, 1, "both"))
-    units: Any = 1.0
-    factor: Any = 1.0
+    alpha: float = hyperparameter(1e-4, Interval(0))
+    l1_ratio: float = hyperparameter(0.15, Interval(0, 1, "both"))
+    units: Any = hyperparameter(1.0, axis="feature")
+    objective_scale: Any = hyperparameter(1.0, axis="column")
     elastic = True
 
     @cached_property
     def _strengths(self) -> tuple[Any, Any, bool, bool]:
-        l1 = self.factor * self.alpha * self.l1_ratio * self.units
-        l2 = self.factor * self.alpha * (1 - self.l1_ratio) * self.units * self.units
+        units = self._units
+        l1 = self.objective_scale * self.alpha * self.l1_ratio * units
+        l2 = self.objective_scale * self.alpha * (1 - self.l1_ratio) * units * units
         return l1, l2, bool(np.any(l1)), bool(np.any(l2))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -140,19 +152,17 @@ class ElasticNet(Penalty):
         self.__dict__.pop("_strengths", None)
         super().__setattr__(name, value)
 
-    def take(self, columns: Array) -> ElasticNet:
-        def kept(value: Any) -> Any:
-            varies = isinstance(value, np.ndarray) and (value.ndim == 1 or value.shape[1] > 1)
-            return value[..., columns] if varies else value
-
-        return ElasticNet(kept(self.alpha), kept(self.l1_ratio), kept(self.units), kept(self.factor))
+    @property
+    def _units(self) -> Any:
+        """Units that broadcast against weights."""
+        return self.units[:, None] if np.ndim(self.units) == 1 else self.units
 
     @property
     def has_prox(self) -> bool:
         return self._strengths[2]
 
     @property
-    def smooth_strength(self) -> Any:
+    def l2_strength(self) -> Any:
         """Coefficient of half the squared weights: scalar, per column, or per feature."""
         return self._strengths[1]
 
@@ -205,8 +215,8 @@ class ElasticNet(Penalty):
         W[...] = np.where(before > 0, positive, np.where(before < 0, negative, 0))
         paid += W - before
 
-    def rescaled(self, units: Array, factor: Any) -> ElasticNet:
-        return ElasticNet(self.alpha, self.l1_ratio, self.units * units, self.factor * factor)
+    def rescaled(self, units: Array, objective_scale: Any) -> ElasticNet:
+        return self.with_fields(units=self._units * units, objective_scale=self.objective_scale * objective_scale)
 
 
 #: Every penalty by name: four names of one class.

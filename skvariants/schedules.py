@@ -5,6 +5,9 @@ per column. It never touches the solver, so every schedule works with every solv
 
 A schedule that has a field `eta0` may leave it "auto": then the estimator's `eta0` fills it, or the race of
 learning rates does. A schedule without one fixes its own steps and is never raced.
+
+Passive-aggressive updates are solvers, because each sample has a length of its own; "pa1" and "pa2" are their names as
+learning rates, and :class:`PA1` and :class:`PA2` aliases that say which solver is meant.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skvariants._component import Component, OneOf, Real, hyperparameter
+from skvariants._component import Component, Interval, OneOf, hyperparameter, integers
 
 __all__ = [
     "PA1",
@@ -29,7 +32,7 @@ __all__ = [
 ]
 
 Array = np.ndarray
-_ETA0 = OneOf("auto", Real(0, closed="neither"))
+_OPEN = OneOf("auto", Interval(0, closed="neither"))
 
 
 class Schedule(Component):
@@ -39,11 +42,11 @@ class Schedule(Component):
 
     Attributes
     ----------
-    aggressive : bool
-        Whether each sample has its own closed-form step (passive-aggressive updates).
+    stands_for : str or None
+        Name of the passive-aggressive rule that this rate stands for.
     """
 
-    aggressive: ClassVar[bool] = False
+    stands_for: ClassVar[str | None] = None
 
     @abstractmethod
     def __call__(self, t: int) -> Any:
@@ -64,8 +67,20 @@ class Schedule(Component):
         """
         return np.zeros_like(eta)
 
-    def prepared(self, loss: Any, alpha: Any) -> Schedule:
-        """This schedule for a given loss and strength of penalty."""
+    def bind(self, loss: Any, alpha: Any) -> Schedule:
+        """This schedule for a given loss and strength of penalty.
+
+        Parameters
+        ----------
+        loss : Loss
+            What is minimised.
+        alpha : float or ndarray of shape (n_columns,)
+            Strength of the penalty.
+
+        Returns
+        -------
+        Schedule
+        """
         return self
 
     @property
@@ -98,7 +113,7 @@ class Constant(Schedule):
     0.1
     """
 
-    eta0: Any = hyperparameter("auto", _ETA0)
+    eta0: Any = hyperparameter("auto", _OPEN)
 
     def __call__(self, t: int) -> Any:
         return self.eta0
@@ -130,13 +145,13 @@ class Optimal(Schedule):
     1.0
     """
 
-    alpha: Any = hyperparameter(1e-4, Real(0))
-    t0: Any = hyperparameter("auto", OneOf("auto", Real(0, closed="neither")))
+    alpha: Any = hyperparameter(1e-4, Interval(0))
+    t0: Any = hyperparameter("auto", _OPEN)
 
     def __call__(self, t: int) -> Any:
         return 1.0 / (self.alpha * (self.t0 + t - 1))
 
-    def prepared(self, loss: Any, alpha: Any) -> Schedule:
+    def bind(self, loss: Any, alpha: Any) -> Schedule:
         if not np.all(np.asarray(self.alpha) > 0):
             raise ValueError(
                 "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the "
@@ -145,7 +160,7 @@ class Optimal(Schedule):
         if not isinstance(self.t0, str):
             return self
         typical = np.sqrt(1.0 / np.sqrt(self.alpha))
-        one = np.ones((1, max(np.size(typical), loss.width)))
+        one = np.ones((1, max(np.size(typical), loss.columns_per_model)))
         slope = loss.gradient(one, -typical * one, np.empty_like(one))[0]
         eta0 = typical / np.maximum(1.0, slope if np.ndim(typical) else slope[0])
         return Optimal(alpha=self.alpha, t0=1.0 / (eta0 * self.alpha))
@@ -176,8 +191,8 @@ class InvScaling(Schedule):
     0.5
     """
 
-    eta0: Any = hyperparameter("auto", _ETA0)
-    power_t: Any = hyperparameter(0.5, Real(0))
+    eta0: Any = hyperparameter("auto", _OPEN)
+    power_t: Any = hyperparameter(0.5, Interval(0))
 
     def __call__(self, t: int) -> Any:
         return self.eta0 / t**self.power_t
@@ -211,9 +226,9 @@ class Adaptive(Schedule):
     array([0.2, 0. ])
     """
 
-    eta0: Any = hyperparameter("auto", _ETA0)
-    factor: float = hyperparameter(0.2, Real(0, 1, "neither"))
-    floor: float = hyperparameter(1e-6, Real(0))
+    eta0: Any = hyperparameter("auto", _OPEN)
+    factor: float = hyperparameter(0.2, Interval(0, 1, "neither"))
+    floor: float = hyperparameter(1e-6, Interval(0))
 
     def __call__(self, t: int) -> Any:
         return self.eta0
@@ -248,8 +263,8 @@ class Cosine(Schedule):
     0.5
     """
 
-    eta0: Any = hyperparameter("auto", _ETA0)
-    horizon: int = hyperparameter(1000, Real(1, integer=True))
+    eta0: Any = hyperparameter("auto", _OPEN)
+    horizon: int = hyperparameter(1000, integers(1))
 
     def __call__(self, t: int) -> Any:
         share = min(t / self.horizon, 1.0)
@@ -257,7 +272,7 @@ class Cosine(Schedule):
 
 
 class PA1(Schedule):
-    r"""Passive-aggressive I: go as far as the sample asks, at most `eta0`.
+    r"""Name of :class:`~skvariants.solvers.PassiveAggressiveI`: as far as the sample asks, at most `eta0`.
 
     .. math:: \tau_i = \min(C, \ell_i / \|x_i\|^2)
 
@@ -274,13 +289,14 @@ class PA1(Schedule):
 
     Examples
     --------
+    >>> from skvariants.losses import Hinge
     >>> from skvariants.schedules import PA1
-    >>> float(PA1(eta0=1.0).share(3.0, 2.0))
-    1.0
+    >>> PA1().bind(Hinge(), alpha=0.0)
+    PA1(eta0=1.0)
     """
 
-    eta0: Any = hyperparameter("auto", _ETA0)
-    aggressive = True
+    eta0: Any = hyperparameter("auto", _OPEN)
+    stands_for = "pa1"
 
     def __call__(self, t: int) -> Any:
         return 1.0
@@ -289,28 +305,17 @@ class PA1(Schedule):
     def raced(self) -> bool:
         return False
 
-    def prepared(self, loss: Any, alpha: Any) -> Schedule:
+    def bind(self, loss: Any, alpha: Any) -> Schedule:
         if not loss.passive_aggressive:
-            name = type(self).__name__.lower()
             raise ValueError(
-                f"learning_rate={name!r} only works with the hinge loss (classification) or the "
+                f"learning_rate={self.stands_for!r} only works with the hinge loss (classification) or the "
                 f"epsilon_insensitive loss (regression), not with {type(loss).__name__}: change one."
             )
-        return type(self)(eta0=1.0) if isinstance(self.eta0, str) else self
-
-    @property
-    def penalty_step(self) -> Any:
-        """The step with which the penalty is applied: C, as in scikit-learn."""
-        return self.eta0
-
-    def share(self, value: Any, square_norm: Any) -> Any:
-        """Length of the step for a loss and a squared norm of the sample, elementwise."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(square_norm > 0, np.minimum(self.eta0, np.divide(value, square_norm)), 0.0)[()]
+        return self.with_fields(eta0=1.0) if isinstance(self.eta0, str) else self
 
 
 class PA2(PA1):
-    r"""Passive-aggressive II: the same, regularised instead of cut.
+    r"""Name of :class:`~skvariants.solvers.PassiveAggressiveII`: the same, regularised instead of cut.
 
     .. math:: \tau_i = \frac{\ell_i}{\|x_i\|^2 + 1 / (2 C)}
 
@@ -328,13 +333,11 @@ class PA2(PA1):
     Examples
     --------
     >>> from skvariants.schedules import PA2
-    >>> PA2(eta0=0.5).share(3.0, 2.0)
-    1.0
+    >>> PA2(eta0=0.5).stands_for
+    'pa2'
     """
 
-    def share(self, value: Any, square_norm: Any) -> Any:
-        """Length of the step for a loss and a squared norm of the sample, elementwise."""
-        return value / (square_norm + 0.5 / self.eta0)
+    stands_for = "pa2"
 
 
 #: Every schedule by name, in the order in which the documentation shows them.

@@ -1,17 +1,6 @@
-"""What several tests compare against: numerical derivatives, and torch."""
-
-import importlib
-import os
+"""What several tests compare against: numerical derivatives."""
 
 import numpy as np
-import pytest
-
-
-def import_torch():
-    """Return torch; without it a user's run skips, and a run with SKVARIANTS_CI set fails."""
-    if os.environ.get("SKVARIANTS_CI"):
-        return importlib.import_module("torch")
-    return pytest.importorskip("torch")
 
 
 def derivative(function, at, h=1e-5):

@@ -1,11 +1,27 @@
-"""Reference optima and trajectories that several tests compare against."""
+"""What several tests share: reference optima and trajectories, and small problems."""
 
 import importlib
 import os
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.optimize import minimize
+
+from skvariants._data.rows import rows_of
+from skvariants._data.scaling import Coordinates, Moments
+from skvariants._data.tasks import RealColumns
+from skvariants._training.problem import Problem
+from skvariants._training.state import State
+from skvariants._training.steps import Steps
+from skvariants.losses import SquaredError
+from skvariants.penalties import ElasticNet
+from skvariants.schedules import Constant
+from skvariants.solvers import SOLVERS, AdaGrad
+
+#: Names of the solvers that take steps.
+STEPPING = [name for name, solver in SOLVERS.items() if solver.method == "steps"]
 
 
 def torch():
@@ -55,3 +71,100 @@ def lasso_by_coordinates(X, y, alpha, n_iter=3000):
             rho, a = X[:, j] @ r / n, X[:, j] @ X[:, j] / n
             w[j] = np.sign(rho) * max(abs(rho) - alpha, 0) / a
     return w
+
+
+# ------------------------------------------------------------------ small problems
+
+
+def features(rng, n=230, d=7, zeros=0.0, offset=1.0):
+    """Columns of unequal units, off centre; a share of the values is zero."""
+    X = rng.standard_normal((n, d)) * np.logspace(-1, 1, d) + offset
+    X[rng.random((n, d)) < zeros] = 0
+    return X
+
+
+def problem(
+    X, y, loss=None, *, encoding=None, alpha=1e-2, l1_ratio=0.0, scaled=True, weight=None, target=1.0, intercept=True
+):
+    """What is minimised over rows `X` and what is stored of their targets; real columns unless an encoding is given."""
+    dtype = X.dtype
+    penalty, coordinates = ElasticNet(alpha, l1_ratio), Coordinates()
+    if scaled:
+        moments = Moments()
+        moments.update(X, weight)
+        coordinates = moments.coordinates(intercept, target, dtype)
+        penalty = penalty.rescaled(coordinates.units, coordinates.objective_scale)
+    if encoding is None:
+        y, encoding = y.astype(dtype), RealColumns(y.shape[1], dtype)
+    loss = SquaredError() if loss is None else loss
+    return Problem(rows_of(X, y, weight), encoding, loss, penalty, coordinates, intercept)
+
+
+def start(p, k, solver, seed=1):
+    """The state of `k` columns at zero."""
+    theta = np.zeros((p.d + 1, k), p.rows.dtype)
+    memory = solver.allocate(theta, p.penalty, not p.coordinates.identity)
+    return State.start(theta, p.loss.columns_per_model, np.random.default_rng(seed), memory)
+
+
+def steps(p, k=1, solver=None, eta0=0.05, batch=16, shuffle=True, seed=1, schedule=None, **kwargs):
+    """The method of steps, from zero."""
+    solver = AdaGrad() if solver is None else solver
+    schedule = Constant(eta0=eta0) if schedule is None else schedule
+    return Steps(p, start(p, k, solver, seed), solver, schedule, batch, shuffle, **kwargs)
+
+
+def trained(p, epochs=3, **kwargs):
+    """The method after some epochs, and the loss of each column in each."""
+    s = steps(p, **kwargs)
+    return s, np.array([s.epoch() for _ in range(epochs)])
+
+
+# ------------------------------------------------------------------ tables whose difficulty is known
+
+
+def with_spectrum(eigenvalues, n=800, seed=0):
+    """Centred columns whose second moments have exactly these eigenvalues, in rotated directions."""
+    rng = np.random.default_rng(seed)
+    d = len(eigenvalues)
+    A = rng.standard_normal((n, d))
+    U = np.linalg.qr(A - A.mean(axis=0))[0]
+    Q = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    return np.sqrt(n) * U * np.sqrt(eigenvalues) @ Q.T
+
+
+def isotropic(n=4000, d=20, seed=0):
+    """Normal columns alike, and two classes."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    return X, (X @ rng.standard_normal(d) + rng.logistic(size=n) > 0).astype(int)
+
+
+def zipf(n=6000, values=400, seed=0):
+    """One-hot columns of two variables whose values have Zipf frequencies; each value has an effect of its own."""
+    rng = np.random.default_rng(seed)
+    p = 1 / np.arange(1, values + 1)
+    codes = rng.choice(values, size=(n, 2), p=p / p.sum()) + values * np.arange(2)
+    X = sp.csr_matrix((np.ones(2 * n), codes.ravel(), np.arange(0, 2 * n + 1, 2)), shape=(n, 2 * values))
+    z = X @ rng.standard_normal(2 * values)
+    return X, (z + 0.5 * rng.logistic(size=n) > 0).astype(int)
+
+
+def steep(n=4000, d=20, seed=0):
+    """A ravine that standardising cannot remove: what is to be learnt lies along the flat directions."""
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal((n, 1))
+    own = rng.standard_normal((n, d))
+    X = common + 0.3 * own
+    return X, own @ rng.standard_normal(d) + 0.1 * rng.standard_normal(n)
+
+
+def assert_same_facts(a, b, rtol=1e-6, but=()):
+    """Facts are equal, numbers up to rounding."""
+    a, b = asdict(a), asdict(b)
+    for name in a:
+        if name not in but:
+            if isinstance(a[name], float):
+                assert a[name] == pytest.approx(b[name], rel=rtol), name
+            else:
+                assert a[name] == b[name], name

@@ -11,49 +11,245 @@ import skvariants
 from skvariants import losses, penalties, schedules, solvers
 
 ROOT = Path(skvariants.__file__).parent
-LEVELS = {
-    "_component": 0, "losses": 1, "penalties": 1, "schedules": 1, "solvers": 1, "_scaling": 1,
-    "_doclinks": -1, "_search_displays": -1, "displays": 0, "_callbacks": 0,
-    "_advice": 2, "_newton": 1, "_shuffle": 1, "_sparse": 1, "_engine": 2, "_race": 3, "_fullbatch": 4, "_fit": 5,
-    "estimators": 6, "diagnostics": 7, "_search": 7, "model_selection": 8, "__init__": 9,
-}  # fmt: skip
+TESTS = Path(__file__).parent
+
+#: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
+LEVELS = [
+    "_doclinks _callbacks _step _threads _data.scaling _data.shuffle _data.sparse",
+    "_component _messages _data.rows _data.tasks",
+    "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
+    "_advice.rules _training.state _training.gradients _training.per_sample losses.classes losses.residual",
+    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton",
+    "losses solvers _training.method",
+    "_training.steps _training.loop",
+    "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
+    "_quasi_newton.hessian",
+    "_quasi_newton.descent",
+    "_quasi_newton.small",
+    "_quasi_newton.method",
+    "_fit displays._style model_selection._plan",
+    "displays.curves displays.diagnosis displays.race displays.search displays.trajectory model_selection._fold",
+    "displays model_selection._progress",
+    "model_selection._score",
+    "model_selection._evaluate",
+    "model_selection._results",
+    "model_selection._search",
+    "model_selection.grid model_selection.halving",
+    "model_selection",
+    "estimators.base",
+    "estimators.classifier estimators.regressor",
+    "estimators",
+    "diagnostics",
+    "skvariants",
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
+#: Packages that only hold modules.
+EMPTY = {"_data", "_training", "_quasi_newton", "_advice"}
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
     "schedules": schedules.SCHEDULES, "solvers": solvers.SOLVERS,
 }  # fmt: skip
 CLASSES = sorted({getattr(f, "func", f) for r in FAMILIES.values() for f in r.values()}, key=lambda c: c.__name__)
 
+#: Packages of one interface in several files, tested by the package's name.
+BY_PACKAGE = {"losses", "solvers", "estimators", "displays", "model_selection"}
+#: Modules that are tested in the file of another, and why.
+ELSEWHERE = {
+    "_step": "test_solvers",  # what a step is told is what solvers read
+    "_threads": "test_fit",  # around every fit
+    "_messages": "test_estimators",  # sentences that users read
+    "_training.method": "test_loop",  # what the loop asks of a method
+    "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
+    "_quasi_newton.descent": "test_quasi_newton",
+    "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
+}
+#: Estimators, whose constructors list what they take.
+PUBLIC_ESTIMATORS = {
+    "estimators.classifier.SGDVariantClassifier",
+    "estimators.regressor.SGDVariantRegressor",
+    "model_selection.halving.BatchedHalvingSearchCV",
+}
+#: Functions of more than 60 lines, and why; the list may only shrink.
+LONG: dict[str, str] = {}
+#: Functions of more than 8 parameters, but for constructors of estimators and documented public functions; as above.
+WIDE = {
+    "_advice.facts.facts": "public by its name in diagnostics",
+    "_advice.facts.measure": "the same for a task that is known",
+    "displays.search.SearchCurveDisplay.__init__": "what is shown of each curve; users call `from_search`",
+}
+#: Below the estimators, where one is named, and why.
+MENTIONS = {"model_selection.halving": "the message says which estimators go on from rung to rung"}
+#: Where attributes are looked up in a namespace, and why.
+NAMESPACES = {
+    "penalties": "the cached strengths of a component",
+    "losses.base": "what a class itself declares",
+    "model_selection._score": "what a class itself declares",
+}
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            yield node.module, [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "skvariants"
+
+
+SOURCES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
+every_module = pytest.mark.parametrize("name", SOURCES)
+
+
+def imports(name):
+    """Modules that a module imports; those of this package without its name."""
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.removeprefix("skvariants").lstrip(".")
+            if not node.module.startswith("skvariants"):
+                yield node.module
+                continue
             for alias in node.names:
-                yield alias.name, []
+                deeper = f"{module}.{alias.name}".lstrip(".")
+                yield deeper if deeper in SOURCES else module or "skvariants"
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.py")), ids=lambda p: p.stem)
-def test_imports_go_downward_only(path):
-    for module, names in imports(path):
-        if not module.startswith("skvariants"):
-            continue
-        targets = names if module == "skvariants" else [module.split(".")[1]]
-        for target in targets:
-            assert LEVELS[target] < LEVELS[path.stem], f"{path.stem} imports {target}"
+def functions(name):
+    """Functions of a module by their full name, and whether each is public and documented."""
+
+    def below(node, prefix, public):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef | ast.FunctionDef):
+                shown = public and (not child.name.startswith("_") or child.name == "__init__")
+                full = f"{prefix}.{child.name}"
+                if isinstance(child, ast.FunctionDef):
+                    yield full, child, shown and "Parameters\n" in (ast.get_docstring(child) or "")
+                yield from below(child, full, shown)
+            else:
+                yield from below(child, prefix, public)
+
+    yield from below(TREES[name], name, not any(part.startswith("_") for part in name.split(".")))
 
 
-def test_the_engine_imports_no_component():
-    for module, _ in imports(ROOT / "_engine.py"):
-        assert module.split(".")[-1] not in FAMILIES
+def docstrings(tree):
+    """The nodes that are docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            yield node.body[0].value
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.py")), ids=lambda p: p.stem)
-def test_no_private_module_of_others_is_imported(path):
-    for module, _ in imports(path):
-        parts = module.split(".")
+# ------------------------------------------------------------------ who knows whom
+
+
+def test_every_module_has_a_level():
+    assert set(SOURCES) - EMPTY == set(LEVEL)
+    assert all(TREES[name].body[1:] == [] for name in EMPTY)
+
+
+@every_module
+def test_imports_go_downward_only(name):
+    for target in imports(name):
+        if target in SOURCES:
+            assert target not in EMPTY
+            assert LEVEL[target] < LEVEL[name], f"{name} imports {target}"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SOURCES if name.split(".")[0] in ("_training", "_data", "_quasi_newton")]
+)
+def test_what_trains_imports_no_family(name):
+    for target in imports(name):
+        assert target.split(".")[0] not in FAMILIES, target
+
+
+@every_module
+def test_no_private_module_of_others_is_imported(name):
+    for target in imports(name):
+        parts = target.split(".")
         if parts[0] in ("sklearn", "scipy", "numpy"):
-            assert not any(part.startswith("_") for part in parts)
+            assert not any(part.startswith("_") for part in parts), target
+
+
+@pytest.mark.parametrize("name", [name for name in LEVEL if LEVEL[name] < LEVEL["estimators.base"]])
+def test_nothing_below_the_estimators_knows_them(name):
+    assert not any(target.split(".")[0] == "estimators" for target in imports(name))
+    said = set(docstrings(TREES[name]))
+    mentions = [
+        node.lineno
+        for node in ast.walk(TREES[name])
+        if (isinstance(node, ast.Constant) and node not in said and "SGDVariant" in str(node.value))
+        or (isinstance(node, ast.Name) and "SGDVariant" in node.id)
+    ]
+    assert bool(mentions) == (name in MENTIONS), mentions
+
+
+# ------------------------------------------------------------------ what is private stays so
+
+
+@every_module
+def test_private_attributes_are_ones_own(name):
+    """Of itself, of its class, of what it inherits: a class body, where there is no super(), names its base."""
+
+    def check(node, bases):
+        for child in ast.iter_child_nodes(node):
+            check(child, {ast.unparse(base) for base in child.bases} if isinstance(child, ast.ClassDef) else bases)
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+            owner = ast.unparse(node.value)
+            assert owner in {"self", "cls", "super()"} | bases, f"line {node.lineno}: {ast.unparse(node)}"
+
+    check(TREES[name], set())
+
+
+@every_module
+def test_namespaces_are_left_alone(name):
+    asked = [
+        node.lineno
+        for node in ast.walk(TREES[name])
+        if (isinstance(node, ast.Attribute) and node.attr == "__dict__")
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) == "vars")
+    ]
+    assert bool(asked) == (name in NAMESPACES), asked
+
+
+# ------------------------------------------------------------------ small parts, each with its tests
+
+
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - EMPTY - {"skvariants"}))
+def test_every_module_has_a_test_file_of_its_name(name):
+    package, stem = name.split(".")[0], name.split(".")[-1]
+    file = ELSEWHERE.get(name, f"test_{package}" if package in BY_PACKAGE else f"test_{stem.lstrip('_')}")
+    assert (TESTS / f"{file}.py").exists(), file
+
+
+def test_no_module_is_said_to_be_tested_elsewhere_without_need():
+    assert set(ELSEWHERE) <= set(SOURCES)
+    for name, file in ELSEWHERE.items():
+        own = TESTS / f"test_{name.split('.')[-1].lstrip('_')}.py"
+        assert not own.exists(), f"{name} has a file of its own beside {file}"
+
+
+def test_functions_are_short():
+    found = set()
+    for name in SOURCES:
+        for full, node, _ in functions(name):
+            doc = node.body[0] if ast.get_docstring(node) is not None else None
+            lines = node.end_lineno - node.lineno + 1
+            if lines - (0 if doc is None else doc.end_lineno - doc.lineno + 1) > 60:
+                found.add(full)
+    assert found == set(LONG)
+
+
+def test_functions_take_few_parameters():
+    found = set()
+    constructors = {f"{name}.__init__" for name in PUBLIC_ESTIMATORS}
+    for name in SOURCES:
+        for full, node, documented in functions(name):
+            args = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            count = len([arg for arg in args if arg.arg not in ("self", "cls")])
+            if count > 8 and not documented and full not in constructors:
+                found.add(full)
+    assert found == set(WIDE)
+
+
+# ------------------------------------------------------------------ what is public
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)

@@ -4,38 +4,44 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.base import clone
 
 from skvariants._component import (
     Accepts,
     Component,
     Flag,
-    Integer,
+    Interval,
     OneOf,
-    Real,
     check,
     field_names,
     hyperparameter,
+    integers,
+    number,
     operand,
     resolve,
+    side_by_side,
+    varies_by_column,
 )
 from skvariants.losses import LOSSES, Loss, MultinomialLogLoss
 from skvariants.penalties import PENALTIES, ElasticNet, Penalty
 from skvariants.schedules import SCHEDULES, Schedule
-from skvariants.solvers import SOLVERS, Adam, Momentum, Solver
+from skvariants.solvers import PASSIVE_AGGRESSIVE, SOLVERS, AdaGrad, Adam, Momentum, Solver
 
 FAMILIES = {"loss": LOSSES, "penalty": PENALTIES, "learning_rate": SCHEDULES, "solver": SOLVERS}
 FACTORIES = [
     pytest.param(factory, id=f"{family}-{name}")
     for family, registry in FAMILIES.items()
     for name, factory in registry.items()
-] + [pytest.param(MultinomialLogLoss, id="loss-multinomial")]
+]
+FACTORIES += [pytest.param(cls, id=f"solver-{name}") for name, cls in PASSIVE_AGGRESSIVE.items()]
+FACTORIES += [pytest.param(MultinomialLogLoss, id="loss-multinomial")]
 
 
 class Halved(Loss):
     """A user's loss."""
 
-    share: float = hyperparameter(0.5, Real(0, 1, "both"))
+    share: float = hyperparameter(0.5, Interval(0, 1, "both"))
     regression = True
 
     def value(self, y, z):
@@ -49,7 +55,7 @@ class Halved(Loss):
 class Box(Penalty):
     """A user's penalty: weights stay in a box."""
 
-    size: float = hyperparameter(1.0, Real(0))
+    size: float = hyperparameter(1.0, Interval(0))
 
     def value(self, W):
         return np.where(np.abs(W).max(axis=0) <= self.size, 0.0, np.inf)
@@ -64,7 +70,7 @@ class Box(Penalty):
 class Harmonic(Schedule):
     """A user's schedule."""
 
-    eta0: float = hyperparameter(1.0, Real(0, closed="neither"))
+    eta0: float = hyperparameter(1.0, Interval(0, closed="neither"))
 
     def __call__(self, t):
         return self.eta0 / t
@@ -73,7 +79,7 @@ class Harmonic(Schedule):
 class SignDescent(Solver):
     """A user's solver."""
 
-    length: float = hyperparameter(1.0, Real(0, closed="neither"))
+    length: float = hyperparameter(1.0, Interval(0, closed="neither"))
 
     def step(self, g, t, work, *memory):
         np.sign(g, out=work)
@@ -90,19 +96,20 @@ USERS.append((SignDescent, SOLVERS, Solver))
 @pytest.mark.parametrize(
     ("accepts", "inside", "outside"),
     [
-        (Real(), [0, -1.5, np.float32(2), np.int64(3)], [np.inf, -np.inf, np.nan, "1", None, True, 1j, [1.0]]),
-        (Real(0), [0, 0.0, 1e300], [-1e-300]),
-        (Real(0, closed="neither"), [1e-300], [0, -1.0]),
-        (Real(0, 1), [0.0, 0.999], [1.0, 1]),
-        (Real(0, 1, "both"), [0, 1], [1.0000001, -0.0000001]),
-        (Real(0, 1, "right"), [1, 0.5], [0]),
-        (Real(0), [np.array([0.0, 2.0]), np.array([1, 2])], [np.array([0.0, -2.0]), np.array([np.nan])]),
-        (Real(0), [], [np.zeros((2, 2)), np.array([True])]),
-        (Real(0, per_column=False), [0.5], [np.array([0.5])]),
-        (Integer(1), [1, np.int32(7)], [0, 1.0, True, np.array([1])]),
+        (Interval(), [0, -1.5, np.float32(2), np.int64(3)], [np.inf, -np.inf, np.nan, "1", None, True, 1j, [1.0]]),
+        (Interval(0), [0, 0.0, 1e300], [-1e-300]),
+        (Interval(0, closed="neither"), [1e-300], [0, -1.0]),
+        (Interval(0, 1), [0.0, 0.999], [1.0, 1]),
+        (Interval(0, 1, "both"), [0, 1], [1.0000001, -0.0000001]),
+        (Interval(0, 1, "right"), [1, 0.5], [0]),
+        (Interval(0), [np.array([0.0, 2.0]), np.array([1, 2])], [np.array([0.0, -2.0]), np.array([np.nan])]),
+        (Interval(0), [], [np.zeros((2, 2)), np.array([True])]),
+        (number(0), [0.5], [np.array([0.5])]),
+        (integers(1), [1, np.int32(7)], [0, 1.0, True, np.array([1])]),
+        (Interval(1, integer=True), [np.array([1, 7])], [np.array([1.0]), np.array([0])]),
         (Flag(), [True, False, np.True_], [0, 1, None, "True"]),
-        (OneOf("auto", None, Real(0)), ["auto", None, 3.0], ["Auto", -1.0, False]),
-        (OneOf(False, Integer(0)), [False, 0, 5], [True, 0.5]),
+        (OneOf("auto", None, Interval(0)), ["auto", None, 3.0], ["Auto", -1.0, False]),
+        (OneOf(False, integers(0)), [False, 0, 5], [True, 0.5]),
         (OneOf("auto", Solver), ["auto", Momentum()], [Momentum, ElasticNet()]),
     ],
 )
@@ -114,14 +121,14 @@ def test_a_range_holds_what_it_says(accepts, inside, outside):
 @pytest.mark.parametrize(
     ("accepts", "words"),
     [
-        (Real(), "a number"),
-        (Real(0), "a number in [0, inf)"),
-        (Real(0, 1, "neither"), "a number in (0, 1)"),
-        (Real(0, 1, "both"), "a number in [0, 1]"),
-        (Integer(1), "an integer in [1, inf)"),
+        (Interval(), "a number"),
+        (Interval(0), "a number in [0, inf)"),
+        (Interval(0, 1, "neither"), "a number in (0, 1)"),
+        (Interval(0, 1, "both"), "a number in [0, 1]"),
+        (integers(1), "an integer in [1, inf)"),
         (Flag(), "True or False"),
         (OneOf("a"), "'a'"),
-        (OneOf("a", None, Integer(1), Solver), "'a', None, an integer in [1, inf) or an instance of Solver"),
+        (OneOf("a", None, integers(1), Solver), "'a', None, an integer in [1, inf) or an instance of Solver"),
     ],
 )
 def test_a_range_is_words(accepts, words):
@@ -134,9 +141,9 @@ def test_the_interface_of_ranges_accepts_nothing_by_itself():
 
 
 def test_the_sentence_names_parameter_value_and_what_is_accepted():
-    check("alpha", 0.5, Real(0))
+    check("alpha", 0.5, Interval(0))
     with pytest.raises(ValueError) as error:
-        check("alpha", -3.0, Real(0))
+        check("alpha", -3.0, Interval(0))
     assert "alpha=-3.0" in str(error.value)
     assert "alpha must be a number in [0, inf)" in str(error.value)
 
@@ -180,7 +187,7 @@ def test_every_component_refuses_a_field_that_does_not_exist(factory):
 @pytest.mark.parametrize("bad", [np.nan, "nonsense", True])
 def test_every_declared_field_is_checked_and_named(factory, bad):
     declared = type(factory()).__dataclass_fields__.values()
-    for field in (f for f in declared if "accepts" in f.metadata):
+    for field in (f for f in declared if f.metadata.get("accepts") is not None):
         component = factory().set_params(**{field.name: bad})
         with pytest.raises(ValueError) as error:
             component.validate("owner")
@@ -226,6 +233,150 @@ def test_taking_columns_takes_them_of_every_field_that_varies(columns):
 def test_a_range_is_checked_in_every_column():
     with pytest.raises(ValueError, match="momentum"):
         Momentum(momentum=np.array([0.5, 1.0])).validate()
+
+
+class Weighted(Penalty):
+    """A user's penalty: the squares, with a weight for each feature."""
+
+    strength: float = hyperparameter(1.0, Interval(0))
+    weights: object = hyperparameter(1.0, axis="feature")
+    power: int = hyperparameter(2, integers(1))
+    knots: object = None
+
+
+ROWS, BOTH = np.array([1.0, 2.0]), np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+@pytest.mark.parametrize("weights", [ROWS, BOTH[:, :1]], ids=["(n_features,)", "(n_features, 1)"])
+def test_taking_columns_leaves_what_belongs_to_features_and_to_none(weights):
+    component = Weighted(weights=weights, knots=np.array([7.0, 8.0, 9.0]))
+    assert component.take(np.array([1])) is component
+    taken = component.with_fields(strength=np.array([0.1, 0.2])).take(np.array([1]))
+    assert taken.weights is weights
+    assert taken.knots is component.knots
+    np.testing.assert_array_equal(taken.strength, [0.2])
+
+
+def test_taking_columns_takes_them_of_a_value_for_each_feature_and_column():
+    np.testing.assert_array_equal(Weighted(weights=BOTH).take(np.array([2, 0])).weights, BOTH[:, [2, 0]])
+
+
+@pytest.mark.parametrize("weights", [ROWS, BOTH, BOTH[:, :1]], ids=lambda w: str(w.shape))
+def test_a_value_for_each_feature_needs_as_many_as_there_are(weights):
+    Weighted(weights=weights).check_features(2)
+    with pytest.raises(ValueError) as error:
+        Weighted(weights=weights).check_features(3, "penalty")
+    assert str(error.value).startswith("penalty__weights holds 2 values, and X has 3 features: give one value for each")
+    with pytest.raises(ValueError, match=r"^weights holds 2 values"):
+        Weighted(weights=weights).check_features(1)
+
+
+def test_one_value_and_a_value_for_each_column_fit_any_number_of_features():
+    Weighted(strength=np.array([0.1, 0.2, 0.3]), weights=2.0, knots=np.zeros(5)).check_features(2, "penalty")
+
+
+# ---------------------------------------------------------------- side by side
+
+
+def test_numbers_that_differ_become_a_value_for_each_column():
+    components = [Weighted(strength=s, weights=ROWS, power=3) for s in (0.1, 0.2)]
+    together = side_by_side(components, 2, np.float32)
+    assert together.strength.dtype == np.float32
+    np.testing.assert_array_equal(together.strength, np.float32([0.1, 0.1, 0.2, 0.2]))
+    assert together.weights is ROWS
+    assert together.power == 3
+    for j, component in enumerate(components):
+        # of each column, what it came with
+        assert together.take(np.array([2 * j])).strength == np.float32(component.strength)
+
+
+def test_numbers_that_are_equal_stay_numbers():
+    assert side_by_side([Adam(0.5), Adam(0.5)], 3, np.float64).get_params() == Adam(0.5).get_params()
+    one = Adam(beta_1=0.3)
+    assert side_by_side([one], 3, np.float64) is one
+
+
+def test_arrays_by_column_are_put_end_to_end():
+    one = Weighted(strength=np.array([0.1, 0.2]), weights=BOTH[:, :2])
+    other = Weighted(strength=np.array([0.3, 0.4]), weights=BOTH[:, 1:])
+    together = side_by_side([one, other], 2, np.float64)
+    np.testing.assert_array_equal(together.strength, [0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_array_equal(together.weights, np.hstack([BOTH[:, :2], BOTH[:, 1:]]))
+    for columns, component in (([0, 1], one), ([2, 3], other)):
+        assert together.take(np.array(columns)).key() == component.key()
+
+
+def test_only_real_numbers_by_column_vary_by_column():
+    component = Weighted(strength=1, weights=2.0)
+    assert [name for name in field_names(Weighted) if varies_by_column(component, name)] == ["strength"]
+    assert not varies_by_column(Weighted(strength=ROWS), "strength")
+    assert not varies_by_column(SCHEDULES["constant"](), "eta0")
+    assert varies_by_column(SCHEDULES["constant"](eta0=0.1), "eta0")
+
+
+# ---------------------------------------------------------------- identity
+
+LONG = np.linspace(0.0, 1.0, 1200)
+BENT = np.where(np.arange(1200) == 600, 0.25, LONG)
+PAIRS_THAT_DIFFER = {
+    "class": (Adam(), AdaGrad()),
+    "number": (Adam(0.5), Adam(0.6)),
+    "inside a long array": (Weighted(weights=LONG), Weighted(weights=BENT)),
+    "shape": (Weighted(weights=LONG), Weighted(weights=LONG[:, None])),
+    "precision": (Weighted(weights=LONG), Weighted(weights=LONG.astype(np.float32))),
+    "array and number": (Weighted(strength=1.0), Weighted(strength=np.ones(2))),
+    "true and one": (Weighted(knots=True), Weighted(knots=1)),
+    "inside a list": (Weighted(knots=[1, BENT]), Weighted(knots=[1, LONG])),
+    "list and tuple": (Weighted(knots=[1, 2]), Weighted(knots=(1, 2))),
+    "inside a component": (Weighted(knots=Momentum(0.5)), Weighted(knots=Momentum(0.6))),
+    "sparse": (Weighted(knots=sp.csr_array(np.eye(2))), Weighted(knots=sp.csr_array(2 * np.eye(2)))),
+    "objects": (Weighted(knots=object()), Weighted(knots=object())),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS_THAT_DIFFER.values(), ids=PAIRS_THAT_DIFFER)
+def test_what_differs_in_value_has_another_key(one, other):
+    assert one.key() != other.key()
+    assert one.key() == one.key()
+
+
+@pytest.mark.parametrize("component", [one for one, _ in PAIRS_THAT_DIFFER.values()][:-1])
+def test_what_is_equal_in_value_has_the_same_key(component):
+    copy = clone(component)
+    assert copy.key() == component.key()
+    assert hash(copy.key()) == hash(component.key())
+    assert copy.group_key() == component.group_key()
+
+
+def test_equal_arrays_are_equal_whatever_their_memory():
+    assert Weighted(weights=BOTH).key() == Weighted(weights=np.asfortranarray(BOTH)).key()
+    assert Weighted(weights=np.repeat(LONG, 2)[::2]).key() == Weighted(weights=LONG.copy()).key()
+
+
+def test_what_stands_side_by_side_may_differ_in_numbers_by_column_alone():
+    assert Weighted(strength=0.1).group_key() == Weighted(strength=0.2).group_key()
+    assert Weighted(strength=0.1).key() != Weighted(strength=0.2).key()
+    different = [
+        Weighted(strength=0.1),
+        Weighted(strength=ROWS),
+        Weighted(strength=ROWS + 1),
+        Weighted(strength=0.1, power=3),
+        Weighted(strength=0.1, weights=2.0),
+        Weighted(strength=0.1, weights=LONG),
+        Weighted(strength=0.1, weights=BENT),
+        Weighted(strength=0.1, knots=0.5),
+        Box(0.1),
+    ]
+    assert len({component.group_key() for component in different}) == len(different)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_every_component_is_itself_by_value(factory):
+    component = factory()
+    assert pickle.loads(pickle.dumps(component)).key() == component.key()
+    others = [f.values[0]() for f in FACTORIES]
+    # names of one class with other fields are other components
+    assert sum(other.key() == component.key() for other in others) == 1
 
 
 # ---------------------------------------------------------------- a user's own

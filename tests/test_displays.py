@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from skvariants import SGDVariantClassifier, SGDVariantRegressor, displays
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.displays import (
     DiagnosisDisplay,
     LossCurveDisplay,
@@ -18,13 +18,16 @@ from skvariants.displays import (
     SolverComparisonDisplay,
     TrajectoryDisplay,
 )
-from skvariants.solvers import GD, SOLVERS, Adam, Momentum
+from skvariants.displays._style import GREY, VERMILLION, styles
+from skvariants.displays.curves import COMPARED
+from skvariants.solvers import GD, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 CANCER = load_breast_cancer(return_X_y=True)
 DIABETES = load_diabetes(return_X_y=True, scaled=False)
+STEPPING = [name for name, cls in SOLVERS.items() if cls.method == "steps"]
 
 
 @pytest.fixture(autouse=True)
@@ -72,16 +75,16 @@ def test_a_missing_matplotlib_is_said_in_a_sentence(monkeypatch, raced):
         RaceDisplay.from_estimator(raced)
 
 
-def test_every_registered_solver_has_a_look_of_its_own():
-    looks = displays._looks(list(SOLVERS))
-    assert len(set(looks)) == len(SOLVERS)
-    assert set(displays._COMPARED) == {"auto", *SOLVERS} - {"sgd"}
+def test_every_registered_solver_has_a_style_of_its_own():
+    names = ["auto", *SOLVERS]
+    assert len(set(styles(names))) == len(names)
+    assert set(COMPARED) == {"auto", *SOLVERS} - {"sgd", "quasi_newton"}
 
 
 def test_a_solver_looks_the_same_in_every_company():
-    assert displays._looks(["adam", "gd"])[0] == displays._looks(["momentum", "adam", "mine"])[1]
-    assert displays._looks(["adam", "gd", "mine"])[2][0] not in (displays._VERMILLION, displays._GREY)
-    assert len(set(displays._looks("abcdefgh"))) == 8
+    assert styles(["adam", "gd"])[0] == styles(["momentum", "adam", "mine"])[1]
+    assert styles(["adam", "gd", "mine"])[2][0] not in (VERMILLION, GREY)
+    assert len(set(styles("abcdefgh"))) == 8
 
 
 # ---------------------------------------------------------------- loss curves
@@ -239,7 +242,7 @@ def walk(solvers, **kwargs):
     return TrajectoryDisplay.from_objective(surface, lambda w: CURVATURE * w, solvers, **kwargs)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", STEPPING)
 def test_a_path_is_what_the_estimator_does(name):
     """On least squares whose surface is the same, epoch for epoch."""
     X = np.sqrt(2 * CURVATURE) * np.eye(2)
@@ -258,6 +261,12 @@ def test_a_path_is_what_the_estimator_does(name):
         model.partial_fit(X, -X @ start)
         path.append(start + model.coef_)
     np.testing.assert_allclose(walk({name: SOLVERS[name]()}).paths[name], path, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [QuasiNewton(), PassiveAggressiveI()])
+def test_what_has_no_step_from_a_gradient_cannot_walk(solver):
+    with pytest.raises(ValueError, match="cannot walk down a surface"):
+        walk({"mine": solver})
 
 
 def test_zigzag_is_length_over_distance():

@@ -1,5 +1,6 @@
 """The story of a fit: a column is a fit, whatever else is trained beside it."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -8,11 +9,17 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import SGDClassifier
+from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants._fit import _PARALLEL, _scipys, _threads, fit_together, group_key
+from skvariants import SGDVariantClassifier, SGDVariantRegressor, _fit
+from skvariants._component import hyperparameter
+from skvariants._data.validate import Given, Header, prepare
+from skvariants._fit import fit_together
+from skvariants._spec import Trainable
+from skvariants._threads import PARALLEL, scipys_blas, threads
 from skvariants.losses import LOSSES
+from skvariants.penalties import ElasticNet
 from skvariants.schedules import SCHEDULES
 from skvariants.solvers import SOLVERS, Adam, Momentum
 
@@ -29,6 +36,24 @@ def grow(model, **grid):
     return [deeper for m in models for deeper in grow(m, **dict(more))] if more else models
 
 
+def group_key(model):
+    return model.__skvariants_spec__().group_key()
+
+
+def data_of(model, X, y, sample_weight=None, **validation):
+    header = Header.of(type(model).__name__, get_tags(model))
+    return prepare(model.__skvariants_spec__(), header, Given(X, y, sample_weight, **validation))
+
+
+def fit_columns(models, X, y, previous=None, **fit_params):
+    """Fit estimators as columns; what the fit of each gave, which it is told."""
+    specs = [model.__skvariants_spec__() for model in models]
+    results = fit_together(specs, data_of(models[0], X, y, **fit_params), previous)
+    for model, result in zip(models, results, strict=True):
+        model.__skvariants_publish__(result)
+    return results
+
+
 def assert_columns_are_fits(models, X, y, tol=1e-9, **fit_params):
     assert len({group_key(model) for model in models}) == 1
     alone = [clone(model) for model in models]
@@ -36,7 +61,7 @@ def assert_columns_are_fits(models, X, y, tol=1e-9, **fit_params):
         warnings.simplefilter("ignore")
         for model in alone:
             model.fit(X, y, **fit_params)
-    assert fit_together(models, X, y, **fit_params) == [None] * len(models)
+    fit_columns(models, X, y, **fit_params)
     for single, column in zip(alone, models, strict=True):
         size = max(1.0, np.abs(single.coef_).max())
         np.testing.assert_allclose(column.coef_, single.coef_, atol=tol * size)
@@ -70,7 +95,7 @@ def test_a_column_is_a_fit_in_regression(loss):
     assert_columns_are_fits(grow(model, alpha=ALPHAS), sp.csr_array(X), np.column_stack([YR, -3 * YR + 1]))
 
 
-@pytest.mark.parametrize("rate", [name for name in SCHEDULES if not SCHEDULES[name].aggressive])
+@pytest.mark.parametrize("rate", [name for name in SCHEDULES if SCHEDULES[name].stands_for is None])
 def test_a_column_is_a_fit_with_every_schedule(rate):
     model = SGDVariantClassifier(learning_rate=rate, solver="minibatch", random_state=0, max_iter=8)
     assert_columns_are_fits(grow(model, alpha=[0.1, 1.0]), X, Y2)
@@ -116,10 +141,10 @@ def test_stopping_is_local_and_divergence_too():
 def test_columns_go_on_where_they_stopped(solver):
     model = SGDVariantClassifier(solver=solver, random_state=0, tol=None, warm_start=True, max_iter=3)
     parts = grow(model, alpha=ALPHAS)
-    fit_together(parts, X, Y3)
+    stands = [result.kept for result in fit_columns(parts, X, Y3)]
     for part in parts:
         part.set_params(max_iter=2)
-    fit_together(parts[1:], X, Y3)
+    fit_columns(parts[1:], X, Y3, stands[1:])
     for part in parts[1:]:
         whole = clone(part).set_params(max_iter=5).fit(X, Y3)
         np.testing.assert_allclose(part.coef_, whole.coef_, atol=1e-10 * np.abs(whole.coef_).max())
@@ -135,16 +160,64 @@ def test_groups_part_what_cannot_share_a_matrix():
         dict(class_weight="balanced"), dict(random_state=3), dict(max_iter=5), dict(multi_class="ovr"),
     ):  # fmt: skip
         assert group_key(base) != group_key(clone(base).set_params(**other)), other
-    assert group_key(SGDClassifier()) is None
+    assert not isinstance(SGDClassifier(), Trainable)
     with pytest.raises(ValueError, match="alpha=-1"):
         group_key(SGDVariantClassifier(alpha=-1))
 
 
 def test_errors_of_the_data_are_everyones():
     models = grow(SGDVariantClassifier(), alpha=ALPHAS)
-    errors = fit_together(models, X, np.zeros(len(X)))
-    assert all(isinstance(error, ValueError) and "number of classes" in str(error) for error in errors)
+    for attempt in (lambda: data_of(models[0], X, np.zeros(len(X))), lambda: models[0].fit(X, np.zeros(len(X)))):
+        with pytest.raises(ValueError, match="number of classes"):
+            attempt()
     assert not any(hasattr(model, "coef_") for model in models)
+
+
+class Weighted(ElasticNet):
+    """Each feature has a strength of its own."""
+
+    weights: object = hyperparameter(1.0, axis="feature")
+
+
+def snapshot(model):
+    return pickle.dumps(vars(model))
+
+
+def test_a_failing_fit_inside_a_group_leaves_earlier_estimators_as_they_were(monkeypatch):
+    model = SGDVariantClassifier(solver="adam", random_state=0, tol=None, warm_start=True, max_iter=3)
+    models = grow(model, alpha=ALPHAS)
+    stands = [result.kept for result in fit_columns(models, X, Y3)]
+    before = [snapshot(m) for m in models]
+    specs = [m.set_params(max_iter=2).__skvariants_spec__() for m in models]
+    monkeypatch.setattr(_fit, "_BLOCK", 1)  # each is a block
+    attempts = []
+
+    def fails_in_the_third(*args):
+        attempts.append(args)
+        if len(attempts) == 3:
+            raise ArithmeticError("no fit today")
+        return fit(*args)
+
+    fit = _fit.fit
+    monkeypatch.setattr(_fit, "fit", fails_in_the_third)
+    results = fit_together(specs, data_of(models[0], X, Y3), stands)
+    assert [type(result).__name__ for result in results] == ["Fitted", "Fitted", "ArithmeticError"]
+    assert [snapshot(m.set_params(max_iter=3)) for m in models] == before
+    # they can still go on from there
+    again = fit_together(specs, data_of(models[0], X, Y3), stands)
+    whole = clone(models[2]).set_params(max_iter=5).fit(X, Y3)
+    np.testing.assert_allclose(again[2].theta[:-1].T, whole.coef_, atol=1e-12)
+    np.testing.assert_array_equal(again[0].theta, results[0].theta)
+
+
+def test_a_failing_fit_is_that_of_its_block(monkeypatch):
+    monkeypatch.setattr(_fit, "_BLOCK", 1)
+    model = SGDVariantClassifier(solver="adam", random_state=0, scale_features=False)
+    models = grow(model, penalty=[Weighted(), Weighted(weights=np.ones(3))])
+    results = fit_together([m.__skvariants_spec__() for m in models], data_of(model, X, Y3))
+    alone = models[0].fit(X, Y3)
+    np.testing.assert_array_equal(results[0].theta[:-1].T, alone.coef_)
+    assert "penalty__weights holds 3 values, and X has 8 features" in str(results[1])
 
 
 # ------------------------------------------------------------------ threads
@@ -157,12 +230,12 @@ def blas_threads():
 def test_small_products_get_one_thread_and_large_ones_theirs_but_for_scipys_library():
     with threadpool_limits(2, user_api="blas"):
         given = blas_threads()
-        with _threads(_PARALLEL - 1):
+        with threads(PARALLEL - 1):
             assert set(blas_threads().values()) <= {1}
-        with _threads(_PARALLEL):
+        with threads(PARALLEL):
             inside = blas_threads()
         assert blas_threads() == given
-    limited = {lib["filepath"] for lib in _scipys().info()}
+    limited = {lib["filepath"] for lib in scipys_blas().info()}
     assert inside == {path: 1 if path in limited else count for path, count in given.items()}
     # NumPy's products keep their threads, whoever else is there
     assert len(limited) < max(len(given), 1)

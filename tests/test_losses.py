@@ -11,15 +11,18 @@ from sklearn import metrics
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from _oracles import derivative, partial_derivatives
+from skvariants._component import Interval, hyperparameter
 from skvariants.losses import (
     LOSSES,
     EpsilonInsensitive,
     Hinge,
     Huber,
     LogLoss,
+    Loss,
     ModifiedHuber,
     MultinomialLogLoss,
     SquaredEpsilonInsensitive,
+    SquaredError,
     SquaredHinge,
 )
 
@@ -92,19 +95,19 @@ def test_the_total_is_the_sum_of_the_values(name, loss, dtype, weighted):
     rng, eps = np.random.default_rng(3), np.finfo(dtype).eps
     for n in (1, 2, 7, 1000, 1025):
         y, z = targets(loss, (n, 6), rng), 3 * rng.normal(size=(n, 6))
-        if loss.width > 1:
-            y = np.eye(loss.width)[rng.integers(loss.width, size=(n, 2))].reshape(n, -1)
+        if loss.columns_per_model > 1:
+            y = np.eye(loss.columns_per_model)[rng.integers(loss.columns_per_model, size=(n, 2))].reshape(n, -1)
         if name != "squared_error":
             z[rng.random(z.shape) < 0.1] *= 40  # beyond where exponentials are cut or vanish
         y, z = y.astype(dtype), z.astype(dtype)
         s = rng.random((n, 1)).astype(dtype) if weighted else None
         r = gradient(loss, y, z)
         expected = loss.value(y.astype(float), z.astype(float)) * (1 if s is None else s)
-        expected = expected.reshape(n, -1, loss.width).sum(axis=(0, 2))
+        expected = expected.reshape(n, -1, loss.columns_per_model).sum(axis=(0, 2))
         for known in (None, r):
             total = loss.total(y, z, s, known)
             assert total.dtype == np.float64
-            total = total.reshape(-1, loss.width).sum(axis=1)
+            total = total.reshape(-1, loss.columns_per_model).sum(axis=1)
             np.testing.assert_allclose(total, expected, rtol=1e3 * eps, atol=10 * eps * n)
 
 
@@ -163,7 +166,8 @@ def test_second_derivative_is_the_derivative_of_gradient(name, loss):
     y, z = draw(loss)
     second = loss.second_derivative(y, z)
     assert second.shape == z.shape
-    if loss.curvature is not None:
+    assert loss.smooth == (loss.max_curvature is not None)
+    if loss.smooth:
         np.testing.assert_allclose(second, derivative(lambda v: gradient(loss, y, v), z), atol=1e-8)
     else:
         # not smooth: anything positive is a safe model
@@ -171,23 +175,23 @@ def test_second_derivative_is_the_derivative_of_gradient(name, loss):
 
 
 @every_loss
-def test_curvature_is_the_supremum_of_the_second_derivative(name, loss):
+def test_max_curvature_is_the_supremum_of_the_second_derivative(name, loss):
     z = np.linspace(-4, 4, 8001)[:, None]
     steepest = np.abs(np.diff(gradient(loss, np.ones_like(z), z), axis=0)).max()
-    if loss.curvature is None:
+    if loss.max_curvature is None:
         # a jump, which no bound covers
         assert steepest > 0.5
     else:
-        assert steepest / 1e-3 == pytest.approx(loss.curvature, rel=1e-3)
-        assert np.all(loss.second_derivative(np.ones_like(z), z) <= loss.curvature)
+        assert steepest / 1e-3 == pytest.approx(loss.max_curvature, rel=1e-3)
+        assert np.all(loss.second_derivative(np.ones_like(z), z) <= loss.max_curvature)
 
 
 @every_loss
-def test_slope_is_gradient_of_one_sample(name, loss):
+def test_gradient_scalar_is_gradient_of_one_sample(name, loss):
     for y, z in with_kinks(loss):
-        slope = loss.slope(y, z)
-        assert type(slope) is float
-        assert slope == pytest.approx(gradient(loss, np.array([[y]]), np.array([[z]]))[0, 0], rel=1e-12, abs=1e-30)
+        scalar = loss.gradient_scalar(y, z)
+        assert type(scalar) is float
+        assert scalar == pytest.approx(gradient(loss, np.array([[y]]), np.array([[z]]))[0, 0], rel=1e-12, abs=1e-30)
 
 
 @every_loss
@@ -224,19 +228,19 @@ ALL.append(pytest.param(MultinomialLogLoss(n_classes=3), id="multinomial"))
 def test_extreme_predictions_are_finite_and_silent(loss, size, dtype):
     z = np.array([[-1, 1, 0], [1, -1, 1], [0, 0, -1], [1, 1, 1]], dtype=dtype) * dtype(size)
     y = np.eye(3, dtype=dtype)[[0, 1, 2, 0]]
-    if loss.width == 1:
+    if loss.columns_per_model == 1:
         y = 2 * y - 1
     out = np.empty_like(z)
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         results = [loss.value(y, z), loss.gradient(y, z, out), loss.second_derivative(y, z)]
     assert all(np.isfinite(result).all() for result in results)
     assert results[0].dtype == results[1].dtype == dtype
-    assert math.isfinite(loss.slope(1.0, -size)) if loss.width == 1 else True
+    assert math.isfinite(loss.gradient_scalar(1.0, -size)) if loss.columns_per_model == 1 else True
 
 
 @pytest.mark.parametrize("loss", ALL)
 def test_float32_is_float64_to_its_own_precision(loss):
-    y, z = draw(loss) if loss.width == 1 else draw_multinomial(200)[:2]
+    y, z = draw(loss) if loss.columns_per_model == 1 else draw_multinomial(200)[:2]
     y32, z32 = y.astype(np.float32), z.astype(np.float32)
     np.testing.assert_allclose(loss.value(y32, z32), loss.value(y32.astype(float), z32.astype(float)), atol=2e-5)
     wide = gradient(loss, y32.astype(float), z32.astype(float))
@@ -298,7 +302,7 @@ def test_constant_is_about_the_best_constant(name, loss):
     if not loss.regression:
         y[:, 0] = np.where(np.arange(75) < 60, 1.0, -1.0)
     weight = rng.integers(0, 4, size=y.shape).astype(float)
-    constant = loss.constant(y, weight)
+    constant = loss.fit_intercept_only(y, weight)
     assert constant.shape == (3,)
     for j in range(3):
 
@@ -315,13 +319,13 @@ def test_constant_sees_weights_as_repetitions(name, loss):
     y = targets(loss, (41, 1), rng)
     counts = rng.integers(0, 3, size=41)
     repeated = np.repeat(y, counts, axis=0)
-    weighted = loss.constant(y, counts[:, None].astype(float))
-    np.testing.assert_allclose(weighted, loss.constant(repeated, np.ones_like(repeated)), rtol=1e-12)
+    weighted = loss.fit_intercept_only(y, counts[:, None].astype(float))
+    np.testing.assert_allclose(weighted, loss.fit_intercept_only(repeated, np.ones_like(repeated)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("loss", [LogLoss(), SquaredHinge(), ModifiedHuber()])
 def test_constant_of_one_class_alone_is_finite(loss):
-    assert np.isfinite(loss.constant(np.ones((5, 2)), np.ones((5, 2)))).all()
+    assert np.isfinite(loss.fit_intercept_only(np.ones((5, 2)), np.ones((5, 2)))).all()
 
 
 @pytest.mark.parametrize("name", ["log_loss", "modified_huber"])
@@ -350,7 +354,7 @@ def test_multinomial_value_is_scikit_learns_log_loss():
     np.testing.assert_allclose(loss.probability(z), p, rtol=1e-12)
     assert loss.value(y, z).sum(axis=1).mean() == pytest.approx(metrics.log_loss(labels, p), rel=1e-12)
     assert np.all((loss.value(y, z) != 0) == (y == 1))
-    assert loss.width == 3
+    assert loss.columns_per_model == 3
 
 
 def test_multinomial_derivatives_are_numeric_ones():
@@ -363,10 +367,10 @@ def test_multinomial_derivatives_are_numeric_ones():
         y1, z1 = y[row : row + 1], z[row : row + 1]
         hessian = [partial_derivatives(lambda v, c=c, y1=y1: gradient(loss, y1, v)[0, c], z1).ravel() for c in range(3)]
         np.testing.assert_allclose(loss.second_derivative(y1, z1).ravel(), np.diag(hessian), atol=1e-8)
-        assert np.linalg.eigvalsh(hessian).max() <= loss.curvature
+        assert np.linalg.eigvalsh(hessian).max() <= loss.max_curvature
     # reached where two classes share everything
     y1, z1 = np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 0.0, -50.0]])
-    assert 2 * loss.second_derivative(y1, z1)[0, 0] == pytest.approx(loss.curvature)
+    assert 2 * loss.second_derivative(y1, z1)[0, 0] == pytest.approx(loss.max_curvature)
 
 
 def test_multinomial_value_is_the_integral_of_gradient_along_a_line():
@@ -390,8 +394,8 @@ def test_two_multinomial_models_side_by_side_equal_each_alone():
         np.testing.assert_array_equal(method(Y, Z), beside(method))
     np.testing.assert_array_equal(loss.probability(Z), beside(lambda a, b: loss.probability(b)))
     ones = np.ones_like(y)
-    starts = np.concatenate([loss.constant(y, ones), loss.constant(y2, ones)])
-    np.testing.assert_allclose(loss.constant(Y, np.ones_like(Y)), starts, rtol=1e-12)
+    starts = np.concatenate([loss.fit_intercept_only(y, ones), loss.fit_intercept_only(y2, ones)])
+    np.testing.assert_allclose(loss.fit_intercept_only(Y, np.ones_like(Y)), starts, rtol=1e-12)
 
 
 def test_softmax_of_two_classes_is_logistic_on_the_difference():
@@ -412,5 +416,147 @@ def test_multinomial_constant_is_the_best_constant():
         return (weight * loss.value(y, np.tile(c, (50, 1)))).sum()
 
     found = minimize(total, np.zeros(3))
-    assert total(loss.constant(y, weight)) <= found.fun + 1e-9
-    assert loss.constant(y, weight).sum() == pytest.approx(0, abs=1e-12)
+    assert total(loss.fit_intercept_only(y, weight)) <= found.fun + 1e-9
+    assert loss.fit_intercept_only(y, weight).sum() == pytest.approx(0, abs=1e-12)
+
+
+# ---------------------------------------------------------------- a user's own
+
+
+class Poisson(Loss):
+    """A user's loss of counts: the mean is the exponential of the prediction."""
+
+    regression = True
+    smooth = True
+    domain = Interval(0, closed="left")
+    in_target_units = False
+
+    def value(self, y, z):
+        return np.exp(z) - y * z
+
+    def gradient(self, y, z, out):
+        return np.subtract(np.exp(z), y, out=out)
+
+    def inverse_link(self, z):
+        return np.exp(z)
+
+
+class Halves(Loss):
+    """A user's loss that says nothing but what it must."""
+
+    regression = True
+
+    def value(self, y, z):
+        return 0.5 * (y - z) ** 2
+
+    def gradient(self, y, z, out):
+        return np.subtract(z, y, out=out)
+
+
+def counts(n=200):
+    rng = np.random.default_rng(6)
+    return rng.poisson([0.3, 4.0, 900.0], size=(n, 3)).astype(float), rng.uniform(-8, 8, size=(n, 3))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_smooth_loss_without_a_bound_has_a_numerical_second_derivative(dtype, columns):
+    y, z = (a.astype(dtype) for a in counts())
+    y, z = y[:, :columns], z
+    y.flags.writeable = z.flags.writeable = False
+    second = Poisson().second_derivative(y, z)
+    assert second.dtype == np.float64
+    assert second.shape == z.shape
+    # off by h^2 / 6 of it, and by the rounding of the target over h
+    np.testing.assert_allclose(second, np.exp(z.astype(float)), rtol=1e-7, atol=1e-7)
+
+
+def test_a_numerical_second_derivative_keeps_its_digits_far_from_zero():
+    z = np.array([[-300.0, -30.0, 0.0, 30.0, 300.0]])
+    np.testing.assert_allclose(Poisson().second_derivative(np.zeros((1, 1)), z), np.exp(z), rtol=2e-5)
+
+
+def test_a_bound_takes_the_place_of_differences():
+    class Bounded(Poisson):
+        max_curvature = 7.0
+
+    y, z = counts(5)
+    np.testing.assert_array_equal(Bounded().second_derivative(y[:, :1], z), np.full((5, 3), 7.0))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_constant_of_a_loss_on_another_scale_is_the_best_one(weighted):
+    y, _ = counts()
+    weight = np.random.default_rng(7).uniform(0.1, 3, size=y.shape) if weighted else np.ones_like(y)
+    constant = Poisson().fit_intercept_only(y, weight)
+    np.testing.assert_allclose(Poisson().inverse_link(constant), np.average(y, axis=0, weights=weight), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e12])
+def test_the_constant_of_one_value_alone_is_finite(value):
+    constant = Poisson().fit_intercept_only(np.full((4, 1), value), np.ones((4, 1)))
+    assert np.isfinite(constant).all()
+    assert np.exp(constant[0]) == pytest.approx(value, rel=1e-4, abs=1e-5)
+
+
+def test_predictions_are_the_mean_unless_a_loss_says_otherwise():
+    z = np.array([[-1.0, 2.0]])
+    for cls in LOSSES.values():
+        assert cls().inverse_link(z) is z
+        assert cls.in_target_units
+        assert -1e300 in cls.domain
+    np.testing.assert_array_equal(Poisson().inverse_link(z), np.exp([[-1.0, 2.0]]))
+    np.testing.assert_array_equal(z, [[-1.0, 2.0]])
+
+
+def test_a_domain_says_which_targets_a_loss_takes():
+    assert 0.0 in Poisson.domain
+    assert 3 in Poisson.domain
+    assert -1e-9 not in Poisson.domain
+    assert str(Poisson.domain) == "a number in [0, inf)"
+    assert Poisson.domain.holds(np.array([[0.0, 2.0]]))
+    assert not Poisson.domain.holds(np.array([[0.0, -2.0]]))
+
+
+def test_a_bound_makes_a_loss_smooth_unless_it_says_otherwise():
+    class Bounded(Halves):
+        max_curvature = 1.0
+
+    class Kinked(Halves):
+        max_curvature = 1.0
+        smooth = False
+
+    class Unbounded(Bounded):
+        max_curvature = None
+
+    class Scaled(Halves):
+        scale: float = hyperparameter(2.0, Interval(0))
+
+        @property
+        def max_curvature(self):
+            return self.scale
+
+    assert [cls.smooth for cls in (Halves, Bounded, Kinked, Unbounded, Scaled)] == [False, True, False, True, True]
+    assert Scaled(3.0).second_derivative(np.zeros((1, 1)), np.zeros((1, 1))) == 3.0
+    assert not Loss.smooth
+    assert MultinomialLogLoss.smooth
+
+
+def test_the_defaults_of_the_interface_work_for_a_users_own():
+    loss, (y, z) = Halves(), draw(SquaredError())
+    assert loss.columns_per_model == 1
+    assert not loss.passive_aggressive
+    assert loss.coupled(3) is None
+    assert loss.gradient_scalar(1.0, 3.0) == 2.0
+    np.testing.assert_array_equal(loss.total(y, z), SquaredError().total(y, z))
+    weight = np.random.default_rng(8).random(y.shape)
+    np.testing.assert_array_equal(loss.fit_intercept_only(y, weight), SquaredError().fit_intercept_only(y, weight))
+    np.testing.assert_array_equal(loss.second_derivative(y, z), 1.0)
+
+
+def test_the_logistic_loss_and_it_alone_has_one_that_couples_classes():
+    for name, cls in LOSSES.items():
+        together = cls().coupled(4)
+        assert (together is not None) == (name == "log_loss")
+    assert LogLoss().coupled(4).key() == MultinomialLogLoss(n_classes=4).key()
+    assert MultinomialLogLoss(n_classes=4).columns_per_model == 4

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import make_classification, make_regression
+from sklearn.datasets import load_digits, make_classification, make_regression
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -30,10 +31,17 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncod
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skvariants import SGDVariantClassifier, SGDVariantRegressor, _search
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._component import hyperparameter
+from skvariants._fit import fit_together
 from skvariants.losses import LOSSES, Huber
-from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV, BatchedRandomizedSearchCV
-from skvariants.penalties import PENALTIES
+from skvariants.model_selection import (
+    BatchedGridSearchCV,
+    BatchedHalvingSearchCV,
+    BatchedRandomizedSearchCV,
+    _evaluate,
+)
+from skvariants.penalties import PENALTIES, Penalty
 from skvariants.schedules import SCHEDULES
 from skvariants.solvers import SOLVERS, Adam, Momentum
 
@@ -61,6 +69,12 @@ def quiet(search, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return search.fit(*args, **kwargs)
+
+
+def quiet_scores(*args, **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return cross_validate(*args, **kwargs)["test_score"]
 
 
 def assert_same_results(ours, theirs, atol=1e-6):
@@ -111,13 +125,15 @@ def assert_same(estimator, grid, X, y, fit_params=None, **kwargs):
 
 @pytest.mark.parametrize("solver", [*SOLVERS, "auto"])
 def test_a_search_is_a_grid_search_for_every_solver(solver):
-    model = SGDVariantClassifier(solver=solver, batch_size=16, **FAST)
-    assert_same(model, {"alpha": ALPHAS, "eta0": [0.01, 0.1]}, *BINARY, scoring="neg_log_loss")
+    model, steps = SGDVariantClassifier(solver=solver, **FAST), solver != "quasi_newton"
+    grid = {"alpha": ALPHAS, **({"eta0": [0.01, 0.1], "batch_size": [16]} if steps else {})}
+    assert_same(model, grid, *BINARY, scoring="neg_log_loss")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_raced_steps_are_those_of_the_single_fit(solver):
-    assert_same(SGDVariantClassifier(solver=solver, batch_size=16, **FAST), {"alpha": ALPHAS}, *THREE)
+    batch_size = "auto" if solver == "quasi_newton" else 16
+    assert_same(SGDVariantClassifier(solver=solver, batch_size=batch_size, **FAST), {"alpha": ALPHAS}, *THREE)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -219,6 +235,81 @@ def test_estimators_of_others_are_fitted_the_ordinary_way(capsys):
     said = capsys.readouterr().out
     assert "Fitting 2 folds for each of 5 candidates, totalling 10 fits" in said
     assert "one by one (LogisticRegression)" in said
+
+
+class Centred(SGDVariantClassifier):
+    """A subclass whose fit is its own, and counts."""
+
+    fits = []
+
+    def fit(self, X, y, **params):
+        self.fits.append(len(X))
+        return super().fit(X + 1.0, y, **params)
+
+
+def test_a_subclass_that_overrides_fit_is_fitted_by_it(capsys):
+    Centred.fits.clear()
+    BatchedGridSearchCV(Centred(**FAST), {"alpha": ALPHAS}, cv=2, verbose=1, refit=False).fit(*BINARY)
+    assert Centred.fits == [45] * 6
+    assert "3 candidates are fitted one by one (Centred)" in capsys.readouterr().out
+    # what is said of the candidates stays one word
+    model = Centred(solver="adagrad", max_iter=3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="3 of 3 candidates reached max_iter") as caught:
+        BatchedGridSearchCV(model, {"alpha": ALPHAS}, cv=2, refit=False).fit(*BINARY)
+    assert len(caught) == 1
+    assert_same(Centred(**FAST), {"alpha": ALPHAS}, *BINARY)
+    with pytest.raises(ValueError, match="fitted by Centred"):
+        BatchedHalvingSearchCV(Centred(**FAST), {"alpha": ALPHAS}).fit(*BINARY)
+
+
+class Cautious(SGDVariantClassifier):
+    """A subclass that predicts in its own way: most rows are of the first class."""
+
+    def predict(self, X):
+        return np.where(self.decision_function(X) > 1.0, self.classes_[1], self.classes_[0])
+
+
+def test_a_subclass_that_predicts_or_publishes_in_its_own_way_is_scored_by_it():
+    class Rounded(SGDVariantClassifier):
+        def __skvariants_publish__(self, fitted, **kwargs):
+            super().__skvariants_publish__(fitted, **kwargs)
+            self.coef_ = np.round(self.coef_, 0)
+
+    for model in (Cautious(**FAST), Rounded(**FAST)):
+        ours = assert_same(model, {"alpha": ALPHAS}, *BINARY)
+        plain = BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, cv=2).fit(*BINARY)
+        assert (ours.cv_results_["mean_test_score"] != plain.cv_results_["mean_test_score"]).any()
+
+
+class Weighted(Penalty):
+    """L2 with a strength for each feature."""
+
+    strengths: object = hyperparameter(1.0, axis="feature")
+
+    def value(self, W):
+        return 0.5 * (np.reshape(self.strengths, (-1, 1)) * W**2).sum(axis=0)
+
+    def add_gradient(self, W, out):
+        out += np.reshape(self.strengths, (-1, 1)) * W
+
+    def prox(self, W, step, smooth=True):
+        if smooth:
+            W /= 1 + step * np.reshape(self.strengths, (-1, 1))
+
+    @property
+    def has_prox(self):
+        return False
+
+
+def test_penalties_that_differ_inside_a_long_array_are_two_groups():
+    X, y = make_classification(60, 1200, n_informative=9, shuffle=False, random_state=0)
+    weak = np.ones(1200)
+    strong = np.where((np.arange(1200) > 3) & (np.arange(1200) < 1190), 100.0, weak)
+    penalties = [Weighted(strengths=weak), Weighted(strengths=strong)]
+    assert repr(penalties[0]) == repr(penalties[1])
+    model = SGDVariantClassifier(solver="gd", eta0=0.01, scale_features=False, **FAST)
+    ours = assert_same(model, {"penalty": penalties}, X, y, scoring="neg_log_loss")
+    assert np.ptp(ours.cv_results_["mean_test_score"]) > 1e-3
 
 
 def test_a_precomputed_kernel_is_split_both_ways():
@@ -537,6 +628,23 @@ def test_candidates_that_need_more_epochs_are_named_once():
     assert "3 of 6 candidates" in str(caught[0].message)
 
 
+@pytest.mark.parametrize("search", [BatchedGridSearchCV, BatchedHalvingSearchCV])
+def test_warnings_point_at_the_line_of_the_user(search):
+    def fails(model, X, y):
+        raise RuntimeError("no score today")
+
+    X, y = BINARY
+    model = SGDVariantClassifier(solver="adagrad", max_iter=4, tol=1e-9, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search(model, {"alpha": [1e-3, -1.0]}, cv=2, refit=False).fit(X, y)
+        search(model, {"alpha": [1e-3]}, cv=2, refit=False, scoring=fails).fit(X, y, sample_weight=np.ones(90))
+    assert {warning.filename for warning in caught} == {__file__}
+    assert {"fits failed", "non-finite", "Scoring failed"} <= {
+        phrase for phrase in ("fits failed", "non-finite", "Scoring failed") for w in caught if phrase in str(w.message)
+    }
+
+
 def test_a_failing_fit_leaves_the_search_as_it_was():
     search = BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}).fit(*BINARY)
     before = dict(vars(search))
@@ -570,12 +678,10 @@ def test_an_unknown_parameter_is_refused():
 
 
 def test_an_interrupted_search_ends_and_stays_unfitted(monkeypatch):
-    def interrupted(finals, *args, **kwargs):
-        for final in finals:
-            final.status_ = "interrupted"
-        return [None] * len(finals)
+    def interrupted(*args):
+        return [replace(fitted, status="interrupted") for fitted in fit_together(*args)]
 
-    monkeypatch.setattr(_search, "fit_together", interrupted)
+    monkeypatch.setattr(_evaluate, "fit_together", interrupted)
     search = BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS})
     with pytest.raises(KeyboardInterrupt):
         search.fit(*BINARY)
@@ -752,6 +858,56 @@ def test_a_rung_is_a_continuation(piped):
         np.testing.assert_allclose(results["mean_test_score"][row], expected, atol=1e-9)
     assert search.best_params_ == results["params"][search.best_index_]
     assert search.best_index_ == 12
+
+
+@pytest.mark.parametrize("solver", ["auto", "quasi_newton"])
+@pytest.mark.parametrize("data", ["digits", "batches"])
+def test_a_rung_of_quasi_newton_iterations_is_a_continuation(solver, data):
+    """The same where iterations are quasi-Newton's, on all rows and on a batch that grows."""
+    if data == "digits":
+        X, y = load_digits(return_X_y=True)
+        X, y = X[:600], y[:600]
+    else:
+        X, y = make_classification(16_400, 6, n_informative=5, n_redundant=0, n_classes=3, random_state=0)
+    model = SGDVariantClassifier(solver=solver, max_iter=8, tol=None, random_state=0)
+    search = BatchedHalvingSearchCV(
+        model, {"alpha": np.logspace(-6, 0, 7)}, min_resources=2, factor=2, cv=2, scoring="neg_log_loss"
+    ).fit(X, y)
+    results = search.cv_results_
+    assert search.n_resources_ == [2, 4, 8]
+    assert search.n_epochs_[0] == 7 * 2 * 2
+    for row, (params, epochs) in enumerate(zip(results["params"], results["n_resources"], strict=True)):
+        full = clone(model).set_params(max_iter=int(epochs), **params)
+        expected = quiet_scores(full, X, y, cv=2, scoring="neg_log_loss")
+        np.testing.assert_allclose(results["mean_test_score"][row], expected.mean(), atol=1e-9)
+
+
+def test_a_start_is_given_again_to_each_rung():
+    X, y = BINARY
+    model = SGDVariantClassifier(solver="adam", eta0=0.01, max_iter=4, tol=None, random_state=0)
+    start = {"coef_init": np.ones((1, 5)), "intercept_init": np.zeros(1)}
+    search = BatchedHalvingSearchCV(model, {"alpha": ALPHAS}, min_resources=2, factor=2, cv=2, scoring="neg_log_loss")
+    search.fit(X, y, **start)
+    full = GridSearchCV(model, {"alpha": ALPHAS}, cv=2, scoring="neg_log_loss").fit(X, y, **start)
+    last = search.cv_results_["iter"] == 1
+    expected = [
+        full.cv_results_["mean_test_score"][ALPHAS.index(alpha)] for alpha in search.cv_results_["param_alpha"][last]
+    ]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"][last], expected, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the")
+def test_a_candidate_that_fails_fails_in_each_rung():
+    model = SGDVariantClassifier(solver="adam", max_iter=2, tol=None, random_state=0)
+    search = BatchedHalvingSearchCV(
+        model, {"alpha": [-1.0, *ALPHAS]}, min_resources=2, factor=1.5, aggressive_elimination=True, cv=2
+    )
+    with pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 8"):
+        search.fit(*BINARY)
+    failed = search.cv_results_["param_alpha"] == -1.0
+    assert search.n_candidates_[:2] == [4, 3]
+    np.testing.assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), failed)
+    assert search.n_epochs_ == [3 * 2 * 2, 0, 0, 0]
 
 
 def test_candidates_that_have_converged_cost_nothing_more():

@@ -26,18 +26,20 @@ CASES = {str(name): make(name) for name in PENALTIES} | {
     "alphas": make("elasticnet", alpha=np.array([0.0, 0.2, 2.0])),
     "ratios": make("elasticnet", l1_ratio=np.array([0.0, 0.5, 1.0])),
     "rows": make("elasticnet", units=UNITS[:, :1]),
-    "units": make("elasticnet", units=UNITS, factor=np.array([0.5, 1.0, 2.0])),
+    "features": make("elasticnet", units=UNITS[:, 0]),
+    "units": make("elasticnet", units=UNITS, objective_scale=np.array([0.5, 1.0, 2.0])),
     "all": ElasticNet(np.array([0.3, 0.2, 2.0]), np.array([0.1, 0.5, 0.9]), UNITS, np.array([0.5, 1.0, 2.0])),
 }
 every_penalty = pytest.mark.parametrize("penalty", CASES.values(), ids=CASES)
 
 
 def definition(penalty, w, i, j, smooth=True):
-    """factor * alpha * ((1 - l1_ratio) / 2 * (u w)^2 + l1_ratio * |u w|) of one weight, as Python floats."""
-    fields = (penalty.factor, penalty.alpha, penalty.l1_ratio, penalty.units)
-    factor, alpha, ratio, unit = (float(np.broadcast_to(f, W.shape)[i, j]) for f in fields)
+    """scale * alpha * ((1 - l1_ratio) / 2 * (u w)^2 + l1_ratio * |u w|) of one weight, as Python floats."""
+    units = penalty.units[:, None] if np.ndim(penalty.units) == 1 else penalty.units
+    fields = (penalty.objective_scale, penalty.alpha, penalty.l1_ratio, units)
+    scale, alpha, ratio, unit = (float(np.broadcast_to(f, W.shape)[i, j]) for f in fields)
     ridge = (1 - ratio) / 2 * (unit * w) ** 2 if smooth else 0.0
-    return factor * alpha * (ridge + ratio * abs(unit * w))
+    return scale * alpha * (ridge + ratio * abs(unit * w))
 
 
 def applied(method, start, *args, **kwargs):
@@ -70,7 +72,7 @@ def test_the_gradient_of_the_smooth_part_is_added(penalty):
 
 @every_penalty
 def test_the_strengths_say_what_the_value_is_made_of(penalty):
-    smooth, sharp = 0.5 * penalty.smooth_strength * W**2, penalty.l1_strength * np.abs(W)
+    smooth, sharp = 0.5 * penalty.l2_strength * W**2, penalty.l1_strength * np.abs(W)
     np.testing.assert_allclose((smooth + sharp).sum(axis=0), penalty.value(W), rtol=1e-13)
     assert penalty.has_prox == bool(np.any(sharp))
 
@@ -138,12 +140,12 @@ def test_decay_is_a_gradient_step_that_stops_at_zero(penalty):
 
 @every_penalty
 @pytest.mark.parametrize("units", [UNITS, UNITS[:, :1]], ids=["weights", "rows"])
-@pytest.mark.parametrize("factor", [0.25, np.array([0.5, 2.0, 4.0])], ids=["scalar", "column"])
-def test_rescaled_is_the_penalty_of_rescaled_weights(penalty, units, factor):
-    rescaled = penalty.rescaled(units, factor)
-    np.testing.assert_allclose(rescaled.value(W), factor * penalty.value(units * W), rtol=1e-13)
+@pytest.mark.parametrize("scale", [0.25, np.array([0.5, 2.0, 4.0])], ids=["scalar", "column"])
+def test_rescaled_is_the_penalty_of_rescaled_weights(penalty, units, scale):
+    rescaled = penalty.rescaled(units, objective_scale=scale)
+    np.testing.assert_allclose(rescaled.value(W), scale * penalty.value(units * W), rtol=1e-13)
     # twice is once with the products
-    twice, once = rescaled.rescaled(units, factor), penalty.rescaled(units**2, factor**2)
+    twice, once = rescaled.rescaled(units, scale), penalty.rescaled(units**2, scale**2)
     np.testing.assert_allclose(twice.value(W), once.value(W), rtol=1e-13)
 
 
@@ -153,6 +155,15 @@ def test_a_column_keeps_its_penalty(penalty, columns):
     taken, V = penalty.take(columns), W[:, columns]
     np.testing.assert_allclose(taken.value(V), penalty.value(W)[columns], rtol=1e-14)
     np.testing.assert_array_equal(applied(taken.prox, V, 0.3), applied(penalty.prox, W, 0.3)[:, columns])
+
+
+@pytest.mark.parametrize("units", [UNITS[:, 0], UNITS[:, :1]], ids=["(n_features,)", "(n_features, 1)"])
+def test_units_of_features_are_left_whole_and_have_their_number(units):
+    penalty = ElasticNet(alpha=np.array([0.1, 0.2]), units=units)
+    assert penalty.take(np.array([1])).units is units
+    penalty.check_features(5, "penalty")
+    with pytest.raises(ValueError, match=r"penalty__units holds 5 values, and X has 4 features"):
+        penalty.check_features(4, "penalty")
 
 
 # ---------------------------------------------------------------- cumulative L1

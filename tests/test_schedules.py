@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
-from skvariants.losses import LOSSES, EpsilonInsensitive, Hinge, LogLoss, MultinomialLogLoss, SquaredError
+from skvariants.losses import LOSSES, Hinge, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.schedules import (
     PA1,
     PA2,
@@ -20,10 +19,11 @@ from skvariants.schedules import (
     Optimal,
     Schedule,
 )
+from skvariants.solvers import PASSIVE_AGGRESSIVE
 
 TIMES = (1, 2, 3, 10, 999, 10**7)
 WITH_ETA0 = [name for name, cls in SCHEDULES.items() if "eta0" in cls().get_params()]
-RACED = [name for name in WITH_ETA0 if not SCHEDULES[name].aggressive]
+RACED = [name for name in WITH_ETA0 if SCHEDULES[name].stands_for is None]
 
 
 # ---------------------------------------------------------------- formulas
@@ -71,7 +71,7 @@ def test_steps_are_scikit_learns(name):
     ).fit(np.eye(8), y)  # fmt: skip
     known = {"alpha": 0.05, "eta0": 0.7, "power_t": 0.3}
     params = {k: v for k, v in known.items() if k in SCHEDULES[name]().get_params()}
-    schedule = SCHEDULES[name](**params).prepared(Hinge(), 0.05)
+    schedule = SCHEDULES[name](**params).bind(Hinge(), 0.05)
     np.testing.assert_allclose([schedule(t) for t in range(1, 9)], model.coef_[0] * y, rtol=1e-12)
 
 
@@ -83,8 +83,8 @@ def test_steps_are_scikit_learns(name):
 def test_optimal_is_bottous_heuristic(name, alpha):
     loss = LOSSES[name]()
     typical = math.sqrt(1 / math.sqrt(alpha))
-    first = typical / max(1.0, loss.slope(1.0, -typical))
-    schedule = Optimal(alpha=alpha).prepared(loss, alpha)
+    first = typical / max(1.0, loss.gradient_scalar(1.0, -typical))
+    schedule = Optimal(alpha=alpha).bind(loss, alpha)
     for t in TIMES:
         assert schedule(t) == pytest.approx(1 / (alpha * (1 / (first * alpha) + t - 1)), rel=1e-12)
 
@@ -94,14 +94,14 @@ def test_optimal_is_scikit_learns_on_a_regression():
     model = SGDRegressor(
         penalty=None, alpha=0.05, learning_rate="optimal", max_iter=1, tol=None, shuffle=False, fit_intercept=False
     ).fit(X, y)
-    schedule = Optimal(alpha=0.05).prepared(SquaredError(), 0.05)
+    schedule = Optimal(alpha=0.05).bind(SquaredError(), 0.05)
     np.testing.assert_allclose([schedule(t) for t in range(1, 6)], model.coef_ / y, rtol=1e-12)
 
 
 def test_optimal_of_columns_is_each_columns():
     alphas = np.array([1e-4, 0.01, 1.0])
-    together = Optimal(alpha=alphas).prepared(LogLoss(), alphas)
-    alone = [Optimal(alpha=a).prepared(LogLoss(), a) for a in alphas.tolist()]
+    together = Optimal(alpha=alphas).bind(LogLoss(), alphas)
+    alone = [Optimal(alpha=a).bind(LogLoss(), a) for a in alphas.tolist()]
     for t in TIMES:
         np.testing.assert_allclose(together(t), [schedule(t) for schedule in alone], rtol=1e-15)
 
@@ -109,19 +109,19 @@ def test_optimal_of_columns_is_each_columns():
 @pytest.mark.parametrize("alpha", [0.01, np.full(6, 0.01)], ids=["scalar", "columns"])
 def test_optimal_serves_the_multinomial_loss(alpha):
     # no derivative of it exceeds 1, so the first step is the typical weight
-    schedule = Optimal(alpha=alpha).prepared(MultinomialLogLoss(n_classes=3), alpha)
+    schedule = Optimal(alpha=alpha).bind(MultinomialLogLoss(n_classes=3), alpha)
     np.testing.assert_allclose(schedule(1), 0.01**-0.25 * np.ones(np.shape(alpha)), rtol=1e-12)
 
 
 def test_optimal_keeps_an_offset_that_was_given():
     schedule = Optimal(alpha=0.1, t0=5.0)
-    assert schedule.prepared(LogLoss(), 0.1).t0 == 5.0
+    assert schedule.bind(LogLoss(), 0.1).t0 == 5.0
 
 
 @pytest.mark.parametrize("alpha", [0.0, np.array([0.1, 0.0])])
 def test_optimal_needs_a_penalty(alpha):
     with pytest.raises(ValueError, match="alpha must be > 0.*another learning_rate"):
-        Optimal(alpha=alpha).prepared(LogLoss(), alpha)
+        Optimal(alpha=alpha).bind(LogLoss(), alpha)
 
 
 # ---------------------------------------------------------------- what is open, and what is refused
@@ -144,10 +144,10 @@ def test_only_an_open_step_is_raced(name):
         assert not SCHEDULES[name](eta0=np.array([0.1, 0.2])).raced
 
 
-@pytest.mark.parametrize("name", [n for n, cls in SCHEDULES.items() if not cls.aggressive and n != "optimal"])
-def test_plain_schedules_need_no_preparation(name):
+@pytest.mark.parametrize("name", [n for n, cls in SCHEDULES.items() if cls.stands_for is None and n != "optimal"])
+def test_plain_schedules_bind_to_nothing(name):
     schedule = SCHEDULES[name]()
-    assert schedule.prepared(LogLoss(), 0.0) is schedule
+    assert schedule.bind(LogLoss(), 0.0) is schedule
 
 
 # ---------------------------------------------------------------- plateaus
@@ -175,52 +175,16 @@ def test_adaptive_divides_by_five_down_to_its_floor():
 # ---------------------------------------------------------------- passive-aggressive
 
 
-@pytest.mark.parametrize(("cls", "power"), [(PA1, 1), (PA2, 2)])
-@pytest.mark.parametrize("C", [0.01, 0.3, 5.0])
-@pytest.mark.parametrize("margin", [-2.0, 0.3, 0.99])
-def test_passive_aggressive_steps_solve_their_problem(cls, power, C, margin):
-    # argmin over w of |w - w0|^2 / 2 + C slack^power, sought along w = w0 + tau y x (the representer)
-    square_norm, loss = 2.5, 1 - margin
-
-    def problem(tau):
-        return tau**2 * square_norm / 2 + C * max(0.0, loss - tau * square_norm) ** power
-
-    tau = cls(eta0=C).share(loss, square_norm)
-    best = minimize_scalar(problem, bounds=(0, 5), method="bounded", options={"xatol": 1e-10})
-    assert problem(tau) <= best.fun + 1e-12
-    assert tau == pytest.approx(best.x, abs=1e-6)
-
-
-@pytest.mark.parametrize("cls", [PA1, PA2])
-def test_passive_aggressive_shares_are_elementwise(cls):
-    values, norms, C = np.array([[0.0, 1.0], [3.0, 0.2]]), np.array([[2.0], [0.5]]), np.array([0.1, 4.0])
-    shares = cls(eta0=C).share(values, norms)
-    alone = [[cls(eta0=float(C[j])).share(values[i, j], norms[i, 0]) for j in range(2)] for i in range(2)]
-    np.testing.assert_allclose(shares, alone, rtol=1e-15)
-    assert shares[0, 0] == 0
-    assert cls(eta0=1.0).share(0.0, 2.0) == 0
-
-
-@pytest.mark.parametrize("cls", [PA1, PA2])
-def test_an_empty_sample_takes_no_infinite_step(cls):
-    share = cls(eta0=0.5).share(np.array([[1.0]]), np.array([[0.0]]))
-    assert np.isfinite(share).all()
-
-
-def test_passive_aggressive_i_leaves_an_empty_sample_alone():
-    assert PA1(eta0=1.0).share(1.0, 0.0) == 0.0
-
-
 @pytest.mark.parametrize("cls", [PA1, PA2])
 @pytest.mark.parametrize("name", LOSSES)
 def test_passive_aggressive_names_the_remedy_for_any_other_loss(cls, name):
     if name in ("hinge", "epsilon_insensitive"):
-        prepared = cls().prepared(LOSSES[name](), 0.1)
-        assert prepared.eta0 == prepared.penalty_step == 1.0
-        assert cls(eta0=0.2).prepared(LOSSES[name](), 0.1).penalty_step == 0.2
+        assert cls().bind(LOSSES[name](), 0.1).eta0 == 1.0
+        assert cls(eta0=0.2).bind(LOSSES[name](), 0.1).eta0 == 0.2
+        assert cls(eta0=0.2).bind(LOSSES[name](), 0.1).stands_for == cls.__name__.lower()
     else:
         with pytest.raises(ValueError) as error:
-            cls().prepared(LOSSES[name](), 0.1)
+            cls().bind(LOSSES[name](), 0.1)
         for word in (cls.__name__.lower(), "hinge", "epsilon_insensitive", LOSSES[name].__name__):
             assert word in str(error.value)
 
@@ -231,11 +195,9 @@ def test_passive_aggressive_steps_carry_no_rate(cls):
     assert not cls().raced
 
 
-def test_passive_aggressive_regression_ends_on_the_tube():
-    x, w, y, loss = np.array([1.0, -2.0]), np.array([0.2, 0.1]), 3.0, EpsilonInsensitive(epsilon=0.25)
-    residual = y - x @ w
-    tau = PA1(eta0=100.0).share(loss.value(np.array([[y]]), np.array([[x @ w]])), x @ x)[0, 0]
-    assert y - x @ (w + tau * np.sign(residual) * x) == pytest.approx(0.25, abs=1e-14)
+def test_a_rate_that_is_a_rule_stands_for_it_by_name():
+    names = {name: cls.stands_for for name, cls in SCHEDULES.items() if cls.stands_for is not None}
+    assert names == {name: name for name in PASSIVE_AGGRESSIVE}
 
 
 # ---------------------------------------------------------------- a user's own
@@ -251,6 +213,6 @@ class Harmonic(Schedule):
 def test_the_defaults_of_the_interface_work_for_a_users_own():
     schedule = Harmonic()
     assert not schedule.raced
-    assert not schedule.aggressive
-    assert schedule.prepared(LogLoss(), 0.0) is schedule
+    assert schedule.stands_for is None
+    assert schedule.bind(LogLoss(), 0.0) is schedule
     np.testing.assert_array_equal(schedule.on_plateau(np.array([0.1, 0.2])), 0.0)

@@ -1,5 +1,7 @@
 """Displays of a search show what ``cv_results_`` holds."""
 
+import sys
+
 import matplotlib
 import numpy as np
 import pytest
@@ -35,6 +37,14 @@ def best(search, **fixed):
     rows = [i for i, p in enumerate(results["params"]) if fixed.items() <= p.items()]
     row = max(rows, key=lambda i: results["mean_test_score"][i])
     return [results[name][row] for name in ("mean_test_score", "std_test_score", "mean_train_score")]
+
+
+@pytest.mark.parametrize("display", [SearchCurveDisplay, SearchHeatmapDisplay])
+def test_a_missing_matplotlib_is_said_in_a_sentence(monkeypatch, search, display):
+    for name in ("matplotlib", "matplotlib.patches", "matplotlib.pyplot"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        display.from_search(search)
 
 
 def test_a_curve_shows_the_best_over_the_other_parameters(search):

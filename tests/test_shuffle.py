@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skvariants import SGDVariantClassifier
-from skvariants._shuffle import Shuffle, fetched, permutation
+from skvariants._data.shuffle import Shuffle, fetched, permutation
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def rng():
 @pytest.fixture
 def grouped(monkeypatch):
     """Few rows are drawn as many are."""
-    monkeypatch.setattr("skvariants._shuffle._GROUPED", 1)
+    monkeypatch.setattr("skvariants._data.shuffle._GROUPED", 1)
 
 
 def epochs(rng, n, batch, count):
@@ -32,7 +32,7 @@ def epochs(rng, n, batch, count):
 
 @pytest.mark.parametrize("large", [1, 1 << 20], ids=["sorted", "swapped"])
 def test_every_order_of_the_rows_is_as_likely(rng, monkeypatch, large):
-    monkeypatch.setattr("skvariants._shuffle._MANY", large)
+    monkeypatch.setattr("skvariants._data.shuffle._MANY", large)
     draws = [tuple(permutation(rng, 4).tolist()) for _ in range(24 * 200)]
     orders, counts = np.unique(draws, axis=0, return_counts=True)
     assert len(orders) == 24

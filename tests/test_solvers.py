@@ -2,14 +2,34 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
+from sklearn.linear_model import SGDRegressor
 
-from _oracles import import_torch
+import _references
 from _references import torch_optimizer
+from skvariants.losses import EpsilonInsensitive
 from skvariants.penalties import ElasticNet
-from skvariants.solvers import SOLVERS, AdaDelta, AdaGrad, Adam, Momentum, Nesterov, RMSProp
+from skvariants.solvers import (
+    PASSIVE_AGGRESSIVE,
+    SGD,
+    SOLVERS,
+    AdaDelta,
+    AdaGrad,
+    Adam,
+    Momentum,
+    Nesterov,
+    PassiveAggressiveI,
+    PassiveAggressiveII,
+    QuasiNewton,
+    RMSProp,
+    Solver,
+    Step,
+)
 
-every_solver = pytest.mark.parametrize("name", SOLVERS)
+STEPPING = [name for name, cls in SOLVERS.items() if cls.method == "steps"]
+every_solver = pytest.mark.parametrize("name", STEPPING)
+every_rule = pytest.mark.parametrize("cls", PASSIVE_AGGRESSIVE.values(), ids=PASSIVE_AGGRESSIVE)
+NOTHING = ElasticNet(alpha=0.0, l1_ratio=0.0)
 
 #: Two values of every hyperparameter, one per column.
 COLUMNS = [
@@ -22,18 +42,16 @@ COLUMNS = [
 ]
 
 
-def iterates(solver, gradient, w, eta, n_steps=60, prox=None):
-    """``W <- prox[eta*scale](W - eta*scale*direction)``: the engine's step, and nothing else of it."""
+def iterates(solver, gradient, w, eta, n_steps=60, penalty=NOTHING, implicit=True):
+    """The path of a solver; the last row is the intercept, which no penalty reaches."""
     w = w.copy()
-    memory = [np.zeros_like(w) for _ in solver.memory]
-    work = np.full_like(w, np.nan)
+    step = Step(penalty, w, implicit)
+    step.work.fill(np.nan)
+    memory = solver.allocate(w, penalty, implicit)
     result = []
     for t in range(1, n_steps + 1):
-        direction, scale = solver.step(gradient(w, t), t, work, *memory)
-        step = (eta(t) if callable(eta) else eta) * (1.0 if scale is None else scale)
-        w -= step * direction
-        if prox is not None:
-            prox(w, step)
+        step.t, step.eta = t, eta(t) if callable(eta) else eta
+        solver.update(w, gradient(w, t), step, *memory)
         result.append(w.copy())
     assert all(array.dtype == w.dtype for array in memory)
     return np.array(result)
@@ -49,7 +67,7 @@ def noisy_quadratic(shape=(7, 3), n_steps=60, seed=0):
 @pytest.fixture
 def torch():
     """torch with float64 for all it makes, its scalars included."""
-    module = import_torch()
+    module = _references.torch()
     kept = module.get_default_dtype()
     module.set_default_dtype(module.float64)
     yield module
@@ -205,12 +223,235 @@ def test_every_solver_reaches_the_lasso(name):
         return 0.5 * (w * (A @ w)).sum(axis=0) - (b * w).sum(axis=0) + penalty.value(w)
 
     eta0, power = STEPS.get(name, (0.2, 0.0))
-    found = iterates(
-        SOLVERS[name](), lambda w, t: A @ w - b, np.zeros((6, 2)), lambda t: eta0 * t**-power, 4000, penalty.prox
-    )[-1]
+
+    def gradient(w, t):
+        return np.vstack([A @ w[:-1] - b, np.zeros((1, 2))])
+
+    steps = iterates(SOLVERS[name](), gradient, np.zeros((7, 2)), lambda t: eta0 * t**-power, 4000, penalty)
+    found = steps[-1, :-1]
     assert np.all(objective(found) - objective(best) <= 1e-7)
     np.testing.assert_allclose(found, best, atol=2e-4)
     np.testing.assert_array_equal(found == 0, np.abs(best) < 1e-6)
+
+
+# ---------------------------------------------------------------- penalties that are not implicit
+
+
+@every_solver
+def test_an_explicit_l2_is_torchs_weight_decay(torch, name):
+    w, gradient = noisy_quadratic(seed=3)
+    eta = 1.0 if name == "adadelta" else 0.01
+
+    def decaying(params):
+        optimizer = torch_optimizer(name, params, eta)
+        optimizer.param_groups[0]["weight_decay"] = 0.7
+        return optimizer
+
+    ours = iterates(SOLVERS[name](), gradient, w, eta, penalty=ElasticNet(0.7, 0.0), implicit=False)
+    theirs = torch_iterates(torch, decaying, gradient, w)
+    np.testing.assert_allclose(ours[:, :-1], theirs[:, :-1], atol=1e-12, rtol=0)
+    free = torch_iterates(torch, lambda params: torch_optimizer(name, params, eta), gradient, w)
+    np.testing.assert_allclose(ours[:, -1], free[:, -1], atol=1e-12, rtol=0)
+    assert np.abs(theirs - free).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["gd", "minibatch"])
+def test_an_explicit_l1_is_soft_thresholding_after_the_step(name):
+    (w, gradient), eta, strength = noisy_quadratic(seed=4), 0.01, 3.0
+    path = iterates(SOLVERS[name](), gradient, w, eta, penalty=ElasticNet(strength, 1.0), implicit=False)
+    before = np.concatenate([w[None], path[:-1]])
+    moved = np.array([v - eta * gradient(v, t) for t, v in enumerate(before, start=1)])
+    moved[:, :-1] = np.sign(moved[:, :-1]) * np.maximum(np.abs(moved[:, :-1]) - eta * strength, 0)
+    assert 0 < (path == 0).sum() < path.size
+    np.testing.assert_allclose(path, moved, atol=1e-14)
+
+
+def test_sgd_has_a_memory_where_there_is_l1_to_cumulate():
+    theta, lasso, ridge = np.zeros((4, 3), np.float32), ElasticNet(0.1, 1.0), ElasticNet(0.1, 0.0)
+    due, paid = SGD().allocate(theta, lasso, implicit=False)
+    assert due is not paid
+    for array in (due, paid):
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, np.zeros((3, 3)))
+    assert SGD().allocate(theta, lasso, implicit=True) == []
+    assert SGD().allocate(theta, ridge, implicit=False) == []
+
+
+@pytest.mark.parametrize("penalty", ["l1", "elasticnet", "l2"])
+def test_explicit_penalties_of_sgd_are_scikit_learns(penalty):
+    rng = np.random.default_rng(5)
+    X, eta, alpha = rng.normal(size=(40, 6)), 0.02, 0.3
+    y = X @ np.array([1.0, -1.0, 0, 0, 0, 0]) + rng.normal(size=40)
+    model = SGDRegressor(
+        penalty=penalty, alpha=alpha, l1_ratio=0.6, learning_rate="constant", eta0=eta, max_iter=1, tol=None,
+        shuffle=False,
+    ).fit(X, y)  # fmt: skip
+
+    def gradient(theta, t):
+        x = np.append(X[t - 1], 1.0)
+        return (x @ theta - y[t - 1]) * x[:, None]
+
+    elastic = ElasticNet(alpha, {"l1": 1.0, "elasticnet": 0.6, "l2": 0.0}[penalty])
+    theta = iterates(SGD(), gradient, np.zeros((7, 1)), eta, 40, elastic, implicit=False)[-1]
+    np.testing.assert_allclose(theta[:, 0], [*model.coef_, *model.intercept_], atol=1e-14)
+    assert (np.count_nonzero(model.coef_) < 6) == (penalty != "l2")
+
+
+# ---------------------------------------------------------------- passive-aggressive
+
+
+@pytest.mark.parametrize(("cls", "power"), [(PassiveAggressiveI, 1), (PassiveAggressiveII, 2)])
+@pytest.mark.parametrize("C", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("margin", [-2.0, 0.3, 0.99])
+def test_passive_aggressive_steps_solve_their_problem(cls, power, C, margin):
+    # argmin over w of |w - w0|^2 / 2 + C slack^power, sought along w = w0 + tau y x (the representer)
+    square_norm, loss = 2.5, 1 - margin
+
+    def problem(tau):
+        return tau**2 * square_norm / 2 + C * max(0.0, loss - tau * square_norm) ** power
+
+    tau = cls(C=C).tau(loss, square_norm)
+    best = minimize_scalar(problem, bounds=(0, 5), method="bounded", options={"xatol": 1e-10})
+    assert problem(tau) <= best.fun + 1e-12
+    assert tau == pytest.approx(best.x, abs=1e-6)
+
+
+@every_rule
+def test_passive_aggressive_steps_are_elementwise(cls):
+    values, norms, C = np.array([[0.0, 1.0], [3.0, 0.2]]), np.array([[2.0], [0.5]]), np.array([0.1, 4.0])
+    taus = cls(C=C).tau(values, norms)
+    alone = [[cls(C=float(C[j])).tau(values[i, j], norms[i, 0]) for j in range(2)] for i in range(2)]
+    np.testing.assert_allclose(taus, alone, rtol=1e-15)
+    assert taus[0, 0] == 0
+    assert cls(C=1.0).tau(0.0, 2.0) == 0
+
+
+@every_rule
+def test_an_empty_sample_takes_no_infinite_step(cls):
+    tau = cls(C=0.5).tau(np.array([[1.0]]), np.array([[0.0]]))
+    assert np.isfinite(tau).all()
+
+
+def test_passive_aggressive_i_leaves_an_empty_sample_alone():
+    assert PassiveAggressiveI(C=1.0).tau(1.0, 0.0) == 0.0
+
+
+class Row:
+    """One row as the training loop hands it to a solver that needs rows."""
+
+    weight = None
+
+    def __init__(self, x, y, theta, loss):
+        self.x, self.y, self.loss = np.append(x, 1.0), np.array([[y]]), loss
+        self.z = (self.x @ theta)[None]
+        self.r = loss.gradient(self.y, self.z, np.empty_like(self.z))
+
+    def value(self):
+        return self.loss.value(self.y, self.z)
+
+    def square_norms(self):
+        return np.array([[self.x[:-1] @ self.x[:-1]]])
+
+    def gradient(self, r):
+        return np.outer(self.x, r)
+
+
+def passive_aggressive_step(rule, x, y, theta, loss, penalty=NOTHING, implicit=True):
+    step, theta = Step(penalty, theta, implicit), theta.copy()
+    step.t, step.batch = 1, Row(x, y, theta, loss)
+    rule.update(theta, np.full_like(theta, np.nan), step)
+    return theta
+
+
+@every_rule
+@pytest.mark.parametrize("C", [0.05, np.array([0.05, 4.0])], ids=["scalar", "columns"])
+def test_passive_aggressive_updates_move_by_tau_against_the_derivative(cls, C):
+    x, y, loss = np.array([1.0, -2.0]), 3.0, EpsilonInsensitive(epsilon=0.25)
+    theta = np.array([[0.2, -0.4], [0.1, 3.0], [0.0, 12.0]])
+    residual = y - np.append(x, 1.0) @ theta
+    assert np.sign(residual).tolist() == [1, -1]
+    tau = cls(C=C).tau(np.abs(residual) - 0.25, x @ x)
+    expected = theta + np.outer(np.append(x, 1.0), tau * np.sign(residual))
+    np.testing.assert_allclose(passive_aggressive_step(cls(C=C), x, y, theta, loss), expected, atol=1e-14)
+
+
+def test_passive_aggressive_regression_ends_on_the_tube():
+    x, w, y, loss = np.array([1.0, -2.0]), np.array([0.2, 0.1]), 3.0, EpsilonInsensitive(epsilon=0.25)
+    residual = y - x @ w
+    tau = PassiveAggressiveI(C=100.0).tau(loss.value(np.array([[y]]), np.array([[x @ w]])), x @ x)[0, 0]
+    assert y - x @ (w + tau * np.sign(residual) * x) == pytest.approx(0.25, abs=1e-14)
+
+
+@every_rule
+def test_a_sample_without_loss_changes_nothing(cls):
+    x, theta, loss = np.array([1.0, -2.0]), np.array([[0.2], [0.1], [0.0]]), EpsilonInsensitive(epsilon=0.25)
+    np.testing.assert_array_equal(passive_aggressive_step(cls(), x, 0.1, theta, loss), theta)
+
+
+@every_rule
+@pytest.mark.parametrize("implicit", [True, False])
+def test_the_penalty_of_a_passive_aggressive_step_takes_a_step_of_c(cls, implicit):
+    # no loss, so that the penalty alone moves the weights
+    x, theta, loss, C = np.array([1.0, -2.0]), np.array([[0.2], [0.1], [0.0]]), EpsilonInsensitive(epsilon=0.25), 0.5
+    penalty = ElasticNet(alpha=0.4, l1_ratio=0.3)
+    got, expected = passive_aggressive_step(cls(C=C), x, 0.1, theta, loss, penalty, implicit), theta.copy()
+    if not implicit:
+        penalty.decay(expected[:-1], C)
+    penalty.prox(expected[:-1], C, smooth=implicit)
+    np.testing.assert_array_equal(got, expected)
+    assert np.all(np.abs(got[:-1]) < np.abs(theta[:-1]))
+
+
+# ---------------------------------------------------------------- a user's own
+
+
+class Halving(Solver):
+    """A user's solver that is no direction and scale: halve the weights, and stand for their double."""
+
+    memory = ("calls",)
+
+    def update(self, theta, g, step, *memory):
+        theta *= 0.5
+        memory[0][...] += 1
+
+    def solution(self, theta, *memory):
+        return 2 * theta
+
+
+class Signed(Solver):
+    """A user's solver in one method, with a scale for every column."""
+
+    def step(self, g, t, work, *memory):
+        return np.sign(g, out=work), np.array([1.0, 2.0])
+
+
+def test_a_rule_of_ones_own_takes_the_place_of_the_step():
+    path = iterates(Halving(), lambda w, t: np.zeros_like(w), np.ones((2, 2)), 0.1, 3)
+    np.testing.assert_array_equal(path[-1], 0.125)
+    np.testing.assert_array_equal(Halving().solution(path[-1]), 0.25)
+
+
+def test_a_direction_and_a_scale_by_column_are_enough():
+    w, penalty = np.full((3, 2), 5.0), ElasticNet(alpha=np.array([1.0, 2.0]), l1_ratio=1.0)
+    path = iterates(Signed(), lambda w, t: np.ones_like(w), w, np.array([0.1, 0.2]), 1, penalty)
+    np.testing.assert_allclose(path[0], [[4.8, 3.8], [4.8, 3.8], [4.9, 4.6]], rtol=1e-14)
+
+
+def test_the_defaults_of_the_interface_work_for_a_users_own():
+    theta = np.ones((3, 2), np.float32)
+    (calls,) = Halving().allocate(theta, NOTHING, True)
+    assert calls.dtype == np.float32
+    np.testing.assert_array_equal(calls, np.zeros((3, 2)))
+    solver = Signed()
+    assert solver.allocate(theta, NOTHING, True) == []
+    assert solver.solution(theta) is theta
+    assert (solver.method, solver.needs, solver.fixed_step, solver.is_gradient) == ("steps", frozenset(), False, False)
+
+
+@pytest.mark.parametrize("cls", [Solver, QuasiNewton])
+def test_a_solver_without_a_rule_says_so(cls):
+    with pytest.raises(NotImplementedError, match=f"{cls.__name__} defines neither `step` nor `update`"):
+        iterates(cls(), lambda w, t: w, np.ones((3, 2)), 0.1, 1)
 
 
 # ---------------------------------------------------------------- arrays
@@ -266,17 +507,18 @@ def test_what_a_step_returns_is_shaped_like_the_gradient(name):
 
 
 @every_solver
-def test_plain_solvers_are_those_whose_direction_is_the_gradient(name):
+def test_gradient_solvers_are_those_whose_direction_is_the_gradient(name):
     w, gradient = noisy_quadratic()
     descent = iterates(SOLVERS["gd"](), gradient, w, 0.01)
     same = np.array_equal(iterates(SOLVERS[name](), gradient, w, 0.01), descent)
-    assert SOLVERS[name].plain == same
+    assert SOLVERS[name].is_gradient == same
 
 
-@every_solver
-def test_what_a_class_says_of_itself_is_complete(name):
-    cls = SOLVERS[name]
+@pytest.mark.parametrize("cls", [*SOLVERS.values(), *PASSIVE_AGGRESSIVE.values()])
+def test_what_a_class_says_of_itself_is_complete(cls):
     assert cls.cures
+    assert cls.method in ("steps", "quasi-Newton")
+    assert cls.needs <= {"rows"}
     assert cls.eta0 > 0
     assert cls.batch_size == "full" or cls.batch_size >= 1
     assert len(set(cls.memory)) == len(cls.memory)

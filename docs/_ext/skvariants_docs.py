@@ -72,9 +72,9 @@ def link_references(app, what, name, obj, options, lines):
     lines[:] = [linked(line) for line in lines]
 
 
-def cls_of(factory):
-    """The class behind a registered factory."""
-    return getattr(factory, "func", factory)
+def takes_steps(cls):
+    """Whether a solver goes step by step from gradients, as the table, the costs and the pictures tell."""
+    return cls.method == "steps"
 
 
 # ---------------------------------------------------------------------------- tables
@@ -129,12 +129,14 @@ class RegistryTable(SphinxDirective):
         for name, cls in SOLVERS.items():
             rows = {"full": "all", 1: "one"}.get(cls.batch_size, f"up to {cls.batch_size}")
             memory = {0: "none", 1: "1 array"}.get(len(cls.memory), f"{len(cls.memory)} arrays")
+            if not takes_steps(cls):
+                rows, memory = "all (a growing part at first)", "curvature"
             yield f":ref:`{name} <solver-{name}>`", rows, memory, cls.cures
 
     def losses(self):
         yield "``loss=``", "what it is"
         for name, cls in LOSSES.items():
-            smooth = "smooth" if cls.curvature is not None else "not smooth"
+            smooth = "smooth" if cls.smooth else "not smooth"
             kind = "regression" if cls.regression else "classification"
             yield link(name, cls), f"{summary(cls)} For {kind}; {smooth}.\n\n       :math:`{equation(cls)}`\n"
 
@@ -162,7 +164,12 @@ class RegistryTable(SphinxDirective):
 
 def link(name, cls):
     """A registered name that leads to the page of its class."""
-    return f":class:`{name} <{cls.__module__}.{cls.__name__}>`"
+    return f":class:`{name} <{public_module(cls)}.{cls.__name__}>`"
+
+
+def public_module(cls):
+    """Name of the module that offers a class: a family is a package, whose parts are not public."""
+    return ".".join(cls.__module__.split(".")[:2])
 
 
 # ---------------------------------------------------------------------------- a section for every solver
@@ -220,6 +227,8 @@ def picture(name, cls, folder):
 
 def cost(cls):
     """What a step costs, in one sentence."""
+    if not takes_steps(cls):
+        return "a step reads a part of the rows that grows to all, and keeps their curvature."
     rows = {"full": "all rows", 1: "one row"}.get(cls.batch_size, f"up to {cls.batch_size} rows")
     n = len(cls.memory)
     memory = "nothing beside the model" if n == 0 else f"{n} array{'s' * (n > 1)} of the model's size"
@@ -232,10 +241,11 @@ def write_solvers(app, config):
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for name, cls in SOLVERS.items():
-        picture(name, cls, folder)
         title = f"{cls.__name__} (``{name}``)"
         lines += [f".. _solver-{name}:", "", title, "-" * len(title), "", summary(cls), ""]
-        lines += [f".. image:: generated/{name}.png", f"   :alt: Path of {name} over a ravine", ""]
+        if takes_steps(cls):
+            picture(name, cls, folder)
+            lines += [f".. image:: generated/{name}.png", f"   :alt: Path of {name} over a ravine", ""]
         lines += [".. math::", "", f"   {equation(cls)}", ""]
         lines += [
             f"**Cures** {cls.cures.replace('none:', 'nothing:')}.",
@@ -245,10 +255,12 @@ def write_solvers(app, config):
             f"**Cost:** {cost(cls)}",
             "",
         ]
+        if parameters := section(cls, "Parameters"):
+            lines += ["**Parameters:**", "", parameters, ""]
         lines += [
             f"**Source:** {linked(section(cls, 'References'))}",
             "",
-            f"API: :class:`~skvariants.solvers.{cls.__name__}`.",
+            f"API: :class:`~{public_module(cls)}.{cls.__name__}`.",
             "",
         ]
     write(folder / "solvers.txt", "\n".join(lines))

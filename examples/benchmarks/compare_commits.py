@@ -53,59 +53,124 @@ def _sparse(n, d, stored):
     return X, X @ rng.standard_normal(d) + 0.3 * rng.standard_normal(n)
 
 
+def _binary(data):
+    X, z = data
+    return X, (z > np.median(z)).astype(int)
+
+
+def _classes(data):
+    X, z = data
+    return X, np.digitize(z, np.quantile(z, np.arange(1, 10) / 10))
+
+
+def _fit(**params):
+    """A fit with these parameters."""
+
+    def run(X, y):
+        from skvariants import SGDVariantClassifier, SGDVariantRegressor
+
+        estimator = SGDVariantClassifier if y.dtype.kind == "i" else SGDVariantRegressor
+        return estimator(random_state=0, **params).fit(X, y)
+
+    return run
+
+
+def _stream(chunk, **params):
+    """One pass over the rows by `partial_fit`, in chunks."""
+
+    def run(X, y):
+        from skvariants import SGDVariantClassifier
+
+        model = SGDVariantClassifier(random_state=0, **params)
+        for start in range(0, X.shape[0], chunk):
+            model.partial_fit(X[start : start + chunk], y[start : start + chunk], classes=[0, 1])
+        return model
+
+    return run
+
+
+def _search(kind, grid, **params):
+    """A search over a grid."""
+
+    def run(X, y):
+        from skvariants import SGDVariantClassifier, model_selection
+
+        search = getattr(model_selection, kind)(SGDVariantClassifier(random_state=0, **params), grid, cv=3)
+        return search.fit(X, y).best_estimator_
+
+    return run
+
+
+def _imported(X, y):
+    """A fresh interpreter that imports the package."""
+    command = [sys.executable, "-c", "import skvariants, skvariants.model_selection, skvariants.diagnostics"]
+    subprocess.run(command, check=True)
+
+
 def _tasks():
-    """name -> (function that makes the data, parameters of the estimator)."""
-
-    def binary(data):
-        X, z = data
-        return X, (z > np.median(z)).astype(int)
-
-    def classes(data):
-        X, z = data
-        return X, np.digitize(z, np.quantile(z, np.arange(1, 10) / 10))
-
+    """name -> (function that makes the data, function of the data that is timed)."""
     epochs = {"max_iter": 5, "tol": None}
+    alphas = {"alpha": np.logspace(-6, 2, 32).tolist()}
+    table, narrow = (lambda: _binary(_dense(20_000, 50))), (lambda: _binary(_dense(2_000, 20)))
+    sparse = lambda: _binary(_sparse(20_000, 10_000, 30))  # noqa: E731
     return {
-        "default, 500 x 20": (lambda: binary(_dense(500, 20)), {}),
-        "default, 20,000 x 50": (lambda: binary(_dense(20_000, 50)), {}),
-        "default, regression 20,000 x 50": (lambda: _dense(20_000, 50), {}),
-        "default, ten classes 20,000 x 50": (lambda: classes(_dense(20_000, 50)), {}),
-        "default, sparse 20,000 x 10,000": (lambda: binary(_sparse(20_000, 10_000, 30)), {}),
-        "epochs of minibatch, 100,000 x 100": (lambda: binary(_dense(100_000, 100)), {"solver": "minibatch", **epochs}),
+        "default, 500 x 20": (lambda: _binary(_dense(500, 20)), _fit()),
+        "default, 100 x 5": (lambda: _binary(_dense(100, 5)), _fit()),
+        "default, 20,000 x 50": (table, _fit()),
+        "default, l1, 20,000 x 50": (table, _fit(penalty="l1", alpha=1e-3)),
+        "default, regression 20,000 x 50": (lambda: _dense(20_000, 50), _fit()),
+        "default, ten classes 20,000 x 50": (lambda: _classes(_dense(20_000, 50)), _fit()),
+        "default, sparse 20,000 x 10,000": (sparse, _fit()),
+        "epochs of minibatch, 100,000 x 100": (
+            lambda: _binary(_dense(100_000, 100)), _fit(solver="minibatch", **epochs),
+        ),
         "epochs of minibatch, float32": (
-            lambda: binary(_dense(100_000, 100, np.float32)), {"solver": "minibatch", **epochs},
+            lambda: _binary(_dense(100_000, 100, np.float32)), _fit(solver="minibatch", **epochs),
         ),
-        "epochs of adam, 20,000 x 50": (lambda: binary(_dense(20_000, 50)), {"solver": "adam", **epochs}),
-        "epochs of adagrad, sparse": (lambda: binary(_sparse(20_000, 10_000, 30)), {"solver": "adagrad", **epochs}),
-        "epochs of sgd, 2,000 x 20": (lambda: binary(_dense(2_000, 20)), {"solver": "sgd", **epochs}),
-        "epochs of momentum, l1": (
-            lambda: binary(_dense(20_000, 50)), {"solver": "momentum", "penalty": "l1", **epochs},
+        "epochs of adam, 20,000 x 50": (table, _fit(solver="adam", **epochs)),
+        "epochs of adam, ten classes": (
+            lambda: _classes(_dense(20_000, 50)), _fit(solver="adam", eta0=0.01, **epochs),
         ),
+        "epochs of adagrad, sparse": (sparse, _fit(solver="adagrad", **epochs)),
+        "epochs of momentum, l1": (table, _fit(solver="momentum", penalty="l1", **epochs)),
+        "hinge, raced momentum": (table, _fit(loss="hinge", solver="momentum")),
+        "samples of sgd, 2,000 x 20": (narrow, _fit(solver="sgd", **epochs)),
+        "samples of sgd, raw": (narrow, _fit(solver="sgd", eta0=0.01, scale_features=False, **epochs)),
+        "samples of sgd, sparse": (
+            lambda: _binary(_sparse(2_000, 5_000, 20)), _fit(solver="sgd", eta0=0.01, scale_features=False, **epochs),
+        ),
+        "partial_fit, chunks of 100": (lambda: _binary(_dense(10_000, 20)), _stream(100)),
+        "partial_fit of adam, chunks of 1,000": (table, _stream(1_000, solver="adam")),
+        "search of 32 alphas": (lambda: _binary(_dense(5_000, 50)), _search("BatchedGridSearchCV", alphas)),
+        "search of 32 alphas, adam": (
+            lambda: _binary(_dense(2_000, 20)), _search("BatchedGridSearchCV", alphas, solver="adam", **epochs),
+        ),
+        "halving over 32 alphas, adam": (
+            lambda: _binary(_dense(2_000, 20)),
+            _search("BatchedHalvingSearchCV", alphas, solver="adam", max_iter=36, tol=None),
+        ),
+        "import": (lambda: (None, None), _imported),
     }  # fmt: skip
 
 
 def worker(pattern):
     """Time every task with the package that PYTHONPATH finds; print one JSON object."""
-    from skvariants import SGDVariantClassifier, SGDVariantRegressor
-
     warnings.simplefilter("ignore")
     results = {}
     A = np.ones((500, 500))
     for _ in range(5):
         A @ A
-    for name, (data, params) in _tasks().items():
+    for name, (data, run) in _tasks().items():
         if not re.search(pattern, name):
             continue
         X, y = data()
-        Model = SGDVariantClassifier if y.dtype.kind == "i" else SGDVariantRegressor
         best, spent, runs, objective = np.inf, 0.0, 0, np.nan
         while runs < 2 or (spent < 0.4 and runs < 15):
-            model = Model(random_state=0, **params)
             clock = time.perf_counter()
-            model.fit(X, y)
+            model = run(X, y)
             seconds = time.perf_counter() - clock
             best, spent, runs = min(best, seconds), spent + seconds, runs + 1
-            objective = model.loss_curve_[-1] if model.loss_curve_ else np.nan
+            objective = model.loss_curve_[-1] if getattr(model, "loss_curve_", None) else np.nan
         results[name] = {"seconds": best, "objective": float(objective)}
     print(json.dumps(results))
 
@@ -178,8 +243,9 @@ def main(arguments=None):
     slower = False
     for name, seconds, ratio, low, high, a, b in rows:
         slower |= verdict(low, high) == "SLOWER"
-        changed = "" if np.isclose(a, b, rtol=1e-6) else f"{a:.6g} -> {b:.6g}"
+        changed = "" if np.isclose(a, b, rtol=1e-6, equal_nan=True) else f"{a:.6g} -> {b:.6g}"
         print(f"{name:38s} {seconds:9.4f} {ratio:6.2f} {low:5.2f} to {high:4.2f} {verdict(low, high):7s} {changed}")
+    print(f"{'geometric mean':38s} {'':9s} {np.exp(np.mean([np.log(row[2]) for row in rows])):6.3f}")
     return int(slower)
 
 

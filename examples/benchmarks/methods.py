@@ -290,7 +290,8 @@ def has(module):
 
 def all_methods():
     """Every method, ours first; of the others, those whose package is installed."""
-    methods = [ours(name) for name in ["auto", *SOLVERS]]
+    # the default is the quasi-Newton method on every problem here
+    methods = [ours(name) for name in ["auto", *(name for name, cls in SOLVERS.items() if cls.method == "steps")]]
     C, R = SGDClassifier, SGDRegressor
     methods += [
         sgd("SGD(optimal)", C),

@@ -1,0 +1,1 @@
+"""What a problem looks like, and which solver that calls for."""

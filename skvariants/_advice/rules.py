@@ -1,0 +1,149 @@
+"""The table that turns facts into a solver with a reason; its thresholds are measured (docs/choosing_evidence.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from skvariants._advice.facts import Facts
+
+__all__ = ["RULES", "Recommendation", "Rule", "recommend"]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A solver with its reason.
+
+    Parameters
+    ----------
+    solver_name : str
+        A name of :data:`skvariants.solvers.SOLVERS`.
+    reason : str
+        One sentence.
+    reference : str
+        Where the method comes from.
+    shortlist : tuple of str
+        Solvers worth racing, the advised one first.
+    rule : str
+        The condition of the rule that applied, in words.
+    """
+
+    solver_name: str
+    reason: str
+    reference: str
+    shortlist: tuple[str, ...]
+    rule: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table of rules.
+
+    Parameters
+    ----------
+    condition : str
+        When the rule applies, in words.
+    applies : callable
+        The same, as a function of :class:`Facts`.
+    solvers : tuple of str
+        Names of solvers, the advised one first.
+    reason : str
+        Why, in a sentence or two.
+    reference : str
+        Where the methods come from.
+    """
+
+    condition: str
+    applies: Callable[[Facts], bool]
+    solvers: tuple[str, ...]
+    reason: str
+    reference: str
+
+
+#: Length from which momentum pays.
+RAVINE = 5.0
+#: Length from which, with rare features too, Adam does.
+LONG = 1e3
+#: Length that only columns in unequal units, or nearly dependent ones, make.
+ENDLESS = 1e4
+#: Share of rare columns from which features are called rare.
+MANY = 0.8
+#: Rows up to which a pass costs no more than the overhead of a few steps.
+SMALL = 2000
+
+_ADAM = "Kingma and Ba (2015), arXiv:1412.6980"
+_ADAGRAD = "Duchi, Hazan and Singer (2011), JMLR 12, 2121-2159; McMahan and Streeter (2010), arXiv:1002.4908"
+_MOMENTUM = (
+    "Polyak (1964), doi:10.1016/0041-5553(64)90137-5; Nesterov (1983); Qian (1999), doi:10.1016/S0893-6080(98)00116-6"
+)
+_BOTTOU = "Bottou, Curtis and Nocedal (2018), doi:10.1137/16M1080173"
+
+
+def _is_rare(f: Facts) -> bool:
+    return f.rare_share >= MANY
+
+
+#: The first rule that applies gives the solver. Read by `recommend`, `diagnose`, ``solver="auto"`` and the docs.
+RULES: tuple[Rule, ...] = (
+    Rule(
+        f"ravine of {ENDLESS:g} steps or more",
+        lambda f: f.ravine >= ENDLESS,
+        ("adam", "adagrad", "nesterov"),
+        "The ravine is so long that columns must be in unequal units or nearly dependent: a step of its own for each "
+        "coordinate evens out the units, and momentum follows the rest.",
+        _ADAM,
+    ),
+    Rule(
+        f"rare features ({MANY:.0%} of the columns or more), not scaled",
+        lambda f: _is_rare(f) and not f.scaled,
+        ("adagrad", "adam", "rmsprop"),
+        "Most columns are seldom updated: AdaGrad takes larger steps where updates have been few.",
+        _ADAGRAD,
+    ),
+    Rule(
+        f"ravine of {LONG:g} steps or more, and rare features ({MANY:.0%} of the columns or more)",
+        lambda f: _is_rare(f) and f.ravine >= LONG,
+        ("adam", "nesterov", "adagrad"),
+        "There is a ravine and most columns are seldom updated: Adam joins momentum with a step for each coordinate.",
+        _ADAM,
+    ),
+    Rule(
+        f"ravine of {RAVINE:g} steps or more",
+        lambda f: f.ravine >= RAVINE,
+        ("nesterov", "momentum", "adam"),
+        "There is a ravine: averaged gradients cancel across it and add up along it. Steps for each coordinate would "
+        "not help, as rare columns (if any) are scaled already.",
+        _MOMENTUM,
+    ),
+    Rule(
+        f"at most {SMALL:,} rows, no ravine, a smooth loss",
+        lambda f: f.n_samples <= SMALL and f.smooth,
+        ("gd", "minibatch", "nesterov"),
+        "The table is small and the surface round: a pass over all rows costs next to nothing, is deterministic and "
+        "has no noise to average away.",
+        f"Cauchy (1847); {_BOTTOU}",
+    ),
+    Rule(
+        "neither ravine nor rare features",
+        lambda f: True,
+        ("minibatch", "nesterov", "adagrad"),
+        "The surface is round and all columns are updated alike: nothing is cheaper than plain mini-batches.",
+        _BOTTOU,
+    ),
+)
+
+
+def recommend(facts: Facts) -> Recommendation:
+    """The first rule of the table that applies.
+
+    Parameters
+    ----------
+    facts : Facts
+        What was measured.
+
+    Returns
+    -------
+    Recommendation
+    """
+    rule = next(rule for rule in RULES if rule.applies(facts))
+    return Recommendation(rule.solvers[0], rule.reason, rule.reference, rule.solvers, rule.condition)

@@ -1,0 +1,234 @@
+r"""The change of variables that makes raw units harmless.
+
+The training may work on weights `V` of standardised columns while `X` stays as it is:
+
+.. math:: z = c \left( \frac{x - \mu}{s} V + v_0 \right) = x W + b, \qquad
+          W = c V / s, \quad b = c v_0 - \mu W
+
+with means :math:`\mu`, scales `s` and a unit `c` of the target. The products fold it in, so `X` is neither copied nor
+made dense. What is minimised is the user's objective divided by :math:`c^2`, the penalty in the user's units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+Array = np.ndarray
+# values at a time: what fits the cache
+_BLOCK = 1 << 16
+# rows whose sum in single precision keeps five digits, were all of them rounded the same way
+_SINGLE_ROWS = 1024
+
+
+@dataclass
+class Coordinates:
+    """Standardised coordinates; with ``mean=None`` the coordinates of the data.
+
+    Attributes
+    ----------
+    mean, inverse_scale : ndarray of shape (n_features, 1) or None
+        Of each column.
+    target : float or ndarray of shape (n_columns,)
+        The unit c of the target.
+    """
+
+    mean: Any = None
+    inverse_scale: Any = None
+    target: Any = 1.0
+    objective_scale: Any = field(init=False)
+    units: Any = field(init=False)
+    gradient_units: Any = field(init=False, default=None)
+    mean_row: Any = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.objective_scale = 1.0 / self.target**2
+        self.units = None if self.inverse_scale is None else self.inverse_scale * self.target
+        if self.mean is not None:
+            self.gradient_units = self.units * self.objective_scale
+            self.mean_row = np.ascontiguousarray(self.mean[:, 0])
+
+    @cached_property
+    def keeps_target(self) -> bool:
+        """Whether the target keeps its unit."""
+        return np.ndim(self.target) == 0 and self.target == 1.0
+
+    @property
+    def identity(self) -> bool:
+        """Whether these are the coordinates of the data."""
+        return self.mean is None
+
+    def take(self, columns: Array) -> Coordinates:
+        """The coordinates of a subset of the columns."""
+        if np.ndim(self.target) == 0:
+            return self
+        return Coordinates(self.mean, self.inverse_scale, self.target[columns])
+
+    def rows(self, X: Array, dtype: Any) -> Array:
+        """Dense rows in these coordinates, without the unit of the target; a column of ones as last."""
+        C = np.empty((X.shape[0], X.shape[1] + 1), dtype)
+        if self.identity:
+            C[:, :-1] = X
+        else:
+            np.subtract(X, self.mean_row, out=C[:, :-1])
+            C[:, :-1] *= self.inverse_scale[:, 0]
+        C[:, -1] = 1.0
+        return C
+
+    def original(self, theta: Array) -> Array:
+        """Weights and intercept (last row) in the units of the data."""
+        if self.mean is None:
+            return theta
+        out = np.empty_like(theta)
+        np.multiply(theta[:-1], self.units, out=out[:-1])
+        out[-1] = self.target * theta[-1] - (self.mean * out[:-1]).sum(axis=0)
+        return out
+
+    def standardised(self, theta: Array) -> Array:
+        """Inverse of :meth:`original`; a column of scale zero gets weight zero."""
+        if self.mean is None:
+            return np.array(theta)
+        out = np.empty_like(theta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out[:-1] = np.where(self.units > 0, theta[:-1] / self.units, 0.0)
+        out[-1] = (theta[-1] + (self.mean * theta[:-1]).sum(axis=0)) / self.target
+        return out
+
+
+@dataclass
+class Moments:
+    """Running weighted count, mean and sum of squared deviations of columns.
+
+    References
+    ----------
+    Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance",
+    doi:10.1080/00031305.1983.10483115.
+    """
+
+    count: float = 0.0
+    mean: Any = 0.0
+    squares: Any = 0.0
+
+    def update(self, X: Any, weight: Array | None = None) -> None:
+        """Add rows, in blocks, so that a memory map is never read at once."""
+        if X.shape[0] == 0:
+            return
+        count = float(X.shape[0]) if weight is None else float(weight.sum(dtype=np.float64))
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # `coordinates` says what overflowed
+            self.merge(Moments(count, *(_sparse_moments if sp.issparse(X) else _dense_moments)(X, weight, count)))
+
+    def merge(self, other: Moments) -> None:
+        """Add what another saw of other rows."""
+        total = self.count + other.count
+        if total == 0:
+            return
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            delta = other.mean - self.mean
+            self.mean = self.mean + delta * (other.count / total)
+            self.squares = self.squares + other.squares + delta * delta * (self.count * other.count / total)
+        self.count = total
+
+    def copy(self) -> Moments:
+        """The same numbers; arrays are never changed in place, so they are shared."""
+        return Moments(self.count, self.mean, self.squares)
+
+    def coordinates(self, center: bool, target: Any, dtype: Any) -> Coordinates:
+        """The coordinates these moments stand for; without an intercept nothing is centred.
+
+        Raises
+        ------
+        ValueError
+            If the variance of a column overflows.
+        """
+        mean = np.atleast_1d(np.asarray(self.mean, dtype=np.float64))
+        variance = np.atleast_1d(self.squares / self.count)
+        if not center:
+            variance = variance + mean**2
+        if not np.isfinite(variance).all():
+            columns = np.flatnonzero(~np.isfinite(variance))[:5].tolist()
+            raise ValueError(
+                f"X has columns of so large values that their variance overflows (by number: {columns}): divide them "
+                "by a power of ten so that they stay below 1e150."
+            )
+        scale = np.sqrt(variance)
+        # constant up to rounding: no information beside the intercept
+        noise = 64 * np.finfo(dtype).eps * (np.abs(mean) if center else 0.0)
+        flat = (scale <= noise) | (scale < np.sqrt(np.finfo(np.float64).tiny))
+        inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, scale))
+        mean = mean if center else np.zeros_like(mean)
+        if np.dtype(dtype) == np.float32:
+            # the square of more, as the strength of a penalty, float32 could not hold
+            inverse = np.clip(inverse, 0, 1e15)
+        return Coordinates(
+            mean[:, None].astype(dtype),
+            inverse[:, None].astype(dtype),
+            target.astype(dtype) if isinstance(target, np.ndarray) else float(target),
+        )
+
+
+def _dense_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
+    """Mean and sum of squared deviations of columns, by two products a block."""
+    mean, squares = _by_blocks(X, weight, count, X.dtype)
+    if X.dtype == np.float32:
+        # values whose squares single precision cannot hold; constant columns too, which costs little
+        lost = np.flatnonzero(~((squares > 1e-30 * count) & (squares < np.inf)))
+        if lost.size:
+            mean[lost], squares[lost] = _by_blocks(X, weight, count, np.float64, lost)
+    return mean, squares
+
+
+def _by_blocks(
+    X: Any, weight: Array | None, count: float, dtype: Any, columns: Array | None = None
+) -> tuple[Array, Array]:  # fmt: skip
+    """The same in the precision `dtype`, of all or some columns; blocks are added up in double precision."""
+    n, d = X.shape[0], X.shape[1] if columns is None else len(columns)
+    rows = max(1, _BLOCK // max(1, d))
+    if dtype == np.float32:
+        rows = min(rows, _SINGLE_ROWS)
+
+    def part(which: slice) -> Array:
+        return X[which] if columns is None else X[which][:, columns]
+
+    # shifted by the mean of some rows from all over the table, so that an offset of 1e8 costs no digits
+    shift = part(slice(0, n, max(1, n // 64))).mean(axis=0, dtype=np.float64).astype(dtype)
+    sums, squares = np.zeros(d), np.zeros(d)
+    buffer, ones = np.empty((min(n, rows), d), dtype), np.ones(min(n, rows), dtype)
+    for start in range(0, n, rows):
+        block = part(slice(start, start + rows))
+        D = np.subtract(block, shift, out=buffer[: len(block)])
+        w = ones[: len(block)] if weight is None else weight[start : start + rows].astype(dtype)
+        sums += w @ D
+        D *= D
+        squares += w @ D
+    sums /= count
+    return shift + sums, np.maximum(squares - count * sums**2, 0.0)
+
+
+def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
+    """The same where zeros are not stored; from two products with what is."""
+    X = X.tocsr()
+    w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
+    data, d = X.data.astype(np.float64, copy=False), X.shape[1]
+
+    def weighted(values: Array) -> Array:
+        return sp.csr_matrix((values, X.indices, X.indptr), shape=X.shape).T @ w
+
+    mean = weighted(data) / count
+    second = weighted(data * data)
+    squares = second - count * mean**2
+    # where that cancels, the deviations themselves; what is not stored deviates by the mean
+    lost = squares < 1e-4 * second
+    if lost.any():
+        stored = lost[X.indices]
+        columns, values = X.indices[stored], data[stored]
+        s = np.repeat(w, np.diff(X.indptr))[stored]
+        empty = count - np.bincount(columns, s, minlength=d)
+        # a full column has none: what is left is rounding
+        empty[empty < 1e-9 * count] = 0.0
+        deviation = np.bincount(columns, s * (values - mean[columns]) ** 2, minlength=d)
+        squares = np.where(lost, deviation + empty * mean**2, squares)
+    return mean, squares

@@ -1,0 +1,88 @@
+r"""Sparse rows without the price of building a matrix for every batch.
+
+A slice ``X[start:stop]`` of a CSR matrix is a new matrix: scipy copies the rows, checks them, and does it again for the
+transpose. A step needs two products only. :class:`Slices` keeps one CSR and one CSC frame per batch size and points
+them at the rows of the batch, so a batch of 256 short rows costs what its stored values cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+Array = np.ndarray
+
+
+class Slices:
+    """Contiguous rows of a CSR matrix, for ``rows @ W`` and ``rows.T @ r``.
+
+    The plain rule is ``X[start:stop]``. What is returned shares the arrays of `X`, and is valid until the next
+    slice of the same length is taken.
+
+    Parameters
+    ----------
+    X : sparse matrix or array of shape (n_rows, n_features)
+        In CSR format.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self._frames: dict[int, Frames] = {}
+
+    def __getitem__(self, batch: slice) -> Frames:
+        X, start, stop = self.X, batch.start, batch.stop
+        rows = self._frames.get(stop - start)
+        if rows is None:
+            rows = self._frames[stop - start] = Frames(stop - start, X.shape[1], X.dtype)
+        first, last = X.indptr[start], X.indptr[stop]
+        rows.point(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first)
+        return rows
+
+
+class Frames:
+    """A CSR frame and its transpose as a CSC frame, over the same three arrays."""
+
+    def __init__(self, n: int, d: int, dtype: Any) -> None:
+        self.shape = (n, d)
+        self._rows = sp.csr_matrix((n, d), dtype=dtype)
+        self.T = sp.csc_matrix((d, n), dtype=dtype)
+
+    def point(self, data: Array, indices: Array, indptr: Array) -> None:
+        """Let both frames describe these rows."""
+        self.data, self.indices, self.indptr = data, indices, indptr
+        for frame in (self._rows, self.T):
+            frame.data, frame.indices, frame.indptr = data, indices, indptr
+
+    def __matmul__(self, W: Array) -> Array:
+        return self._rows @ W
+
+
+def square_norms(X: Any, mean: Array | None, inverse_scale: Any) -> Array:
+    """Squared norm of each row of ``(X - mean) * inverse_scale``, or of `X` where `mean` is None.
+
+    Parameters
+    ----------
+    X : sparse matrix in CSR format, or Frames
+        Nothing becomes dense: what a row stores changes the norm of an empty row, ``sum((mean * inverse_scale)**2)``.
+    mean : ndarray of shape (n_features,) or None
+        Of the columns.
+    inverse_scale : ndarray of shape (n_features, 1) or None
+        Of the columns.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, 1)
+    """
+    squares, empty = X.data * X.data, 0.0
+    if mean is not None:
+        weight = inverse_scale[:, 0] ** 2
+        # (x - mean)^2 - mean^2 = x (x - 2 mean)
+        squares = X.data * (X.data - 2 * mean[X.indices]) * weight[X.indices]
+        empty = float(mean**2 @ weight)
+    ones = np.ones((X.shape[1], 1), squares.dtype)
+    return sp.csr_matrix((squares, X.indices, X.indptr), shape=X.shape) @ ones + empty
+
+
+__all__ = ["Frames", "Slices", "square_norms"]

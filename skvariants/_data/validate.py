@@ -1,0 +1,256 @@
+"""From what the user gave to rows: checked features, targets and weights. No estimator is touched.
+
+scikit-learn's validation writes names and number of features to the estimator that it is given. It is given a
+:class:`Header` instead, so that a fit that fails leaves the estimator as it was.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils.validation import check_array, validate_data
+
+from skvariants._data.rows import ArrayRows, rows_of
+from skvariants._data.tasks import Task
+
+Array = np.ndarray
+
+
+class Header(BaseEstimator):
+    """Names and number of the features, learned in the place of an estimator.
+
+    Parameters
+    ----------
+    tags : sklearn.utils.Tags
+        Those of the estimator.
+    """
+
+    def __init__(self, tags: Any = None) -> None:
+        self.tags = tags
+
+    def __sklearn_tags__(self) -> Any:
+        return self.tags
+
+    def __reduce__(self) -> Any:
+        return Header.of, (type(self).__name__, self.tags, self.n_features, self.feature_names)
+
+    @staticmethod
+    def of(name: str, tags: Any, n_features: int | None = None, feature_names: Any = None) -> Header:
+        """A header that messages call by the name of an estimator, with what is known of the features."""
+        header = _header_class(name)(tags)
+        if n_features is not None:
+            header.n_features_in_ = n_features
+        if feature_names is not None:
+            header.feature_names_in_ = feature_names
+        return header
+
+    @property
+    def n_features(self) -> int | None:
+        """Number of features, once it is known."""
+        return getattr(self, "n_features_in_", None)
+
+    @property
+    def feature_names(self) -> Any:
+        """Names of the features, where they have any."""
+        return getattr(self, "feature_names_in_", None)
+
+    def checked(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
+        """Features and targets as arrays."""
+        return validate_data(
+            self, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], order="C",
+            accept_large_sparse=True, **checks,
+        )  # fmt: skip
+
+
+@functools.cache
+def _header_class(name: str) -> type[Header]:
+    return type(name, (Header,), {})
+
+
+@dataclass(eq=False, repr=False)
+class Validation:
+    """Rows that each epoch is scored on, targets as the user gave them."""
+
+    X: Any
+    y: Array
+    weight: Array | None
+
+
+@dataclass(eq=False, repr=False)
+class Data:
+    """What a fit learns from.
+
+    Attributes
+    ----------
+    rows : ArrayRows
+        Training rows; their weights, those of the classes included, have mean one.
+    y : ndarray
+        Their targets, validated but not yet encoded.
+    validation : Validation or None
+        Rows to score each epoch on.
+    task : Task
+        What the targets are.
+    header : Header
+        Names and number of the features.
+    total_weight : float
+        Sum of the weights before they were divided by their mean.
+    """
+
+    rows: ArrayRows
+    y: Array
+    validation: Validation | None
+    task: Task
+    header: Header
+    total_weight: float
+
+
+@dataclass(eq=False, repr=False)
+class Given:
+    """Data as the user gave them."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+
+
+def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Array | None:
+    """Checked weights, one a row.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,), number or None
+        As the user gave them.
+    n : int
+        Rows.
+    name : str, default="sample_weight"
+        Of the argument, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight a row, or one is negative or not finite.
+    """
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n, sample_weight)
+    weight = check_array(sample_weight, ensure_2d=False, allow_nd=False, dtype=np.float64, input_name=name)
+    if weight.shape != (n,):
+        raise ValueError(f"{name}.shape == {weight.shape}, expected {(n,)}: one weight per row.")
+    if (weight < 0).any():
+        raise ValueError(f"Negative values in data passed to `{name}`: weights must be zero or positive.")
+    return weight
+
+
+def canonical(X: Any) -> Any:
+    """A sparse matrix without duplicates; the user's own stays as it is."""
+    if sp.issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -> Data:
+    """Rows for training and for validation.
+
+    Parameters
+    ----------
+    spec : Spec
+        Its task, loss, stopping rule and seed are asked for.
+    header : Header
+        Learns names and number of the features, or knows them already.
+    given : Given
+        As the user gave them.
+    task : Task, optional
+        What the targets of earlier rows were, for rows that go on with them: a chunk of a stream, which is not split,
+        and which may be empty.
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    ValueError
+        If anything is not accepted.
+    """
+    chunk = task is not None
+    X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks)
+    y = (task or spec.task).validated(y)
+    if task is None:
+        task = spec.task.learn(y, spec.loss)
+    X, weight = canonical(X), row_weights(given.sample_weight, X.shape[0])
+    X, y, weight = _used(X, y, weight)
+    if not (X.shape[0] or chunk):
+        raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
+    validation = None
+    if given.X_val is not None or given.y_val is not None:
+        validation = _users_validation(spec, header, given, task)
+    elif spec.stopping.early_stopping and not chunk:
+        train, held_out = _split(spec, task, y)
+        X_val, y_val = X[held_out], y[held_out]
+        validation = Validation(X_val, y_val, None if weight is None else weight[held_out])
+        X, y, weight = X[train], y[train], None if weight is None else weight[train]
+    weight = task.weights(y, weight)
+    X, y, weight = _used(X, y, weight)
+    total = float(X.shape[0]) if weight is None else float(weight.sum())
+    if weight is not None:
+        if not (X.shape[0] or chunk):
+            raise ValueError("class_weight is zero for all samples: at least one class must have a positive weight.")
+        weight = None if not len(weight) or np.ptp(weight) == 0 else (weight / weight.mean()).astype(X.dtype)
+    rows = rows_of(X, task.stored(y, X.dtype), weight)
+    return Data(rows, y, validation, task, header, total)
+
+
+def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
+    """Rows of positive weight: a weight of zero is absence."""
+    if weight is None or weight.all():
+        return X, y, weight
+    used = weight > 0
+    return X[used], y[used], weight[used]
+
+
+def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Validation:
+    """The user's own validation rows."""
+    if given.X_val is None or given.y_val is None:
+        raise ValueError("X_val and y_val must be given together.")
+    if not spec.stopping.early_stopping:
+        raise ValueError("X_val and y_val were given but early_stopping=False: pass early_stopping=True.")
+    X, y = header.checked(given.X_val, given.y_val, False, **spec.task.checks)
+    weight = row_weights(given.sample_weight_val, X.shape[0], "sample_weight_val")
+    if weight is not None and not weight.any():
+        raise ValueError("sample_weight_val is zero for all samples.")
+    return Validation(X, task.validated(y), weight)
+
+
+def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
+    """Numbers of the rows to train on, and of those held out."""
+    n, stopping = len(y), spec.stopping
+    splitter = StratifiedShuffleSplit if task.classification else ShuffleSplit
+    cv = splitter(n_splits=1, test_size=stopping.validation_fraction, random_state=spec.random_state)
+    train, held_out = next(cv.split(np.zeros((n, 1)), y))
+    if len(train) == 0 or len(held_out) == 0:
+        raise ValueError(
+            f"Splitting {n} samples into a train set and a validation set with "
+            f"validation_fraction={stopping.validation_fraction!r} led to an empty set "
+            f"({len(train)} and {len(held_out)} samples). Change validation_fraction, "
+            "give more samples, or disable early_stopping."
+        )
+    return train, held_out
+
+
+__all__ = ["Data", "Given", "Header", "Validation", "canonical", "prepare", "row_weights"]

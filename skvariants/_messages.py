@@ -1,0 +1,40 @@
+"""Sentences about fits that did not end well: what happened, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skvariants._data.scaling import Moments
+
+
+def diverged(eta0: Any, n_rollbacks: int, objective: float, moments: Moments, names: Any) -> str:
+    """The sentence about steps that were too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scales = np.nan_to_num(np.sqrt(moments.squares / moments.count + moments.mean**2), nan=np.inf)
+    labels = np.arange(len(scales)) if names is None else names
+    largest = ", ".join(f"{labels[j]} ({scales[j]:.3g})" for j in np.argsort(scales)[::-1][:3])
+    what = f"the objective ended at {objective:.3g}, far above that of a constant model"
+    if n_rollbacks:
+        times = "once" if n_rollbacks == 1 else f"{n_rollbacks} times"
+        what = f"the fit stepped back {times} to its last good iterate, with a step ten times smaller"
+    return (
+        f"The steps were too large (eta0={eta0!r}) and the objective diverged: {what}. The columns of the "
+        f"largest scale are {largest}. Use eta0='auto' and scale_features='auto', scale the columns, or pass a "
+        "smaller eta0."
+    )
+
+
+def not_converged(max_iter: int, curve: Sequence[float]) -> str:
+    """The sentence about too few epochs."""
+    drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300) if len(curve) > 1 else np.nan
+    return (
+        "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
+        f"improve the fit. After max_iter={max_iter} epochs the objective still fell by "
+        f"{drop:.2g} (relative) in the last one."
+    )
+
+
+__all__ = ["diverged", "not_converged"]

@@ -1,0 +1,154 @@
+"""The rows of a stage: objective, gradient and curvature of all columns from predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from skvariants._data.rows import ArrayRows
+from skvariants._training.problem import Problem, by_model
+
+Array = np.ndarray
+# predictions at a time: what fits the cache
+_BLOCK = 1 << 16
+# numbers of targets that are kept expanded, of rows that are kept standardised
+_CACHED, _FEW = 1 << 26, 1 << 17
+# numbers of a sparse matrix that is made dense
+_DENSE = 1 << 27
+
+
+class StageBatch:
+    """Some rows of a problem, all columns.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised over all rows.
+    width : int
+        Columns of a model.
+    index : ndarray of int, optional
+        Which rows; all of them if None.
+    order : callable, optional
+        Returns a random order of the rows, where their own may mean something.
+    """
+
+    def __init__(
+        self, problem: Problem, width: int, index: Array | None = None, order: Callable[[], Array] | None = None
+    ) -> None:
+        rows = problem.rows if index is None else problem.rows.take(index)
+        if rows.densify and rows.n * rows.d <= _DENSE:
+            rows = ArrayRows(rows.dense(), rows.y, rows.weight)
+        self.width, self.order = width, order
+        self._set(replace(problem, rows=rows))
+
+    def _set(self, problem: Problem) -> None:
+        self.problem = problem
+        self.n, self.d = problem.n, problem.d
+        self.sparse = problem.rows.sparse
+        self.objective_scale = problem.coordinates.objective_scale
+        self.labels_kept: tuple[Array, Array | None] | None = None
+        self.rows_kept: Array | None = None
+
+    def keep(self, columns: Array) -> None:
+        """Keep a subset of the columns."""
+        self._set(self.problem.take(columns))
+
+    def head(self, rows: int, Z: Array) -> tuple[StageBatch, Array]:
+        """Some random rows and their predictions."""
+        if self.order is None:
+            return self, Z
+        index = np.sort(self.order()[:rows])
+        return StageBatch(self.problem, self.width, index), Z[index]
+
+    def slices(self, k: int) -> list[slice]:
+        """Blocks of rows whose predictions fit the cache."""
+        rows = max(256, _BLOCK // k)
+        return [slice(i, min(i + rows, self.n)) for i in range(0, self.n, rows)]
+
+    def labels(self, rows: slice, k: int) -> tuple[Array, Array | None]:
+        """Targets and weights of some rows, kept from one call to the next where they fit."""
+        if self.n * k > _CACHED:
+            return self.problem.labels_of(rows)
+        if self.labels_kept is None:
+            self.labels_kept = self.problem.labels_of(slice(None))
+        y, s = self.labels_kept
+        return y[rows], None if s is None else s[rows]
+
+    def predict(self, theta: Array) -> Array:
+        """Predictions of all rows."""
+        return self.problem.predict(self.problem.rows.X, theta)
+
+    def value(self, Z: Array, P: Array | None = None, t: Any = 0.0) -> Array:
+        """Mean loss of each column at predictions ``Z + t P``."""
+        k = Z.shape[1] if np.ndim(t) == 0 else len(t)
+        total = np.zeros(k)
+        for rows in self.slices(k):
+            y, s = self.labels(rows, Z.shape[1])
+            z = Z[rows]
+            if P is not None:
+                z = z + t * P[rows]
+            total += self.problem.loss.total(y, z, s)
+        return total * (self.objective_scale / self.n)
+
+    def objective(self, Z: Array, theta: Array) -> Array:
+        """Objective of each model, in the units worked in."""
+        return by_model(self.value(Z) + self.problem.penalty.value(theta[:-1]), self.width)
+
+    def objective_of_user(self, Z: Array, theta: Array, f: Array) -> Array:
+        """The same in the user's units, from `f` in the units worked in where all columns have one unit."""
+        if np.ndim(self.objective_scale) == 0:
+            return f / self.objective_scale
+        columns = (self.value(Z) + self.problem.penalty.value(theta[:-1])) / self.objective_scale
+        return by_model(columns, self.width)
+
+    def gradient(self, Z: Array, theta: Array, l2: bool) -> Array:
+        """Gradient in `theta` of the loss, and of the smooth part of the penalty."""
+        k = Z.shape[1]
+        r = np.empty_like(Z)
+        for rows in self.slices(k):
+            y, s = self.labels(rows, k)
+            self.problem.loss.gradient(y, Z[rows], out=r[rows])
+            if s is not None:
+                r[rows] *= s
+        r /= self.n
+        g = self.problem.gradient(self.problem.rows.X, r, np.empty_like(theta))
+        if l2:
+            self.problem.penalty.add_gradient(theta[:-1], g[:-1])
+        return g
+
+    def hessian_weights(self, Z: Array, rows: slice) -> Array:
+        """Weighted second derivatives of some rows, one column if all are equal."""
+        y, s = self.labels(rows, Z.shape[1])
+        D = np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+        if s is not None:
+            D = D * s
+        if D.shape[1] > 1 and (D == D[:, :1]).all():
+            D = D[:, :1]
+        return D
+
+    def coupling(self, Z: Array, rows: slice) -> Array:
+        """Probabilities of some rows: what the Hessian of a loss that couples columns is made of."""
+        return np.asarray(self.problem.loss.probability(Z[rows]), dtype=np.float64)
+
+    def weights(self, rows: slice) -> Array | None:
+        """Weights of some rows as a column, or None."""
+        weight = self.problem.rows.weight
+        return None if weight is None else weight[rows][:, None]
+
+    def standardised(self, rows: slice) -> Array:
+        """Rows in the coordinates worked in, a column of ones as last (dense); kept where they are few."""
+        if rows != slice(0, self.n) or self.n * (self.d + 1) > _FEW:
+            return self._standardised(rows)
+        if self.rows_kept is None:
+            self.rows_kept = self._standardised(rows)
+        return self.rows_kept
+
+    def _standardised(self, rows: slice) -> Array:
+        p = self.problem
+        return p.coordinates.rows(p.rows.dense(rows), p.rows.dtype)
+
+
+__all__ = ["StageBatch"]

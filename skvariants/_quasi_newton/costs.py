@@ -1,0 +1,76 @@
+"""What an iteration and a Hessian cost, in multiplications of a Hessian, and what pays when.
+
+The constants were measured on two cores with OpenBLAS (docs/guide/costs.md) over the open tables of docs/defaults.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Multiplications of a Hessian that are always affordable, and that are cheap.
+AFFORDABLE, CHEAP = 5e9, 1e8
+#: Passes over the rows that a Hessian may cost.
+PASSES = 20
+#: An iteration reads each stored value, and multiplies it with each column.
+READING, COLUMN = 20.0, 8.0
+#: Loss and derivative of one prediction; the interpreter.
+PREDICTION, INTERPRETER = 900.0, 8e6
+#: Iterations from whose cost on a Hessian of each class is expensive.
+EXPENSIVE = 3
+#: Times its cost that is spent without a Hessian of all classes before it is made after all.
+PATIENCE = 4
+#: Features for which a Cholesky factor is worth it.
+FACTORED = 1024
+#: Bytes of all Hessians together.
+HESSIAN_BYTES = 1 << 29
+#: Rows of a sampled Hessian: a share of all by its size, as many a row of it, or so many at least.
+SHARE, ROWS, LEAST_ROWS = 8, 4, 512
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs on one batch.
+
+    Parameters
+    ----------
+    n, d : int
+        Rows, and features with the intercept.
+    stored : int
+        Stored values.
+    width : int
+        Columns of a model.
+    """
+
+    n: int
+    d: int
+    stored: int
+    width: int
+
+    @property
+    def affordable(self) -> float:
+        """What a Hessian may cost."""
+        return max(AFFORDABLE, PASSES * 4.0 * self.stored * self.width)
+
+    @property
+    def worthwhile(self) -> float:
+        """What a Hessian that couples the classes may cost at first: it saves a third of the iterations."""
+        return max(CHEAP, PASSES * 4.0 * self.stored * self.width)
+
+    def hessian(self, rows: int, unit: int, common: bool) -> float:
+        """A Hessian of so many rows for every unit of columns, or a common one for all columns of a model."""
+        size, count = unit * self.d, 1 if common else self.width // unit
+        return count * size * size * (rows + size / 3)
+
+    def iteration(self) -> float:
+        """An iteration: reading, products, loss, interpreter."""
+        return self.stored * (READING + COLUMN * self.width) + PREDICTION * self.n * self.width + INTERPRETER
+
+    def sample(self, unit: int) -> int:
+        """Rows of the first Hessian: all where that is cheap."""
+        size = unit * self.d
+        if self.hessian(self.n, unit, False) <= CHEAP:
+            return self.n
+        return min(self.n, max(SHARE * self.n // size, ROWS * size, LEAST_ROWS))
+
+
+__all__ = ["Costs"]

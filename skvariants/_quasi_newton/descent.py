@@ -1,0 +1,414 @@
+r"""Quasi-Newton steps of all models on one batch.
+
+On a batch every model takes steps
+
+.. math:: \theta \leftarrow \theta + t p, \qquad p = \arg\min_p\; g^\top p + \tfrac12 p^\top B p + \|w + p\|_{1,\lambda}
+
+Without an L1 part this is :math:`p = -B^{-1} g`, where :math:`B^{-1}` is built by L-BFGS [1]_ from steps and gradients
+upon a first guess that already knows the shape of the ravine: the Cholesky factor of the Hessian of a sample of rows,
+
+.. math:: B_0 = \frac1m \sum_i s_i \ell''(y_i, z_i)\, x_i x_i^\top + \Lambda,
+
+or its diagonal where there are too many features: the *metric*. With an L1 part the quadratic model is minimised
+exactly by a search over signs [2]_, and `B` is updated in place (BFGS); so zeros are exact. Rows and products are
+shared by all columns, while steps, memories, and stopping are each model's own.
+
+References
+----------
+.. [1] Liu and Nocedal (1989), "On the limited memory BFGS method for large scale optimization",
+   doi:10.1007/BF01589116.
+.. [2] Lee, Battle, Raina and Ng (2007), "Efficient sparse coding algorithms", NIPS 19, 801-808.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skvariants._quasi_newton import costs
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
+from skvariants._quasi_newton.lasso import bfgs, lasso
+from skvariants._quasi_newton.line_search import LONG, SHORT, raced_length, shortened, unit_length
+from skvariants._training.problem import by_column, by_model, columns_of
+from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared
+
+Array = np.ndarray
+# steps and changes of the gradient that are remembered
+_MEMORY = 10
+#: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
+FAR_FROM_DONE = 100.0
+
+
+@dataclass(eq=False, repr=False)
+class DescentState(Fields):
+    """Everything that changes while models descend on one batch.
+
+    Attributes
+    ----------
+    active : ndarray of int
+        Which of the models of the whole training these are; others have done with this batch.
+    n_models : int
+        How many there are in the whole training.
+    theta, Z, g : ndarray
+        Parameters, predictions and gradients.
+    f, last, length : ndarray of shape (n_models,)
+        Objective, last decrease, last length of a step.
+    steps, changes, curvatures : list of ndarray
+        What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
+    bb_scale : ndarray of shape (n_models,)
+        Scale of the metric by Barzilai and Borwein.
+    damping, used : ndarray of shape (n_models,)
+        Levenberg's damping of the next metric, and of the present one.
+    metric : Blocks, Diagonal or None
+        First guess of the Hessian; `age` steps old, to be renewed after `patience` of them.
+    plan : Plan
+        How it is made.
+    spent, price : float
+        What was spent without a Hessian that couples the classes, and what one costs.
+    P, slope : ndarray or None
+        Direction of each column, and the decrease that each model foresees (negative), at the present point.
+    """
+
+    active: Any = informative(None)
+    n_models: int = informative(1)
+    theta: Any = per_column(None)
+    Z: Any = per_column(None)
+    g: Any = per_column(None)
+    f: Any = per_model(None)
+    last: Any = per_model(None)
+    length: Any = per_model(None)
+    steps: list[Array] = per_column(list)
+    changes: list[Array] = per_column(list)
+    curvatures: list[Array] = per_model(list)
+    bb_scale: Any = per_model(None)
+    damping: Any = per_model(None)
+    used: Any = per_model(None)
+    metric: Any = nested(None)
+    age: int = shared(0)
+    patience: int = shared(1)
+    plan: Plan = shared(Plan(0))
+    spent: float = shared(0.0)
+    price: float = shared(np.inf)
+    P: Any = per_column(None)
+    slope: Any = per_model(None)
+
+    def take(self, models: Array) -> DescentState:
+        """Models by their number in the whole training; those that have done with this batch are not here."""
+        place = {int(model): position for position, model in enumerate(self.active)}
+        chosen = [(place[int(model)], i) for i, model in enumerate(models) if int(model) in place]
+        positions, numbers = (np.array([pair[k] for pair in chosen], int) for k in (0, 1))
+        part = self.at(positions, numbers)
+        part.n_models = len(models)
+        return part
+
+    def at(self, positions: Array, active: Array) -> DescentState:
+        """Models by their position here, with their numbers in the whole training."""
+        return replace(super().take(positions), active=active)
+
+    def join(self, others: Any) -> DescentState:
+        states = [self, *others]
+        first = np.cumsum([0, *(state.n_models for state in states)])
+        active = np.concatenate([state.active + begin for state, begin in zip(states, first, strict=False)])
+        return replace(super().join(others), active=active, n_models=int(first[-1]))
+
+
+class Descent:
+    """Quasi-Newton steps of some models on one batch.
+
+    Parameters
+    ----------
+    batch : StageBatch
+        Rows, and the columns of these models.
+    smooth : bool
+        Whether the penalty is smooth.
+    state : DescentState
+        Where they stand; changed in place.
+    """
+
+    def __init__(self, batch: StageBatch, smooth: bool, state: DescentState) -> None:
+        self.batch, self.width, self.smooth, self.state = batch, batch.width, smooth, state
+        self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
+        #: whether the metric is a full matrix
+        self.full = batch.d <= costs.FACTORED
+
+    @classmethod
+    def begin(
+        cls, batch: StageBatch, theta: Array, smooth: bool, active: Array, n_models: int, damping: Array
+    ) -> Descent:  # fmt: skip
+        """A descent from `theta`, of the models `active` among `n_models`."""
+        Z = batch.predict(theta)
+        state = DescentState(
+            width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
+            last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
+        )  # fmt: skip
+        descent = cls(batch, smooth, state)
+        state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
+        descent.plan()
+        descent.make_metric()
+        return descent
+
+    @property
+    def l2_in_gradient(self) -> bool:
+        """Whether the smooth part of the penalty is part of the gradient."""
+        return self.smooth or self.batch.problem.penalty.elastic
+
+    # ------------------------------------------------------------------ the metric
+
+    def plan(self) -> None:
+        """How many rows the Hessian takes, and which columns share one: by multiplications."""
+        b, state, c = self.batch, self.state, self.costs
+        couples = b.problem.loss.columns_per_model > 1
+        if couples and self.width * c.d <= costs.FACTORED + 1:
+            state.plan = Plan(c.sample(self.width), self.width)
+            cost = c.hessian(state.plan.rows, self.width, False)
+            if cost <= (c.worthwhile if self.smooth else c.affordable):
+                return
+            state.price = cost if cost <= c.affordable else np.inf
+        rows = c.sample(1)
+        # blind to what couples the classes, a Hessian of each says little more than one for all
+        expensive = couples and c.hessian(min(b.n, 16 * c.d), 1, False) > costs.EXPENSIVE * c.iteration()
+        expensive = expensive or c.hessian(rows, 1, False) > c.affordable
+        expensive = expensive or self.width * c.d * c.d * 8 > costs.HESSIAN_BYTES
+        common = self.width > 1 and expensive
+        if common:
+            rows = min(b.n, max(rows, int(costs.EXPENSIVE * c.iteration() / (c.d * c.d))))
+        state.plan = Plan(rows, 1, common)
+
+    def _cost(self, rows: int) -> float:
+        """Cost of a Hessian of so many rows."""
+        return self.costs.hessian(rows, self.state.plan.unit, self.state.plan.common)
+
+    def _more_rows(self) -> int:
+        """Rows of the next Hessian."""
+        rows = self.state.plan.rows
+        return rows if self.state.metric.exact else min(self.batch.n, 4 * rows)
+
+    def make_metric(self) -> None:
+        """The first guess of the Hessian at the present point, and an empty memory."""
+        state, batch = self.state, self.batch
+        state.steps, state.changes, state.curvatures, state.age = [], [], [], 0
+        state.bb_scale = np.ones(len(state.f))
+        state.used = state.damping
+        if self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
+            damping = by_column(state.damping, self.width)
+            state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
+        else:
+            state.metric = diagonal_hessian(batch, state.Z)
+        # an exact metric is renewed at once if it costs little, others after some steps, from more rows
+        share = self._cost(self._more_rows()) / self.costs.iteration()
+        if state.metric.exact:
+            state.patience = int(np.clip(np.ceil(share), 1, 10))
+        else:
+            state.patience = max(5 if state.plan.rows < batch.n else 8, min(int(share), 15))
+
+    def _renew(self) -> None:
+        """A new metric, at the present point."""
+        state = self.state
+        state.spent += state.age * self.costs.iteration() + self._cost(state.plan.rows)
+        if state.spent > costs.PATIENCE * state.price:
+            state.price = np.inf
+            state.plan = Plan(self.costs.sample(self.width), self.width)
+        else:
+            state.plan = replace(state.plan, rows=self._more_rows())
+        self.make_metric()
+        state.P = state.slope = None
+
+    @property
+    def metric_expired(self) -> bool:
+        """Whether the metric has had its time."""
+        return self.state.age >= self.state.patience
+
+    # ------------------------------------------------------------------ where to go
+
+    def arrived(self, tolerance: Any) -> Array:
+        """Which models have no more to gain than what `tolerance` says; prepares the next step of the others.
+
+        An old metric may end a fit, with a margin, and spare a new one.
+        """
+        state = self.state
+        while True:
+            enough = tolerance(self)
+            if state.P is None:
+                if state.patience == 1 and self.metric_expired and (state.last > FAR_FROM_DONE * enough).all():
+                    self._renew()
+                state.P, state.slope = self._direction()
+            expired = self.metric_expired
+            settled = self._settled(0.1 * enough if expired else enough)
+            if settled.any() or not expired:
+                return settled
+            self._renew()
+
+    def _settled(self, enough: Array) -> Array:
+        """Which models have no more than `enough` to gain, by their own model of the objective."""
+        state, last = self.state, self.state.last
+        noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
+        # a long last step says how much too small the model's steps are; not finite: nowhere to go
+        estimate = np.where(np.isfinite(state.slope), -0.5 * state.slope * np.maximum(state.length, 1.0), 0.0)
+        enough = np.maximum(enough, noise)
+        if not (estimate <= enough).any():
+            return last <= 0
+        # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
+        # must agree; without what couples the classes, decreases are so alike that it must be a tenth
+        uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
+        careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
+        agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
+        return ((estimate <= enough) & agreed) | (last <= 0)
+
+    def _direction(self) -> tuple[Array, Array]:
+        """Direction of each column, and the decrease that the model of each model foresees (negative)."""
+        state = self.state
+        if self.smooth:
+            P = self._two_loops()
+            return P, dot(state.g, P, self.width)
+        penalty, theta, d = self.batch.problem.penalty, state.theta, self.batch.d
+        W, new = theta[:-1], np.empty(theta.shape)
+        if state.metric.diagonal:
+            step = by_column(state.bb_scale, self.width) / state.metric.h
+            new[:] = theta - step * state.g
+            penalty.prox(new[:-1], step[:-1], smooth=not self.l2_in_gradient)
+        else:
+            strength = np.zeros(theta.shape)
+            strength[:-1] = penalty.l1_strength
+            get = state.metric.get
+            for j, Q in enumerate(state.metric.matrices):
+                v = get(theta, j)
+                state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, get(strength, j), v))
+            if not self.batch.problem.fit_intercept:
+                new[-1] = theta[-1]
+        new = new.astype(theta.dtype)
+        P = new - theta
+        change = penalty.value(new[:-1]) - penalty.value(W)
+        if self.l2_in_gradient:
+            l2 = l2_strengths(penalty, d, theta.shape[1])
+            change = change - 0.5 * (l2 * (new[:-1].astype(np.float64) ** 2 - W * W)).sum(axis=0)
+        return P, dot(state.g, P, self.width) + by_model(change, self.width)
+
+    def _two_loops(self) -> Array:
+        """L-BFGS: the inverse Hessian times minus the gradient."""
+        state, width = self.state, self.width
+        q = state.g.astype(np.float64)
+        memory = list(zip(state.steps, state.changes, state.curvatures, strict=True))
+        alphas = []
+        for s, y, rho in reversed(memory):
+            a = rho * dot(s, q, width)
+            q -= by_column(a, width) * y
+            alphas.append(a)
+        q = state.metric.solve(q) * by_column(state.bb_scale, width)
+        for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
+            q += s * by_column(a - rho * dot(y, q, width), width)
+        np.negative(q, out=q)
+        return q.astype(state.theta.dtype, copy=False)
+
+    # ------------------------------------------------------------------ a step
+
+    def step(self, first: bool) -> Array | None:
+        """Take the step that :meth:`arrived` prepared; objectives along the ladder, if it is the first of all."""
+        state, b, width = self.state, self.batch, self.width
+        P, slope, f, dtype = state.P, state.slope, state.f, state.theta.dtype
+        state.P = state.slope = None
+        ZP = b.predict(P)
+        W, PW = state.theta[:-1], P[:-1]
+        noise = 4 * np.finfo(dtype).eps * np.abs(f)
+
+        def along(t: Array) -> Array:
+            columns = by_column(t, width).astype(dtype)
+            value = b.value(state.Z, ZP, columns) + b.problem.penalty.value(W + columns * PW)
+            value = by_model(value, width)
+            return np.where(np.isfinite(value), value, np.inf)
+
+        scores = None
+        if first:
+            t, ft, scores = raced_length(along, len(f), state.theta.shape[1])
+        else:
+            t, ft = unit_length(along, f, slope, self.smooth)
+        t, ft = shortened(along, f, slope, noise, t, ft)
+        columns = by_column(t, width).astype(dtype)
+        step = columns * P
+        ZP *= columns
+        ZP += state.Z
+        gain = f - ft
+        state.Z, state.length, state.f = ZP, t, ft
+        # a model that cannot descend has arrived
+        state.last = np.where((gain <= 0) & (state.age > 0), 0.0, gain)
+        self._damp(t)
+        self._learn(step)
+        return scores
+
+    def _damp(self, t: Array) -> None:
+        """More curvature for the next metric after a short step, less after a long one.
+
+        Where classes part, curvature vanishes from almost all rows, and a step as long as it allows overshoots in
+        the others (Levenberg 1944, doi:10.1090/qam/10666).
+        """
+        state = self.state
+        if not (state.used.any() or state.damping.any() or (t < SHORT).any()):
+            return
+        bound = self._curvature_bound()
+        more = np.clip(10 * state.used, 1e-4 * bound, bound)
+        less = np.where(state.used > 1e-5 * bound, state.used / 10, 0.0)
+        state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
+
+    def _curvature_bound(self) -> float:
+        """The bound of the loss; where there is none, the largest curvature of some rows."""
+        bound = self.batch.problem.loss.max_curvature
+        if bound is not None:
+            return float(bound)
+        rows = slice(0, min(self.batch.n, costs.LEAST_ROWS))
+        return float(max(self.batch.hessian_weights(self.state.Z, rows).max(), 1e-8))
+
+    def _learn(self, step: Array) -> None:
+        """Gradient at the new point, and what the step tells about the curvature."""
+        state, width = self.state, self.width
+        state.theta = state.theta + step
+        g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient)
+        s = step.astype(np.float64, copy=False)
+        y = np.subtract(g, state.g, dtype=np.float64)
+        state.g = g
+        state.age += 1
+        metric = state.metric
+        if not (self.smooth or metric.diagonal):
+            if metric.unit == width:
+                for j, Q in enumerate(metric.matrices):
+                    bfgs(Q, metric.get(s, j), metric.get(y, j))
+            return
+        sy = dot(s, y, width)
+        if metric.diagonal:
+            other = sy if self.smooth else dot(s, s * metric.h, width)
+            size = dot(y, metric.solve(y), width) if self.smooth else sy
+            good = sy > 1e-10 * np.maximum(other, size)
+            scale = np.where(good, other / np.where(good, size, 1.0), state.bb_scale)
+            state.bb_scale = np.clip(scale, 1e-6, 1e6)
+        else:
+            good = sy > 1e-10 * np.sqrt(dot(s, s, width) * dot(y, y, width))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rho = np.where(good, 1 / sy, 0.0)
+        for memory, new in ((state.steps, s), (state.changes, y), (state.curvatures, rho)):
+            memory.append(new)
+            del memory[:-_MEMORY]
+
+    def drop(self, positions: Array) -> None:
+        """Models that have done with this batch leave it, by their position."""
+        state = self.state
+        remaining = np.setdiff1d(np.arange(len(state.active)), positions)
+        self.batch.keep(columns_of(remaining, self.width))
+        self.state = state.at(remaining, state.active[remaining])
+
+    def keep(self, models: Array) -> None:
+        """Keep a subset of the models of the whole training."""
+        place = {int(model): position for position, model in enumerate(self.state.active)}
+        positions = np.array([place[int(model)] for model in models if int(model) in place], int)
+        self.batch.keep(columns_of(positions, self.width))
+        self.state = self.state.take(models)
+
+
+def dot(A: Array, B: Array, width: int) -> Array:
+    """Inner product of each model's columns, in double precision."""
+    if A.shape[1] == 1 and A.dtype == B.dtype == np.float64:
+        return np.dot(A.T, B)[0]
+    return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
+
+
+__all__ = ["FAR_FROM_DONE", "Descent", "DescentState"]

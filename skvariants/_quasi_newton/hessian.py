@@ -1,0 +1,350 @@
+r"""Hessians of a sample of rows: Cholesky factors or matrices for blocks of columns, or a diagonal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._training.problem import columns_of
+from skvariants._training.state import Fields, informative, per_column, shared
+
+Array = np.ndarray
+# share of stored values below which products of sparse rows are cheaper
+_THIN = 16
+
+
+def l2_strengths(penalty: Any, d: int, k: int) -> Array:
+    """L2 strength of each weight, zero where it is not known."""
+    return np.broadcast_to(np.asarray(penalty.l2_strength if penalty.elastic else 0.0, dtype=np.float64), (d, k))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rows of a Hessian, and which columns it is made for.
+
+    Parameters
+    ----------
+    rows : int
+        How many rows it sees.
+    unit : int
+        Adjacent columns of one block: one, or those of a model whose loss couples them.
+    common : bool
+        Whether the columns of a model have one block, which stands for :math:`H_j \approx h_j \bar H` with `h` the mean
+        curvature of the column.
+    """
+
+    rows: int
+    unit: int = 1
+    common: bool = False
+
+
+@dataclass(eq=False, repr=False)
+class Blocks(Fields):
+    """A symmetric matrix, or its Cholesky factor, for each unit of adjacent columns.
+
+    Attributes
+    ----------
+    matrices : list of ndarray
+        One a unit, or a single one for all.
+    scale : ndarray of shape (n_columns,) or None
+        Mean curvature of each column, where the columns of a model have one block.
+    unit : int
+        Columns of a block.
+    exact : bool
+        Whether it is the Hessian of all rows, classes coupled.
+    n_columns : int
+        Columns of all blocks.
+    """
+
+    matrices: Any = informative(list)
+    scale: Any = per_column(None)
+    unit: int = shared(1)
+    exact: bool = shared(False)
+    n_columns: int = informative(1)
+
+    diagonal: ClassVar[bool] = False
+
+    def solve(self, G: Array) -> Array:
+        """``H^-1 G``, of factors."""
+        if len(self.matrices) == 1 and (self.unit == 1 or self.scale is not None):
+            out = _solve(self.matrices[0], G)
+            return out if self.scale is None else out / self.scale
+        out = np.empty(G.shape)
+        for j, factor in enumerate(self.matrices):
+            if self.scale is None:
+                self.put(out, j, _solve(factor, self.get(G, j)))
+                continue
+            at = slice(j * self.unit, (j + 1) * self.unit)
+            out[:, at] = _solve(factor, G[:, at]) / self.scale[at]
+        return out
+
+    def get(self, G: Array, j: int) -> Array:
+        """The columns of unit `j` as one vector."""
+        return G[:, j * self.unit : (j + 1) * self.unit].ravel("F").astype(np.float64, copy=False)
+
+    def put(self, G: Array, j: int, v: Array) -> None:
+        """Write a vector to the columns of unit `j`."""
+        G[:, j * self.unit : (j + 1) * self.unit] = v.reshape(-1, len(G)).T
+
+    def of_each_unit(self) -> list[Array]:
+        """The matrix of each unit."""
+        n_units = self.n_columns // self.unit
+        return self.matrices if len(self.matrices) == n_units else self.matrices * n_units
+
+    def take(self, models: Array) -> Blocks:
+        part = super().take(models)
+        columns = columns_of(models, self.width)
+        part.n_columns = len(columns)
+        if len(self.matrices) > 1:
+            part.matrices = [self.matrices[j // self.unit] for j in columns[:: self.unit]]
+        return part
+
+    def copy(self) -> Blocks:
+        copy = super().copy()
+        copy.matrices = [A.copy("K") for A in self.matrices]
+        return copy
+
+    def join(self, others: Any) -> Blocks:
+        joined = super().join(others)
+        joined.matrices = [A for blocks in (self, *others) for A in blocks.of_each_unit()]
+        joined.n_columns = sum(blocks.n_columns for blocks in (self, *others))
+        return joined
+
+
+def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, factored: bool = True) -> Blocks:
+    """The Hessian of some rows at predictions `Z`, penalty and damping included.
+
+    Parameters
+    ----------
+    batch : StageBatch
+        Rows and columns.
+    Z : ndarray of shape (n_rows, n_columns)
+        Predictions.
+    plan : Plan
+        Which rows, and what a block is.
+    damping : ndarray of shape (n_columns,)
+        Curvature that is added to that of each prediction.
+    factored : bool, default=True
+        Whether blocks are Cholesky factors.
+    """
+    k, d, unit = Z.shape[1], batch.d, plan.unit
+    partial = plan.rows < batch.n
+    blocks = Blocks(width=batch.width, unit=unit, exact=not partial and unit == batch.width, n_columns=k)
+    if partial:
+        batch, Z = batch.head(plan.rows, Z)
+    rows = slice(0, plan.rows)
+    l2 = l2_strengths(batch.problem.penalty, d, k)
+    D = batch.hessian_weights(Z, rows) if unit == 1 else batch.coupling(Z, rows)
+    if unit == 1 and damping.any():
+        s = batch.weights(rows)
+        D = D + (damping if s is None else damping * s)
+    if plan.common and D.shape[1] > 1:
+        level = np.maximum(D.mean(axis=0), 1e-300)
+        blocks.scale, blocks.exact, blocks.unit = level, False, batch.width
+        D = (D / level).reshape(len(D), -1, batch.width).mean(axis=2)
+        l2 = (l2 / level).reshape(d, -1, batch.width).mean(axis=2)
+    H, missing_variance = _hessians(batch, D, plan, partial, damping)
+    single = len(H) == 1 and factored and (l2 == l2[:, :1]).all()
+    for j in range(1 if single else l2.shape[1] // unit):
+        A = H[j] if len(H) > 1 else H[0].copy()
+        at = slice(j * unit, (j + 1) * unit)
+        extra = np.zeros((d + 1, unit))
+        extra[:-1] = l2[:, at]
+        if missing_variance.any():
+            c = np.minimum(np.arange(at.start, at.stop), D.shape[1] - 1)
+            extra[:-1] += missing_variance[:, None] * D[:, c].mean(axis=0)
+        blocks.matrices.append(_finished(A, extra, batch.problem.fit_intercept, Z.dtype, factored))
+    return blocks
+
+
+def _finished(A: Array, extra: Array, fit_intercept: bool, dtype: Any, factored: bool) -> Array:
+    """The matrix of a unit, or its factor: `A` with `extra` on its diagonal, and no direction without curvature."""
+    d, unit = len(extra) - 1, extra.shape[1]
+    ridge = 1e-10 if dtype == np.float64 else 1e-6
+    diagonal = A.diagonal() + extra.ravel("F")
+    if not fit_intercept:
+        last = np.arange(d, unit * (d + 1), d + 1)
+        A[last] = A[:, last] = 0.0
+        diagonal[last] = 1.0
+    diagonal[~(diagonal > 0)] = 1.0
+    if unit > 1:
+        # what all classes have in common changes nothing: give that direction a curvature, and it stays
+        common = np.append(extra[:-1].max(axis=1) == 0 if factored else np.zeros(d, bool), fit_intercept)
+        blocks = A.reshape(unit, d + 1, unit, d + 1)
+        at = np.flatnonzero(common)
+        fraction = diagonal.reshape(unit, d + 1).mean(axis=0)[at] / unit
+        blocks[:, at, :, at] += fraction[:, None, None]
+        diagonal.reshape(unit, d + 1)[:, at] += fraction
+    np.fill_diagonal(A, diagonal * (1 + ridge))
+    return _cholesky(A, ridge * diagonal) if factored else A
+
+
+def _solve(factor: Array, G: Array) -> Array:
+    """Solution for right sides as columns; LAPACK itself, as small systems are solved by the thousand."""
+    return lapack.dpotrs(factor, G, lower=1)[0]
+
+
+def _cholesky(A: Array, ridge: Array) -> Array:
+    """Lower factor of `A`, with as much more ridge as it takes."""
+    diagonal = A.diagonal().copy()
+    for _ in range(8):
+        factor, failed = lapack.dpotrf(A, lower=1, clean=0)
+        if not failed:
+            return factor
+        ridge = 100 * ridge
+        np.fill_diagonal(A, diagonal + ridge)
+    return np.diag(np.sqrt(diagonal))
+
+
+def _hessians(
+    batch: StageBatch, D: Array, plan: Plan, partial: bool, damping: Array
+) -> tuple[list[Array], Array]:  # fmt: skip
+    """Hessians of the loss over the first rows, and the variance of each column that these rows lack.
+
+    A standardised column has variance one; a sample that misses the few rows where it is not zero does not
+    show that.
+    """
+    d, k, unit, m = batch.d, D.shape[1], plan.unit, plan.rows
+    H = [np.zeros((unit * (d + 1), unit * (d + 1))) for _ in range(k // unit)]
+    squares = np.zeros(d + 1)
+    X = batch.problem.rows.X
+    if batch.sparse and unit == 1 and X.nnz < batch.n * d / _THIN:
+        squares = _thin_hessians(batch, D, m, H)
+    else:
+        step = max(64, (1 << 19) // (unit * (d + 1)))
+        for i in range(0, m, step):
+            rows = slice(i, min(i + step, m))
+            C = batch.standardised(rows)
+            if partial:
+                squares += np.einsum("ij,ij->j", C, C)
+            if unit == 1:
+                _add_products(H, C, D[rows])
+            else:
+                _add_coupled(H, C, D[rows], batch.weights(rows), damping)
+    for A in H:
+        A /= m
+    missing = np.zeros(d)
+    coordinates = batch.problem.coordinates
+    if partial and not coordinates.identity:
+        variance = squares[:-1] / m
+        missing = np.where((variance < 0.5) & (coordinates.inverse_scale[:, 0] > 0), 1.0 - variance, 0.0)
+    return H, missing
+
+
+def _add_products(H: list[Array], C: Array, D: Array) -> None:
+    """Add ``C' diag(D_j) C`` to the Hessian of each column."""
+    root = np.sqrt(np.maximum(D, 0)).astype(C.dtype)
+    for j, A in enumerate(H):
+        B = C * root[:, j : j + 1]
+        A += B.T @ B
+
+
+def _add_coupled(H: list[Array], C: Array, P: Array, s: Array | None, damping: Array) -> None:
+    """Add the Hessian of the softmax of each model, ``diag(p) - p p'`` between classes, of probabilities `P`."""
+    size = C.shape[1]
+    unit = len(H[0]) // size
+    for j, A in enumerate(H):
+        p = P[:, j * unit : (j + 1) * unit].astype(C.dtype)
+        V = p[:, :, None] * C[:, None, :]
+        if s is not None:
+            V *= np.sqrt(s)[:, :, None]
+        V = V.reshape(len(C), -1)
+        A -= V.T @ V
+        p += damping[j * unit : (j + 1) * unit].astype(C.dtype)
+        for c in range(unit):
+            B = C * np.sqrt(p[:, c : c + 1] if s is None else p[:, c : c + 1] * s)
+            block = slice(c * size, (c + 1) * size)
+            A[block, block] += B.T @ B
+
+
+def _thin_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array:
+    r"""Add to `H` from sparse products, and return the squared norm of each column.
+
+    Columns that are well filled, or whose centring would cancel digits, are made dense. With `u` and `v` columns of
+    `X`, :math:`\sum_i a_i (u_i - \mu)(v_i - \nu) = u^\top A v - \mu a^\top v - \nu a^\top u + \mu \nu \sum_i a_i`.
+    """
+    c, d = batch.problem.coordinates, batch.d
+    X = batch.problem.rows.X[:m].astype(np.float64)
+    mean = np.zeros(d) if c.identity else c.mean[:, 0].astype(np.float64)
+    inverse = np.ones(d) if c.identity else c.inverse_scale[:, 0].astype(np.float64)
+    filled = np.bincount(X.indices, minlength=d)
+    full = (filled > 0.2 * m) | (np.abs(mean * inverse) > 1e3)
+    q = np.append(np.flatnonzero(full), d)
+    rest = np.flatnonzero(~full)
+    C = np.ones((m, len(q)))
+    C[:, :-1] = (X[:, q[:-1]].toarray() - mean[q[:-1]]) * inverse[q[:-1]]
+    S = X[:, rest] @ sp.diags_array(inverse[rest])
+    S = S.tocsr()
+    mu = mean[rest] * inverse[rest]
+    columns = [*D.T, np.ones(m)]
+    squares = np.zeros(d + 1)
+    for j, a in enumerate(columns):
+        a = np.maximum(a, 0)
+        if j == len(columns) - 1:
+            squares[rest] = S.multiply(S).sum(axis=0) - 2 * mu * (S.T @ a) + mu**2 * m
+            squares[q] = (C * C).sum(axis=0)
+            break
+        A = H[j]
+        AC = C * a[:, None]
+        cross = S.T @ AC - np.outer(mu, AC.sum(axis=0))
+        A[np.ix_(q, q)] += C.T @ AC
+        A[np.ix_(rest, q)] += cross
+        A[np.ix_(q, rest)] += cross.T
+        R = S.multiply(np.sqrt(a)[:, None]).tocsr()
+        block = (R.T @ R).toarray()
+        first = np.outer(S.T @ a, mu)
+        block -= first
+        block -= first.T
+        block += np.outer(mu, mu * a.sum())
+        A[np.ix_(rest, rest)] += block
+    return squares
+
+
+@dataclass(eq=False, repr=False)
+class Diagonal(Fields):
+    """The diagonal of the Hessian, for more features than a Cholesky factor is worth; see :func:`diagonal_hessian`."""
+
+    h: Any = per_column(None)
+
+    diagonal: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
+
+    def solve(self, G: Array) -> Array:
+        """``H^-1 G``."""
+        return G / self.h
+
+
+def diagonal_hessian(batch: StageBatch, Z: Array) -> Diagonal:
+    """The diagonal of the Hessian of all rows of a batch at predictions `Z`, L2 included."""
+    k, d = Z.shape[1], batch.d
+    p, c, X = batch.problem, batch.problem.coordinates, batch.problem.rows.X
+    h = np.zeros((d + 1, k))
+    for rows in [slice(0, batch.n)] if batch.sparse else batch.slices(max(k, min(d, 1024))):
+        D = np.broadcast_to(batch.hessian_weights(Z, rows), (rows.stop - rows.start, k))
+        total = D.sum(axis=0)
+        h[-1] += total
+        if not batch.sparse:
+            C = X[rows] if c.identity else (X[rows] - c.mean[:, 0]) * c.inverse_scale[:, 0]
+            h[:-1] += (C * C).T @ D
+            continue
+        square = sp.csr_matrix((X.data * X.data, X.indices, X.indptr), shape=X.shape).T @ D
+        if not c.identity:
+            square -= 2 * c.mean * (X.T @ D)
+            square += c.mean**2 * total
+            square *= c.inverse_scale**2
+        h[:-1] += np.maximum(square, 0, out=square)
+    h /= batch.n
+    h[:-1] += l2_strengths(p.penalty, d, k)
+    # a floor, or a feature that is rare in the rows drawn would leap
+    h = np.maximum(h, 1e-3 * np.maximum(h.mean(axis=0), 1e-300))
+    if not p.fit_intercept:
+        h[-1] = 1.0
+    return Diagonal(width=batch.width, h=h)
+
+
+__all__ = ["Blocks", "Diagonal", "Plan", "diagonal_hessian", "l2_strengths", "sampled_hessian"]

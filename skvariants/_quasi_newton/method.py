@@ -1,0 +1,311 @@
+r"""The method of ``solver="quasi_newton"``: a growing batch, and on each batch quasi-Newton steps.
+
+Stochastic steps find the region of the optimum fast and the optimum slowly. Here the batch grows from a few
+thousand rows to all of them [1]_, [2]_, and on each every model descends until it has nothing to gain there
+(:mod:`skvariants._quasi_newton.descent`). Predictions are linear along a step: with ``Z = X theta`` and ``Z_p = X p``
+any number of learning rates cost no further product. So the first step is a race of them, and an iteration costs two
+products.
+
+References
+----------
+.. [1] Friedlander and Schmidt (2012), "Hybrid deterministic-stochastic methods for data fitting", arXiv:1104.2373.
+.. [2] Byrd, Chin, Nocedal and Wu (2012), "Sample size selection in optimization methods for machine learning",
+   doi:10.1007/s10107-012-0572-5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvariants._quasi_newton import small
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.descent import Descent, DescentState
+from skvariants._quasi_newton.line_search import LADDER
+from skvariants._training.method import Method, Record
+from skvariants._training.problem import Problem, columns_of
+from skvariants._training.race import Race
+from skvariants._training.state import Fields, State, nested, per_model, same_generator, shared
+
+Array = np.ndarray
+# rows of the first batch, at least, and by what the next is larger
+_SMALLEST_BATCH, _GROWTH = 4096, 8
+# iterations on a part of the rows, at most
+_STAGE_ITERATIONS = 12
+# units in the last place by which predictions that grew step by step may differ from new ones
+_ROUNDING = 1e4
+# bytes of a memory map that are copied
+_ON_DISK = 1 << 28
+
+
+@dataclass(eq=False, repr=False)
+class QuasiNewtonState(Fields):
+    """What the method keeps beside the state of the training.
+
+    Attributes
+    ----------
+    damping : ndarray of shape (n_models,)
+        Levenberg's damping, from one batch to the next.
+    scores : ndarray of shape (n_lengths, n_models)
+        Objectives along the ladder of the first step.
+    lengths : ndarray of shape (n_models,)
+        Length of the first step.
+    raced : bool
+        Whether the first step was made.
+    sizes, stage, inner : list of int, int, int
+        Rows of all batches, which of them it is, and iterations made on it.
+    descent : DescentState or None
+        Where the models stand on this batch.
+    newton : NewtonState or None
+        Where a small model stands.
+    """
+
+    damping: Any = per_model(None)
+    scores: Any = per_model(None)
+    lengths: Any = per_model(None)
+    raced: bool = shared(False)
+    sizes: list[int] = shared(list)
+    stage: int = shared(0)
+    inner: int = shared(0)
+    descent: DescentState | None = nested(None)
+    newton: small.NewtonState | None = nested(None)
+
+
+class Tolerance:
+    """What is not worth another step.
+
+    Parameters
+    ----------
+    fraction : ndarray of shape (n_models,)
+        Fraction of the gain over the constant model.
+    constant : ndarray of shape (n_models,)
+        Objective of the constant model, in the units worked in.
+    """
+
+    def __init__(self, fraction: Array, constant: Array) -> None:
+        self.fraction, self.constant = fraction, constant
+
+    def keep(self, models: Array) -> None:
+        """Keep a subset of the models."""
+        self.fraction, self.constant = self.fraction[models], self.constant[models]
+
+    def of(self, f: Array, models: Any = slice(None)) -> Array:
+        """What is not worth another step of models at objectives `f`."""
+        gain = np.maximum(self.constant[models] - f, 0.0)
+        return self.fraction[models] * np.minimum(gain, np.where(f > 0, f, gain))
+
+
+class QuasiNewtonSteps(Method):
+    """Quasi-Newton steps on a growing batch.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised; its loss is smooth.
+    state : State
+        Where the models stand; changed in place.
+    tolerance : Tolerance
+        What is not worth another step.
+    """
+
+    def __init__(self, problem: Problem, state: State, tolerance: Tolerance) -> None:
+        self.problem, self.state, self.tolerance = problem, state, tolerance
+        self.smooth = not problem.penalty.has_prox
+        self._order: Array | None = None
+        if state.method is None or not self._goes_on():
+            state.method = self._start()
+            self.descent: Descent | None = None
+
+    def _start(self) -> QuasiNewtonState:
+        state, n_models = self.state, self.state.n_models
+        return QuasiNewtonState(
+            width=state.width, damping=np.zeros(n_models), scores=np.full((len(LADDER), n_models), np.inf),
+            lengths=np.ones(n_models), sizes=_sizes(self.problem, bool(state.epoch.any())),
+        )  # fmt: skip
+
+    def _goes_on(self) -> bool:
+        """Whether the state is one of these rows; then the batch is made again."""
+        method, p = self.state.method, self.problem
+        if method.sizes[-1] != p.n:
+            return False
+        self.descent = None
+        if method.descent is None:
+            return True
+        active = method.descent.active
+        if not len(active):
+            self._grow()
+            return True
+        batch = self._batch(active)
+        state = method.descent
+        if not self._same_rows(batch, state):
+            return False
+        self.descent = Descent(batch, self.smooth, state)
+        return True
+
+    def _same_rows(self, batch: StageBatch, state: DescentState) -> bool:
+        """Whether predictions and objective are, to rounding, those that the state remembers."""
+        rounding = _ROUNDING * float(np.finfo(state.theta.dtype).eps)
+        Z = batch.predict(state.theta)
+        size = max(1.0, float(np.abs(Z).max(initial=0.0)))
+        f = batch.objective(state.Z, state.theta)
+        return bool(np.abs(Z - state.Z).max() <= rounding * size and np.allclose(f, state.f, rtol=rounding, atol=0))
+
+    # ------------------------------------------------------------------ batches
+
+    def _rows_in_order(self) -> Array:
+        """A random order of the rows; drawn when it is needed, the same each time, as nothing else is drawn."""
+        if self._order is None:
+            self._order = same_generator(self.state.rng).permutation(self.problem.n)
+        return self._order
+
+    def _batch(self, active: Array) -> StageBatch:
+        """The first rows in random order; all rows in theirs, and uncopied."""
+        method, width = self.state.method, self.state.width
+        m = method.sizes[method.stage]
+        problem = self.problem
+        if len(active) < self.state.n_models:
+            problem = problem.take(columns_of(active, width))
+        if m == problem.n:
+            return StageBatch(problem, width, order=self._rows_in_order)
+        return StageBatch(problem, width, self._rows_in_order()[:m])
+
+    def _begin(self) -> None:
+        """A descent of all models on the present batch."""
+        state, method = self.state, self.state.method
+        active = np.arange(state.n_models)
+        theta = np.ascontiguousarray(state.theta)
+        self.descent = Descent.begin(
+            self._batch(active), theta.copy(), self.smooth, active, state.n_models, method.damping.copy()
+        )  # fmt: skip
+        method.descent = self.descent.state
+
+    @property
+    def on_all_rows(self) -> bool:
+        """Whether the batch has grown to all rows."""
+        return self.state.method.stage == len(self.state.method.sizes) - 1
+
+    # ------------------------------------------------------------------ the method
+
+    def arrived(self) -> Array | None:
+        method = self.state.method
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            while True:
+                if self.descent is None:
+                    self._begin()
+                active = self.descent.state.active
+                if not self.on_all_rows and (not len(active) or method.inner >= _STAGE_ITERATIONS):
+                    self._grow()
+                    continue
+                settled = self.descent.arrived(self._enough)
+                if self.on_all_rows:
+                    # models that have done with this batch have done altogether
+                    mask = np.zeros(self.state.n_models, bool)
+                    mask[active] = settled
+                    return mask
+                if settled.any():
+                    self._drop(np.flatnonzero(settled))
+                    if not len(self.descent.state.active):
+                        self._grow()
+                    continue
+                return None
+
+    def _enough(self, descent: Descent) -> Array:
+        """What is not worth another step: a fraction of the gain over a constant, or the noise of a part of the rows.
+
+        Where a loss may be negative its size stands for it.
+        """
+        f, b = descent.state.f, descent.batch
+        enough = self.tolerance.of(f, descent.state.active)
+        if not self.on_all_rows:
+            noise = 0.1 * b.problem.loss.columns_per_model * (b.d + 1) / b.n
+            enough = np.maximum(enough, noise * np.abs(f))
+        return enough
+
+    def _drop(self, positions: Array) -> None:
+        self.descent.drop(positions)
+        self.state.method.descent = self.descent.state
+
+    def _grow(self) -> None:
+        """The next batch."""
+        method = self.state.method
+        method.stage, method.inner = method.stage + 1, 0
+        self.descent = method.descent = None
+
+    def iterate(self) -> Record:
+        state, method, descent = self.state, self.state.method, self.descent
+        first = not method.raced
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            tried = descent.step(first)
+            at, active = descent.state, descent.state.active
+            if first:
+                scale = np.broadcast_to(self.problem.coordinates.objective_scale, (state.theta.shape[1],))
+                method.scores[:, active] = tried / scale[:: state.width][active]
+                method.lengths[active] = at.length
+                method.raced = True
+            method.damping[active] = at.damping
+            method.inner += 1
+            columns = columns_of(active, state.width)
+            state.theta[:, columns] = at.theta
+            objective = descent.batch.objective_of_user(at.Z, at.theta, at.f)
+        moved = None if len(active) == state.n_models else active
+        return Record(objective, at.length.copy(), descent.batch.n, moved)
+
+    def keep(self, models: Array) -> None:
+        state = self.state
+        if self.descent is not None:
+            self.descent.keep(models)
+        state.keep(models)
+        self.problem = self.problem.take(columns_of(models, state.width))
+        self.tolerance.keep(models)
+        if self.descent is not None:
+            state.method.descent = self.descent.state
+
+    def original(self, theta: Array) -> Array:
+        return self.problem.coordinates.original(theta)
+
+    def race(self, position: int) -> Race:
+        method = self.state.method
+        return Race(LADDER.copy(), method.scores[:, position].copy(), float(method.lengths[position]), 1)
+
+
+def _sizes(problem: Problem, began: bool) -> list[int]:
+    """Numbers of rows, the last one all of them; a training that has begun elsewhere looks at all rows at once."""
+    rows, n = problem.rows, problem.n
+    # parts of the rows are copied: of a memory map, no more than fits easily
+    most = _ON_DISK // (problem.d * rows.dtype.itemsize) if rows.on_disk else n
+    m = max(8 * (problem.d * problem.loss.columns_per_model + 1), _SMALLEST_BATCH)
+    sizes = []
+    while not began and 2 * m <= n and m <= most:
+        sizes.append(m)
+        m *= _GROWTH
+    return [*sizes, n]
+
+
+def quasi_newton(problem: Problem, state: State, tolerance: Tolerance, scored: bool) -> Method:
+    """The method that goes on from a state: Newton's on few numbers where that fits, else the general one.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    state : State
+        Where the models stand.
+    tolerance : Tolerance
+        What is not worth another step.
+    scored : bool
+        Whether each iteration is scored on rows held out.
+    """
+    general = QuasiNewtonSteps(problem, state, tolerance)
+    method = state.method
+    begins = not method.raced and method.sizes == [problem.n]
+    if (begins or method.newton is not None) and not scored and small.suits(problem, state.theta.shape[1]):
+        newton = small.SmallNewton(general)
+        if begins or newton.goes_on():
+            return newton
+    method.newton = None
+    return general
+
+
+__all__ = ["QuasiNewtonState", "QuasiNewtonSteps", "Tolerance", "quasi_newton"]

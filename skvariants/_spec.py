@@ -1,0 +1,208 @@
+"""An estimator's parameters, read once: names become components, and all below computes on plain data.
+
+:func:`read` checks every parameter in a sentence of its own and resolves the four names (loss, penalty, schedule,
+solver) into a frozen :class:`Spec`. Specs are compared by value: :meth:`Spec.key` says which fits go on with each
+other, and :meth:`Spec.group_key` which can be columns of one matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, runtime_checkable
+
+from skvariants._component import identity, resolve
+from skvariants._training.loop import Stopping
+from skvariants.losses import Loss
+from skvariants.penalties import PENALTIES, Penalty
+from skvariants.schedules import SCHEDULES, Adaptive, Schedule
+from skvariants.solvers import SOLVERS, Solver
+from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE
+from skvariants.solvers.quasi_newton import Auto
+
+# what may change between two fits without making it another problem
+_GOES_ON = ("stopping", "random_state", "verbose", "warm_start")
+_COMPONENTS = ("loss", "penalty", "schedule", "solver")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a fit is asked for.
+
+    Parameters
+    ----------
+    task : Classification or Regression
+        What targets are.
+    loss, penalty, schedule, solver : Loss, Penalty, Schedule, Solver
+        Components.
+    alpha : float
+        Strength of the penalty, as the schedule may depend on it.
+    batch_size : int or str
+        Rows of a step, "auto" or "full".
+    natural_batch_size : int, str or None
+        What "auto" stands for, where it is not the solver's own.
+    scale : bool
+        Whether to work in standardised coordinates.
+    fit_intercept, shuffle : bool
+        Whether there is an intercept, whether rows come in a new order each epoch.
+    average : int
+        Number of the update from which iterates are averaged; 0 for never.
+    auto_rate : bool
+        Whether the schedule is the one of ``learning_rate="auto"``.
+    free : bool
+        Whether neither a step nor a batch nor an average was asked for.
+    stopping : Stopping
+        When to end.
+    random_state : int, RandomState or None
+        Seed.
+    verbose : int
+        Whether to print.
+    warm_start : bool
+        Whether the next fit goes on from this one.
+    """
+
+    task: Any
+    loss: Any
+    penalty: Any
+    schedule: Any
+    solver: Any
+    alpha: float
+    batch_size: int | str
+    natural_batch_size: int | str | None
+    scale: bool
+    fit_intercept: bool
+    shuffle: bool
+    average: int
+    auto_rate: bool
+    free: bool
+    stopping: Stopping
+    random_state: Any
+    verbose: int
+    warm_start: bool
+
+    def key(self) -> Hashable:
+        """What is equal for specs of which one fit can go on where another has stopped."""
+        early = self.stopping.early_stopping, self.stopping.validation_fraction
+        return early, *(identity(getattr(self, f.name)) for f in fields(self) if f.name not in _GOES_ON)
+
+    def group_key(self) -> Hashable:
+        """What is equal for specs that can be columns of one matrix: all but numbers that may differ by column."""
+        components = [getattr(self, name) for name in _COMPONENTS]
+        stopping = replace(self.stopping, tol=None if self.stopping.tol is None else 0.0)
+        rest = [
+            identity(getattr(self, f.name)) for f in fields(self) if f.name not in (*_COMPONENTS, "alpha", "stopping")
+        ]
+        return self.penalty.has_prox, identity(stopping), *(c.group_key() for c in components), *rest
+
+    def with_epochs(self, max_iter: int) -> Spec:
+        """The same, for so many epochs."""
+        return replace(self, stopping=replace(self.stopping, max_iter=max_iter, resumable=True), warm_start=True)
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """All that a search asks of an estimator."""
+
+    def __skvariants_spec__(self) -> Spec:
+        """The estimator's parameters, checked and resolved."""
+
+    def __skvariants_publish__(self, fitted: Any) -> None:
+        """Take a result: set the fitted attributes."""
+
+
+def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spec:
+    """Resolve checked parameters of an estimator into a spec.
+
+    Parameters
+    ----------
+    params : mapping
+        The estimator's parameters by name.
+    task : Classification or Regression
+        What its targets are.
+    losses : mapping of str to class
+        Losses by the names it takes.
+
+    Returns
+    -------
+    Spec
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter that is not accepted, its value and the remedy.
+    """
+    l1_ratio = params["l1_ratio"]
+    if params["penalty"] == "elasticnet" and l1_ratio is None:
+        raise ValueError("l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1].")
+    context = {**params, "l1_ratio": 0.0 if l1_ratio is None else l1_ratio}
+    penalty = resolve(params["penalty"], PENALTIES, Penalty, "penalty", context)
+    loss = _loss(params["loss"], task, losses, context)
+    solver = resolve(params["solver"], {"auto": Auto, **SOLVERS}, Solver, "solver", context)
+    schedule = _schedule(params["learning_rate"], context, loss)
+    solver.check_loss(loss)
+    batch_size, average = params["batch_size"], int(params["average"])
+    auto_rate = isinstance(params["learning_rate"], str) and params["learning_rate"] == "auto"
+    free = auto_rate and _is_auto(params["eta0"]) and _is_auto(batch_size) and not average
+    raced, natural = schedule.raced, None
+    if schedule.stands_for is not None:
+        solver, natural = _passive_aggressive(params, solver, schedule)
+    elif solver.method == "quasi-Newton":
+        if not free:
+            raise ValueError(
+                f"solver={params['solver']!r} finds its own steps and batches: leave learning_rate, eta0 and "
+                "batch_size 'auto' and average=False, or choose a solver that takes steps."
+            )
+    elif solver.fixed_step:
+        schedule, auto_rate = SCHEDULES["constant"](eta0=1.0), False
+    scale = raced if _is_auto(params["scale_features"]) else bool(params["scale_features"])
+    stopping = Stopping(
+        params["max_iter"], params["tol"], params["n_iter_no_change"], bool(params["early_stopping"]),
+        params["validation_fraction"], bool(params["warm_start"]),
+    )  # fmt: skip
+    return Spec(
+        task=task, loss=loss, penalty=penalty, schedule=schedule, solver=solver, alpha=params["alpha"],
+        batch_size=batch_size, natural_batch_size=natural, scale=scale, fit_intercept=bool(params["fit_intercept"]),
+        shuffle=bool(params["shuffle"]), average=average,
+        auto_rate=auto_rate, free=free, stopping=stopping, random_state=params["random_state"],
+        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]),
+    )  # fmt: skip
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str, Any]) -> Loss:
+    loss = resolve(given, losses, Loss, "loss", context)
+    if not (task.classification or loss.regression):
+        raise ValueError(f"loss={given!r} is for classification; use one of {', '.join(losses)}.")
+    return loss
+
+
+def _schedule(given: Any, context: Mapping[str, Any], loss: Loss) -> Schedule:
+    """The schedule: of the name, or the instance, with the estimator's `eta0` where its own is left open."""
+    if _is_auto(given):
+        return Adaptive(eta0=context["eta0"], factor=0.25)
+    names = SCHEDULES if isinstance(given, str) and given in SCHEDULES else {"auto": Adaptive, **SCHEDULES}
+    schedule = resolve(given, names, Schedule, "learning_rate", context)
+    if schedule is given and schedule.raced and not _is_auto(context["eta0"]):
+        schedule = schedule.with_fields(eta0=context["eta0"])
+    bound = schedule.bind(loss, context["alpha"])  # says what is wrong with it
+    return schedule if schedule.stands_for is None else bound
+
+
+def _passive_aggressive(
+    params: Mapping[str, Any], solver: Solver, schedule: Any
+) -> tuple[Solver, Any]:  # fmt: skip
+    """The rule that a learning rate stands for, and the batch of the solver in whose place it comes."""
+    chosen = solver.method == "chosen"
+    if not (chosen or solver.is_gradient):
+        raise ValueError(
+            f"learning_rate={params['learning_rate']!r} is a rule of its own (passive-aggressive updates) and "
+            f"solver={params['solver']!r} is another: leave solver='auto' or 'sgd', or choose another learning_rate."
+        )
+    rule = PASSIVE_AGGRESSIVE[schedule.stands_for](C=schedule.eta0)
+    return rule, None if chosen else solver.batch_size
+
+
+__all__ = ["Spec", "Trainable", "read"]

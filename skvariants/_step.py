@@ -1,0 +1,45 @@
+"""What a step knows beside the gradient: said by whoever trains, read by ``Solver.update``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Step:
+    """What :meth:`Solver.update` is told beside the gradient.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Of the weights, in the coordinates worked in.
+    like : ndarray of shape (n_features + 1, n_columns)
+        Parameters, for scratch arrays of their shape.
+    implicit : bool, default=True
+        Whether all of the penalty is applied by its prox; otherwise L2 goes into the gradient.
+
+    Attributes
+    ----------
+    t : int
+        Number of this step, from 1.
+    eta : float or ndarray
+        Length of the step: one for all, or one per column.
+    work : ndarray shaped like the parameters
+        Scratch for the solver.
+    batch : object or None
+        The rows of this step (with ``y``, ``z``, ``r``, ``weight``, ``value()``, ``square_norms()``, ``gradient(r)``),
+        for solvers that need "rows".
+    """
+
+    def __init__(self, penalty: Any, like: Array, implicit: bool = True) -> None:
+        self.penalty, self.implicit = penalty, implicit
+        self.t = 0
+        self.eta: Any = 1.0
+        self.work, self.move, self.lengths = (np.empty_like(like) for _ in range(3))
+        self.batch: Any = None
+
+
+__all__ = ["Step"]

@@ -1,0 +1,1 @@
+"""Columns trained together: what is minimised, what changes, one loop, the method of steps. No component."""

@@ -1,0 +1,182 @@
+r"""The method of steps: a pass over the rows in batches, each through ``Solver.update``.
+
+It knows the order of events and no formula: the loss gives the derivative, a gradient estimator the gradient, the
+schedule the length of the step, the solver the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skvariants._data.sparse import Slices
+from skvariants._step import Step
+from skvariants._training.gradients import Batch, BatchGradient
+from skvariants._training.method import Method, Record
+from skvariants._training.per_sample import fits_per_sample, single_samples
+from skvariants._training.problem import Problem, by_model, columns_of, without_axis
+from skvariants._training.state import State
+
+Array = np.ndarray
+
+
+class Steps(Method):
+    """Steps of a solver on batches of rows.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    state : State
+        Where the models stand; changed in place.
+    solver, schedule : Solver, Schedule
+        Components.
+    batch_size : int
+        Rows of a step.
+    shuffle : bool
+        Whether rows come in a new order each epoch.
+    average : int, default=0
+        Number of the update from which iterates are averaged; 0 for never.
+    ahead : bool, default=False
+        Whether a second thread may fetch rows.
+    """
+
+    reversible = True
+
+    def __init__(
+        self, problem: Problem, state: State, solver: Any, schedule: Any, batch_size: int, shuffle: bool,
+        average: int = 0, ahead: bool = False,
+    ) -> None:  # fmt: skip
+        self.problem, self.state, self.solver, self.schedule = problem, state, solver, schedule
+        self.batch_size = min(batch_size, problem.n)
+        self.shuffle = shuffle and self.batch_size < problem.n
+        self.average, self.ahead = average, ahead
+        self.orders = problem.rows.orders(self.batch_size) if self.shuffle else None
+        # L2 goes into the gradient in the user's coordinates, and is implicit in others
+        self.implicit = not problem.coordinates.identity
+        self._allocate()
+
+    def _allocate(self) -> None:
+        theta = self.state.theta
+        m, k = self.batch_size, theta.shape[1]
+        self.gradient = BatchGradient(self.problem, m, theta)
+        self.step = Step(self.problem.penalty, theta, self.implicit)
+        self.needs_rows = "rows" in self.solver.needs
+        self.z, self.r = (np.empty((m, k), theta.dtype) for _ in range(2))
+        self.totals = np.zeros(k)
+        self.eta_of: tuple[Any, Any] = None, None
+        self.one_by_one = self.batch_size == 1 and not self.average and fits_per_sample(self)
+
+    def keep(self, models: Array) -> None:
+        columns = columns_of(models, self.state.width)
+        self.state.keep(models)
+        self.problem = self.problem.take(columns)
+        self.solver, self.schedule = self.solver.take(columns), self.schedule.take(columns)
+        self._allocate()
+
+    def original(self, theta: Array) -> Array:
+        return self.problem.coordinates.original(theta)
+
+    @property
+    def solution(self) -> Array:
+        state = self.state
+        return self.solver.solution(state.theta, *state.memory) if state.average is None else state.average
+
+    # ------------------------------------------------------------------ an epoch
+
+    def iterate(self) -> Record:
+        p, width = self.problem, self.state.width
+        penalty = p.penalty.value(self.state.theta[:-1])
+        f = self.epoch()
+        with np.errstate(over="ignore", invalid="ignore"):
+            # each batch's loss was taken before its step: so is the penalty of a single batch
+            if self.batch_size < p.n:
+                penalty = 0.5 * (penalty + p.penalty.value(self.state.theta[:-1]))
+            f = f + penalty / p.coordinates.objective_scale
+        return Record(by_model(f, width), self.eta(), p.n)
+
+    def eta(self) -> Array:
+        state = self.state
+        eta = np.broadcast_to(self.schedule(state.t), state.step_factor.shape) * state.step_factor
+        return eta[:: state.width]
+
+    def on_plateau(self, models: Array) -> Array:
+        schedule = self.schedule.take(models * self.state.width)  # the columns of a model have the same
+        return np.asarray(schedule.on_plateau(self.eta()[models]))
+
+    def chunks(self) -> Any:
+        """One pass over the rows, in chunks of whole batches: features, and targets and weights as columns."""
+        draw, ahead = None, self.shuffle and self.ahead
+        if self.shuffle:
+            draw, self.state.order_seed = self.orders.draw(self.state.rng, self.state.order_seed)
+        for X, y, weight in self.problem.rows.chunks(self.batch_size, draw, self.state.theta.shape[1], ahead):
+            yield X, *self.problem.labels(y, weight)
+
+    def epoch(self, max_steps: int | None = None) -> Array:
+        """One pass (or fewer steps); returns the mean weighted loss of each column on the way."""
+        self.totals = np.zeros(self.state.theta.shape[1])
+        self.eta_of = None, None  # between epochs a step may have become smaller
+        seen, n_left = 0, self.problem.n if max_steps is None else max_steps
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            for X, y, s in self.chunks():
+                if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or not self.implicit):
+                    self.totals += single_samples(self, X, y, s)
+                    seen += len(y)
+                    continue
+                done, n_steps = self._chunk(X, y, s, n_left)
+                seen, n_left = seen + done, n_left - n_steps
+                if n_left == 0:
+                    break
+        return self.totals / max(seen, 1)
+
+    def _chunk(self, X: Any, y: Array, s: Array | None, max_steps: int) -> tuple[int, int]:
+        """Steps on the batches of a chunk; how many rows and steps were made."""
+        if len(self.z) < len(y):
+            shape = len(y), self.state.theta.shape[1]
+            self.z, self.r = (np.empty(shape, self.state.theta.dtype) for _ in range(2))
+        batches = X if isinstance(X, np.ndarray) else Slices(X)
+        done = n_steps = 0
+        for start in range(0, len(y), self.batch_size):
+            batch = slice(start, min(len(y), start + self.batch_size))
+            self.take_step(batches[batch], y[batch], None if s is None else s[batch], self.z[batch], self.r[batch])
+            done, n_steps = batch.stop, n_steps + 1
+            if n_steps >= max_steps:
+                break
+        # the losses of a chunk at once: each batch left its predictions, from before its step
+        s = None if s is None else s[:done]
+        self.totals += self.problem.loss.total(y[:done], self.z[:done], s, self.r[:done])
+        return done, n_steps
+
+    def take_step(self, X: Any, y: Array, s: Array | None, z: Array, r: Array) -> None:
+        """One step; predictions and derivatives in them, both from before it, are left in `z` and `r`."""
+        state, step = self.state, self.step
+        if self.needs_rows:
+            step.batch, g = Batch(self.gradient, X, y, s, z, r), self.gradient.g
+        else:
+            g = self.gradient(X, y, s, z, r)
+        state.t = step.t = state.t + 1
+        step.eta = self._eta(step.t)
+        self.solver.update(state.theta, g, step, *state.memory)
+        if self.average and state.t >= self.average:
+            self._add_to_average()
+
+    def _eta(self, t: int) -> Array:
+        """Step of each column, in the precision of the weights: another would slow every product with it."""
+        value = self.schedule(t)
+        if value is not self.eta_of[0]:
+            eta = (value * self.state.step_factor).astype(self.state.theta.dtype, copy=False)
+            self.eta_of = value, without_axis(eta)
+        return self.eta_of[1]
+
+    def _add_to_average(self) -> None:
+        state, work = self.state, self.step.work
+        if state.average is None:
+            state.average = state.theta.copy()
+            return
+        np.subtract(state.theta, state.average, out=work)
+        work *= 1.0 / (state.t - self.average + 1)
+        state.average += work
+
+
+__all__ = ["Steps"]

@@ -1,0 +1,367 @@
+"""Curves of training: the objective of fitted estimators, and solvers compared on one problem."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from skvariants.displays._style import (
+    Array,
+    add_legend,
+    check_choice,
+    fit_history,
+    named_estimators,
+    place_axes,
+    set_log,
+    styles,
+    tidy,
+)
+
+#: what the horizontal axis may show, by its key in a history, which is its label too
+X_AXES = {"epochs": "epoch", "seconds": "seconds"}
+#: "auto" and all solvers that any loss can have and whose steps do not take long
+COMPARED = ("auto", "gd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
+
+
+def _line(style: tuple[str, str], n_points: int, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """How a curve is drawn; one of a single point would be invisible as a line."""
+    color, dashes = style
+    marker = "o" if n_points == 1 else None
+    return {"color": color, "linestyle": dashes, "linewidth": 1.8, "marker": marker, **kwargs}
+
+
+def _has_scores(history: Mapping[str, Array]) -> bool:
+    return bool(np.isfinite(history.get("validation_score", np.nan)).any())
+
+
+class LossCurveDisplay:
+    """Objective against epochs or seconds, of one or several fitted estimators.
+
+    It is made by :meth:`from_estimator` or :meth:`from_estimators`. Where an estimator has validation scores (from
+    ``early_stopping=True``) they are drawn in a panel below, and the epoch whose model was returned is marked in both.
+
+    Parameters
+    ----------
+    histories : dict of str to dict
+        For each name the arrays "epoch", "objective", "seconds" and "validation_score" (nan where there is none), as in
+        the attribute ``history_`` of a fitted estimator.
+    best_epochs : dict of str to int, optional
+        The epoch that was returned, for those that kept the best one.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the objective.
+    validation_ax_ : matplotlib Axes or None
+        Axes of the validation scores.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        A curve for each name.
+    validation_lines_ : list of matplotlib Line2D
+        A curve for each name that has validation scores.
+    best_ : list of matplotlib Line2D
+        Markers of the best epoch.
+
+    See Also
+    --------
+    SolverComparisonDisplay : Fits several solvers, and shows how far each is above the best.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from skvariants import SGDVariantClassifier
+    >>> from skvariants.displays import LossCurveDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = SGDVariantClassifier(solver="adam", early_stopping=True, random_state=0).fit(X, y)
+    >>> display = LossCurveDisplay.from_estimator(model)
+    >>> display.ax_.get_ylabel()
+    'objective'
+    """
+
+    def __init__(
+        self, *, histories: Mapping[str, Mapping[str, Any]], best_epochs: Mapping[str, int] | None = None
+    ) -> None:
+        self.histories = histories
+        self.best_epochs = best_epochs
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, name: str | None = None, **kwargs: Any) -> LossCurveDisplay:
+        """The curve of one fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted estimator with ``history_``.
+        name : str, default=None
+            What it is called in the legend; its solver if None.
+        **kwargs
+            Of :meth:`plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        return cls.from_estimators([estimator], names=None if name is None else [name], **kwargs)
+
+    @classmethod
+    def from_estimators(cls, estimators: Any, *, names: Sequence[str] | None = None, **kwargs: Any) -> LossCurveDisplay:
+        """The curves of several fitted estimators.
+
+        Parameters
+        ----------
+        estimators : list of estimators, or dict of name to estimator
+            Fitted estimators with ``history_``.
+        names : list of str, default=None
+            What each is called in the legend; the solvers if None.
+        **kwargs
+            Of :meth:`plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        named = named_estimators(estimators, names)
+        best = {name: e.best_epoch_ for name, e in named.items() if getattr(e, "best_epoch_", None) is not None}
+        display = cls(histories={name: fit_history(e) for name, e in named.items()}, best_epochs=best)
+        return display.plot(**kwargs)
+
+    def plot(
+        self, ax: Any = None, *, x: str = "epochs", log: Any = "auto", validation: bool = True, **kwargs: Any
+    ) -> LossCurveDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None. Where there are validation scores, two axes take its place.
+        x : {"epochs", "seconds"}, default="epochs"
+            What the curves are drawn against.
+        log : bool or "auto", default="auto"
+            Whether the objective is on a log scale; "auto" says yes where it falls to a tenth or further.
+        validation : bool, default=True
+            Whether validation scores are shown, where there are any.
+        **kwargs
+            Of every :class:`matplotlib.lines.Line2D`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display itself.
+        """
+        check_choice("x", x, tuple(X_AXES))
+        check_choice("log", log, ("auto", True, False))
+        histories = {n: {k: np.asarray(v, float) for k, v in h.items()} for n, h in self.histories.items()}
+        validation = validation and any(map(_has_scores, histories.values()))
+        self.figure_, axes = place_axes(ax, 1 + validation, (6.4, 5.2 if validation else 4.0))
+        self.ax_, self.validation_ax_ = axes[0], axes[1] if validation else None
+        self.lines_: list[Any] = []
+        self.validation_lines_: list[Any] = []
+        self.best_: list[Any] = []
+        best_epochs = self.best_epochs or {}
+        for (name, history), style in zip(histories.items(), styles(list(histories)), strict=True):
+            at = history[X_AXES[x]]
+            line = _line(style, len(at), kwargs)
+            self._plot_curve(name, at, history, line)
+            if name in best_epochs:
+                self._plot_best(best_epochs[name], at, history, line["color"])
+        set_log(self.ax_, log, [h["objective"] for h in histories.values()])
+        self._plot_labels(axes, X_AXES[x])
+        self._plot_legend()
+        return self
+
+    def _plot_curve(self, name: str, at: Array, history: Mapping[str, Array], line: Mapping[str, Any]) -> None:
+        """Draw one estimator's objective, and its validation scores where they are shown."""
+        self.lines_ += self.ax_.plot(at, history["objective"], label=name, **line)
+        if self.validation_ax_ is not None and _has_scores(history):
+            self.validation_lines_ += self.validation_ax_.plot(at, history["validation_score"], label=name, **line)
+
+    def _plot_best(self, epoch: int, at: Array, history: Mapping[str, Array], color: Any) -> None:
+        """Mark the epoch that was returned, in both panels."""
+        i = int(np.flatnonzero(history["epoch"] == epoch)[0])
+        dot = {"marker": "o", "linestyle": "none", "color": color, "markersize": 8}
+        dot |= {"markerfacecolor": "white", "markeredgewidth": 1.8, "zorder": 5, "clip_on": False}
+        label = f"best epoch ({epoch})" if len(self.histories) == 1 else None
+        self.best_ += self.ax_.plot(at[i], history["objective"][i], label=label, **dot)
+        if self.validation_ax_ is not None and _has_scores(history):
+            self.best_ += self.validation_ax_.plot(at[i], history["validation_score"][i], **dot)
+
+    def _plot_labels(self, axes: Sequence[Any], xlabel: str) -> None:
+        """Say what the axes show."""
+        self.ax_.set_ylabel("objective")
+        axes[-1].set_xlabel(xlabel)
+        if xlabel == "epoch":
+            axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        if self.validation_ax_ is not None:
+            self.validation_ax_.set_ylabel("validation score")
+            self.ax_.tick_params(labelbottom=False)
+        for ax in axes:
+            tidy(ax)
+
+    def _plot_legend(self) -> None:
+        """Name the curves, where there are several, and the marks."""
+        several = len(self.histories) > 1
+        if not (several or self.best_epochs):
+            return
+        handles = self.ax_.get_legend_handles_labels()[0]
+        if several and self.best_epochs:
+            ring = {"marker": "o", "linestyle": "none", "color": "0.3", "markerfacecolor": "white"}
+            handles = [*handles, *self.ax_.plot([], [], label="best epoch", **ring)]
+        add_legend(self.ax_, handles)
+
+
+class SolverComparisonDisplay:
+    """Several solvers on one problem: how far each is above the best objective seen.
+
+    It is made by :meth:`from_estimator`, which fits the solvers. The legend gives the epochs and seconds that each
+    took, and says which did not converge.
+
+    Parameters
+    ----------
+    histories : dict of str to dict
+        For each solver the arrays "epoch", "objective" and "seconds".
+    statuses : dict of str to str
+        Why each fit stopped.
+    seconds : dict of str to float
+        Time of each fit, from call to return.
+    scores : dict of str to float, optional
+        Score of each on data held out.
+    estimators : dict of str to estimator, optional
+        The fitted estimators.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure.
+    lines_ : list of matplotlib Line2D
+        A curve for each solver.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skvariants import SGDVariantRegressor
+    >>> from skvariants.displays import SolverComparisonDisplay
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
+    >>> display = SolverComparisonDisplay.from_estimator(
+    ...     SGDVariantRegressor(random_state=0), X, y, solvers=["minibatch", "momentum", "adam"])
+    >>> list(display.estimators)
+    ['minibatch', 'momentum', 'adam']
+    """
+
+    def __init__(
+        self, *, histories: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, str],
+        seconds: Mapping[str, float], scores: Mapping[str, float] | None = None,
+        estimators: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.histories = histories
+        self.statuses = statuses
+        self.seconds = seconds
+        self.scores = scores
+        self.estimators = estimators
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, solvers: Any = COMPARED, X_test: Any = None, y_test: Any = None,
+        fit_params: Mapping[str, Any] | None = None, **kwargs: Any,
+    ) -> SolverComparisonDisplay:  # fmt: skip
+        """Fit a clone of an estimator with each solver, and compare.
+
+        A :class:`~sklearn.exceptions.ConvergenceWarning` is not shown: the legend says which solvers did not
+        converge.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            An estimator with the parameter ``solver``; it is cloned, not fitted.
+        X, y : array-like
+            Training data.
+        solvers : list of str or solver instances, or dict of name to these
+            What to compare; by default "auto" and all but "sgd", whose steps on single samples take long, and
+            "quasi_newton", which "auto" takes where it can.
+        X_test, y_test : array-like, default=None
+            Data on which to score each; the score goes into the legend.
+        fit_params : dict, default=None
+            Passed to ``fit``.
+        **kwargs
+            Of :meth:`plot`.
+
+        Returns
+        -------
+        SolverComparisonDisplay
+        """
+        if not isinstance(solvers, Mapping):
+            solvers = {s if isinstance(s, str) else repr(s): s for s in solvers}
+        fitted, seconds = {}, {}
+        for name, solver in solvers.items():
+            model = clone(estimator).set_params(solver=solver)
+            start = time.perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fitted[name] = model.fit(X, y, **(fit_params or {}))
+            seconds[name] = time.perf_counter() - start
+        scores = None
+        if X_test is not None:
+            scores = {name: float(model.score(X_test, y_test)) for name, model in fitted.items()}
+        display = cls(
+            histories={name: fit_history(model) for name, model in fitted.items()},
+            statuses={name: model.status_ for name, model in fitted.items()},
+            seconds=seconds, scores=scores, estimators=fitted,
+        )  # fmt: skip
+        return display.plot(**kwargs)
+
+    def plot(self, ax: Any = None, *, x: str = "epochs", **kwargs: Any) -> SolverComparisonDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+        x : {"epochs", "seconds"}, default="epochs"
+            What the curves are drawn against, on a log scale.
+        **kwargs
+            Of every :class:`matplotlib.lines.Line2D`.
+
+        Returns
+        -------
+        SolverComparisonDisplay
+            The display itself.
+        """
+        check_choice("x", x, tuple(X_AXES))
+        objectives = {n: np.asarray(h["objective"], float) for n, h in self.histories.items()}
+        best = np.concatenate([o[np.isfinite(o)] for o in objectives.values()]).min()
+        # a hair above the best, so that the log of the winner's last epoch exists
+        floor = 1e-4 * max(abs(best), np.finfo(float).tiny)
+        self.figure_, (self.ax_,) = place_axes(ax, 1, (8.0, 4.4))
+        self.lines_ = []
+        for (name, objective), style in zip(objectives.items(), styles(list(objectives)), strict=True):
+            line = {"label": self._label(name), **_line(style, len(objective), kwargs)}
+            at = np.asarray(self.histories[name][X_AXES[x]], float)
+            self.lines_ += self.ax_.plot(at, objective - best + floor, **line)
+        self.ax_.set(xscale="log", yscale="log", xlabel=X_AXES[x], ylabel="objective above the best seen")
+        if x == "epochs":
+            self.ax_.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        tidy(self.ax_)
+        add_legend(self.ax_, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return self
+
+    def _label(self, name: str) -> str:
+        """What the legend says of a solver."""
+        count = len(self.histories[name]["objective"])
+        label = f"{name}: {count} epoch{'s' * (count != 1)}, {_seconds(self.seconds[name])}"
+        if self.scores is not None:
+            label += f", score {self.scores[name]:.3f}"
+        if self.statuses[name] in ("max_iter", "diverged", "interrupted"):
+            label += f" ({self.statuses[name]})"
+        return label
+
+
+def _seconds(value: float) -> str:
+    return f"{1e3 * value:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -1,0 +1,272 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from skvariants._data.tasks import Regression
+from skvariants._data.validate import Given
+from skvariants._spec import Spec
+from skvariants.estimators.base import SGDVariant
+from skvariants.losses import LOSSES
+
+Array = np.ndarray
+
+
+class SGDVariantRegressor(RegressorMixin, SGDVariant):
+    r"""Linear regression by any variant of stochastic gradient descent.
+
+    Minimises the weighted mean loss plus penalty,
+
+    .. math:: \frac{\sum_i s_i\, \ell(y_i, x_i w + b)}{\sum_i s_i}
+              + \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
+
+    for each target, with weights `s` of samples.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="squared_error"
+        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive" or an instance.
+    penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
+        What a large weight costs.
+    alpha : float, default=1e-4
+        Strength of the penalty, on the weights in the units of the data.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    fit_intercept : bool, default=True
+        Whether there is an intercept; it is never penalised.
+    solver : str or Solver, default="auto"
+        How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
+        "adam", "quasi_newton", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto"
+        chooses among them before training: "quasi_newton" where the loss is smooth and no step, batch or average is
+        asked for (`max_iter` and `history_` then count iterations), "adagrad" in `partial_fit`, else what the rules of
+        :func:`skvariants.diagnostics.diagnose` advise for the data. `solver_` says which.
+    batch_size : int, "auto" or "full", default="auto"
+        Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
+        wide sparse data; at least 32, at most a 32nd of the table); a table of at most 32 rows is one batch.
+    scale_features : bool or "auto", default="auto"
+        Whether to work in standardised coordinates; the penalty and ``coef_`` keep the units of the data. "auto" does
+        so unless the step is fixed by a numeric `eta0` or by a rate that has none.
+    learning_rate : str or Schedule, default="auto"
+        "constant", "optimal", "invscaling", "adaptive", "cosine", "pa1", "pa2" or an instance. "auto" is a constant
+        step that falls to a quarter when progress stops, three times. "pa1" and "pa2" stand for the passive-aggressive
+        solvers, and go with solver "auto", "sgd", "minibatch" and "gd".
+    eta0 : float or "auto", default="auto"
+        The first step; "auto" races a ladder of them. For "pa1" and "pa2" it is the aggressiveness C ("auto": 1).
+    power_t : float, default=0.25
+        The power of "invscaling".
+    max_iter : int, default=1000
+        Most epochs (passes over the rows).
+    tol : float or None, default=1e-3
+        An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
+        validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
+        times what they have gained over that model. None takes exactly `max_iter` epochs.
+    n_iter_no_change : int, default=5
+        Epochs without progress after which the step falls or the fit ends.
+    shuffle : bool, default=True
+        Whether rows come in a new order each epoch.
+    epsilon : float, default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    early_stopping : bool, default=False
+        Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
+        rising, and to return the best epoch.
+    validation_fraction : float, default=0.1
+        Share of rows held out for early stopping.
+    average : bool or int, default=False
+        Whether to return the mean of the iterates, from the update of that number on.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last solution. If the fit before had it too, and only `max_iter`, `tol`,
+        `n_iter_no_change` or `verbose` have changed, it goes on bit for bit where that stopped, also after pickling;
+        otherwise from its coefficients.
+    random_state : int, RandomState or None, default=None
+        Seed of the order of the rows and of the validation split.
+    verbose : int, default=0
+        1 prints a line an epoch.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Weights, in the units of the data.
+    intercept_ : ndarray of shape (1,) or (n_targets,)
+        Intercept.
+    n_iter_ : int
+        Epochs of the last fit.
+    t_ : float
+        One plus the number of updates.
+    status_ : str
+        Why the fit stopped: "converged", "max_iter", "no validation improvement", "diverged" or "interrupted".
+    eta0_ : float or None
+        The step found or given; None for a rate that has none.
+    race_ : Race or None
+        The ladder of steps that were raced, and their scores; the lengths that the first quasi-Newton step tried.
+    loss_curve_ : list of float
+        Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
+        (that of the start for a single batch, else the mean of start and end). For quasi-Newton steps: the
+        objective after each, over the rows that it saw.
+    history_ : dict of lists
+        "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
+    validation_scores_ : list of float or None
+        Score after each epoch, with early stopping.
+    best_epoch_ : int or None
+        The epoch returned, with early stopping.
+    solver_ : Solver
+        The solver that was used: what "auto" chose, or "pa1" or "pa2" stand for.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    References
+    ----------
+    Bottou, Curtis and Nocedal (2018), "Optimization methods for large-scale machine learning",
+    doi:10.1137/16M1080173.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skvariants import SGDVariantRegressor
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False)
+    >>> model = SGDVariantRegressor(solver="nesterov", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.5
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        *,
+        penalty: Any = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        solver: Any = "auto",
+        batch_size: Any = "auto",
+        scale_features: Any = "auto",
+        learning_rate: Any = "auto",
+        eta0: Any = "auto",
+        power_t: float = 0.25,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        n_iter_no_change: int = 5,
+        shuffle: bool = True,
+        epsilon: float = 0.1,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        average: Any = False,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.batch_size = batch_size
+        self.scale_features = scale_features
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.shuffle = shuffle
+        self.epsilon = epsilon
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.average = average
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _losses(self) -> Mapping[str, Any]:
+        return {name: loss for name, loss in LOSSES.items() if loss.regression}
+
+    def _asked(self) -> Regression:
+        return Regression()
+
+    def _stream_task(self, spec: Spec, task: Any, y: Any, classes: Any) -> tuple[Spec, Any]:
+        return spec, task
+
+    def fit(
+        self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
+        sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> SGDVariantRegressor:  # fmt: skip
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data; float32 is kept.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets; several are trained as columns of one model.
+        coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
+            Where the weights start.
+        intercept_init : array-like of shape (n_targets,), default=None
+            Where the intercepts start.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; only their ratios matter. A weight of zero is absence.
+        X_val, y_val : array-like, default=None
+            The user's own validation data, for ``early_stopping=True``.
+        sample_weight_val : array-like, default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        self : SGDVariantRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not accepted; an earlier fit stays as it was.
+        """
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._warned(self._fit(given, coef_init, intercept_init))
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDVariantRegressor:
+        """Go through the given rows once, from where the model stands.
+
+        The state of the solver, the number of steps and the random generator go on. With scaled features the
+        first call fixes the learning rate by a race; means and scales are running ones over all rows seen, and
+        the model is carried over exactly when they move. Weights count beside those of all rows seen so far. An
+        estimator that was pickled after `fit` starts from its coefficients.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; rows that are all of weight zero change nothing.
+
+        Returns
+        -------
+        self : SGDVariantRegressor
+            The fitted estimator.
+        """
+        return self._warned(self._partial_fit(X, y, sample_weight))
+
+    def predict(self, X: Any) -> Array:
+        """Predicted target of each row; of a loss with a link, the mean that it stands for.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+        """
+        z = self._linear(X)
+        return self._task.decode(z, self._minimised)
+
+
+# what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot
+SGDVariantRegressor.fit.trains_as_columns = True  # type: ignore[attr-defined]

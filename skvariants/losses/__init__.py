@@ -1,0 +1,45 @@
+r"""Losses: how wrong a prediction is, and which way is better.
+
+A loss knows the target `y` and the prediction `z = x @ w + b`, element by element; it
+never sees `X`, `W`, weights or means. Both arrays have the column as last axis: `z` is
+``(n_batch, n_columns)`` and `y` broadcasts against it. Losses of margin kind expect `y` in
+{-1, +1}; losses of residual kind take real targets (and, in a classifier, -1 and +1).
+
+At a kink the value is continuous and :meth:`Loss.gradient` returns the one-sided derivative that
+scikit-learn's SGD uses. ``gradient`` and ``value`` never overwrite `y` or `z`.
+"""
+
+from typing import Any
+
+from skvariants.losses.base import Loss
+from skvariants.losses.classes import MultinomialLogLoss
+from skvariants.losses.margin import Hinge, LogLoss, ModifiedHuber, Perceptron, SquaredHinge
+from skvariants.losses.residual import EpsilonInsensitive, Huber, SquaredEpsilonInsensitive, SquaredError
+
+__all__ = [
+    "LOSSES",
+    "EpsilonInsensitive",
+    "Hinge",
+    "Huber",
+    "LogLoss",
+    "Loss",
+    "ModifiedHuber",
+    "MultinomialLogLoss",
+    "Perceptron",
+    "SquaredEpsilonInsensitive",
+    "SquaredError",
+    "SquaredHinge",
+]
+
+#: Every loss by name, in the order in which the documentation shows them.
+LOSSES: dict[str, Any] = {
+    "log_loss": LogLoss,
+    "hinge": Hinge,
+    "modified_huber": ModifiedHuber,
+    "squared_hinge": SquaredHinge,
+    "perceptron": Perceptron,
+    "squared_error": SquaredError,
+    "huber": Huber,
+    "epsilon_insensitive": EpsilonInsensitive,
+    "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+}

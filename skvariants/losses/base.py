@@ -1,0 +1,259 @@
+"""What all losses share: the interface, and sums that are cheap or safe."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skvariants._component import Component, Interval
+
+Array = np.ndarray
+# logarithms that cost less than another round of products
+_SHORT = 64
+# share of the derivative at zero, and of the length of an interval, that is as good as none
+_NEGLIGIBLE = 1e-6
+
+
+class Loss(Component):
+    """Interface of all losses; subclass it for your own.
+
+    Define :meth:`value` and :meth:`gradient`. Everything else has a default that works.
+
+    Attributes
+    ----------
+    regression : bool
+        Whether the loss takes real targets; otherwise `y` is -1 or +1.
+    smooth : bool
+        Whether the first derivative in `z` is continuous, and the second exists almost everywhere; then quasi-Newton
+        steps are possible. A class that declares `max_curvature` is smooth without saying so.
+    max_curvature : float or None
+        Upper bound of the second derivative in `z`, or None where none is known. A bound makes safe step sizes
+        possible.
+    columns_per_model : int
+        How many adjacent columns the loss couples; 1 for all but the multinomial loss.
+    domain : Interval
+        Targets that a regression loss is defined for; ``Interval(0, closed="left")`` for counts.
+    in_target_units : bool
+        Whether predictions are in units of the target, so that its standard deviation may be divided out; False on a
+        log scale, for example.
+    passive_aggressive : bool
+        Whether the passive-aggressive rules know what to do with it.
+    """
+
+    regression: ClassVar[bool] = False
+    smooth: ClassVar[bool] = False
+    max_curvature: ClassVar[float | None] = None
+    domain: ClassVar[Interval] = Interval()
+    in_target_units: ClassVar[bool] = True
+    passive_aggressive: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
+            cls.smooth = True
+        super().__init_subclass__(**kwargs)
+
+    @property
+    def columns_per_model(self) -> int:
+        """Number of adjacent columns that one model of this loss has."""
+        return 1
+
+    @abstractmethod
+    def value(self, y: Array, z: Array) -> Array:
+        """Loss of each prediction.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_batch, n_columns) or (n_batch, 1)
+            Targets.
+        z : ndarray of shape (n_batch, n_columns)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns)
+        """
+
+    @abstractmethod
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        """Derivative of the loss in `z`, written to `out`.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_batch, n_columns) or (n_batch, 1)
+            Targets.
+        z : ndarray of shape (n_batch, n_columns)
+            Predictions.
+        out : ndarray of shape (n_batch, n_columns)
+            Receives the derivative; not an alias of `z`.
+
+        Returns
+        -------
+        ndarray
+            `out`.
+        """
+
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        """Sum of the weighted losses of each column.
+
+        The default sums :meth:`value`; a loss overrides it where sums are cheaper than their terms.
+
+        Parameters
+        ----------
+        y, z : ndarray
+            Targets and predictions, as for :meth:`value`.
+        s : ndarray of shape (n_batch, n_columns) or (n_batch, 1), optional
+            Weights.
+        r : ndarray of shape (n_batch, n_columns), optional
+            What :meth:`gradient` wrote for the same `y` and `z`, where it is at hand.
+
+        Returns
+        -------
+        ndarray of shape (n_columns,), in double precision
+        """
+        value = self.value(y, z)
+        return column_sums(value if s is None else value * s)
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        """Second derivative in `z` (a generalised one at kinks of the first).
+
+        The default is the bound `max_curvature` where there is one, which is safe but not sharp. Without one, a smooth
+        loss of one column per model gets central differences of :meth:`gradient`, and any other loss ones.
+
+        Parameters
+        ----------
+        y, z : ndarray
+            Targets and predictions, as for :meth:`value`.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns)
+        """
+        shape = np.broadcast_shapes(y.shape, z.shape)
+        if self.max_curvature is None and self.smooth and self.columns_per_model == 1:
+            y, z = y.astype(np.float64), np.broadcast_to(z, shape).astype(np.float64)
+            h = np.cbrt(np.finfo(np.float64).eps) * np.maximum(np.abs(z), 1.0)
+            above, below = z + h, z - h
+            rise = self.gradient(y, above, np.empty(shape)) - self.gradient(y, below, np.empty(shape))
+            return rise / (above - below)
+        return np.full(shape, float(self.max_curvature or 1.0))
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        """Derivative for one target and one prediction, as Python floats.
+
+        The default calls :meth:`gradient`; losses override it because a per-sample loop
+        spends its time here.
+        """
+        out = np.empty((1, 1))
+        return float(self.gradient(np.array([[y]]), np.array([[z]]), out)[0, 0])
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        """A good constant prediction for each column, where a fit may start.
+
+        The default is zero in classification. In regression it is the mean where predictions are in units of the
+        target, and the zero of the mean derivative where they are not.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_columns)
+            Targets.
+        weight : ndarray of shape (n_samples, n_columns)
+            Weights with positive column sums.
+
+        Returns
+        -------
+        ndarray of shape (n_columns,)
+        """
+        if not self.regression:
+            return np.zeros(y.shape[1])
+        if self.in_target_units:
+            return (weight * y).sum(axis=0) / weight.sum(axis=0)
+        return self._zero_of_mean_derivative(y, weight)
+
+    def _zero_of_mean_derivative(self, y: Array, weight: Array) -> Array:
+        """The best constant of a convex loss, by doubling an interval and halving it again."""
+        out = np.empty_like(y)
+
+        def derivative(constant: Array) -> Array:
+            return (weight * self.gradient(y, np.repeat(constant[None], len(y), axis=0), out)).sum(axis=0)
+
+        low, high = np.full(y.shape[1], -1.0), np.full(y.shape[1], 1.0)
+        # not zero itself, which a derivative may only approach
+        least = _NEGLIGIBLE * np.abs(derivative(np.zeros_like(low)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(60):
+                above, below = derivative(low) > least, derivative(high) < -least
+                if not (above | below).any():
+                    break
+                low[above] *= 2
+                high[below] *= 2
+            while (high - low > _NEGLIGIBLE * np.maximum(1.0, np.abs(low))).any():
+                middle = 0.5 * (low + high)
+                right = derivative(middle) < least
+                low, high = np.where(right, middle, low), np.where(right, high, middle)
+        return 0.5 * (low + high)
+
+    def inverse_link(self, z: Array) -> Array:
+        """Mean of the target that a prediction stands for: the prediction itself, unless a loss says otherwise.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions; not overwritten.
+
+        Returns
+        -------
+        ndarray shaped like `z`
+        """
+        return z
+
+    def coupled(self, n_classes: int) -> Loss | None:
+        """The loss that couples the columns of several classes, or None where there is none.
+
+        Parameters
+        ----------
+        n_classes : int
+            How many classes, and so columns.
+
+        Returns
+        -------
+        Loss or None
+        """
+        return None
+
+
+def column_sums(value: Array) -> Array:
+    """Sum of each column, in double precision."""
+    if value.dtype != np.float64:
+        return value.sum(axis=0, dtype=np.float64)
+    # BLAS sums the rows of a narrow array faster than a reduction
+    return value.sum(axis=0) if value.shape[1] == 1 else np.dot(np.ones(len(value)), value)
+
+
+def log_products(factors: Array, most: int) -> Array:
+    """Logarithm of the product of each column, overwriting `factors`: one logarithm for `most` of them."""
+    taken, n = 1, len(factors)
+    while 2 * taken <= most and n > _SHORT:
+        half = n // 2
+        factors[:half] *= factors[half : 2 * half]
+        if n % 2:
+            # an odd one out would make one group longer than `most`: it waits at the end
+            factors[half] = factors[n - 1]
+        n = half + n % 2
+        taken *= 2
+    return column_sums(np.log(factors[:n], out=factors[:n]))
+
+
+def positive_share(y: Array, weight: Array) -> Array:
+    """Weight of the positive targets of each column, as a share of all."""
+    return (weight * (y > 0)).sum(axis=0) / weight.sum(axis=0)
+
+
+def weighted_median(y: Array, weight: Array) -> Array:
+    """Target of each column with half of the weight on either side."""
+    order = np.argsort(y, axis=0, kind="stable")
+    cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
+    middle = (cumulated < 0.5 * cumulated[-1:]).sum(axis=0)
+    rows = np.take_along_axis(order, np.minimum(middle, len(y) - 1)[None], axis=0)
+    return np.take_along_axis(y, rows, axis=0)[0]

@@ -1,0 +1,266 @@
+"""Losses of the margin: the target is -1 or +1, and the product of target and prediction decides."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import expit
+
+from skvariants._component import Interval, hyperparameter, operand
+from skvariants.losses.base import Loss, column_sums, log_products, positive_share
+from skvariants.losses.classes import MultinomialLogLoss
+
+Array = np.ndarray
+# the largest exponent, for one that single precision holds (up to 88)
+_CUT = 80.0
+
+
+class Hinge(Loss):
+    r"""Hinge loss of the linear support vector machine.
+
+    .. math:: \ell(y, z) = \max(0,\, \tau - y z)
+
+    Use it where only the sign of the prediction matters; it gives no probabilities.
+
+    Parameters
+    ----------
+    threshold : float, default=1.0
+        The margin :math:`\tau` below which a prediction costs.
+
+    References
+    ----------
+    Cortes and Vapnik (1995), "Support-vector networks", doi:10.1007/BF00994018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import Hinge
+    >>> Hinge().value(np.array([[1.0]]), np.array([[0.25]]))
+    array([[0.75]])
+    """
+
+    threshold: float = hyperparameter(1.0, Interval(0))
+    passive_aggressive = True
+
+    def value(self, y: Array, z: Array) -> Array:
+        return np.maximum(self.threshold - y * z, 0)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        np.multiply(y, z, out=out)
+        np.less_equal(out, operand(self.threshold, out.dtype), out=out, casting="unsafe")
+        out *= y
+        return np.negative(out, out=out)
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return -y if y * z <= self.threshold else 0.0
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return np.where(positive_share(y, weight) >= 0.5, self.threshold, -self.threshold)
+
+
+class Perceptron(Loss):
+    r"""The perceptron criterion: only wrong predictions cost.
+
+    .. math:: \ell(y, z) = \max(0,\, -y z)
+
+    Use it for the historical algorithm; the hinge loss generalises better.
+
+    References
+    ----------
+    Rosenblatt (1958), "The perceptron", doi:10.1037/h0042519.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import Perceptron
+    >>> Perceptron().value(np.array([[1.0]]), np.array([[-0.5]]))
+    array([[0.5]])
+    """
+
+    def value(self, y: Array, z: Array) -> Array:
+        return np.maximum(-y * z, 0)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        np.multiply(y, z, out=out)
+        np.less_equal(out, operand(0.0, out.dtype), out=out, casting="unsafe")
+        out *= y
+        return np.negative(out, out=out)
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return -y if y * z <= 0 else 0.0
+
+
+class SquaredHinge(Loss):
+    r"""Squared hinge loss: the hinge without its kink.
+
+    .. math:: \ell(y, z) = \max(0,\, 1 - y z)^2
+
+    Use it for a margin classifier that full-batch steps can solve exactly.
+
+    References
+    ----------
+    Chang, Hsieh and Lin (2008), "Coordinate descent method for large-scale L2-loss linear
+    support vector machines", JMLR 9, 1369-1398.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import SquaredHinge
+    >>> SquaredHinge().value(np.array([[1.0]]), np.array([[0.5]]))
+    array([[0.25]])
+    """
+
+    max_curvature = 2.0
+
+    def value(self, y: Array, z: Array) -> Array:
+        slack = np.maximum(1 - y * z, 0)
+        return slack * slack
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        np.multiply(y, z, out=out)
+        np.subtract(operand(1.0, out.dtype), out, out=out)
+        np.maximum(out, operand(0.0, out.dtype), out=out)
+        out *= y
+        out *= operand(-2.0, out.dtype)
+        return out
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        slack = 1.0 - y * z
+        return -2.0 * y * slack if slack > 0 else 0.0
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        return 2.0 * (y * z < 1)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return 2 * positive_share(y, weight) - 1
+
+
+class LogLoss(Loss):
+    r"""Logistic loss: logistic regression, with probabilities.
+
+    .. math:: \ell(y, z) = \log(1 + e^{-y z})
+
+    Use it by default: calibrated probabilities and a smooth surface.
+
+    References
+    ----------
+    Cox (1958), "The regression analysis of binary sequences",
+    doi:10.1111/j.2517-6161.1958.tb00292.x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import LogLoss
+    >>> LogLoss().value(np.array([[1.0]]), np.array([[0.0]])).round(4)
+    array([[0.6931]])
+    """
+
+    max_curvature = 0.25
+
+    def value(self, y: Array, z: Array) -> Array:
+        # log(1 + e^-m) = max(-m, 0) + log(1 + e^-|m|), which cannot overflow
+        margin = y * z
+        value = np.abs(margin)
+        np.negative(value, out=value)
+        np.exp(value, out=value)
+        np.log1p(value, out=value)
+        np.minimum(margin, 0, out=margin)
+        value -= margin
+        return value
+
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        if s is not None:
+            return super().total(y, z, s)
+        single, margin = z.dtype == np.float32, y * z
+        if r is None:
+            # as in `value`; the logarithms of factors between 1 and 2 are taken together
+            factors = np.abs(margin)
+            np.negative(factors, out=factors)
+            np.exp(factors, out=factors)
+            factors += operand(1.0, factors.dtype)
+            least = np.minimum(margin, operand(0.0, margin.dtype), out=margin)
+            return log_products(factors, 64 if single else 512) - column_sums(least)
+        # -log |r| - m with |r| = 1 / (1 + e^m), m cut as in `gradient`: neither exponential nor cancellation
+        np.minimum(margin, operand(_CUT, margin.dtype), out=margin)
+        return -log_products(np.abs(r), 1 if single else 8) - column_sums(margin)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        # -y / (1 + e^(y z)); the exponent is cut where float32 would overflow
+        np.multiply(y, z, out=out)
+        np.minimum(out, operand(_CUT, out.dtype), out=out)
+        np.exp(out, out=out)
+        np.subtract(operand(-1.0, out.dtype), out, out=out)
+        return np.divide(y, out, out=out)
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        margin = y * z
+        return -y / (1.0 + math.exp(margin)) if margin < 700.0 else 0.0
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        p = expit(y * z)
+        return p * (1 - p)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        p = np.clip(positive_share(y, weight), 1e-6, 1 - 1e-6)
+        return np.log(p / (1 - p))
+
+    def coupled(self, n_classes: int) -> Loss:
+        """The multinomial loss."""
+        return MultinomialLogLoss(n_classes=n_classes)
+
+    def probability(self, z: Array) -> Array:
+        """Probability of the positive class, ``1 / (1 + exp(-z))``."""
+        return expit(z)
+
+
+class ModifiedHuber(Loss):
+    r"""Modified Huber loss: a smooth margin loss that forgives outliers.
+
+    .. math:: \ell(y, z) = \begin{cases} \max(0, 1 - yz)^2 & yz \ge -1 \\
+              -4 yz & \text{otherwise} \end{cases}
+
+    Use it for a margin loss with probabilities where some labels are wrong.
+
+    References
+    ----------
+    Zhang (2004), "Solving large scale linear prediction problems using stochastic gradient
+    descent algorithms", doi:10.1145/1015330.1015332.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import ModifiedHuber
+    >>> ModifiedHuber().value(np.array([[1.0]]), np.array([[-2.0]]))
+    array([[8.]])
+    """
+
+    max_curvature = 2.0
+
+    def value(self, y: Array, z: Array) -> Array:
+        margin = y * z
+        slack = np.maximum(1 - margin, 0)
+        return np.where(margin >= -1, slack * slack, -4 * margin)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        # -2 y min(max(1 - yz, 0), 2)
+        np.multiply(y, z, out=out)
+        np.subtract(operand(1.0, out.dtype), out, out=out)
+        np.maximum(out, operand(0.0, out.dtype), out=out)
+        np.minimum(out, operand(2.0, out.dtype), out=out)
+        out *= y
+        out *= operand(-2.0, out.dtype)
+        return out
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return -2.0 * y * min(max(1.0 - y * z, 0.0), 2.0)
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        return 2.0 * (np.abs(y * z) < 1)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return 2 * positive_share(y, weight) - 1
+
+    def probability(self, z: Array) -> Array:
+        """Probability of the positive class, ``(clip(z, -1, 1) + 1) / 2``."""
+        return (np.clip(z, -1, 1) + 1) / 2

@@ -1,0 +1,402 @@
+"""What the searches share: what was asked for, candidates on folds, and the refit of the winner."""
+
+from __future__ import annotations
+
+import numbers
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn import get_config
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.model_selection import check_cv
+from sklearn.utils import Bunch, indexable
+from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.parallel import Parallel, delayed
+
+from skvariants._callbacks import with_callbacks
+from skvariants._component import Accepts, Flag, OneOf, check, integers
+from skvariants._doclinks import LinksToDocs
+from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_fold
+from skvariants.model_selection._fold import SearchContext, n_rows, per_row
+from skvariants.model_selection._plan import plan
+from skvariants.model_selection._progress import NullContext, Progress, warn
+from skvariants.model_selection._results import cv_results, report_failures, report_unfinished, table
+
+Array = np.ndarray
+_OF_THE_WINNER = (
+    "best_estimator_", "best_index_", "best_params_", "best_score_", "feature_names_in_", "refit_time_",
+)  # fmt: skip
+
+
+class Scoring(NamedTuple):
+    """How candidates are scored.
+
+    Attributes
+    ----------
+    scorer : callable
+        What is called.
+    scorers : callable or dict
+        What ``scorer_`` will be.
+    names : list of str or None
+        Of several metrics.
+    refit_metric : str
+        Which one decides.
+    """
+
+    scorer: Any
+    scorers: Any
+    names: list[str] | None
+    refit_metric: Any
+
+    def by_name(self) -> Mapping[str | None, Any]:
+        """Each scorer; a single one has no name."""
+        return self.scorers if isinstance(self.scorers, dict) else {None: self.scorer}
+
+    def plain(self) -> bool:
+        """Whether all are of scikit-learn's kind, which look at predictions alone."""
+        standard = type(get_scorer("accuracy"))
+        return all(isinstance(scorer, standard) for scorer in self.by_name().values())
+
+
+class Evaluation:
+    """The function that evaluates candidates for a strategy, and all that came of it.
+
+    Parameters
+    ----------
+    search : BatchedSearch
+        Its `n_jobs`, `verbose` and `error_score` are asked for.
+    context : SearchContext
+        What is the same for all candidates.
+    base : estimator
+        What is tuned.
+    settings : list of dict
+        The candidates.
+    folds : list of (train, test)
+        Rows.
+    """
+
+    def __init__(
+        self, search: Any, context: SearchContext, base: Any, settings: list[dict[str, Any]],
+        folds: list[tuple[Array, Array]],
+    ) -> None:  # fmt: skip
+        self.search, self.context, self.settings, self.folds = search, context, settings, folds
+        self.groups = plan(base, settings)
+        self._rungs: dict[tuple[int, int], Any] = {}
+        self._latest: dict[tuple[int, int], FoldResult] = {}
+        self._rows: list[list[FoldResult]] = []
+        self._settings_of_rows: list[dict[str, Any]] = []
+        self._columns: dict[str, list[Any]] = {}
+
+    @property
+    def n_splits(self) -> int:
+        """Number of folds."""
+        return len(self.folds)
+
+    def __call__(
+        self, candidates: Sequence[int], callback_ctx: Any, epochs: int | None = None, **columns: Any
+    ) -> list[list[FoldResult]]:
+        """Evaluate some candidates on all folds; each is a row of ``cv_results_``.
+
+        Parameters
+        ----------
+        candidates : sequence of int
+            Their numbers.
+        callback_ctx : CallbackContext
+            Of the task that this is.
+        epochs : int, optional
+            How many they are to have, from where they stand after the call before; None for a fit of their own.
+        **columns : object
+            Further entries of these rows, by name.
+
+        Returns
+        -------
+        list of list of FoldResult
+            By candidate and fold.
+        """
+        chosen, tasks = set(candidates), {}
+        for fold, (train, test) in enumerate(self.folds):
+            for position, group in enumerate(self.groups):
+                members = [candidate for candidate in group.candidates if candidate.number in chosen]
+                if members:
+                    rung = None
+                    if epochs is not None:
+                        rung = self._rungs.setdefault((fold, position), Rung())
+                        rung.advance(epochs, chosen)
+                    tasks[fold, position] = self.context, replace(group, candidates=members), fold, train, test, rung
+        results = self._run(tasks, Progress(self.search, callback_ctx, self.settings, self.n_splits))
+        self._latest |= {(result.candidate, result.fold): result for result in results}
+        rows = table(results, candidates, self.search.error_score)
+        self._rows += rows
+        self._settings_of_rows += [self.settings[number] for number in candidates]
+        for name, value in columns.items():
+            self._columns.setdefault(name, []).extend([value] * len(rows))
+        return rows
+
+    def _run(self, tasks: dict[tuple[int, int], tuple[Any, ...]], progress: Progress) -> list[FoldResult]:
+        """Results of all tasks, in one process or in several."""
+        search, collected = self.search, []
+        if effective_n_jobs(search.n_jobs) == 1 or len(tasks) == 1:
+            for task in tasks.values():
+                for results in evaluate_fold(*task):
+                    progress.done(results)
+                    collected += results
+            return collected
+        parallel = Parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch, return_as="generator")
+        finished = parallel(delayed(evaluate_at_once)(*task) for task in tasks.values())
+        for key, (results, rung) in zip(tasks, finished, strict=True):
+            progress.done(results)
+            collected += results
+            self._rungs[key] = rung
+        return collected
+
+    def report(self, unfinished: bool = False) -> None:
+        """Warn of fits that failed or diverged and, on demand, of those that needed more epochs.
+
+        Raises
+        ------
+        ValueError
+            If none is left.
+        """
+        results = list(self._latest.values())
+        report_failures(results, self.settings, self.search.error_score)
+        if unfinished:
+            report_unfinished(results, self.groups, self.settings)
+
+    def results(self) -> dict[str, Any]:
+        """The attributes that follow from what was evaluated."""
+        train = self.context.return_train_score
+        return {
+            "cv_results_": cv_results(self._settings_of_rows, self._rows, train, self._columns),
+            "multimetric_": isinstance(self._rows[0][0].test, dict),
+        }
+
+
+class BatchedSearch(LinksToDocs):
+    """The `fit` that the searches share; signature, prediction and delegation are inherited from scikit-learn's."""
+
+    # parameters of all searches
+    estimator: Any
+    scoring: Any
+    n_jobs: int | None
+    refit: Any
+    cv: Any
+    verbose: int
+    pre_dispatch: Any
+    error_score: Any
+    return_train_score: bool
+
+    _accepts: ClassVar[dict[str, Accepts]] = {
+        "n_jobs": OneOf(None, integers()),
+        "refit": OneOf(Flag(), str, Callable),
+        "verbose": OneOf(Flag(), integers(0)),
+        "pre_dispatch": OneOf(str, integers(1)),
+        "return_train_score": Flag(),
+        "scoring": OneOf(None, str, Callable, list, tuple, set, dict),
+    }
+
+    @abstractmethod
+    def _settings(self) -> list[dict[str, Any]]:
+        """The candidates, in order."""
+
+    @abstractmethod
+    def _run_search(self, evaluate: Evaluation, callback_ctx: Any) -> dict[str, Any]:
+        """Evaluate the candidates; the attributes that follow from it."""
+
+    # ------------------------------------------------------------------ what was asked for
+
+    def _check_params(self) -> None:
+        for name, accepts in self._accepts.items():
+            if name in self.get_params(deep=False):
+                check(name, getattr(self, name), accepts)
+        if not hasattr(self.estimator, "fit"):
+            raise ValueError(f"estimator={self.estimator!r} is not accepted: estimator must be an object with `fit`.")
+        number = isinstance(self.error_score, numbers.Number) and not isinstance(self.error_score, bool)
+        if not number and self.error_score != "raise":
+            raise ValueError(
+                f"error_score={self.error_score!r} is not accepted: error_score must be the string 'raise' or a "
+                "numeric value. (Hint: if using 'raise', please make sure that it has been spelled correctly.)"
+            )
+
+    def _scoring(self) -> Scoring:
+        """How candidates are scored."""
+        scoring = self.scoring
+        if callable(scoring):
+            return Scoring(scoring, scoring, None, "score")
+        if scoring is None or isinstance(scoring, str):
+            scorer = check_scoring(self.estimator, scoring)
+            return Scoring(scorer, scorer, None, "score")
+        scorer = check_scoring(self.estimator, scoring, raise_exc=self.error_score == "raise")
+        entries = scoring.items() if isinstance(scoring, dict) else zip(scoring, scoring, strict=True)
+        scorers = {name: check_scoring(self.estimator, entry) for name, entry in entries}
+        self._check_refit(scorers)
+        return Scoring(scorer, scorers, list(scorers), self.refit)
+
+    def _check_refit(self, names: Iterable[str]) -> None:
+        known = isinstance(self.refit, str) and self.refit in names
+        if self.refit is not False and not known and not callable(self.refit):
+            raise ValueError(
+                "For multi-metric scoring, the parameter refit must be set to a scorer key or a callable to refit an "
+                "estimator with the best parameter setting on the whole data and make the best_* attributes available "
+                "for that metric. If this is not needed, refit should be set to False explicitly. "
+                f"{self.refit!r} was passed."
+            )
+
+    def _route(self, params: dict[str, Any], scoring: Scoring) -> Any:
+        """Metadata for the estimator, the splitter and the scorer."""
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params)
+        params = dict(params)
+        groups = params.pop("groups", None)
+        scored = {}
+        if params.get("sample_weight") is not None and self._scorer_takes_weights(scoring):
+            scored = {"sample_weight": params["sample_weight"]}
+        return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={"groups": groups}), scorer=Bunch(score=scored))
+
+    def _scorer_takes_weights(self, scoring: Scoring) -> bool:
+        """Whether scores are weighted, as the installed scikit-learn would: before 1.7 they never are."""
+        if not hasattr(get_scorer("accuracy"), "_accept_sample_weight"):
+            return False
+
+        def takes(scorer: Any) -> bool:
+            method = getattr(scorer, "_accept_sample_weight", None)
+            return method() if method is not None else "sample_weight" in signature(scorer).parameters
+
+        for name, scorer in scoring.by_name().items():
+            if not takes(scorer):
+                what = scorer if name is None else f"{name}={scorer}"
+                warn(
+                    f"The scoring {what} does not support sample_weight, which may lead to statistically incorrect "
+                    f"results when fitting {self} with sample_weight. ",
+                    UserWarning,
+                )
+        return any(takes(scorer) for scorer in scoring.by_name().values())
+
+    def _folds(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Array, Array]]:
+        """The rows of each fold, drawn once."""
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        n_splits = cv.get_n_splits(X, y, **split_params)
+        folds = [(np.asarray(train), np.asarray(test)) for train, test in cv.split(X, y, **split_params)]
+        if len(folds) != n_splits:
+            raise ValueError(
+                "cv.split and cv.get_n_splits return inconsistent results. "
+                f"Expected {n_splits} splits, got {len(folds)}"
+            )
+        return folds
+
+    # ------------------------------------------------------------------ fitting
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Evaluate all candidates and refit the best one.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets.
+        **params : dict
+            Passed to `fit` of the estimator, to the scorer and to the splitter: ``sample_weight``, ``groups`` and the
+            like. What holds one entry per row is split with the rows.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not accepted, or every fit failed; an earlier fit stays as it was.
+        """
+        self._check_params()
+        scoring = self._scoring()
+        X, y = indexable(X, y)
+        n = n_rows(X)
+        params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
+        routed = self._route(params, scoring)
+        folds = self._folds(X, y, routed.splitter.split)
+        own_score = self.scoring is None
+        plain = not get_config()["enable_metadata_routing"] if own_score else scoring.plain()
+        context = SearchContext(
+            X, y, routed.estimator.fit, routed.scorer.score, scoring.scorer, scoring.names, plain, own_score,
+            self.error_score, bool(self.return_train_score),
+        )  # fmt: skip
+        callback_ctx, data = self._begin(X, y, params.get("sample_weight"))
+        base, settings = clone(self.estimator), self._settings()
+        if not settings or not folds:
+            raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
+        found = self._run_search(Evaluation(self, context, base, settings, folds), callback_ctx)
+        found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
+        found |= self._winner(found, scoring)
+        if self.refit:
+            model = clone(base).set_params(**clone(found["best_params_"], safe=False))
+            found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
+        for name in _OF_THE_WINNER:
+            if hasattr(self, name):
+                delattr(self, name)
+        for name, value in found.items():
+            setattr(self, name, value)
+        callback_ctx.call_on_fit_task_end(**data)
+        return self
+
+    def _begin(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
+        """Begin the task of this fit; its context, and what callbacks are told with it."""
+        begin = getattr(self, "_init_callback_context", None)
+        callback_ctx = NullContext() if begin is None else begin(max_subtasks=1 + (self.refit is not False))
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        callback_ctx.call_on_fit_task_begin(**data)
+        return callback_ctx, data
+
+    def _winner(self, found: dict[str, Any], scoring: Scoring) -> dict[str, Any]:
+        """The attributes that say which candidate is best."""
+        results, metric = found["cv_results_"], scoring.refit_metric
+        if found["multimetric_"] and scoring.names is None:  # a callable that returned a dict
+            self._check_refit([key.removeprefix("rank_test_") for key in results if key.startswith("rank_test_")])
+            metric = self.refit
+        if found["multimetric_"] and not self.refit:
+            return {}
+        best = self._best_index(results, metric)
+        winner = {"best_index_": best, "best_params_": results["params"][best]}
+        if not callable(self.refit):
+            winner["best_score_"] = results[f"mean_test_{metric}"][best]
+        return winner
+
+    def _best_index(self, results: dict[str, Any], metric: str) -> int:
+        """Row of ``cv_results_`` of the winner."""
+        if callable(self.refit):
+            index = self.refit(results)
+            if not isinstance(index, numbers.Integral):
+                raise TypeError("best_index_ returned is not an integer")
+            if not 0 <= int(index) < len(results["params"]):
+                raise IndexError("best_index_ index out of range")
+            return int(index)
+        return results[f"rank_test_{metric}"].argmin()
+
+    def _refit(self, model: Any, params: dict[str, Any], callback_ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+        """Fit the winner on all rows; the attributes that follow from it."""
+        X, y = data["X"], data["y"]
+        task = callback_ctx.subcontext(task_name="refit-with-best-params")
+        with task.propagate_callback_context(model):
+            task.call_on_fit_task_begin(**data)
+            clock = time.perf_counter()
+            if y is None:
+                model.fit(X, **params)
+            else:
+                model.fit(X, y, **params)
+        refitted = {"best_estimator_": model, "refit_time_": time.perf_counter() - clock}
+        if hasattr(model, "feature_names_in_"):
+            refitted["feature_names_in_"] = model.feature_names_in_
+        task.call_on_fit_task_end(**data)
+        return refitted
+
+
+__all__ = ["BatchedSearch", "Evaluation", "Scoring"]

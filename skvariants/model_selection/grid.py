@@ -1,0 +1,226 @@
+"""Searches that evaluate all candidates at once: over a grid, and over settings drawn at random."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, RandomizedSearchCV
+
+from skvariants._component import Accepts, integers
+from skvariants.model_selection._search import BatchedSearch, Evaluation
+
+
+class AllAtOnce(BatchedSearch):
+    """The strategy of both searches: each candidate is fitted once on each fold."""
+
+    def _run_search(self, evaluate: Evaluation, callback_ctx: Any) -> dict[str, Any]:
+        self._announce(evaluate)
+        n = len(evaluate.settings)
+        task = callback_ctx.subcontext(
+            task_name="search", max_subtasks=n * evaluate.n_splits, sequential_subtasks=False
+        )  # fmt: skip
+        task.call_on_fit_task_begin(estimator=self)
+        evaluate(range(n), task)
+        evaluate.report(unfinished=True)
+        found = evaluate.results()
+        task.call_on_fit_task_end(estimator=self)
+        return found
+
+    def _announce(self, evaluate: Evaluation) -> None:
+        """Say how candidates were grouped."""
+        if self.verbose <= 0:
+            return
+        n, n_splits = len(evaluate.settings), evaluate.n_splits
+        print(f"Fitting {n_splits} folds for each of {n} candidates, totalling {n * n_splits} fits")
+        leads = [matrix[0] for group in evaluate.groups for matrix in group.matrices()]
+        alone = [candidate for candidate in leads if not candidate.as_columns]
+        shared = len(leads) - len(alone)
+        print(f"{n - len(alone)} candidates share {shared} matrices" + (", in each fold" if n_splits > 1 else ""))
+        if alone:
+            kinds = sorted({type(candidate.final).__name__ for candidate in alone})
+            print(f"{len(alone)} candidates are fitted one by one ({', '.join(kinds)})")
+
+
+class BatchedGridSearchCV(AllAtOnce, GridSearchCV):
+    r"""Exhaustive search over a grid that trains all candidates at once.
+
+    Candidates, folds, scores and winner are those of :class:`sklearn.model_selection.GridSearchCV`,
+
+    .. math:: \hat\theta = \arg\max_\theta \frac{1}{K} \sum_{k=1}^{K} \mathrm{score}(w_\theta^{(-k)}, X_k, y_k),
+
+    but all :math:`w_\theta^{(-k)}` of one fold that differ only in numbers are columns of one matrix. Use it wherever
+    you would use GridSearchCV with an estimator of this package, alone or as the last step of a pipeline; any other
+    estimator is fitted the ordinary way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is tuned. In a pipeline the steps before the last are fitted once per fold and setting of their own
+        parameters, on the training rows only.
+    param_grid : dict or list of dict
+        Names of parameters and the values to try, or several such grids.
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As in scikit-learn: a name, a callable ``scorer(estimator, X, y)`` that returns a number or a dict of numbers,
+        several names, or a dict of names and scorers. None is the estimator's `score`.
+    n_jobs : int or None, default=None
+        Processes over folds (and settings of the steps before the estimator).
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all rows; with several metrics the name of the one that decides. A callable
+        takes ``cv_results_`` and returns the index of the best.
+    cv : int, splitter, iterable or None, default=None
+        The folds; None is five.
+    verbose : int, default=0
+        1 says how candidates were grouped; from 2 on a line for each fit, from 3 on with scores.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many tasks joblib dispatches ahead.
+    error_score : "raise" or number, default=nan
+        Score of a fit that fails or diverges; "raise" raises the error instead.
+    return_train_score : bool, default=False
+        Whether ``cv_results_`` holds scores on the training rows.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        A row for each candidate: "params",
+        "param_<name>" (masked), "split<i>_test_<metric>", "mean_test_<metric>", "std_test_<metric>",
+        "rank_test_<metric>", the same
+        for "train" on demand, and "mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time" in seconds;
+        candidates that were trained together share the time equally.
+    best_estimator_ : estimator
+        The winner, fitted on all rows.
+    best_score_ : float
+        Its mean score over the folds.
+    best_params_ : dict
+        Its parameters.
+    best_index_ : int
+        Its row in ``cv_results_``.
+    scorer_ : callable or dict
+        The scorer, or scorers by name.
+    n_splits_ : int
+        Folds.
+    refit_time_ : float
+        Seconds of the final fit.
+    multimetric_ : bool
+        Whether there are several metrics.
+    classes_, n_features_in_, feature_names_in_
+        Those of ``best_estimator_``.
+
+    Notes
+    -----
+    A candidate that diverges gets `error_score`, and one warning names all of them; scikit-learn would score what is
+    left of such a model. A number as `random_state` makes results repeatable, as everywhere.
+
+    References
+    ----------
+    Stone (1974), "Cross-validatory choice and assessment of statistical predictions",
+    doi:10.1111/j.2517-6161.1974.tb00994.x.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from skvariants import SGDVariantClassifier
+    >>> from skvariants.model_selection import BatchedGridSearchCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> grid = {"alpha": [1e-4, 1e-3, 1e-2, 1e-1], "l1_ratio": [0.0, 0.5, 1.0]}
+    >>> model = SGDVariantClassifier(penalty="elasticnet", max_iter=20, tol=None, random_state=0)
+    >>> search = BatchedGridSearchCV(model, grid, cv=3).fit(X, y)
+    >>> len(search.cv_results_["params"])
+    12
+    >>> bool(search.best_score_ > 0.95)
+    True
+    """
+
+    def _settings(self) -> list[dict[str, Any]]:
+        return list(ParameterGrid(self.param_grid))
+
+
+class BatchedRandomizedSearchCV(AllAtOnce, RandomizedSearchCV):
+    r"""Search over settings drawn at random that trains all candidates at once.
+
+    Candidates, folds, scores and winner are those of :class:`sklearn.model_selection.RandomizedSearchCV`:
+    :math:`\theta_1, \dots, \theta_n` are drawn independently, and those that differ only in numbers are columns of one
+    matrix. Use it when there are more than two or three parameters: a few hundred draws cost little more than one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is tuned. In a pipeline the steps before the last are fitted once per fold and setting of their own
+        parameters, on the training rows only.
+    param_distributions : dict or list of dict
+        Names of parameters and lists of values, or distributions with a method `rvs` such as
+        :class:`scipy.stats.loguniform`.
+    n_iter : int, default=10
+        How many settings are drawn.
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As in scikit-learn: a name, a callable ``scorer(estimator, X, y)`` that returns a number or a dict of numbers,
+        several names, or a dict of names and scorers. None is the estimator's `score`.
+    n_jobs : int or None, default=None
+        Processes over folds (and settings of the steps before the estimator).
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all rows; with several metrics the name of the one that decides. A callable
+        takes ``cv_results_`` and returns the index of the best.
+    cv : int, splitter, iterable or None, default=None
+        The folds; None is five.
+    verbose : int, default=0
+        1 says how candidates were grouped; from 2 on a line for each fit, from 3 on with scores.
+    pre_dispatch : int or str, default="2*n_jobs"
+        How many tasks joblib dispatches ahead.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws.
+    error_score : "raise" or number, default=nan
+        Score of a fit that fails or diverges; "raise" raises the error instead.
+    return_train_score : bool, default=False
+        Whether ``cv_results_`` holds scores on the training rows.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        A row for each candidate: "params",
+        "param_<name>" (masked), "split<i>_test_<metric>", "mean_test_<metric>", "std_test_<metric>",
+        "rank_test_<metric>", the same
+        for "train" on demand, and "mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time" in seconds;
+        candidates that were trained together share the time equally.
+    best_estimator_ : estimator
+        The winner, fitted on all rows.
+    best_score_ : float
+        Its mean score over the folds.
+    best_params_ : dict
+        Its parameters.
+    best_index_ : int
+        Its row in ``cv_results_``.
+    scorer_ : callable or dict
+        The scorer, or scorers by name.
+    n_splits_ : int
+        Folds.
+    refit_time_ : float
+        Seconds of the final fit.
+    multimetric_ : bool
+        Whether there are several metrics.
+    classes_, n_features_in_, feature_names_in_
+        Those of ``best_estimator_``.
+
+    References
+    ----------
+    Bergstra and Bengio (2012), "Random search for hyper-parameter optimization", Journal of Machine Learning Research
+    13, 281-305.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skvariants import SGDVariantRegressor
+    >>> from skvariants.model_selection import BatchedRandomizedSearchCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = SGDVariantRegressor(max_iter=20, tol=None, random_state=0)
+    >>> search = BatchedRandomizedSearchCV(model, {"alpha": loguniform(1e-6, 1)}, n_iter=20, random_state=0)
+    >>> bool(search.fit(X, y).best_score_ > 0.4)
+    True
+    """
+
+    _accepts: ClassVar[dict[str, Accepts]] = {**AllAtOnce._accepts, "n_iter": integers(1)}
+
+    def _settings(self) -> list[dict[str, Any]]:
+        return list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
+
+
+__all__ = ["AllAtOnce", "BatchedGridSearchCV", "BatchedRandomizedSearchCV"]

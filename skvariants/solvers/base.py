@@ -1,0 +1,186 @@
+r"""What all solvers share: the one rule, and what a solver may say about itself.
+
+The one line of the package is
+
+.. math:: W \leftarrow \operatorname{prox}_{\eta s}\left(W - \eta\, s\, d\right)
+
+where the schedule gives :math:`\eta`, the penalty its prox, and the solver the direction `d` and the scale `s`.
+:meth:`Solver.update` is that line; the training loop, the pictures and the tests call it. Most solvers define
+:meth:`Solver.step` alone, from a gradient `g`, the number `t` of the step (from 1) and their own memory to `d` and `s`.
+They know nothing of learning rates, penalties, sparsity, classes or candidates. The scale is None (that is, 1), a
+number, one value per column, or an array shaped like `g`: the diagonal metric in which the penalty's prox is taken too.
+
+:meth:`Solver.step` may overwrite `g`, `work` and its memory, and may return any of them; the caller
+only reads what is returned. The last axis is the column, so hyperparameters may be ``(n_columns,)``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skvariants._component import Component
+from skvariants._step import Step
+
+Array = np.ndarray
+
+
+class Solver(Component):
+    """Interface of all solvers; subclass it for your own.
+
+    Define :meth:`step`, and name in `memory` the arrays shaped like the gradient that it keeps. A rule that does not
+    fit into direction and scale overrides :meth:`update`; one that returns another point than it steps from,
+    :meth:`solution`.
+
+    Attributes
+    ----------
+    memory : tuple of str
+        Names of the arrays that :meth:`step` receives after `work`, zero at the start.
+    batch_size : int or "full"
+        Natural batch size, used when ``batch_size="auto"``.
+    scale_free : bool
+        Whether the step does not depend on the scale of the gradient.
+    is_gradient : bool
+        Whether the direction is the gradient and the scale is one; such solvers have fast paths.
+    needs : frozenset of str
+        What :meth:`update` needs beside gradient, parameters and length of the step: "rows", the batch itself; then no
+        gradient is formed for it, and it forms its own.
+    method : str
+        How it is trained: by "steps" on batches, or by the "quasi-Newton" iterations.
+    fixed_step : bool
+        Whether it has a length of its own, so that none is scheduled or raced.
+    eta0 : float
+        A step size that is reasonable on standardised data where none is searched for.
+    cures : str
+        Which of the lecture's troubles the solver answers, in one phrase.
+    """
+
+    memory: ClassVar[tuple[str, ...]] = ()
+    batch_size: ClassVar[int | str] = 256
+    scale_free: ClassVar[bool] = False
+    is_gradient: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset()
+    method: ClassVar[str] = "steps"
+    fixed_step: ClassVar[bool] = False
+    eta0: ClassVar[float] = 0.1
+    cures: ClassVar[str] = ""
+
+    def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
+        """Direction and scale of step number `t`.
+
+        Parameters
+        ----------
+        g : ndarray of shape (n_features + 1, n_columns)
+            Gradient of the mean loss over the batch; the last row is the intercept's.
+        t : int
+            Number of this step, from 1.
+        work : ndarray shaped like `g`
+            Scratch.
+        *memory : ndarrays shaped like `g`
+            The arrays named in `memory`, updated in place.
+
+        Returns
+        -------
+        direction : ndarray shaped like `g`
+        scale : None, float or ndarray
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither `step` nor `update`.")
+
+    def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:
+        """Take the step ``W <- prox[eta * scale](W - eta * scale * direction)``, in place.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_features + 1, n_columns)
+            Weights, and the intercept as last row; overwritten.
+        g : ndarray shaped like `theta`
+            Gradient of the mean loss over the batch; may be overwritten.
+        step : Step
+            Number and length of this step, penalty, scratch.
+        *memory : ndarrays
+            As :meth:`allocate` returned them.
+        """
+        W, penalty, length = theta[:-1], step.penalty, step.eta
+        if not (step.implicit or self.is_gradient):
+            penalty.add_gradient(W, g[:-1])
+        direction, scale = self.step(g, step.t, step.work, *memory)
+        weights_length = length
+        if isinstance(scale, np.ndarray) and scale.ndim == 2:
+            length = np.multiply(length, scale, step.lengths)
+            weights_length = length[:-1]
+        elif scale is not None:
+            length = weights_length = length * scale
+        if self.is_gradient and not step.implicit:
+            # as a shrinkage that never passes zero
+            penalty.decay(W, weights_length)
+        theta -= np.multiply(direction, length, step.move)
+        self.prox(W, weights_length, step, *memory)
+
+    def prox(self, W: Array, length: Any, step: Step, *memory: Array) -> None:
+        """Apply the part of the penalty that the gradient did not hold, in place.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_features, n_columns)
+            Weights, overwritten.
+        length : float or ndarray
+            ``eta * scale``: one for all, one per column, or shaped like `W`.
+        step : Step
+            The step it belongs to.
+        *memory : ndarrays
+            As :meth:`allocate` returned them.
+        """
+        if step.implicit or step.penalty.has_prox:
+            step.penalty.prox(W, length, smooth=step.implicit)
+
+    def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:
+        """Memory at the start: zeros for every name in `memory`.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_features + 1, n_columns)
+            Parameters.
+        penalty : Penalty
+            What they cost.
+        implicit : bool
+            Whether all of the penalty is applied by its prox.
+
+        Returns
+        -------
+        list of ndarray, whose last axis is the column
+        """
+        return [np.zeros_like(theta) for _ in self.memory]
+
+    def check_loss(self, loss: Any) -> None:
+        """Refuse a loss that this solver cannot minimise, in a sentence with the remedy.
+
+        Parameters
+        ----------
+        loss : Loss
+            The loss asked for.
+
+        Raises
+        ------
+        ValueError
+            If the loss lacks what the solver needs.
+        """
+
+    def solution(self, theta: Array, *memory: Array) -> Array:
+        """The model that the iterate stands for: itself, unless the rule says otherwise.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_features + 1, n_columns)
+            The iterate.
+        *memory : ndarrays
+            As :meth:`allocate` returned them.
+
+        Returns
+        -------
+        ndarray shaped like `theta`
+        """
+        return theta
+
+
+__all__ = ["Solver", "Step"]

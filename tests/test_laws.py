@@ -1,0 +1,332 @@
+"""Laws over everything a user can name, "auto" included: one factor at a time, and over a draw of configurations.
+
+A column is a fit; sparse is dense; resuming is continuing, bit for bit; weight is repetition; a class weight is a
+sample weight; calls of partial_fit on the borders of batches are an epoch.
+"""
+
+import functools
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris, make_classification, make_regression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import get_tags
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._data.validate import Given, Header, prepare
+from skvariants._fit import fit_together
+from skvariants.losses import LOSSES
+from skvariants.penalties import PENALTIES
+from skvariants.schedules import SCHEDULES
+from skvariants.solvers import SOLVERS
+
+NAMES = ["auto", *SOLVERS]
+STEPS = [name for name in SOLVERS if SOLVERS[name].method == "steps"]
+N_CONFIGURATIONS = 210
+
+
+def quiet(model, *args, **kwargs):
+    """Fit where warnings are not the point."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(*args, **kwargs)
+
+
+def assert_same_fit(found, expected):
+    """Equal to the last bit, the story included."""
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+    np.testing.assert_array_equal(found.intercept_, expected.intercept_)
+    assert found.t_ == expected.t_
+    assert found.status_ == expected.status_
+    assert found.loss_curve_ == expected.loss_curve_
+    assert found.validation_scores_ == expected.validation_scores_
+
+
+def assert_close_fit(found, expected, tolerance):
+    size = np.abs(expected.coef_).max(initial=1e-12)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=tolerance * size)
+    size = np.abs(expected.intercept_).max(initial=1.0)
+    np.testing.assert_allclose(found.intercept_, expected.intercept_, rtol=0, atol=tolerance * size)
+
+
+def resumed(model, X, y, first, rest, **fit_params):
+    """A fit of some epochs, through a pickle, and some more."""
+    model = quiet(clone(model).set_params(max_iter=first, warm_start=True), X, y, **fit_params)
+    model = pickle.loads(pickle.dumps(model))
+    if model.n_iter_ == first and model.status_ in ("max_iter", "diverged"):
+        quiet(model.set_params(max_iter=rest), X, y, **fit_params)
+    return model
+
+
+def columns(models, X, y, sample_weight=None):
+    """Models of one group, trained as columns of one matrix."""
+    models = [clone(model) for model in models]
+    specs = [model.__skvariants_spec__() for model in models]
+    header = Header.of(type(models[0]).__name__, get_tags(models[0]))
+    results = fit_together(specs, prepare(specs[0], header, Given(X, y, sample_weight)))
+    for model, fitted in zip(models, results, strict=True):
+        if isinstance(fitted, Exception):
+            raise fitted
+        model.__skvariants_publish__(fitted)
+    return models
+
+
+@functools.cache
+def table(kind):
+    """Small tables with columns of unequal units."""
+    if kind == "digits":
+        return load_digits(return_X_y=True)
+    if kind == "classes":
+        X, y = load_iris(return_X_y=True)
+        return X * [1.0, 10.0, 0.1, 1.0], np.array(["a", "b", "c"])[y]
+    if kind == "binary":
+        X, y = make_classification(140, 8, n_informative=5, flip_y=0.1, random_state=0)
+        return X * np.logspace(-2, 2, 8) + 3, y
+    X, y = make_regression(140, 8, n_targets=2 if kind == "targets" else 1, noise=30, random_state=0)
+    return X * np.logspace(-2, 2, 8), y
+
+
+# ---------------------------------------------------------------------- resuming is continuing
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", NAMES)
+@pytest.mark.parametrize("kind", ["binary", "classes", "digits", "real", "targets"])
+def test_resuming_is_continuing_bit_for_bit(kind, solver, early_stopping):
+    X, y = table(kind)
+    if kind == "digits" and solver == "sgd":
+        X, y = X[:300], y[:300]
+    estimator = SGDVariantClassifier if kind in ("binary", "classes", "digits") else SGDVariantRegressor
+    model = estimator(solver=solver, tol=None, early_stopping=early_stopping, random_state=0)
+    whole = quiet(clone(model).set_params(max_iter=7, warm_start=True), X, y)
+    assert_same_fit(resumed(model, X, y, 3, 4), whole)
+
+
+@pytest.mark.parametrize("solver", NAMES)
+@pytest.mark.parametrize("parts", [[1, 11], [2, 4, 6], [1] * 12])
+def test_resuming_with_a_tolerance_stops_where_one_fit_stops(solver, parts):
+    X, y = table("binary")
+    model = SGDVariantClassifier(solver=solver, tol=1e-2, n_iter_no_change=2, random_state=0, warm_start=True)
+    whole = quiet(clone(model).set_params(max_iter=12), X, y)
+    pieces = clone(model)
+    for part in parts:
+        if getattr(pieces, "status_", "max_iter") == "max_iter":
+            quiet(pieces.set_params(max_iter=part), X, y)
+    assert_same_fit(pieces, whole)
+
+
+def test_resuming_goes_on_within_a_batch_that_grows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 6))
+    y = (X @ rng.standard_normal(6) + rng.logistic(size=len(X)) > 0).astype(int)
+    model = SGDVariantClassifier(tol=None, random_state=0)
+    whole = quiet(clone(model).set_params(max_iter=16, warm_start=True), X, y)
+    assert len(set(whole.history_["rows"])) > 1
+    for first in (1, 5, 13, 15):
+        assert_same_fit(resumed(model, X, y, first, 16 - first), whole)
+
+
+@pytest.mark.parametrize("solver", ["auto", "quasi_newton"])
+def test_other_rows_are_another_problem(solver):
+    # the state of the default is one of its rows: on others it begins at the coefficients
+    X, y = table("binary")
+    model = SGDVariantClassifier(solver=solver, random_state=0, warm_start=True)
+    quiet(model, X, y)
+    other = quiet(clone(model), X[:-7], 1 - y[:-7])
+    again = quiet(model, X[:-7], 1 - y[:-7])
+    assert again.score(X[:-7], 1 - y[:-7]) == pytest.approx(other.score(X[:-7], 1 - y[:-7]), abs=0.03)
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_plain_fit_is_pickled_without_its_training_state(solver):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 400)), rng.integers(0, 10, 200)
+    model = quiet(SGDVariantClassifier(solver=solver, max_iter=3, tol=None, eta0="auto", random_state=0), X, y)
+    size = len(pickle.dumps(model))
+    assert size < 1.5 * model.coef_.nbytes
+    warm = quiet(clone(model).set_params(warm_start=True), X, y)
+    assert len(pickle.dumps(warm)) > size
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+
+
+# ---------------------------------------------------------------------- partial_fit
+
+
+@pytest.mark.parametrize("solver", STEPS)
+@pytest.mark.parametrize("kind", ["binary", "classes", "real"])
+def test_calls_on_the_borders_of_batches_are_an_epoch(kind, solver):
+    X, y = table(kind)
+    X = X / X.std(axis=0)
+    estimator = SGDVariantRegressor if kind == "real" else SGDVariantClassifier
+    rows = len(y) if solver == "gd" else 20
+    model = estimator(
+        solver=solver, learning_rate="constant", eta0=1e-3, scale_features=False, shuffle=False, max_iter=1, tol=None,
+        batch_size=1 if solver == "sgd" else rows, random_state=0,
+    )  # fmt: skip
+    whole, stream = quiet(clone(model), X, y), clone(model)
+    classes = {} if kind == "real" else {"classes": np.unique(y)}
+    for start in range(0, len(y), rows):
+        stream.partial_fit(X[start : start + rows], y[start : start + rows], **classes)
+    rounding = 1e-10 if solver == "sgd" else 0.0
+    assert_close_fit(stream, whole, rounding)
+    assert stream.t_ == whole.t_
+
+
+# ---------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes", "real", "targets"])
+@pytest.mark.parametrize("solver", ["auto", "quasi_newton", "gd"])
+@pytest.mark.parametrize("scale", [True, False])
+def test_weight_is_repetition(kind, solver, scale):
+    X, y = table(kind)
+    X = X / X.std(axis=0)
+    weight = np.random.default_rng(1).integers(0, 4, len(y))
+    estimator = SGDVariantRegressor if kind in ("real", "targets") else SGDVariantClassifier
+    model = estimator(solver=solver, scale_features=scale, random_state=0, alpha=1e-3, max_iter=30, tol=None)
+    weighted = quiet(clone(model), X, y, sample_weight=weight)
+    repeated = quiet(clone(model), np.repeat(X, weight, axis=0), np.repeat(y, weight, axis=0))
+    assert weighted.eta0_ == pytest.approx(repeated.eta0_, rel=1e-12)
+    assert_close_fit(weighted, repeated, 1e-7)
+    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes"])
+@pytest.mark.parametrize("multi_class", ["auto", "ovr"])
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_class_weight_is_a_sample_weight(kind, solver, multi_class):
+    X, y = table(kind)
+    by_class = dict(zip(np.unique(y).tolist(), [0.5, 3.0, 1.25], strict=False))
+    own = np.random.default_rng(0).random(len(y))
+    product = own * np.array([by_class[label] for label in y.tolist()])
+    model = SGDVariantClassifier(solver=solver, multi_class=multi_class, max_iter=5, tol=None, random_state=0)
+    named = quiet(clone(model).set_params(class_weight=by_class), X, y, sample_weight=own)
+    by_hand = quiet(clone(model), X, y, sample_weight=product)
+    assert_close_fit(named, by_hand, 1e-10)
+    balanced = quiet(clone(model).set_params(class_weight="balanced"), X, y)
+    counts = {label: np.mean(y == label) for label in np.unique(y)}
+    by_hand = quiet(clone(model), X, y, sample_weight=np.array([1 / counts[label] for label in y]))
+    assert_close_fit(balanced, by_hand, 1e-10)
+
+
+def test_class_weights_count_between_the_chunks_of_a_stream():
+    X, y = table("binary")
+    params = dict(
+        solver="minibatch", learning_rate="constant", eta0=0.1, scale_features=False, shuffle=False, batch_size=200,
+        random_state=0,
+    )  # fmt: skip
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    zeros, ones = y == 0, y == 1
+    heavy = SGDVariantClassifier(class_weight={0: 1.0, 1: 5.0}, **params)
+    light = SGDVariantClassifier(**params)
+    for model in (heavy, light):
+        for rows in (zeros, ones, zeros, ones):
+            model.partial_fit(X[rows], y[rows], classes=[0, 1])
+    assert heavy.decision_function(X).mean() > light.decision_function(X).mean()
+
+
+# ---------------------------------------------------------------------- a draw of configurations
+
+
+def draw(seed):
+    """A configuration: everything that can be named, at random."""
+    rng = np.random.default_rng(seed)
+    kind = str(rng.choice(["binary", "classes", "real", "targets"]))
+    classification = kind in ("binary", "classes")
+    losses = [name for name in LOSSES if classification or LOSSES[name].regression]
+    solver = str(rng.choice(NAMES))
+    params = {
+        "solver": solver, "penalty": [*PENALTIES][rng.integers(len(PENALTIES))], "alpha": 10.0 ** rng.integers(-4, 0),
+        "l1_ratio": 0.3, "fit_intercept": bool(rng.random() < 0.8), "random_state": int(rng.integers(100)),
+        "epsilon": 0.1 if classification else 5.0, "tol": None,
+    }  # fmt: skip
+    smooth = [name for name in losses if LOSSES[name].smooth]
+    params["loss"] = str(rng.choice(smooth if solver == "quasi_newton" else losses))
+    if solver != "quasi_newton":
+        params["average"] = bool(rng.random() < 0.3)
+        params["batch_size"] = ["auto", "full", 16][rng.integers(3)]
+        rate = str(rng.choice(["auto", *(name for name in SCHEDULES if SCHEDULES[name].stands_for is None)]))
+        params["learning_rate"] = rate
+        if rate == "optimal":
+            params["alpha"] = 0.3  # a first step that is no cliff
+        else:
+            params["eta0"] = "auto" if rate == "auto" and rng.random() < 0.5 else 10.0 ** rng.integers(-3, -1)
+    if rng.random() < 0.3 and params["loss"] != "log_loss" and classification:
+        params["multi_class"] = "ovr"
+    params["scale_features"] = ["auto", True][rng.integers(2)] if rng.random() < 0.8 else False
+    params["early_stopping"] = bool(rng.random() < 0.3)
+    X, y = table(kind)
+    X = X / X.std(axis=0)  # the steps that are given suit columns of one scale
+    X[np.abs(X) < 0.3] = 0.0
+    # a gradient that cancels to a rounding is as good as any other to a solver that divides by its size
+    scale_free = getattr(SOLVERS.get(solver), "scale_free", False) and params["batch_size"] != 16
+    dtype = np.float32 if rng.random() < 0.25 and not scale_free else np.float64
+    weight = rng.random(len(y)) if rng.random() < 0.4 else None
+    estimator = SGDVariantClassifier if classification else SGDVariantRegressor
+    return estimator(**params), X.astype(dtype), y, weight
+
+
+SEEDS = range(N_CONFIGURATIONS)
+ROUNDING = {np.float64: 1e-9, np.float32: 1e-3}
+
+
+def tolerance(model, expected, X, y, weight):
+    """What a rounding of the data becomes in this fit: sums in another order round as much.
+
+    A fit in which a rounding grows to the size of the model (steps that are too long, kinks) says nothing.
+    """
+    eps, size, grown = np.finfo(X.dtype).eps, np.abs(expected.coef_).max(initial=1e-12), 0.0
+    for seed in range(2):
+        signs = np.random.default_rng(seed).choice([-1, 1], X.shape)
+        moved = quiet(clone(model), (X * (1 + 64 * eps * signs)).astype(X.dtype), y, sample_weight=weight)
+        if "diverged" in (moved.status_, expected.status_):
+            return np.inf
+        by = np.abs(moved.coef_ - expected.coef_).max() / size, np.abs(moved.intercept_ - expected.intercept_).max()
+        grown = max(grown, *by)
+    return ROUNDING[X.dtype.type] + 30 * grown
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_of_any_configuration_a_column_is_a_fit(seed):
+    model, X, y, weight = draw(seed)
+    alphas = [model.alpha, 3 * model.alpha, 0.1 * model.alpha]
+    models = [clone(model).set_params(alpha=alpha, max_iter=3) for alpha in alphas]
+    for together, single in zip(columns(models, X, y, weight), models, strict=True):
+        quiet(single, X, y, sample_weight=weight)
+        rounding = tolerance(single, single, X, y, weight)
+        if rounding < 1:
+            assert_close_fit(together, single, rounding)
+        assert together.n_iter_ == single.n_iter_
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_of_any_configuration_sparse_is_dense(seed):
+    model, X, y, weight = draw(seed)
+    dense = quiet(model.set_params(max_iter=3), X, y, sample_weight=weight)
+    layout = [sp.csr_matrix, sp.csr_array, sp.csc_array, sp.coo_array][seed % 4]
+    sparse = quiet(clone(model), layout(X), y, sample_weight=weight)
+    rounding = tolerance(model, dense, X, y, weight)
+    if rounding < 1:
+        assert_close_fit(sparse, dense, rounding)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_of_any_configuration_resuming_is_continuing(seed):
+    model, X, y, weight = draw(seed)
+    whole = quiet(clone(model).set_params(max_iter=5, warm_start=True), X, y, sample_weight=weight)
+    parts = resumed(model, X, y, 2, 3, sample_weight=weight)
+    assert_same_fit(parts, whole)
+
+
+def test_most_of_the_draw_says_something():
+    tolerances = []
+    for seed in SEEDS:
+        model, X, y, weight = draw(seed)
+        fitted = quiet(clone(model).set_params(max_iter=3), X, y, sample_weight=weight)
+        tolerances.append(tolerance(clone(model).set_params(max_iter=3), fitted, X, y, weight))
+    assert np.mean(np.array(tolerances) < 1e-2) > 0.85

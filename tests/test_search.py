@@ -1,0 +1,456 @@
+"""The parts of a search: candidates and what they share, one fold, what is given back, what is said."""
+
+import ast
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, get_scorer, r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skvariants.model_selection
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.losses import SquaredError
+from skvariants.model_selection import BatchedGridSearchCV
+from skvariants.model_selection._evaluate import (
+    FoldResult,
+    Rung,
+    TrainedModel,
+    assess,
+    evaluate_fold,
+    fit_columns,
+    train_block,
+)
+from skvariants.model_selection._fold import (
+    Fold,
+    SearchContext,
+    n_rows,
+    per_row,
+    take,
+    take_metadata,
+    transform_fold,
+)
+from skvariants.model_selection._plan import Candidate, PipelineGroup, final_step, plan, with_final_step
+from skvariants.model_selection._progress import NullContext, Progress, warn
+from skvariants.model_selection._results import (
+    cv_results,
+    param_columns,
+    ranks,
+    report_failures,
+    report_unfinished,
+    table,
+)
+from skvariants.model_selection._score import score, scores_at_once
+
+FAST = {"solver": "adam", "max_iter": 4, "tol": None, "random_state": 0}
+MODEL = SGDVariantClassifier(**FAST)
+ALPHAS = [1e-4, 1e-2, 1.0]
+X, Y = make_classification(90, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+TRAIN, TEST = np.arange(60), np.arange(60, 90)
+TARGETS = X @ np.arange(5.0)
+
+
+class OwnFit(SGDVariantClassifier):
+    def fit(self, X, y, **params):
+        return super().fit(X, y, **params)
+
+
+class OwnPredict(SGDVariantClassifier):
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+def context(y=Y, scoring="accuracy", **changes):
+    defaults = {
+        "fit_params": {}, "score_params": {}, "scorer": get_scorer(scoring), "names": None, "plain_scorer": True,
+        "default_score": True, "error_score": np.nan, "return_train_score": False,
+    }  # fmt: skip
+    return SearchContext(X, y, **{**defaults, **changes})
+
+
+def candidates(model=MODEL, **grid):
+    ((name, values),) = grid.items()
+    return [
+        Candidate.of(number, {name: value}, clone(model).set_params(**{name: value}))
+        for number, value in enumerate(values)
+    ]
+
+
+def fold(y=Y, **params):
+    return Fold(0, TRAIN, TEST, None, X[TRAIN], y[TRAIN], params, X[TEST], X[TRAIN])
+
+
+# ---------------------------------------------------------------------- what may be asked
+
+
+def test_a_search_knows_no_estimator_and_nobodys_private_members():
+    folder = Path(skvariants.model_selection.__file__).parent
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not node.module.startswith("skvariants.estimators"), path
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                assert node.attr == "_accepts" or getattr(node.value, "id", None) == "self", (path, node.attr)
+
+
+# ---------------------------------------------------------------------- plan
+
+
+def test_the_final_step_of_nested_pipelines_is_found_and_replaced():
+    inner = make_pipeline(StandardScaler(), MODEL)
+    outer = Pipeline([("pca", PCA()), ("inner", inner)])
+    path, final = final_step(outer)
+    assert (path, final) == ("inner__sgdvariantclassifier", MODEL)
+    other = with_final_step(outer, Ridge())
+    assert isinstance(final_step(other)[1], Ridge)
+    assert final_step(outer)[1] is MODEL
+    assert other.named_steps["pca"] is outer.named_steps["pca"]
+    assert final_step(MODEL) == ("", MODEL)
+    assert with_final_step(MODEL, inner) is inner
+
+
+def test_candidates_are_grouped_by_the_steps_before_them_and_by_their_matrix():
+    model = make_pipeline(PCA(), MODEL)
+    settings = [
+        {"pca__n_components": n, "sgdvariantclassifier__alpha": alpha, "sgdvariantclassifier__solver": solver}
+        for n in (1, 1.0, "mle") for alpha in ALPHAS for solver in ("adam", "sgd")
+    ]  # fmt: skip
+    groups = plan(model, settings)
+    assert [[c.number for c in group.candidates] for group in groups] == [
+        list(range(0, 6)), list(range(6, 12)), list(range(12, 18))
+    ]  # fmt: skip
+    assert [[c.number for c in matrix] for matrix in groups[1].matrices()] == [[6, 8, 10], [7, 9, 11]]
+    for group in groups:
+        assert group.path == "sgdvariantclassifier"
+        for candidate in group.candidates:
+            assert candidate.params is settings[candidate.number]
+            assert candidate.final.alpha == candidate.params["sgdvariantclassifier__alpha"]
+            assert candidate.spec.alpha == candidate.final.alpha
+
+
+def test_who_shares_a_matrix():
+    wrong = clone(MODEL).set_params(alpha=-1.0)
+    finals = [
+        MODEL,
+        clone(MODEL).set_params(alpha=0.5),
+        OwnPredict(**FAST),
+        OwnFit(**FAST),
+        wrong,
+        LogisticRegression(),
+    ]
+    found = [Candidate.of(number, {}, final) for number, final in enumerate(finals)]
+    assert [c.trainable for c in found] == [True] * 5 + [False]
+    assert [c.as_columns for c in found] == [True, True, True, False, True, False]
+    assert [c.spec is None for c in found] == [False] * 4 + [True, True]
+    matrices = PipelineGroup(MODEL, "", found).matrices()
+    assert [[c.number for c in matrix] for matrix in matrices] == [[0, 1], [2], [3], [4], [5]]
+
+
+# ---------------------------------------------------------------------- one fold
+
+
+def test_rows_of_all_kinds_of_data():
+    pd = pytest.importorskip("pandas")
+    rows = np.array([2, 0])
+    expected = X[rows]
+    for values in (X, sp.csr_array(X), pd.DataFrame(X, index=range(7, 97)), X.tolist()):
+        found = take(values, rows)
+        np.testing.assert_array_equal(found.toarray() if sp.issparse(found) else np.asarray(found), expected)
+        assert n_rows(values) == 90
+        assert per_row(values, 90)
+        assert not per_row(values, 89)
+    assert take(None, rows) is None
+    assert not any(per_row(value, 3) for value in ("abc", b"abc", {1, 2, 3}, {"a": 1, "b": 2, "c": 3}, 3, np.array(3)))
+    found = take_metadata({"sample_weight": np.arange(90), "coef_init": np.ones((3, 5))}, 90, rows)
+    np.testing.assert_array_equal(found["sample_weight"], rows)
+    assert found["coef_init"].shape == (3, 5)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_steps_before_see_training_rows_only(plain):
+    group = plan(make_pipeline(StandardScaler(), MODEL), [{"sgdvariantclassifier__alpha": a} for a in ALPHAS])[0]
+    found = transform_fold(context(plain_scorer=plain, return_train_score=True), group, 1, TRAIN, TEST)
+    scaler = StandardScaler().fit(X[TRAIN])
+    np.testing.assert_array_equal(found.X, scaler.transform(X[TRAIN]))
+    np.testing.assert_array_equal(found.y, Y[TRAIN])
+    (_, X_test, test), (_, X_train, train) = found.scored_rows(True)
+    assert (test is TEST, train is TRAIN) == (True, True)
+    for given, rows in ((X_test, TEST), (X_train, TRAIN)):
+        np.testing.assert_array_equal(given, scaler.transform(X[rows]) if plain else X[rows])
+    assert (found.pipeline is None) == plain
+    assert found.failure is None
+
+
+def test_steps_that_fail():
+    group = plan(make_pipeline(PCA(99), MODEL), [{}])[0]
+    found = transform_fold(context(), group, 0, TRAIN, TEST)
+    assert "n_components=99" in str(found.failure)
+    (model,) = train_block(found, group.candidates)
+    assert model.failure is found.failure
+    with pytest.raises(ValueError, match="n_components=99"):
+        transform_fold(context(error_score="raise"), group, 0, TRAIN, TEST)
+
+
+def test_a_block_is_trained_as_each_would_be():
+    for block in (candidates(alpha=ALPHAS), candidates(OwnFit(**FAST), alpha=ALPHAS[:1])):
+        for model in train_block(fold(sample_weight=np.arange(60.0)), block):
+            alone = clone(model.candidate.final).fit(X[TRAIN], Y[TRAIN], sample_weight=np.arange(60.0))
+            np.testing.assert_allclose(model.final.coef_, alone.coef_, rtol=1e-9, atol=1e-12)
+            assert (model.final is model.candidate.final, model.failure, model.status) == (False, None, "max_iter")
+            assert model.seconds > 0
+
+
+def test_what_spec_data_or_fit_raise_is_each_ones():
+    wrong = candidates(alpha=[-1.0])
+    assert "alpha=-1.0" in str(train_block(fold(), wrong)[0].failure)
+    for model in train_block(fold(np.zeros(90)), candidates(alpha=ALPHAS)):
+        assert "number of classes" in str(model.failure)
+        assert model.status is None
+        assert not hasattr(model.final, "coef_")
+    with pytest.raises(ValueError, match="number of classes"):
+        assess(context(error_score="raise"), fold(), train_block(fold(np.zeros(90)), candidates(alpha=ALPHAS)))
+    results = assess(context(error_score=-3.0), fold(), train_block(fold(), wrong))
+    assert (results[0].test, "alpha=-1.0" in results[0].failure) == (-3.0, True)
+
+
+def test_models_that_diverged_get_the_error_score():
+    model = SGDVariantClassifier(**{**FAST, "solver": "minibatch"}, loss="squared_error", scale_features=False)
+    block = candidates(model, eta0=[1e-3, 1e6])
+    with np.errstate(all="ignore"):
+        models = train_block(fold(), block)
+    assert [m.status for m in models] == ["max_iter", "diverged"]
+    scorer = dict(names=["a", "b"], scorer=lambda m, X, y: {"a": 1, "b": 2}, default_score=False)
+    results = assess(context(**scorer), fold(), models)
+    assert results[0].test == {"a": 1, "b": 2}
+    assert np.isnan(list(results[1].test.values())).all()
+    with pytest.raises(ValueError, match="diverged on fold 0"):
+        assess(context(error_score="raise"), fold(), models)
+
+
+# ---------------------------------------------------------------------- rungs
+
+
+def test_a_rung_goes_on_also_through_a_pickle():
+    block, rung = candidates(alpha=ALPHAS), Rung()
+    for epochs in (2, 3, 6):
+        rung.advance(epochs, {0, 1, 2} if epochs < 6 else {1})
+        rung = pickle.loads(pickle.dumps(rung))
+        models = train_block(fold(), block if epochs < 6 else block[1:2], rung)
+        assert [m.epochs for m in models] == [rung.epochs - rung.behind] * len(models)
+        for model in models:
+            full = clone(model.candidate.final).set_params(max_iter=epochs).fit(X[TRAIN], Y[TRAIN])
+            np.testing.assert_allclose(model.final.coef_, full.coef_, rtol=1e-9, atol=1e-12)
+            assert model.final.get_params() == model.candidate.final.get_params()
+    assert set(rung.fitted) == {1}
+
+
+def test_candidates_that_have_stopped_by_themselves_stay():
+    block, rung = candidates(clone(MODEL).set_params(tol=1e-3), max_iter=[500, 500]), Rung()
+    rung.advance(400, {0, 1})
+    first = train_block(fold(), block, rung)
+    assert [m.status for m in first] == ["converged"] * 2
+    rung.advance(500, {0, 1})
+    again = train_block(fold(), block, rung)
+    assert [m.epochs for m in again] == [0, 0]
+    assert again[0].fitted is first[0].fitted
+    np.testing.assert_array_equal(again[0].final.coef_, first[0].final.coef_)
+
+
+def test_the_steps_before_are_fitted_in_the_first_rung_only():
+    group, rung = plan(make_pipeline(StandardScaler(), MODEL), [{}])[0], Rung()
+    rung.advance(1, {0})
+    list(evaluate_fold(context(), group, 0, TRAIN, TEST, rung))
+    seen = rung.fold
+    rung.advance(2, {0})
+    list(evaluate_fold(context(), group, 0, TRAIN, TEST, rung))
+    assert seen.seconds == rung.fold.seconds == 0.0
+    assert seen.X is rung.fold.X
+
+
+# ---------------------------------------------------------------------- scores
+
+
+def at_once(search_context, models, X, y, params):
+    """Scores of models of one matrix."""
+    return scores_at_once(search_context, type(models[0].final), [model.fitted for model in models], X, y, params)
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(30.0)])
+def test_scores_at_once_are_those_of_the_metric(weight):
+    params = {} if weight is None else {"sample_weight": weight}
+    regressor = SGDVariantRegressor(**FAST)
+    for model, y, metric in (
+        (MODEL, Y, accuracy_score),
+        (regressor, TARGETS, r2_score),
+        (regressor, np.column_stack([TARGETS, TARGETS**2]), r2_score),
+    ):
+        models = train_block(fold(y), candidates(model, alpha=ALPHAS))
+        found = at_once(context(y), models, X[TEST], y[TEST], params)
+        expected = [metric(y[TEST], m.final.predict(X[TEST]), sample_weight=weight) for m in models]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        results = assess(context(y), fold(y), models)
+        np.testing.assert_allclose([r.test for r in results], [m.final.score(X[TEST], y[TEST]) for m in models])
+
+
+class Log(SquaredError):
+    """Predicts on another scale, by a number of its own."""
+
+    base: float = 2.0
+
+    def inverse_link(self, z):
+        return self.base * np.asarray(z)
+
+
+def test_scores_at_once_ask_each_loss():
+    models = train_block(fold(TARGETS), candidates(SGDVariantRegressor(**FAST), loss=[Log(base=2.0), Log(base=0.5)]))
+    models += train_block(fold(TARGETS), candidates(SGDVariantRegressor(**FAST), alpha=[0.1]))
+    found = at_once(context(TARGETS), models, X[TEST], TARGETS[TEST], {})
+    np.testing.assert_allclose(found, [m.final.score(X[TEST], TARGETS[TEST]) for m in models], rtol=1e-12)
+
+
+def test_who_is_asked_for_the_score_itself():
+    models = train_block(fold(), candidates(alpha=ALPHAS))
+    args = X[TEST], Y[TEST]
+    assert at_once(context(), models, *args, {}) is not None
+    assert at_once(context(default_score=False), models, *args, {}) is None
+    assert at_once(context(), models, *args, {"threshold": 1}) is None
+    assert at_once(context(), models, X[TEST, :3], Y[TEST], {}) is None  # says what is wrong
+    assert at_once(context(), models, X[TEST], None, {}) is None
+    for cls in (OwnPredict, OwnFit):
+        block = candidates(cls(**FAST), alpha=ALPHAS[:1])
+        assert at_once(context(), train_block(fold(), block), *args, {}) is None
+    constant = train_block(fold(TARGETS), candidates(SGDVariantRegressor(**FAST), alpha=ALPHAS))
+    assert at_once(context(TARGETS), constant, X[TEST], np.ones(30), {}) is None
+
+
+def test_scores_are_numbers():
+    model = clone(MODEL).fit(X, Y)
+    assert type(score(context(scorer=lambda m, X, y: np.float32(0.5)), model, X, Y, {})) is float
+    assert score(context(scorer=lambda m, X: 0.25), model, X, None, {}) == 0.25
+    with pytest.raises(ValueError, match="must return a number, got abc"):
+        score(context(scorer=lambda m, X, y: "abc"), model, X, Y, {})
+    with pytest.warns(UserWarning, match="will be set to -1"):
+        found = score(context(scorer=lambda *_: {"a": "no", "b": 1}, names=["a", "b"], error_score=-1), model, X, Y, {})
+    assert found == {"a": -1, "b": 1}
+
+
+# ---------------------------------------------------------------------- results
+
+
+def results_of(scores, **changes):
+    return [FoldResult(*key, test=value, train=value, **changes) for key, value in scores.items()]
+
+
+def test_columns_are_those_of_scikit_learn():
+    grid = [{"alpha": ALPHAS, "solver": ["auto", "svd"]}, {"positive": [True], "tol": [1e-3]}]
+    theirs = GridSearchCV(Ridge(), grid, cv=2, return_train_score=True).fit(X, TARGETS).cv_results_
+    rows = [
+        [
+            FoldResult(number, k, theirs[f"split{k}_test_score"][number], theirs[f"split{k}_train_score"][number])
+            for k in range(2)
+        ]
+        for number in range(7)
+    ]
+    ours = cv_results(theirs["params"], rows, True, {})
+    assert list(ours) == list(theirs)
+    for name, expected in theirs.items():
+        if "_time" not in name:
+            np.testing.assert_array_equal(ours[name], expected)
+            assert getattr(ours[name], "dtype", None) == getattr(expected, "dtype", None)
+    assert next(iter(cv_results(theirs["params"], rows, False, {"iter": [0] * 7}))) == "iter"
+
+
+def test_parameters_and_ranks():
+    columns = param_columns([{"a": 1}, {"a": 2, "b": [1, 2]}, {"b": [1]}])
+    assert columns["param_a"].dtype.kind == "i"
+    assert columns["param_a"].mask.tolist() == [False, False, True]
+    assert columns["param_b"].tolist() == [None, [1, 2], [1]]
+    assert ranks(np.array([0.5, np.nan, 0.7, 0.5, np.nan])).tolist() == [2, 4, 1, 2, 4]
+    assert ranks(np.full(2, np.nan)).tolist() == [1, 1]
+
+
+def test_a_failed_result_gets_a_score_for_each_metric():
+    good = results_of({(1, 1): {"a": 1.0}, (1, 0): {"a": 2.0}})
+    bad = results_of({(0, 0): np.nan, (0, 1): np.nan}, failure="no")
+    rows = table(bad + good, [0, 1], -1)
+    assert [[r.test for r in row] for row in rows] == [[{"a": -1}, {"a": -1}], [{"a": 2.0}, {"a": 1.0}]]
+
+
+def test_failures_are_said_once():
+    settings = [{"alpha": float(number)} for number in range(8)]
+    sound = results_of({(number, 0): 1.0 for number in range(8)})
+    report_failures(sound, settings, np.nan)
+    with pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 10(.|\n)*1 fits failed with(.|\n)*why"):
+        report_failures(
+            sound + results_of({(0, 1): 0}, failure="why") + results_of({(1, 1): 0}, failure="too"), settings, 0
+        )
+    diverged = results_of({(number, 1): 0 for number in range(7)}, diverged=True)
+    with pytest.warns(ConvergenceWarning, match=r"7 of 8 candidates diverged.*'alpha': 4.0}, \.\.\.\. Their") as caught:
+        report_failures(sound + diverged, settings, 0)
+    assert len(caught) == 1
+    with pytest.raises(ValueError, match="All the 7 fits failed(.|\n)*7 fits diverged"):
+        report_failures(diverged, settings, 0)
+
+
+def test_only_candidates_with_a_tolerance_are_unfinished():
+    settings = [{"tol": 1e-3}, {"tol": None}, {"tol": 1e-5}]
+    groups = plan(MODEL, settings)
+    unfinished = results_of({(0, 0): 1.0, (1, 0): 1.0}, unfinished=True)
+    with pytest.warns(ConvergenceWarning, match=r"1 of 3 candidates reached max_iter.*{'tol': 0.001}\. Consider"):
+        report_unfinished(unfinished, groups, settings)
+    report_unfinished(unfinished[1:], groups, settings)
+
+
+# ---------------------------------------------------------------------- progress
+
+
+def test_lines_and_tasks(capsys):
+    class Context(NullContext):
+        ids = []
+
+        def subcontext(self, **kwargs):
+            self.ids.append((kwargs["task_name"], kwargs["task_id"]))
+            return self
+
+    for verbose, expected in (
+        (0, ""), (2, "[CV] END"), (3, "[CV 2/3] END"), (10, "[CV 2/3; 1/1] END"),
+    ):  # fmt: skip
+        search = BatchedGridSearchCV(MODEL, {}, verbose=verbose)
+        result = FoldResult(0, 1, test=0.5, fit_time=1.0, score_time=0.25)
+        Progress(search, Context(), [{"b": 1, "a": 2}], 3).done([result])
+        said = capsys.readouterr().out
+        assert said.startswith(expected)
+        assert ("a=2, b=1" in said, "score=0.500" in said) == (verbose > 1, verbose > 2)
+        assert not verbose or "total time= 1.250s" in said
+    assert Context.ids == [("candidate-split-evaluation", 1)] * 4
+    with NullContext().propagate_callback_context(None):
+        assert not NullContext().call_on_fit_task_begin().call_on_fit_task_end()
+
+
+def test_a_warning_is_the_users():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn("look here", UserWarning)
+    assert (caught[0].filename, str(caught[0].message)) == (__file__, "look here")
+
+
+def test_a_model_whose_result_cannot_be_published_has_failed():
+    class Refuses(SGDVariantClassifier):
+        def __skvariants_publish__(self, fitted, **kwargs):
+            if self.alpha == 1.0:
+                raise RuntimeError("not this one")
+            super().__skvariants_publish__(fitted, **kwargs)
+
+    models = [TrainedModel(candidate, candidate.final) for candidate in candidates(Refuses(**FAST), alpha=ALPHAS)]
+    fit_columns(fold(), models)
+    assert [str(m.failure) for m in models] == ["None", "None", "not this one"]

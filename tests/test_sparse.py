@@ -1,0 +1,54 @@
+"""Sparse rows: slices without matrices, norms without dense rows."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from _references import features
+from skvariants._data.sparse import Slices, square_norms
+
+N, D = 230, 7
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("form", [sp.csr_matrix, sp.csr_array])
+def test_slices_are_slices(rng, index, form):
+    X = form(features(rng, zeros=0.8))
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    slices, dense = Slices(X), X.toarray()
+    W, R = rng.standard_normal((D, 2)), rng.standard_normal((N, 2))
+    for start, stop in [(0, 20), (20, 40), (N - 5, N), (0, N), (3, 3), (0, 20)]:
+        rows = slices[start:stop]
+        assert rows.shape == (stop - start, D)
+        assert_allclose(rows @ W, dense[start:stop] @ W)
+        assert_allclose(rows.T @ R[start:stop], dense[start:stop].T @ R[start:stop], atol=1e-12)
+    assert_array_equal(X.toarray(), dense)
+
+
+def test_a_slice_copies_no_values(rng):
+    X = sp.csr_matrix(features(rng, zeros=0.8))
+    rows = Slices(X)[10:30]
+    assert np.shares_memory(rows.data, X.data)
+    assert np.shares_memory(rows.indices, X.indices)
+
+
+def test_square_norms_need_no_dense_rows(rng):
+    X = features(rng, zeros=0.6)
+    mean, inverse = X.mean(axis=0), 1 / X.std(axis=0)[:, None]
+    S = sp.csr_matrix(X)
+    assert_allclose(square_norms(S, None, None)[:, 0], (X**2).sum(axis=1))
+    expected = (((X - mean) * inverse[:, 0]) ** 2).sum(axis=1)
+    assert_allclose(square_norms(S, mean, inverse)[:, 0], expected)
+    assert_allclose(square_norms(Slices(S)[5:9], mean, inverse)[:, 0], expected[5:9])
+
+
+def test_the_norm_of_an_empty_row_is_that_of_the_means():
+    mean, inverse = np.array([1.0, 2.0]), np.array([[3.0], [0.5]])
+    assert_allclose(square_norms(sp.csr_matrix((2, 2)), mean, inverse), [[10.0], [10.0]])
+    assert_array_equal(square_norms(sp.csr_matrix((2, 2)), None, None), [[0.0], [0.0]])
