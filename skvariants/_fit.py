@@ -238,9 +238,9 @@ def fit(
     steps = solver.method == "steps"
     if previous is None:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
-    batch_size = _batch_size(job.spec, solver, data.rows)
-    before = job.state.epoch.copy()
-    with threads(batch_size * data.rows.d * job.problem.encoding.n_columns * len(specs)):
+    rows, before = job.data.rows, job.state.epoch.copy()
+    batch_size = _batch_size(job.spec, solver, rows)
+    with threads(batch_size * rows.d * job.problem.encoding.n_columns * len(specs)):
         if steps:
             outcomes = _train_by_steps(job, solver, batch_size, callback, fresh=previous is None)
         else:
@@ -260,7 +260,8 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
     if streaming and old is not None:
         rows = _weighed_by_stream(rows, data.total_weight, old)
-    data.rows = rows
+    if rows is not data.rows:
+        data = replace(data, rows=rows)
     losses = [task.bind_loss(s.loss) for s in specs]
     frame = _frame(spec, data, losses[0], old, streaming)
     coordinates, k, dtype = frame.coordinates, task.n_columns, rows.dtype
@@ -408,14 +409,14 @@ def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:
 
 def _watch(job: _Job, callback: Any) -> Watch:
     """Who looks on: the scores of rows held out, callbacks, whoever reads the lines."""
-    held_out, task, loss = job.data.validation, job.data.task, job.problem.loss
+    held_out, task = job.data.validation, job.data.task
     if held_out is None:
         return Watch(None, callback, job.spec.verbose)
-    single = task.bind_loss(job.spec.loss) if len(job.specs) == 1 else loss
+    loss = task.bind_loss(job.spec.loss)
 
     def score(models: Array) -> Array:
         z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)
-        return task.scores(z, held_out.y, held_out.weight, single)
+        return task.scores(z, held_out.y, held_out.weight, loss)
 
     return Watch(score, callback, job.spec.verbose)
 

@@ -272,6 +272,7 @@ def draw(seed):
 
 
 SEEDS = range(N_CONFIGURATIONS)
+CONTAINERS = [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csc_array]
 ROUNDING = {np.float64: 1e-9, np.float32: 1e-3}
 
 
@@ -296,8 +297,9 @@ def test_of_any_configuration_a_column_is_a_fit(seed):
     model, X, y, weight = draw(seed)
     alphas = [model.alpha, 3 * model.alpha, 0.1 * model.alpha]
     models = [clone(model).set_params(alpha=alpha, max_iter=3) for alpha in alphas]
-    for together, single in zip(columns(models, X, y, weight), models, strict=True):
-        quiet(single, X, y, sample_weight=weight)
+    rows = CONTAINERS[seed % 4](X)
+    for together, single in zip(columns(models, rows, y, weight), models, strict=True):
+        quiet(single, rows, y, sample_weight=weight)
         rounding = tolerance(single, single, X, y, weight)
         if rounding < 1:
             assert_close_fit(together, single, rounding)
@@ -318,6 +320,7 @@ def test_of_any_configuration_sparse_is_dense(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_of_any_configuration_resuming_is_continuing(seed):
     model, X, y, weight = draw(seed)
+    X = CONTAINERS[seed % 4](X)
     whole = quiet(clone(model).set_params(max_iter=5, warm_start=True), X, y, sample_weight=weight)
     parts = resumed(model, X, y, 2, 3, sample_weight=weight)
     assert_same_fit(parts, whole)

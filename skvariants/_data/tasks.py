@@ -253,6 +253,10 @@ class _Classes(Task):
             by_class = np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1.0)), 1.0)
         else:
             by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
+            if not (np.isfinite(by_class) & (by_class >= 0)).all():
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} is not accepted: every weight must be a number in [0, inf)."
+                )
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
 
@@ -413,12 +417,7 @@ class Classification:
         classes = np.unique(y)
         if 2 * len(classes) > len(y):  # it warns of labels that look like targets of a regression
             check_classification_targets(y)
-        if len(classes) < 2:
-            raise ValueError(
-                "The number of classes has to be greater than one; got "
-                f"{len(classes)} class: y must hold at least two different labels."
-            )
-        return self.of_classes(classes, loss)
+        return self.of_classes(classes, loss, "y must hold at least two different labels.")
 
     def announced(self, classes: Any, loss: Any) -> Task:
         """The task of classes that are known beforehand, as the first call of `partial_fit` says them.
@@ -436,16 +435,18 @@ class Classification:
                 "to properly estimate the class frequency distributions. Pass the resulting "
                 "weights as the class_weight parameter."
             )
-        classes = np.unique(np.asarray(classes))
-        if len(classes) < 2:
-            raise ValueError(
-                "The number of classes has to be greater than one; got "
-                f"{len(classes)} class: pass every label in classes."
-            )
-        return self.of_classes(classes, loss)
+        return self.of_classes(np.unique(np.asarray(classes)), loss, "pass every label in classes.")
 
-    def of_classes(self, classes: Array, loss: Any) -> Task:
-        """The task of some classes, in order."""
+    def of_classes(self, classes: Array, loss: Any, remedy: str = "") -> Task:
+        """The task of some classes, in order.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two.
+        """
+        if len(classes) < 2:
+            raise ValueError(f"The number of classes has to be greater than one; got {len(classes)} class: {remedy}")
         if len(classes) == 2:
             return Binary(classes, self.class_weight)
         coupled = self.multi_class != "ovr" and loss.coupled(len(classes)) is not None
