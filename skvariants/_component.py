@@ -144,7 +144,7 @@ def check(name: str, value: object, accepts: Accepts) -> None:
             names = [o for o in getattr(accepts, "options", ()) if isinstance(o, str)]
             close = difflib.get_close_matches(value, names, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{name}={value!r} is not accepted: {name} must be {accepts}{hint}.")
+        raise ValueError(f"{name}={value!r} is not accepted: {name} must be {accepts}{hint or '.'}")
 
 
 def _numeric(accepts: Accepts | None) -> Interval | None:
@@ -259,9 +259,10 @@ class Component(LinksToDocs, BaseEstimator):
             Naming the first field of another length.
         """
         for name, (_, axis) in _declared(type(self)).items():
-            value = getattr(self, name)
+            value, prefix = getattr(self, name), f"{owner}__" if owner else ""
+            if axis == "feature" and isinstance(value, (list, tuple)):
+                raise ValueError(f"{prefix}{name}={value!r} is not accepted: {name} must be a number or an ndarray.")
             if axis == "feature" and isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
-                prefix = f"{owner}__" if owner else ""
                 raise ValueError(
                     f"{prefix}{name} holds {len(value)} values, and X has {n_features} features: give one value for "
                     "each feature, or one for all."
@@ -411,8 +412,10 @@ def resolve(
         return given
     if not (given is None or isinstance(given, str)) or given not in registry:
         names = ", ".join(str(name) for name in registry)
-        close = difflib.get_close_matches(str(given), [n for n in registry if n], n=1)
+        close = difflib.get_close_matches(str(given).lower(), [n for n in registry if n], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
+        if isinstance(given, type) and issubclass(given, family):
+            hint = f" Pass an instance: {given.__name__}()."
         raise ValueError(f"{parameter}={given!r} is not one of {names}, nor an instance of {family.__name__}.{hint}")
     factory = registry[given]
     return factory(**{name: context[name] for name in field_names(factory) if name in context})

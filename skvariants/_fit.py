@@ -137,7 +137,7 @@ class Fitted:
             **model_attributes(self.task, self.header, self.spec.loss, self.theta),
             "status_": self.status, "n_iter_": self.n_iter,
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
-            "eta0_": getattr(setup.schedule, "eta0", None) if steps else setup.race.winner,
+            "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),
             "race_": setup.race, "solver_": setup.solver, "history_": history,
             "loss_curve_": list(history["objective"]), "validation_scores_": scores,
             "best_epoch_": None if scores is None else int(np.argmax(scores)) + 1,
@@ -235,18 +235,12 @@ def fit(
     if previous is None:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
-    steps = solver.method == "steps"
     if previous is None:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
     batch_size = _batch_size(job.spec, solver, rows)
     with threads(batch_size * rows.d * job.problem.encoding.n_columns * len(specs)):
-        if steps:
-            outcomes = _train_by_steps(job, solver, batch_size, callback, fresh=previous is None)
-        else:
-            outcomes = _train_by_curvature(job, solver, callback)
-    if job.spec.verbose and not steps:
-        print(*(setup.race for setup in job.setups), sep="\n")
+        outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
     return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
 
 
@@ -427,9 +421,10 @@ def _tolerances(job: _Job) -> Array | None:
     return np.array([spec.stopping.tol for spec in job.specs], dtype=float)
 
 
-def _train_by_steps(job: _Job, solver: Any, batch_size: int, callback: Any, fresh: bool) -> list[Outcome]:
+def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Race the first step where none was given, then train in batches."""
     spec, problem, state, setups = job.spec, job.problem, job.state, job.setups
+    batch_size = _batch_size(spec, solver, job.data.rows)
     raced = fresh and setups[0].schedule.raced
     if raced:
         schedule = job.stacked([setup.schedule for setup in setups])
@@ -462,7 +457,7 @@ def _limit(job: _Job, tol: Array | None, raced: bool) -> float:
     return 1e8
 
 
-def _train_by_curvature(job: _Job, solver: Any, callback: Any) -> list[Outcome]:
+def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Quasi-Newton iterations."""
     tol = _tolerances(job)
     fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else tol)
@@ -472,7 +467,13 @@ def _train_by_curvature(job: _Job, solver: Any, callback: Any) -> list[Outcome]:
     outcomes = Training(method, job.spec.stopping, job.reference, tol, watch).run()
     for setup, outcome in zip(job.setups, outcomes, strict=True):
         setup.race = outcome.race
+    if job.spec.verbose:
+        print(*(setup.race for setup in job.setups), sep="\n")
     return outcomes
+
+
+#: How solvers of each method are trained.
+_METHODS = {"steps": _train_by_steps, "quasi-Newton": _train_by_iterations}
 
 
 # ---------------------------------------------------------------------- what comes back

@@ -29,12 +29,14 @@ def diverged(eta0: Any, n_rollbacks: int, objective: float, moments: Moments, na
 
 def not_converged(max_iter: int, curve: Sequence[float]) -> str:
     """The sentence about too few epochs."""
-    drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300) if len(curve) > 1 else np.nan
-    return (
+    message = (
         "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
-        f"improve the fit. After max_iter={max_iter} epochs the objective still fell by "
-        f"{drop:.2g} (relative) in the last one."
+        f"improve the fit; it was max_iter={max_iter}."
     )
+    if len(curve) < 2:
+        return message
+    drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300)
+    return f"{message} In the last epoch the objective still fell by {drop:.2g} (relative)."
 
 
 __all__ = ["diverged", "not_converged"]

@@ -199,7 +199,8 @@ def _passive_aggressive(
     if not (chosen or solver.is_gradient):
         raise ValueError(
             f"learning_rate={params['learning_rate']!r} is a rule of its own (passive-aggressive updates) and "
-            f"solver={params['solver']!r} is another: leave solver='auto' or 'sgd', or choose another learning_rate."
+            f"solver={params['solver']!r} is another: leave solver='auto', 'sgd', 'minibatch' or 'gd', or choose "
+            "another learning_rate."
         )
     rule = PASSIVE_AGGRESSIVE[schedule.stands_for](C=schedule.eta0)
     return rule, None if chosen else solver.batch_size

@@ -27,8 +27,8 @@ class Step:
         Number of this step, from 1.
     eta : float or ndarray
         Length of the step: one for all, or one per column.
-    work : ndarray shaped like the parameters
-        Scratch for the solver.
+    work, move, lengths : ndarray shaped like the parameters
+        Scratch: the first for :meth:`Solver.step`, the others for `update`.
     batch : object or None
         The rows of this step (with ``y``, ``z``, ``r``, ``weight``, ``value()``, ``square_norms()``, ``gradient(r)``),
         for solvers that need "rows".

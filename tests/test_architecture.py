@@ -16,11 +16,12 @@ TESTS = Path(__file__).parent
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
     "_doclinks _callbacks _step _threads _data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows _data.tasks",
+    "_component _messages _data.rows",
+    "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
-    "_advice.rules _training.state _training.gradients _training.per_sample losses.classes losses.residual",
+    "_advice.rules _training.state _training.gradients losses.classes losses.residual",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton",
-    "losses solvers _training.method",
+    "losses solvers _training.method _training.per_sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_quasi_newton.hessian",

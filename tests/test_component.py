@@ -466,3 +466,19 @@ def test_an_operand_cannot_be_changed_and_an_array_stays_itself():
         operand(0.1, np.float64)[...] = 2.0
     by_column = np.array([0.1, 0.2])
     assert operand(by_column, np.float64) is by_column
+
+
+def test_a_list_is_no_array_with_a_value_for_each_feature():
+    class ByFeature(Component):
+        strengths: object = hyperparameter(1.0, axis="feature")
+
+    ByFeature(np.ones(3)).check_features(3)
+    with pytest.raises(ValueError, match=r"penalty__strengths=\[1.0, 2.0\] is not accepted.*an ndarray"):
+        ByFeature([1.0, 2.0]).check_features(2, "penalty")
+
+
+def test_a_class_in_the_place_of_an_instance_is_named():
+    with pytest.raises(ValueError, match=r"Pass an instance: Adam\(\)\."):
+        resolve(Adam, SOLVERS, Solver, "solver", {})
+    with pytest.raises(ValueError, match=r"Did you mean 'l2'\?"):
+        resolve("L2", PENALTIES, Penalty, "penalty", {})

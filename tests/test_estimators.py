@@ -518,3 +518,57 @@ def test_verbose_prints_one_line_an_epoch(capsys):
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0].startswith("race:")
     assert len(lines) == model.n_iter_ + 1
+
+
+@pytest.mark.parametrize("weights", [{0: -1, 1: 1}, {0: np.nan, 1: 1}, {0: "a", 1: 1}, {0: None, 1: 1}, {0: np.inf}])
+def test_class_weights_that_are_no_weights_get_a_sentence(weights):
+    model = SGDVariantClassifier(class_weight=weights)
+    for fit in (lambda: model.fit(X3, Y2), lambda: model.partial_fit(X3, Y2, classes=[0, 1])):
+        with pytest.raises(ValueError, match=r"class_weight=.* every weight must be a number in \[0, inf\)"):
+            fit()
+    assert not hasattr(model, "coef_")
+
+
+def test_validation_labels_of_another_kind_get_a_sentence():
+    with pytest.raises(ValueError, match="y_val holds none of the classes of y"):
+        SGDVariantClassifier(early_stopping=True).fit(X3, Y2, X_val=X3, y_val=Y2.astype(str))
+
+
+def test_one_epoch_that_was_not_enough_is_said_without_a_number():
+    with pytest.warns(ConvergenceWarning, match="max_iter=1") as caught:
+        SGDVariantClassifier(solver="adam", max_iter=1, random_state=0).fit(X3, Y3)
+    assert "nan" not in str(caught[0].message)
+
+
+class Coupled(Loss):
+    """A user's loss over the three classes of a model: squared distance to the one-hot target, with their sum."""
+
+    smooth = True
+    max_curvature = 4.0
+
+    @property
+    def columns_per_model(self):
+        return 3
+
+    def coupled(self, n_classes):
+        return self
+
+    def value(self, y, z):
+        total = (z - y).reshape(len(z), -1, 3).sum(axis=2).repeat(3, axis=1)
+        return 0.5 * (z - y) ** 2 + total**2 / 6
+
+    def gradient(self, y, z, out):
+        np.subtract(z, y, out=out)
+        out += out.reshape(len(z), -1, 3).sum(axis=2).repeat(3, axis=1)
+        return out
+
+    def second_derivative(self, y, z):
+        return np.full(z.shape, 2.0)
+
+
+def test_a_users_loss_that_couples_classes_otherwise_is_minimised():
+    ours = SGDVariantClassifier(loss=Coupled(), alpha=1e-8, tol=1e-10, random_state=0).fit(X3, Y3)
+    assert ours.status_ == "converged"
+    # its minimum is that of squared error, whose residuals sum to zero
+    theirs = Ridge(alpha=1e-8 * len(Y3)).fit(X3, np.eye(3)[Y3])
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)

@@ -135,7 +135,7 @@ REFUSED = [
     ({"solver": "quasi_newton", "loss": "hinge"}, r"solver='quasi_newton' needs a smooth loss, and Hinge has kinks"),
     (
         {"learning_rate": "pa1", "solver": "adam", "loss": "hinge"},
-        r"learning_rate='pa1' is a rule of its own .*and solver='adam' is another: leave solver='auto' or 'sgd'",
+        r"learning_rate='pa1' is a rule of its own .*and solver='adam' is another: leave solver='auto', 'sgd'",
     ),
     ({"learning_rate": "pa1"}, r"learning_rate='pa1' only works with the hinge loss.*not with LogLoss"),
     ({"solver": PassiveAggressiveI()}, r"only works with the hinge loss.*not with LogLoss"),

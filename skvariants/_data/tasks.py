@@ -18,9 +18,11 @@ import numpy as np
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from skvariants._component import number
 from skvariants._data.scaling import Moments
 
 Array = np.ndarray
+_CLASS_WEIGHT = number(0)
 # numbers of a table with a row for each class
 _TABLE = 1 << 20
 
@@ -236,7 +238,7 @@ class _Classes(Task):
         if np.any(unknown):
             raise ValueError(
                 f"y holds the label {y[unknown].tolist()[0]!r}, which is not among the classes "
-                f"{self.classes!r} of the first call."
+                f"{self.classes!r} of the first call: pass every label in classes there."
             )
         return codes
 
@@ -252,11 +254,11 @@ class _Classes(Task):
             present = totals > 0
             by_class = np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1.0)), 1.0)
         else:
-            by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
-            if not (np.isfinite(by_class) & (by_class >= 0)).all():
+            if not all(value in _CLASS_WEIGHT for value in self.class_weight.values()):
                 raise ValueError(
-                    f"class_weight={self.class_weight!r} is not accepted: every weight must be a number in [0, inf)."
+                    f"class_weight={self.class_weight!r} is not accepted: every weight must be {_CLASS_WEIGHT}."
                 )
+            by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
 

@@ -234,7 +234,10 @@ def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Va
     weight = row_weights(given.sample_weight_val, X.shape[0], "sample_weight_val")
     if weight is not None and not weight.any():
         raise ValueError("sample_weight_val is zero for all samples.")
-    return Validation(X, task.validated(y), weight)
+    y = task.validated(y)
+    if task.classification and not np.isin(y, task.classes).any():
+        raise ValueError(f"y_val holds none of the classes of y, {task.classes!r}: give labels of the same kind.")
+    return Validation(X, y, weight)
 
 
 def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
@@ -242,7 +245,13 @@ def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
     n, stopping = len(y), spec.stopping
     splitter = StratifiedShuffleSplit if task.classification else ShuffleSplit
     cv = splitter(n_splits=1, test_size=stopping.validation_fraction, random_state=spec.random_state)
-    train, held_out = next(cv.split(np.zeros((n, 1)), y))
+    try:
+        train, held_out = next(cv.split(np.zeros((n, 1)), y))
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={stopping.validation_fraction!r} does not split {n} samples: {error} Change "
+            "validation_fraction, give more samples, or pass X_val and y_val."
+        ) from error
     if len(train) == 0 or len(held_out) == 0:
         raise ValueError(
             f"Splitting {n} samples into a train set and a validation set with "

@@ -160,7 +160,7 @@ class Descent:
     def plan(self) -> None:
         """How many rows the Hessian takes, and which columns share one: by multiplications."""
         b, state, c = self.batch, self.state, self.costs
-        couples = b.problem.loss.columns_per_model > 1
+        couples = b.problem.loss.is_softmax
         if couples and self.width * c.d <= costs.FACTORED + 1:
             state.plan = Plan(c.sample(self.width), self.width)
             cost = c.hessian(state.plan.rows, self.width, False)

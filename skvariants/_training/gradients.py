@@ -9,8 +9,8 @@ import numpy as np
 from skvariants._training.problem import Problem
 
 Array = np.ndarray
-# scikit-learn's guard for single samples
-_STEEPEST = 1e12
+#: scikit-learn's guard for single samples
+STEEPEST = 1e12
 
 
 class BatchGradient:
@@ -38,7 +38,7 @@ class BatchGradient:
         p.predict(X, self.theta, z)
         p.loss.gradient(y, z, r)
         if self.clip:
-            r = np.clip(r, -_STEEPEST, _STEEPEST, out=self.scaled)
+            r = np.clip(r, -STEEPEST, STEEPEST, out=self.scaled)
         if s is not None:
             r = np.multiply(r, s, out=self.scaled[: len(y)])
         return p.gradient(X, r, self.g, len(y))
@@ -81,4 +81,4 @@ class Batch:
         return self._gradient.problem.gradient(self.X, r, self._gradient.g, len(r))
 
 
-__all__ = ["Batch", "BatchGradient"]
+__all__ = ["STEEPEST", "Batch", "BatchGradient"]

@@ -44,7 +44,8 @@ class Method:
     state : State
         Where all models stand; changed in place.
     reversible : bool
-        Whether an iteration may have to be taken back.
+        Whether an iteration may have to be taken back, and whether the loop judges progress by `tol`; otherwise
+        :meth:`arrived` must.
     """
 
     state: State

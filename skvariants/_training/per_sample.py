@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._training.gradients import STEEPEST
 from skvariants._training.problem import of_column
 
 Array = np.ndarray
 # as many columns cost less one by one, a sample at a time, than together
 _FEW_COLUMNS = 8
-# scikit-learn's guard for single samples
-_STEEPEST = 1e12
 # a shrinkage below this is multiplied out
 _SHRUNKEN = 1e-9
 
@@ -82,8 +81,8 @@ def _column(steps: Any, rows: Any, targets: list[float], weights: list[float] | 
         t += 1
         eta = float(schedule(t)) * factor
         d = derivative(target, zi)
-        if not -_STEEPEST <= d <= _STEEPEST:
-            d = min(max(d, -_STEEPEST), _STEEPEST)
+        if not -STEEPEST <= d <= STEEPEST:
+            d = min(max(d, -STEEPEST), STEEPEST)
         if weights is not None:
             d *= weights[i]
         if shrinks and not implicit:

@@ -56,11 +56,11 @@ class Race:
 
 
 def ladder(problem: Problem, solver: Any) -> Array:
-    """Step sizes to race: around the solver's natural one, in units of the curvature.
+    """Step sizes to race: around the solver's natural one, in units of 1/L.
 
-    A step of a solver that is not scale free is measured by 1/L, where L is the curvature of the loss times the
-    mean squared norm of a row (Bottou et al. 2018, doi:10.1137/16M1080173); a small batch tolerates as much as
-    its noise allows, which is what the race finds out.
+    That is how a step of a solver that is not scale free is measured. L is the bound on the curvature of the loss (1
+    where none is known) times the mean squared norm of a row (Bottou et al. 2018, doi:10.1137/16M1080173); a small
+    batch tolerates as much as its noise allows, which is what the race finds out.
     """
     if solver.scale_free:
         return STEP_GRID
@@ -113,8 +113,8 @@ def race(
     if lost.any():
         back = columns_of(lost, width)
         racing.theta[:, back] = state.theta[:, back]
-        for array in racing.memory:
-            array[..., back] = 0.0
+        for array, start in zip(racing.memory, state.memory, strict=True):
+            array[..., back] = start[..., back]
     return [Race(rates, scores[:, j], float(rates[best[j]]), racing.t) for j in range(n_models)], racing
 
 

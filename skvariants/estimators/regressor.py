@@ -64,7 +64,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     tol : float or None, default=1e-3
         An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
         validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
-        times what they have gained over that model. None takes exactly `max_iter` epochs.
+        times what they have gained over that model. None takes exactly `max_iter` epochs
+        (quasi-Newton steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True

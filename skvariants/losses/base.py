@@ -40,6 +40,8 @@ class Loss(Component):
         log scale, for example.
     passive_aggressive : bool
         Whether the passive-aggressive rules know what to do with it.
+    is_softmax : bool
+        Whether it couples its columns as the softmax does, so that its Hessian is made of `probability`.
     """
 
     regression: ClassVar[bool] = False
@@ -48,6 +50,7 @@ class Loss(Component):
     domain: ClassVar[Interval] = Interval()
     in_target_units: ClassVar[bool] = True
     passive_aggressive: ClassVar[bool] = False
+    is_softmax: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:

@@ -43,6 +43,7 @@ class MultinomialLogLoss(Loss):
 
     n_classes: int = hyperparameter(3, integers(2))
     max_curvature = 0.5
+    is_softmax = True
 
     @property
     def columns_per_model(self) -> int:

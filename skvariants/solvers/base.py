@@ -47,7 +47,7 @@ class Solver(Component):
         What :meth:`update` needs beside gradient, parameters and length of the step: "rows", the batch itself; then no
         gradient is formed for it, and it forms its own.
     method : str
-        How it is trained: by "steps" on batches, or by the "quasi-Newton" iterations.
+        How it is trained: by "steps" on batches, by "quasi-Newton" iterations, or as is "chosen" before training.
     fixed_step : bool
         Whether it has a length of its own, so that none is scheduled or raced.
     eta0 : float
@@ -136,6 +136,8 @@ class Solver(Component):
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:
         """Memory at the start: zeros for every name in `memory`.
+
+        `partial_fit` carries parameters over when standardised coordinates move, but not the memory.
 
         Parameters
         ----------
