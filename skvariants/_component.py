@@ -220,10 +220,6 @@ class Component(LinksToDocs, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
-        _DECLARED[cls] = {
-            field.name: (field.metadata.get("accepts"), field.metadata.get("axis"))
-            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-        }
 
     def validate(self, owner: str = "") -> None:
         """Check every declared field against its range.
@@ -313,8 +309,16 @@ _DECLARED: dict[Any, dict[str, tuple[Accepts | None, str | None]]] = {}
 
 
 def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
-    """Range and axis of every field of a class, by name."""
-    return _DECLARED[cls]
+    """Range and axis of every field of a class, by name.
+
+    Asked for when needed: a class that comes to another process by value is made before its fields are.
+    """
+    declared = _DECLARED.get(cls)
+    if declared is None:
+        fields = dataclasses.fields(cls)
+        declared = {field.name: (field.metadata.get("accepts"), field.metadata.get("axis")) for field in fields}
+        _DECLARED[cls] = declared
+    return declared
 
 
 def _by_column(value: np.ndarray, axis: str | None) -> bool:

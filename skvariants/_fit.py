@@ -8,6 +8,7 @@ column is a fit. :func:`fit` assembles what is minimised, chooses the method, ra
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,8 @@ class Setup:
         Worked in.
     moments, target_moments : Moments or None
         Of all rows seen, where columns are standardised.
+    asked : type
+        Class of the solver that was asked for.
     solver, schedule : Solver, Schedule
         Chosen; the first step is known.
     race : Race or None
@@ -70,6 +73,7 @@ class Setup:
     coordinates: Coordinates
     moments: Moments | None
     target_moments: Moments | None
+    asked: Any = None
     solver: Any = None
     schedule: Any = None
     race: Any = None
@@ -90,6 +94,11 @@ class Kept:
 
     setup: Setup
     state: State
+
+    def takes_chunks(self, spec: Spec, task: Any) -> bool:
+        """Whether a stream can go on from here: by steps, of the class asked for, for the same targets."""
+        setup = self.setup
+        return setup.solver.method == "steps" and setup.asked is type(spec.solver) and task.same_as(setup.task)
 
 
 @dataclass(eq=False, repr=False)
@@ -138,7 +147,7 @@ class Fitted:
             "status_": self.status, "n_iter_": self.n_iter,
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
             "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),
-            "race_": setup.race, "solver_": setup.solver, "history_": history,
+            "race_": setup.race, "solver_": copy.copy(setup.solver), "history_": history,
             "loss_curve_": list(history["objective"]), "validation_scores_": scores,
             "best_epoch_": None if scores is None else int(np.argmax(scores)) + 1,
         }  # fmt: skip
@@ -149,7 +158,7 @@ def model_attributes(task: Any, header: Any, loss: Any, theta: Array) -> dict[st
     coef, intercept = task.as_published(theta)
     return {
         **task.attributes(), "n_features_in_": header.n_features, "feature_names_in_": header.feature_names,
-        "coef_": coef, "intercept_": intercept, "_task": task, "_minimised": task.bind_loss(loss),
+        "coef_": coef, "intercept_": intercept, "_task": task, "_minimised": copy.copy(task.bind_loss(loss)),
     }  # fmt: skip
 
 
@@ -273,10 +282,16 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     penalty = side_by_side([s.penalty for s in specs], k, dtype)
     problem.penalty = penalty if wide.identity else penalty.rescaled(wide.units, wide.objective_scale)
     if previous is None:
-        setups = [replace(frame, key=continuation_key(s, data) if s.warm_start else None) for s in specs]
+        keyed = not streaming
+        setups = [
+            replace(frame, key=continuation_key(s, data) if keyed and s.warm_start else None, asked=type(s.solver))
+            for s in specs
+        ]
         state = _start(problem, k, spec, constants, starts)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]
+        if streaming:
+            _follow(setups[0], spec)
         state = previous[0].state.copy()
         state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
         if streaming and coordinates is not old.coordinates:
@@ -284,6 +299,13 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
     constant = by_model(costs * wide.objective_scale, k)
     return _Job(specs, data, problem, setups, state, constant, reference, starts is not None, streaming)
+
+
+def _follow(setup: Setup, spec: Spec) -> None:
+    """A stream is not what a warm start goes on from; fields of its solver may have changed since the last chunk."""
+    setup.key = None
+    if spec.solver.method == "steps":
+        setup.solver = spec.solver
 
 
 def _constants(problem: Problem, losses: Sequence[Any]) -> tuple[Array, Array]:

@@ -333,3 +333,44 @@ def test_most_of_the_draw_says_something():
         fitted = quiet(clone(model).set_params(max_iter=3), X, y, sample_weight=weight)
         tolerances.append(tolerance(clone(model).set_params(max_iter=3), fitted, X, y, weight))
     assert np.mean(np.array(tolerances) < 1e-2) > 0.85
+
+
+# ---------------------------------------------------------------------- a stream, and what follows it
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_fit_after_a_stream_is_a_fit_from_its_coefficients(solver):
+    X, y = table("real")
+    stream = SGDVariantRegressor(solver=solver, warm_start=True, random_state=0).partial_fit(X[:30], y[:30])
+    given = dict(coef_init=stream.coef_.copy(), intercept_init=stream.intercept_.copy())
+    model = quiet(stream, X * 100 + 5, y)
+    assert_same_fit(model, quiet(clone(model), X * 100 + 5, y, **given))
+
+
+@pytest.mark.parametrize("solver", [name for name in STEPS if name != "adam"])
+def test_another_solver_between_chunks_takes_over(solver):
+    X, y = table("real")
+    stream = SGDVariantRegressor(solver="adam", random_state=0).partial_fit(X, y)
+    stream.set_params(solver=solver).partial_fit(X, y)
+    assert type(stream.solver_) is SOLVERS[solver]
+
+
+def test_a_field_of_the_solver_changed_between_chunks_counts_from_there_on():
+    X, y = table("real")
+    params = dict(learning_rate="constant", eta0=1e-3, scale_features=False, shuffle=False, random_state=0)
+    X = X / X.std(axis=0)
+    still = SGDVariantRegressor(solver=SOLVERS["momentum"](momentum=0.0), **params).partial_fit(X, y)
+    changed = clone(still).partial_fit(X, y).set_params(solver__momentum=0.9)
+    for model in (still, changed):
+        model.partial_fit(X, y)
+    assert changed.t_ == still.t_
+    assert np.abs(changed.coef_).sum() > 1.5 * np.abs(still.coef_).sum()
+
+
+def test_parameters_set_after_a_fit_change_nothing_that_was_fitted():
+    X, y = table("real")
+    model = quiet(SGDVariantRegressor(loss=LOSSES["huber"](epsilon=3.0), solver=SOLVERS["momentum"]()), X, y)
+    before, solver = model.predict(X), repr(model.solver_)
+    model.set_params(loss__epsilon=9.0, solver__momentum=0.1)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert repr(model.solver_) == solver

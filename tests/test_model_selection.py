@@ -1,6 +1,9 @@
 """A search is a grid search: scikit-learn's own searches are the oracle."""
 
+import functools
 import pickle
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 
@@ -957,3 +960,72 @@ def test_folds_are_drawn_once_for_all_rungs():
     )
     assert search.n_resources_ == [1, 2]
     assert len(drawn) == 1
+
+
+# ---------------------------------------------------------------------- a fit that is somebody else's
+
+
+def through(fit):
+    @functools.wraps(fit)
+    def wrapped(self, X, y, **params):
+        return fit(self, np.asarray(X) * 1e-3, y, **params)
+
+    return wrapped
+
+
+class Wrapped(SGDVariantRegressor):
+    """A subclass whose `fit` is a wrapper that takes over all marks of the one it wraps."""
+
+    fit = through(SGDVariantRegressor.fit)
+
+    def predict(self, X):
+        return super().predict(X * 1e-3)
+
+
+class ScoresItself(SGDVariantRegressor):
+    """A subclass that names the fit it inherits, and has a score of its own."""
+
+    fit = SGDVariantRegressor.fit
+
+    def score(self, X, y, sample_weight=None):
+        return -1.0
+
+
+@pytest.mark.parametrize("cls", [Wrapped, ScoresItself])
+def test_a_wrapped_fit_and_a_score_of_its_own_are_called(cls):
+    X, y = targets()
+    assert_same(cls(solver="adam", **FAST), {"alpha": [1e-4, 1.0]}, X, y)
+
+
+def test_a_component_of_a_script_is_the_same_in_other_processes():
+    # a class that is pickled by value, as those of a script or a notebook are
+    script = """
+import numpy as np
+from skvariants import SGDVariantRegressor
+from skvariants._component import Interval, hyperparameter
+from skvariants.model_selection import BatchedGridSearchCV
+from skvariants.schedules import Schedule
+from skvariants.solvers import Solver
+class Heavy(Solver):
+    memory = ("v",)
+    beta: float = hyperparameter(0.9, Interval(0, 1))
+    def step(self, g, t, work, v):
+        v *= self.beta
+        v += g
+        return v, None
+class Stairs(Schedule):
+    eta0: object = "auto"
+    every: int = 10000
+    def __call__(self, t):
+        return self.eta0 * 0.5 ** (t // self.every)
+rng = np.random.default_rng(0)
+X = rng.standard_normal((90, 4))
+y = X @ rng.standard_normal(4)
+model = SGDVariantRegressor(solver=Heavy(), learning_rate=Stairs(every=2), max_iter=3, tol=None, random_state=0)
+grid = {"solver__beta": [0.1, 0.5, 0.95]}
+searches = [BatchedGridSearchCV(model, grid, cv=3, n_jobs=n, refit=False).fit(X, y) for n in (1, 2)]
+scores = [search.cv_results_["mean_test_score"] for search in searches]
+np.testing.assert_array_equal(*scores)
+assert len(set(scores[0])) == 3
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

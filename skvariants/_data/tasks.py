@@ -478,7 +478,7 @@ class Regression:
         return RealTargets(y.shape[1], y.shape[1] == 1)
 
 
-def check_domain(y: Array, loss: Any) -> None:
+def check_domain(y: Array, loss: Any, name: str = "y") -> None:
     """Raise the sentence about targets for which the loss is not defined.
 
     Raises
@@ -488,7 +488,8 @@ def check_domain(y: Array, loss: Any) -> None:
     """
     if not np.isinf([loss.domain.low, loss.domain.high]).all() and not loss.domain.holds(y):
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
-        raise ValueError(f"y holds {bad!r}, and {type(loss).__name__} is defined for targets that are {loss.domain}.")
+        kind = type(loss).__name__
+        raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")
 
 
 def _labels(y: Any) -> Array:

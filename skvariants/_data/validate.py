@@ -18,7 +18,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_array, validate_data
 
 from skvariants._data.rows import ArrayRows, rows_of
-from skvariants._data.tasks import Task
+from skvariants._data.tasks import Task, check_domain
 
 Array = np.ndarray
 
@@ -237,6 +237,8 @@ def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Va
     y = task.validated(y)
     if task.classification and not np.isin(y, task.classes).any():
         raise ValueError(f"y_val holds none of the classes of y, {task.classes!r}: give labels of the same kind.")
+    if not task.classification:
+        check_domain(y, spec.loss, "y_val")
     return Validation(X, y, weight)
 
 

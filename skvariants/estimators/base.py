@@ -173,7 +173,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                     "at least one weight must be positive."
                 )
             return []
-        if kept is not None and (kept.setup.solver.method != "steps" or not task.same_as(kept.setup.task)):
+        if kept is not None and not kept.takes_chunks(spec, task):
             kept = None
         if kept is None and fitted_before:
             start = np.atleast_2d(dense(self.coef_)), np.ravel(self.intercept_)

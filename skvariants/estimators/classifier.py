@@ -379,4 +379,4 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot
-SGDVariantClassifier.fit.trains_as_columns = True  # type: ignore[attr-defined]
+SGDVariantClassifier.fit.trains_as_columns = SGDVariantClassifier.fit  # type: ignore[attr-defined]

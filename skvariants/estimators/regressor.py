@@ -270,4 +270,4 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot
-SGDVariantRegressor.fit.trains_as_columns = True  # type: ignore[attr-defined]
+SGDVariantRegressor.fit.trains_as_columns = SGDVariantRegressor.fit  # type: ignore[attr-defined]

@@ -52,7 +52,7 @@ class Candidate:
         matrix: Hashable = ("alone", number)
         if not isinstance(final, Trainable):
             return cls(number, params, final, matrix=matrix)
-        as_columns, spec = bool(getattr(type(final).fit, "trains_as_columns", False)), None
+        as_columns, spec = shares_fit(type(final)), None
         try:
             spec = final.__skvariants_spec__()
             if as_columns:
@@ -60,6 +60,12 @@ class Candidate:
         except ValueError:  # its own fit will say what is wrong
             pass
         return cls(number, params, final, True, as_columns, matrix, spec)
+
+
+def shares_fit(cls: type) -> bool:
+    """Whether the `fit` of a class is one that trains columns, and not a wrapper that took over its marks."""
+    fit = getattr(cls, "fit", None)
+    return fit is not None and getattr(fit, "trains_as_columns", None) is fit
 
 
 @dataclass

@@ -73,7 +73,7 @@ def scores_at_once(
 def _scores_itself(cls: type) -> bool:
     """Whether a subclass of the class whose `fit` it is has scores, predictions or a result of its own."""
     lineage = cls.__mro__
-    fits = next(position for position, parent in enumerate(lineage) if "fit" in vars(parent))
+    fits = max(position for position, parent in enumerate(lineage) if vars(parent).get("fit") is cls.fit)
     changed = {name for parent in lineage[:fits] for name in vars(parent)}
     return not changed.isdisjoint({"score", "predict", "__skvariants_publish__"})
 
