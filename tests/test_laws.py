@@ -17,10 +17,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._component import hyperparameter
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import fit_together
 from skvariants.losses import LOSSES
-from skvariants.penalties import PENALTIES
+from skvariants.penalties import PENALTIES, Penalty
 from skvariants.schedules import SCHEDULES
 from skvariants.solvers import SOLVERS
 
@@ -374,3 +375,60 @@ def test_parameters_set_after_a_fit_change_nothing_that_was_fitted():
     model.set_params(loss__epsilon=9.0, solver__momentum=0.1)
     np.testing.assert_array_equal(model.predict(X), before)
     assert repr(model.solver_) == solver
+
+
+# ---------------------------------------------------------------------- arrays by feature
+
+
+class RidgeByFeature(Penalty):
+    """A user's penalty with a strength for each feature."""
+
+    strengths: object = hyperparameter(None, axis="feature")
+
+    def _column(self):
+        return np.reshape(self.strengths, (len(self.strengths), -1))
+
+    def value(self, W):
+        return 0.5 * (self._column() * W * W).sum(axis=0)
+
+    def add_gradient(self, W, out):
+        out += self._column() * W
+
+    def prox(self, W, step, smooth=True):
+        if smooth:
+            W /= 1 + step * self._column()
+
+    @property
+    def has_prox(self):
+        return False
+
+    def rescaled(self, units, objective_scale):
+        return RidgeByFeature(self._column() * units**2 * objective_scale)
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes", "real", "targets"])
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_strength_for_each_feature_is_the_ridge_where_all_are_equal(kind, solver):
+    X, y = table(kind)
+    X = X / X.std(axis=0)
+    estimator = SGDVariantClassifier if kind in ("binary", "classes") else SGDVariantRegressor
+    exact = solver in ("auto", "quasi_newton")  # its metric is another
+    params = dict(solver=solver, random_state=0, **(dict(tol=1e-12) if exact else dict(tol=None, max_iter=4)))
+    ridge = quiet(estimator(penalty="l2", alpha=0.05, **params), X, y)
+    ours = quiet(estimator(penalty=RidgeByFeature(np.full(X.shape[1], 0.05)), **params), X, y)
+    assert_close_fit(ours, ridge, 1e-5 if exact else 1e-9)
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_warm_start_sees_a_change_deep_inside_an_array(solver):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 1200)), rng.standard_normal(60)
+    weak, strong = np.full(1200, 0.1), np.full(1200, 0.1)
+    strong[600] = 1e3
+    model = SGDVariantRegressor(solver=solver, max_iter=3, tol=None, warm_start=True, random_state=0)
+    for penalty in (RidgeByFeature(weak), RidgeByFeature(weak.copy()), RidgeByFeature(strong)):
+        quiet(model.set_params(penalty=penalty), X, y)
+        model.lengths = [*getattr(model, "lengths", []), len(model.loss_curve_)]
+    # the equal one goes on, the other begins anew
+    assert model.lengths[1] > model.lengths[0]
+    assert model.lengths[2] <= model.lengths[0]

@@ -14,13 +14,23 @@ from skvariants._training.problem import columns_of
 from skvariants._training.state import Fields, informative, per_column, shared
 
 Array = np.ndarray
+# weights between whose gradients the curvature of a user's penalty is taken
+_NEAR_ZERO = 1e-3
 # share of stored values below which products of sparse rows are cheaper
 _THIN = 16
 
 
 def l2_strengths(penalty: Any, d: int, k: int) -> Array:
-    """L2 strength of each weight, zero where it is not known."""
-    return np.broadcast_to(np.asarray(penalty.l2_strength if penalty.elastic else 0.0, dtype=np.float64), (d, k))
+    """Curvature of the penalty in each weight, shape ``(d, k)``: its L2 strength, or that of a smooth one near zero."""
+    if penalty.elastic:
+        return np.broadcast_to(np.asarray(penalty.l2_strength, dtype=np.float64), (d, k))
+    curvature = np.zeros((d, k))
+    if not penalty.has_prox:
+        for sign in (1, -1):
+            gradient = np.zeros((d, k))
+            penalty.add_gradient(np.full((d, k), sign * _NEAR_ZERO), gradient)
+            curvature += sign * gradient / (2 * _NEAR_ZERO)
+    return np.maximum(curvature, 0.0, out=curvature)
 
 
 @dataclass(frozen=True)
