@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_classification
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge, SGDClassifier, SGDRegressor
 from sklearn.model_selection import GridSearchCV
@@ -572,3 +573,30 @@ def test_a_users_loss_that_couples_classes_otherwise_is_minimised():
     # its minimum is that of squared error, whose residuals sum to zero
     theirs = Ridge(alpha=1e-8 * len(Y3)).fit(X3, np.eye(3)[Y3])
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_columns_without_spread_leave_the_best_constant(solver):
+    X, rng = np.zeros((100, 3)), np.random.default_rng(0)
+    y = 5 + rng.standard_normal(100)
+    loss = "huber" if solver != "quasi_newton" else "squared_error"
+    model = SGDVariantRegressor(loss=loss, solver=solver, random_state=0).fit(X, y)
+    assert model.predict(X[:1])[0] == pytest.approx(np.median(y), abs=0.2)
+    share = SGDVariantClassifier(solver=solver, random_state=0).fit(X, np.arange(100) < 80).predict_proba(X[:1])[0, 1]
+    assert share == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_class_whose_rows_weigh_nothing_stays_a_class(solver):
+    weight = np.where(Y3 == 1, 0.0, 1.0)
+    model = SGDVariantClassifier(solver=solver, random_state=0).fit(X3, Y3, sample_weight=weight)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert model.predict_proba(X3).shape == (len(X3), 3)
+    assert 1 not in model.predict(X3)
+
+
+def test_ensembles_of_rare_classes_hold_together():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 3)), np.arange(200) < 2
+    bag = BaggingClassifier(SGDVariantClassifier(random_state=0), 50, random_state=0).fit(X, y)
+    assert bag.predict_proba(X).shape == (200, 2)
