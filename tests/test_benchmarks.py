@@ -256,12 +256,13 @@ def test_commits_are_compared_in_turn(scripts):
         return {"fit": {"seconds": slow * len(called), "objective": slow}}
 
     compare = scripts["compare_commits"].compare
-    ((name, seconds, ratio, low, high, a, b),) = compare("before", "after", 3, timer=timer)
+    ((name, seconds, ratio, low, high, best, a, b),) = compare("before", "after", 3, timer=timer)
     assert called == ["before", "after", "after", "before", "before", "after"]
     assert (name, a, b) == ("fit", 1.0, 2.0)
     # seconds 1, 4, 5 before and 4, 6, 12 after
     assert seconds == 4.0
     assert (ratio, low, high) == (2.4, 1.5, 4.0)
+    assert best == 4.0
     assert scripts["compare_commits"].verdict(low, high) == "SLOWER"
     assert scripts["compare_commits"].verdict(0.5, 0.8) == "faster"
     assert scripts["compare_commits"].verdict(0.8, 1.3) == ""
