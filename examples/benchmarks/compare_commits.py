@@ -11,9 +11,8 @@ Python), and a small set of fits is timed in fresh processes: before, after, bef
 goes then meets both. For each fit the table gives the seconds before, the ratio after / before (median over the
 rounds; below 1 is faster), and the smallest and the largest ratio of a round. A ratio whose whole range lies above 1.1
 is marked SLOWER, one whose range lies below 0.9 faster; the exit status is 1 if any fit is slower, so a script can
-bisect with it. Where noise comes in bursts
-longer than a round, "best" says more: the fastest of all rounds after over the fastest before. The objective after the
-fit is compared too: a fit that became quick by stopping early shows there.
+bisect with it. Where noise comes in bursts longer than a round, "best" says more: the fastest of all rounds after over
+the fastest before. The objective after the fit is compared too: a fit that became quick by stopping early shows there.
 """
 
 from __future__ import annotations
