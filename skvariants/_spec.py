@@ -141,7 +141,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     schedule = _schedule(params["learning_rate"], context, loss)
     solver.check_loss(loss)
     batch_size, average = params["batch_size"], int(params["average"])
-    auto_rate = isinstance(params["learning_rate"], str) and params["learning_rate"] == "auto"
+    auto_rate = _is_auto(params["learning_rate"])
     free = auto_rate and _is_auto(params["eta0"]) and _is_auto(batch_size) and not average
     raced, natural = schedule.raced, None
     if schedule.stands_for is not None:

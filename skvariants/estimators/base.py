@@ -163,7 +163,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         spec = self.__skvariants_spec__()
         fitted_before = hasattr(self, "coef_")
         task = self._task if fitted_before else None
-        spec, task = self._stream_task(spec, task, y, classes)
+        task = self._stream_task(spec, task, classes)
         kept, start = self._kept() if fitted_before else None, None
         data = prepare(spec, self._header(fitted_before), Given(X, y, sample_weight), task)
         if data.rows.n == 0:
@@ -176,7 +176,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if kept is not None and not kept.takes_chunks(spec, task):
             kept = None
         if kept is None and fitted_before:
-            start = np.atleast_2d(dense(self.coef_)), np.ravel(self.intercept_)
+            start = task.as_columns(dense(self.coef_), self.intercept_)
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True
         )  # fmt: skip
@@ -184,8 +184,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         return fitted.messages
 
     @abstractmethod
-    def _stream_task(self, spec: Spec, task: Any, y: Any, classes: Any) -> tuple[Spec, Any]:
-        """The task of a stream: known from earlier calls, from `classes`, or from these targets."""
+    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
+        """The task of a stream: known from earlier calls or from `classes`; None where targets are to say it."""
 
     # ------------------------------------------------------------------ using the model
 

@@ -232,16 +232,16 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
             )
         return spec
 
-    def _stream_task(self, spec: Spec, task: Any, y: Any, classes: Any) -> tuple[Spec, Any]:
+    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
         if task is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            return spec, spec.task.announced(classes, spec.loss)
+            return spec.task.announced(classes, spec.loss)
         if classes is not None and not np.array_equal(task.classes, np.unique(np.asarray(classes))):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {task.classes!r}"
             )
-        return spec, spec.task.of_classes(task.classes, spec.loss)
+        return spec.task.of_classes(task.classes, spec.loss)
 
     def fit(
         self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,

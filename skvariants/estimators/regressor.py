@@ -189,8 +189,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     def _asked(self) -> Regression:
         return Regression()
 
-    def _stream_task(self, spec: Spec, task: Any, y: Any, classes: Any) -> tuple[Spec, Any]:
-        return spec, task
+    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
+        return task
 
     def fit(
         self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
