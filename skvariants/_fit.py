@@ -22,6 +22,7 @@ from skvariants._advice.rules import recommend
 from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
+from skvariants._interior_point.method import InteriorPointSteps
 from skvariants._messages import diverged, not_converged
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
@@ -40,6 +41,8 @@ _BLOCK = 1 << 25
 _WORSE = 2.0
 #: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
 _FLOOR = 50
+#: Least accuracy of what stands for the limit of a loss: the limit itself is farther.
+_LIMIT = 1e-4
 #: Times the constant model's objective from which a model has diverged.
 _WILD = 100
 
@@ -400,6 +403,8 @@ def _chosen(job: _Job) -> Any:
         return SOLVERS["adagrad"]()
     if spec.free and loss.smooth:
         return SOLVERS["quasi_newton"]()
+    if spec.free and loss.piecewise_linear and job.problem.penalty.elastic:
+        return SOLVERS["interior_point"]()
     facts = measure(
         data.rows.X, data.task, data.y, weight=data.rows.weight, scaled=spec.scale, smooth=loss.smooth,
         center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
@@ -494,8 +499,23 @@ def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> 
     return outcomes
 
 
+def _train_along_paths(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
+    """Interior-point steps."""
+    tol = _tolerances(job)
+    fraction = np.broadcast_to(solver.safety * (np.zeros(len(job.specs)) if tol is None else tol), (len(job.specs),))
+    loss = job.problem.loss.limit()
+    if loss is not job.problem.loss:
+        fraction = np.maximum(fraction, _LIMIT)
+    problem = replace(job.problem, loss=loss)
+    constant = problem.intercept_only()[1] * problem.coordinates.objective_scale
+    method = InteriorPointSteps(problem, job.state, fraction.copy(), constant)
+    return Training(method, job.spec.stopping, job.reference, tol, _watch(job, callback)).run()
+
+
 #: How solvers of each method are trained.
-_METHODS = {"steps": _train_by_steps, "quasi-Newton": _train_by_iterations}
+_METHODS = {
+    "steps": _train_by_steps, "quasi-Newton": _train_by_iterations, "interior point": _train_along_paths,
+}  # fmt: skip
 
 
 # ---------------------------------------------------------------------- what comes back

@@ -20,7 +20,8 @@ LEVELS = [
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
-    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton",
+    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
+    " solvers.interior_point",
     "losses solvers _training.method _training.per_sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
@@ -28,6 +29,9 @@ LEVELS = [
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
+    "_interior_point.path _interior_point.rows",
+    "_interior_point.column",
+    "_interior_point.method",
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.race displays.search displays.trajectory model_selection._fold",
     "displays model_selection._progress",
@@ -45,7 +49,7 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 #: Packages that only hold modules.
-EMPTY = {"_data", "_training", "_quasi_newton", "_advice"}
+EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_advice"}
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
     "schedules": schedules.SCHEDULES, "solvers": solvers.SOLVERS,

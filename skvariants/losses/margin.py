@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import expit
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, column_sums, log_products, positive_share
+from skvariants.losses.base import Loss, Ramp, column_sums, log_products, positive_share
 from skvariants.losses.classes import MultinomialLogLoss
 
 Array = np.ndarray
+# margin of the hinge loss whose minimum stands for the perceptron's, in the units of a prediction
+_LIMIT = 1e-6
 # the largest exponent, for one that single precision holds (up to 88)
 _CUT = 80.0
 
@@ -58,13 +61,18 @@ class Hinge(Loss):
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return np.where(positive_share(y, weight) >= 0.5, self.threshold, -self.threshold)
 
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(self.threshold * y, np.minimum(-y, 0.0), np.maximum(-y, 0.0))]
+
 
 class Perceptron(Loss):
     r"""The perceptron criterion: only wrong predictions cost.
 
     .. math:: \ell(y, z) = \max(0,\, -y z)
 
-    Use it for the historical algorithm; the hinge loss generalises better.
+    Use it for the historical algorithm; the hinge loss generalises better. Weights of zero cost nothing, so that its
+    minimum says nothing: ``solver="auto"`` minimises the hinge loss of a margin of 1e-6 instead, whose cost is at most
+    that far from none, and whose direction is the limit of the hinge loss as the margin falls.
 
     References
     ----------
@@ -89,6 +97,13 @@ class Perceptron(Loss):
 
     def gradient_scalar(self, y: float, z: float) -> float:
         return -y if y * z <= 0 else 0.0
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(0.0 * y, np.minimum(-y, 0.0), np.maximum(-y, 0.0))]
+
+    def limit(self) -> Loss:
+        """A hinge loss of nearly no margin: the weights zero cost nothing, and separate nothing."""
+        return Hinge(threshold=_LIMIT)
 
 
 class SquaredHinge(Loss):

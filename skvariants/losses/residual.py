@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, weighted_median
+from skvariants.losses.base import Loss, Ramp, weighted_median
 
 Array = np.ndarray
 
@@ -139,6 +141,9 @@ class EpsilonInsensitive(Loss):
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return weighted_median(y, weight)
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y + self.epsilon, 0.0, 1.0), Ramp(y - self.epsilon, -1.0, 0.0)]
 
 
 class SquaredEpsilonInsensitive(Loss):
