@@ -242,20 +242,24 @@ class Descent:
             self._renew()
 
     def _settled(self, enough: Array) -> Array:
-        """Which models have no more than `enough` to gain, by their own model of the objective."""
+        """Which models have no more than `enough` to gain, by their own model of the objective, or cannot descend."""
+        return self.expected(enough)[1] | (self.state.last <= 0)
+
+    def expected(self, enough: Array) -> tuple[Array, Array]:
+        """What each model expects to gain, and for which it is believed that this is no more than `enough`."""
         state, last = self.state, self.state.last
         noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
         estimate = np.where(np.isfinite(state.slope), -0.5 * state.slope * np.maximum(state.length, 1.0), 0.0)
         enough = np.maximum(enough, noise)
         if not (estimate <= enough).any():
-            return last <= 0
+            return estimate, np.zeros(len(estimate), bool)
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
         careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
         agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
-        return ((estimate <= enough) & agreed) | (last <= 0)
+        return estimate, (estimate <= enough) & agreed
 
     def _direction(self) -> tuple[Array, Array]:
         """Direction of each column, and the decrease that the model of each model foresees (negative)."""

@@ -24,6 +24,7 @@ from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.descent import Descent, DescentState
 from skvariants._quasi_newton.line_search import LADDER
+from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import Problem, columns_of
 from skvariants._training.race import Race
@@ -264,6 +265,19 @@ class QuasiNewtonSteps(Method):
 
     def original(self, theta: Array) -> Array:
         return self.problem.coordinates.original(theta)
+
+    def certificate(self, position: int) -> Certificate | None:
+        """What the model of the objective expects to gain, where that is why it ends."""
+        descent, scale = self.descent, self.problem.coordinates.objective_scale
+        if descent is None or not self.on_all_rows or descent.state.P is None or np.ndim(scale) and self.state.width > 1:
+            return None
+        at = np.flatnonzero(descent.state.active == position)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            expected, believed = descent.expected(self._enough(descent))
+        if not at.size or not believed[at[0]]:
+            return None
+        scale = float(scale[position] if np.ndim(scale) else scale)
+        return Certificate(float(descent.state.f[at[0]]) / scale, estimate=float(expected[at[0]]) / scale)
 
     def race(self, position: int) -> Race:
         method = self.state.method

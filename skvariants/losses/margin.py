@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, xlog1py, xlogy
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, column_sums, log_products, positive_share
+from skvariants.losses.base import Loss, column_sums, log_products, positive_share, within
 from skvariants.losses.classes import MultinomialLogLoss
 
 Array = np.ndarray
@@ -58,6 +58,9 @@ class Hinge(Loss):
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return np.where(positive_share(y, weight) >= 0.5, self.threshold, -self.threshold)
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, lambda a: -self.threshold * a)
+
 
 class Perceptron(Loss):
     r"""The perceptron criterion: only wrong predictions cost.
@@ -89,6 +92,9 @@ class Perceptron(Loss):
 
     def gradient_scalar(self, y: float, z: float) -> float:
         return -y if y * z <= 0 else 0.0
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, np.zeros_like)
 
 
 class SquaredHinge(Loss):
@@ -134,6 +140,9 @@ class SquaredHinge(Loss):
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return 2 * positive_share(y, weight) - 1
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, np.inf, lambda a: 0.25 * a * a - a)
 
 
 class LogLoss(Loss):
@@ -205,6 +214,9 @@ class LogLoss(Loss):
         p = np.clip(positive_share(y, weight), 1e-6, 1 - 1e-6)
         return np.log(p / (1 - p))
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, lambda a: xlogy(a, a) + xlog1py(1 - a, -a))
+
     def coupled(self, n_classes: int) -> Loss:
         """The multinomial loss."""
         return MultinomialLogLoss(n_classes=n_classes)
@@ -264,3 +276,6 @@ class ModifiedHuber(Loss):
     def probability(self, z: Array) -> Array:
         """Probability of the positive class, ``(clip(z, -1, 1) + 1) / 2``."""
         return (np.clip(z, -1, 1) + 1) / 2
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 4.0, lambda a: 0.25 * a * a - a)
