@@ -514,7 +514,7 @@ _METHODS = {"steps": _train_by_steps, "quasi-Newton": _train_by_iterations}
 
 
 def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
-    """Certificates of the models whose method does not prove that it has arrived; only of those that say so, or `every`."""
+    """Certificates of the models whose method has not proven that it has arrived: of all, or of those that say so."""
     asked = ("max_iter", "plateau", "converged", "diverged", "no validation improvement") if every else ("converged",)
     unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
     if not unknown:
@@ -618,7 +618,7 @@ def fit_together(
             goes_on = previous[block[0]] is not None
             fitted: list[Any]
             try:
-                before = [previous[j] for j in block] if goes_on else None
+                before: Any = [previous[j] for j in block] if goes_on else None
                 fitted = fit([specs[j] for j in block], data, before, certified=certified)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)

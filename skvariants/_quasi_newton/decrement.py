@@ -91,7 +91,8 @@ class Sampled:
         squares = np.asarray(squares, dtype=np.float64).reshape(-1, 1)
         c = p.coordinates
         if not c.identity:
-            squares = np.maximum(squares - 2 * c.mean * X.mean(axis=0).reshape(-1, 1) + c.mean**2, 0) * c.inverse_scale**2
+            squares = squares - 2 * c.mean * X.mean(axis=0).reshape(-1, 1) + c.mean**2
+            squares = np.maximum(squares, 0) * c.inverse_scale**2
             # a standardised column has variance one, also where these rows do not show it
             missing = np.where((squares < 0.5) & (c.inverse_scale > 0), 1.0 - squares, 0.0)
             self.extra[:-1] += missing * level
@@ -164,7 +165,7 @@ def to_gain(at: Predicted, Z: Array, g: Array) -> Array | None:
     penalty.add_gradient(W, g[:-1])
     curvature = _curvature(at, Z)
     l1 = np.zeros(W.shape) if not penalty.has_prox else np.broadcast_to(penalty.l1_strength, W.shape)
-    step, slope = _model_step(curvature, g, W, l1, at.problem.fit_intercept)
+    step = _model_step(curvature, g, W, l1, at.problem.fit_intercept)
     change = (l1 * (np.abs(W + step[:-1]) - np.abs(W))).sum(axis=0)
     gain = -(g * step).sum(axis=0) - 0.5 * (step * curvature.times(step)).sum(axis=0) - change
     gain = by_model(gain, at.unit)
@@ -178,13 +179,13 @@ def to_gain(at: Predicted, Z: Array, g: Array) -> Array | None:
     return np.where(np.isfinite(gain), np.maximum(gain, 0.0), np.inf)
 
 
-def _model_step(curvature: Any, g: Array, W: Array, l1: Array, fit_intercept: bool) -> tuple[Array, Array]:
+def _model_step(curvature: Any, g: Array, W: Array, l1: Array, fit_intercept: bool) -> Array:
     """The step that minimises the model, with weights stopped at zero that would cross it."""
     smooth = not l1.any()
     free = np.ones(g.shape, bool)
     free[-1] = fit_intercept
     if smooth:
-        return -curvature.solve(g, free), g
+        return np.asarray(-curvature.solve(g, free))
     inside = (W == 0) & (np.abs(g[:-1]) <= l1)
     free[:-1] = ~inside
     sign = np.where(W != 0, np.sign(W), -np.sign(g[:-1]))
@@ -201,7 +202,7 @@ def _model_step(curvature: Any, g: Array, W: Array, l1: Array, fit_intercept: bo
         free[:-1] &= ~crosses
         stopped[:-1] = np.where(crosses, -W, stopped[:-1])
         step[:-1] = np.where(crosses, -W, step[:-1])
-    return step, full
+    return step
 
 
 def _curvature(at: Predicted, Z: Array) -> Any:

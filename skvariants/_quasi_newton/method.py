@@ -269,7 +269,8 @@ class QuasiNewtonSteps(Method):
     def certificate(self, position: int) -> Certificate | None:
         """What the model of the objective expects to gain, where that is why it ends."""
         descent, scale = self.descent, self.problem.coordinates.objective_scale
-        if descent is None or not self.on_all_rows or descent.state.P is None or np.ndim(scale) and self.state.width > 1:
+        units_differ = np.ndim(scale) > 0 and self.state.width > 1
+        if descent is None or not self.on_all_rows or descent.state.P is None or units_differ:
             return None
         at = np.flatnonzero(descent.state.active == position)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
