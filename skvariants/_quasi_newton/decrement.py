@@ -1,7 +1,17 @@
-r"""How much a second-order model says is left to gain, and the certificates of fits.
+r"""How much is left to gain by a second-order model, and the certificates of fits.
 
-Without an L1 part that is the Newton decrement, :math:`\tfrac12 g^\top H^{-1} g`. With one, the decrease of the
-quadratic model on the weights that are not zero or about to leave it, of which none changes its sign.
+A few Newton steps are made on some rows `S` (all, where that is cheap) with one Hessian of theirs, and with the
+gradient of all rows [1]_:
+
+.. math:: \varphi(p) = f_S(\theta + p) - f_S(\theta) + (\nabla f(\theta) - \nabla f_S(\theta))^\top p
+
+What they gain, and twice what the model expects of one more, is the estimate. Where the steps do not come to an end,
+the model is wrong, and there is none.
+
+References
+----------
+.. [1] Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predictive variance reduction",
+   NIPS 26.
 """
 
 from __future__ import annotations
@@ -9,22 +19,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 
 from skvariants._quasi_newton.batch import StageBatch
-from skvariants._quasi_newton.hessian import Blocks, Plan, l2_strengths, sampled_hessian
+from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, l2_strengths, sampled_hessian
+from skvariants._quasi_newton.lasso import lasso, left_over
 from skvariants._training.certificate import Certificate, Predicted
 from skvariants._training.problem import by_model
 
 Array = np.ndarray
 # multiplications that a Hessian may cost: so many, or so many passes over the stored values
 _MULTIPLICATIONS, _PASSES = 2e7, 8
-# numbers of a side of a matrix that is factored
-_FACTORED = 1024
+# numbers of a side of a matrix that is factored; with L1
+_FACTORED, _FACTORED_L1 = 1024, 256
 # as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
-_ROWS, _LEAST_ROWS, _SHARE, _STEPS = 2, 512, 64, 32
-# rounds in which weights stop at zero
-_ROUNDS = 4
+_ROWS, _LEAST_ROWS, _SHARE, _INNER = 2, 512, 64, 32
+# Newton steps, their lengths, and what the last may expect beside what all have gained
+_STEPS = 4
+_LENGTHS = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.0625, 0.0])
+_LEFT, _TRUSTED = 0.05, 0.25
+# units in the last place of the objective that are rounding
+_ROUNDING = 64
 
 
 class Factored:
@@ -33,38 +47,31 @@ class Factored:
     Parameters
     ----------
     blocks : Blocks
-        Hessians, not factored.
+        Hessians, factored where `l1` is None.
+    l1 : ndarray of shape (n_features + 1, n_columns) or None
+        Strength of the penalty's kink in each entry.
     """
 
-    def __init__(self, blocks: Blocks) -> None:
-        self.blocks = blocks
+    def __init__(self, blocks: Blocks, l1: Array | None) -> None:
+        self.blocks, self.l1 = blocks, l1
+        #: what the last step has left to gain, of each unit, by the model itself
+        self.unsolved = np.zeros(blocks.n_columns // blocks.unit)
 
-    def times(self, V: Array) -> Array:
-        """Hessian times `V`."""
-        return self._each(V, lambda Q, v, j: Q @ v)
-
-    def solve(self, G: Array, free: Array) -> Array:
-        """Newton step of the entries that are free."""
-
-        def solved(Q: Array, g: Array, j: int) -> Array:
-            at = np.flatnonzero(self.blocks.get(free, j))
-            step = np.zeros(len(g))
-            if at.size:
-                factor, failed = lapack.dpotrf(Q[np.ix_(at, at)], lower=1, clean=0)
-                step[at] = np.nan if failed else lapack.dpotrs(factor, g[at], lower=1)[0]
-            return step
-
-        return self._each(G, solved)
-
-    def _each(self, V: Array, function: Any) -> Array:
-        out = np.empty(V.shape)
+    def step(self, g: Array, theta: Array) -> Array:
+        """The step that minimises the model, :math:`g^\\top p + \\tfrac12 p^\\top H p + \\lambda |\\theta + p|`."""
+        if self.l1 is None:
+            return np.asarray(-self.blocks.solve(g))
+        out = np.empty(g.shape)
         for j, Q in enumerate(self.blocks.of_each_unit()):
-            self.blocks.put(out, j, function(Q, self.blocks.get(V, j), j))
+            v, c, strength = (self.blocks.get(x, j) for x in (theta, g, self.l1))
+            new = lasso(Q, c - Q @ v, strength, v)
+            self.unsolved[j] = left_over(Q, c + Q @ (new - v), strength, new)
+            self.blocks.put(out, j, new - v)
         return out
 
 
 class Sampled:
-    """Curvature as products with some rows; systems are solved by conjugate gradients, as far as they come.
+    """Curvature as products with some rows: conjugate gradients, or proximal ones, as far as they come.
 
     Parameters
     ----------
@@ -72,34 +79,30 @@ class Sampled:
         The rows.
     Z : ndarray of shape (n_rows, n_columns)
         Predictions.
+    l1 : ndarray of shape (n_features + 1, n_columns) or None
+        Strength of the penalty's kink in each entry.
     """
 
-    def __init__(self, batch: StageBatch, Z: Array) -> None:
+    def __init__(self, batch: StageBatch, Z: Array, l1: Array | None) -> None:
         p = batch.problem
-        self.problem, self.unit = p, p.loss.columns_per_model
-        rows, (n, k) = slice(0, batch.n), Z.shape
+        self.problem, self.unit, self.l1 = p, p.loss.columns_per_model, l1
+        rows = slice(0, batch.n)
         self.s = batch.weights(rows)
         self.coupling = batch.coupling(Z, rows) if p.loss.is_softmax else None
-        self.D = np.broadcast_to(batch.hessian_weights(Z, rows), (n, k))
-        self.extra = np.zeros((p.d + 1, k))
-        self.extra[:-1] = l2_strengths(p.penalty, p.d, k)
-        #: the least curvature of an entry; zero where none is known
-        self.least = self.extra.copy()
-        level = self.D.mean(axis=0)
-        X = p.rows.X
-        squares = X.multiply(X).mean(axis=0) if batch.sparse else np.einsum("ij,ij->j", X, X) / n
-        squares = np.asarray(squares, dtype=np.float64).reshape(-1, 1)
-        c = p.coordinates
-        if not c.identity:
-            squares = squares - 2 * c.mean * X.mean(axis=0).reshape(-1, 1) + c.mean**2
-            squares = np.maximum(squares, 0) * c.inverse_scale**2
+        self.D = np.broadcast_to(batch.hessian_weights(Z, rows), Z.shape)
+        self.diagonal = diagonal_hessian(batch, Z).h
+        self.extra = np.zeros(self.diagonal.shape)
+        self.extra[:-1] = l2_strengths(p.penalty, p.d, Z.shape[1])
+        if not p.coordinates.identity:
             # a standardised column has variance one, also where these rows do not show it
-            missing = np.where((squares < 0.5) & (c.inverse_scale > 0), 1.0 - squares, 0.0)
-            self.extra[:-1] += missing * level
-            squares = squares + missing
-        self.diagonal = np.concatenate([squares * level, level[None]]) + self.least
-        self.diagonal = np.maximum(self.diagonal, 1e-12 * np.maximum(self.diagonal.max(axis=0), 1e-300))
-        self.least[-1] = level
+            level = self.D.mean(axis=0)
+            shown = self.diagonal[:-1] - self.extra[:-1]
+            missing = np.where((shown < 0.5 * level) & (p.coordinates.inverse_scale > 0), level - shown, 0.0)
+            self.extra[:-1] += missing
+            self.diagonal[:-1] += missing
+        self.unsolved = np.zeros(1)
+        self.free = np.ones(self.diagonal.shape, bool)
+        self.free[-1] = p.fit_intercept
 
     def times(self, V: Array) -> Array:
         """Hessian times `V`."""
@@ -113,19 +116,22 @@ class Sampled:
             r = (P * (r - (P * r).sum(axis=2, keepdims=True))).reshape(len(r), -1)
             r = r if self.s is None else r * self.s
         g = p.gradient(p.rows.X, r.astype(dtype), np.empty(V.shape, dtype), p.n)
-        return g + self.extra * V
+        return np.where(self.free, g + self.extra * V, 0.0)
 
-    def solve(self, G: Array, free: Array) -> Array:
-        """Newton step of the entries that are free; what conjugate gradients leave is added by a diagonal."""
-        x = np.zeros(G.shape)
-        r = np.where(free, G, 0.0)
+    def step(self, g: Array, theta: Array) -> Array:
+        """A step that nearly minimises the model."""
+        g = np.where(self.free, g, 0.0)
+        return self._conjugate(g) if self.l1 is None else self._proximal(g, theta)
+
+    def _conjugate(self, g: Array) -> Array:
+        x, r = np.zeros(g.shape), -g
         d = r / self.diagonal
         rho = self._dot(r, d)
         enough = 1e-4 * rho
-        for _ in range(_STEPS):
+        for _ in range(_INNER):
             if (rho <= enough).all():
                 break
-            q = np.where(free, self.times(d), 0.0)
+            q = self.times(d)
             bend = self._dot(d, q)
             t = np.where((rho > enough) & (bend > 0), rho / np.where(bend > 0, bend, 1.0), 0.0)
             x += t * d
@@ -134,96 +140,140 @@ class Sampled:
             new = self._dot(r, z)
             d = z + new / np.maximum(rho, 1e-300) * d
             rho = new
-        self.residual = r
         return x
+
+    def _proximal(self, g: Array, theta: Array) -> Array:
+        """Accelerated proximal steps (Beck and Teboulle 2009, doi:10.1137/080716542) in the metric of the diagonal."""
+        assert self.l1 is not None
+        x = np.where(self.free, g, 1.0) / self.diagonal
+        for _ in range(6):  # the largest curvature, by powers
+            x = self.times(x) / self.diagonal
+            largest = np.sqrt(self._dot(x, x))
+            x /= np.maximum(largest, 1e-300)
+        h = 1.1 * np.maximum(largest, 1e-300) * self.diagonal
+        v = y = theta
+        t = 1.0
+        for _ in range(_INNER):
+            w = y - np.where(self.free, (g + self.times(y - theta)) / h, 0.0)
+            new = w - np.clip(w, -self.l1 / h, self.l1 / h)
+            following = 0.5 * (1 + np.sqrt(1 + 4 * t * t))
+            y = new + (t - 1) / following * (new - v)
+            v, t = new, following
+        return v - theta
 
     def _dot(self, A: Array, B: Array) -> Array:
         return np.repeat(by_model((A * B).sum(axis=0), self.unit), self.unit)
 
 
-def to_gain(at: Predicted, Z: Array, g: Array) -> Array | None:
-    """What the second-order model at predictions `Z` expects each unit of columns to gain, in the units worked in.
+class Surrogate:
+    """What is minimised over some rows, with the gradient of all.
 
     Parameters
     ----------
     at : Predicted
         The models.
     Z : ndarray of shape (n_samples, n_columns)
-        Predictions that belong to `g`.
+        Their predictions.
     g : ndarray of shape (n_features + 1, n_columns)
-        Gradient of the loss.
-
-    Returns
-    -------
-    ndarray or None
-        None where there is no such model: of losses with kinks, and of penalties with kinks that are not L1.
+        Gradient of the loss there.
     """
-    penalty, W = at.problem.penalty, at.theta[:-1].astype(np.float64)
-    if not at.loss.smooth or (penalty.has_prox and not penalty.elastic):
-        return None
-    g = g.copy()
-    penalty.add_gradient(W, g[:-1])
-    curvature = _curvature(at, Z)
-    l1 = np.zeros(W.shape) if not penalty.has_prox else np.broadcast_to(penalty.l1_strength, W.shape)
-    step = _model_step(curvature, g, W, l1, at.problem.fit_intercept)
-    change = (l1 * (np.abs(W + step[:-1]) - np.abs(W))).sum(axis=0)
-    gain = -(g * step).sum(axis=0) - 0.5 * (step * curvature.times(step)).sum(axis=0) - change
-    gain = by_model(gain, at.unit)
-    residual = getattr(curvature, "residual", None)
-    if residual is not None:
-        # steps that end early leave at most the residual's square by the least curvature
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left = np.where(residual == 0, 0.0, residual**2 / (2 * np.maximum(curvature.least, 0)))
-        left = by_model(np.where(np.isfinite(left), left, 0.0).sum(axis=0), at.unit)
-        gain = gain + left
-    return np.where(np.isfinite(gain), np.maximum(gain, 0.0), np.inf)
+
+    def __init__(self, at: Predicted, Z: Array, g: Array) -> None:
+        p, self.unit, self.g = at.problem, at.unit, g
+        self.penalty, self.theta = p.penalty, at.theta.astype(np.float64)
+        self.l1: Array | None = None
+        if p.penalty.has_prox:
+            self.l1 = np.zeros(self.theta.shape)
+            self.l1[:-1] = p.penalty.l1_strength
+        index, plan = _rows(at, self.l1 is not None)
+        self.all = index is None
+        self.batch = StageBatch(p, at.unit, index)
+        self.Z = Z if index is None else Z[index]
+        if plan is None:
+            self.curvature: Any = Sampled(self.batch, self.Z, self.l1)
+        else:
+            blocks = sampled_hessian(self.batch, self.Z, plan, np.zeros(Z.shape[1]), self.l1 is None)
+            self.curvature = Factored(blocks, self.l1)
+        self.correction = g - self._gradient(self.Z)
+        self.value = self.batch.value(self.Z)
+
+    def _gradient(self, Z: Array) -> Array:
+        return self.batch.gradient(Z, self.theta.astype(self.batch.problem.rows.dtype), False).astype(np.float64)
+
+    def gradient(self, Z: Array, theta: Array) -> Array:
+        """Gradient of the smooth part at predictions of the rows."""
+        g = self._gradient(Z) + self.correction
+        self.penalty.add_gradient(theta[:-1], g[:-1])
+        return g
+
+    def gain(self, Z: Array, theta: Array) -> Array:
+        """By how much each unit of columns is less than where they started."""
+        penalty = self.penalty.value(self.theta[:-1]) - self.penalty.value(theta[:-1])
+        columns = self.value - self.batch.value(Z) - (self.correction * (theta - self.theta)).sum(axis=0) + penalty
+        return by_model(columns, self.unit)
+
+    def to_gain(self) -> tuple[Array, Array]:
+        """What each unit is expected to gain, infinite where the model is wrong; predictions that have gained it."""
+        theta, Z = self.theta, self.Z
+        gained = np.zeros(theta.shape[1] // self.unit)
+        noise = _ROUNDING * np.finfo(self.batch.problem.rows.dtype).eps * np.abs(by_model(self.value, self.unit))
+        first = np.full(len(gained), np.inf)
+        for step in range(_STEPS):
+            P, expected = self.model(Z, theta)
+            first = expected if step == 0 else first
+            if not (expected > np.maximum(_LEFT * gained, noise)).any():
+                break
+            theta, Z, gained = self.advance(theta, Z, gained, P)
+        else:
+            P, expected = self.model(Z, theta)
+        trusted = expected <= np.maximum(_TRUSTED * np.minimum(gained, first), noise)
+        return np.where(trusted & np.isfinite(gained), gained + 2 * expected, np.inf), Z
+
+    def model(self, Z: Array, theta: Array) -> tuple[Array, Array]:
+        """A step, and what the model expects of it."""
+        g = self.gradient(Z, theta)
+        P = self.curvature.step(g, theta)
+        change = (g * P).sum(axis=0)
+        if self.l1 is not None:
+            change = change + (self.l1 * (np.abs(theta + P) - np.abs(theta))).sum(axis=0)
+        # at the minimum of the model the decrease is at least half of that
+        unsolved = self.curvature.unsolved
+        if len(unsolved) > theta.shape[1] // self.unit:
+            unsolved = by_model(unsolved, self.unit)
+        expected = by_model(-0.5 * change, self.unit) + unsolved
+        return P, np.where(np.isfinite(expected), np.maximum(expected, 0.0), np.inf)
+
+    def advance(self, theta: Array, Z: Array, gained: Array, P: Array) -> tuple[Array, Array, Array]:
+        """The best of some lengths of a step, for each unit; predictions are linear along it."""
+        ZP = self.batch.predict(P.astype(self.batch.problem.rows.dtype))
+        best, length = gained, np.zeros(len(gained))
+        for t in _LENGTHS:
+            gain = self.gain(Z + t * ZP, theta + t * P)
+            better = gain > best
+            best, length = np.where(better, gain, best), np.where(better, t, length)
+        length = np.repeat(length, self.unit)
+        return theta + length * np.nan_to_num(P), Z + length * np.nan_to_num(ZP), best
 
 
-def _model_step(curvature: Any, g: Array, W: Array, l1: Array, fit_intercept: bool) -> Array:
-    """The step that minimises the model, with weights stopped at zero that would cross it."""
-    smooth = not l1.any()
-    free = np.ones(g.shape, bool)
-    free[-1] = fit_intercept
-    if smooth:
-        return np.asarray(-curvature.solve(g, free))
-    inside = (W == 0) & (np.abs(g[:-1]) <= l1)
-    free[:-1] = ~inside
-    sign = np.where(W != 0, np.sign(W), -np.sign(g[:-1]))
-    full = g.copy()
-    full[:-1] += l1 * sign
-    stopped = np.zeros(g.shape)
-    step = stopped
-    for _ in range(_ROUNDS):
-        rest = full + curvature.times(stopped) if stopped.any() else full
-        step = np.where(free, -curvature.solve(np.where(free, rest, 0.0), free), stopped)
-        crosses = free[:-1] & ((W + step[:-1]) * sign < 0)
-        if not crosses.any():
-            break
-        free[:-1] &= ~crosses
-        stopped[:-1] = np.where(crosses, -W, stopped[:-1])
-        step[:-1] = np.where(crosses, -W, step[:-1])
-    return step
-
-
-def _curvature(at: Predicted, Z: Array) -> Any:
-    """Hessians of as many rows as are worth it, or products with some."""
-    p, n, k = at.problem, at.n, Z.shape[1]
-    order = np.random.default_rng(0).permutation
+def _rows(at: Predicted, l1: bool) -> tuple[Array | None, Plan | None]:
+    """Some rows, or None for all, and the plan of their Hessian; None where products are to stand for it."""
+    p, n, k = at.problem, at.n, at.theta.shape[1]
     budget = max(_MULTIPLICATIONS, _PASSES * p.rows.stored * k)
     units = [at.unit, 1] if p.loss.is_softmax else [1]
     for unit in units:
         size = unit * (p.d + 1)
         rows = int(min(n, budget * unit / (k * size * size)))
-        if size <= _FACTORED and rows >= min(n, _ROWS * size):
-            batch = StageBatch(p, at.unit, order=lambda: order(n))
-            return Factored(sampled_hessian(batch, Z, Plan(rows, unit), np.zeros(k), False))
-    rows = min(n, max(_LEAST_ROWS, n // _SHARE))
-    index = np.sort(order(n)[:rows])
-    return Sampled(StageBatch(p, at.unit, index), Z[index])
+        if size <= (_FACTORED_L1 if l1 else _FACTORED) and rows >= min(n, _ROWS * size):
+            return _some(n, rows), Plan(rows, unit)
+    return _some(n, min(n, max(_LEAST_ROWS, n // _SHARE))), None
+
+
+def _some(n: int, rows: int) -> Array | None:
+    return None if rows >= n else np.sort(np.random.default_rng(0).permutation(n)[:rows])
 
 
 def certify(problem: Any, theta: Array, width: int) -> list[Certificate]:
-    """Certificates of models side by side, for a product with the rows and one with their transpose.
+    """Certificates of models side by side, for a product with all rows and one with their transpose.
 
     Parameters
     ----------
@@ -240,21 +290,20 @@ def certify(problem: Any, theta: Array, width: int) -> list[Certificate]:
         Z = at.at_best_intercept()
         candidates = at.candidates(Z)
         products = at.products(candidates)
-        unit, scale = at.unit, at.scale[:: at.unit]
-        per_unit = by_model(f, unit)
-        lowest = at.lowest(candidates, products)
-        bounds = np.full(len(per_unit), np.inf)
-        if lowest is not None:
-            noise = 8 * np.finfo(theta.dtype).eps * np.abs(per_unit)
-            bounds = np.maximum(per_unit - lowest / scale, 0.0) + noise
-        expected = to_gain(at, Z, products[0])
-        if expected is None:
-            expected = np.full(len(per_unit), np.inf)
-        else:
-            by_intercept = by_model(f - at.losses(Z) - at.penalties(), unit) if Z is not at.Z else 0.0
+        scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
+        expected = np.full(len(per_unit), np.inf)
+        if at.loss.smooth and (problem.penalty.elastic or not problem.penalty.has_prox) and np.isfinite(theta).all():
+            surrogate = Surrogate(at, Z, products[0])
+            expected, there = surrogate.to_gain()
+            by_intercept = by_model(f - at.losses(Z) - at.penalties(), at.unit)
             expected = np.maximum(expected / scale + by_intercept, 0.0)
-        values = [by_model(v, width // unit) for v in (per_unit, bounds, expected)]
+            if surrogate.all:
+                # where some steps lead is nearer to the optimum, and so are the slopes
+                better = at.candidates(there)
+                candidates, products = candidates + better, products + at.products(better)
+        bounds = at.bounds(per_unit, candidates, products)
+        values = [by_model(v, width // at.unit) for v in (per_unit, bounds, expected)]
     return [Certificate(*(float(x) if np.isfinite(x) else np.inf for x in row)) for row in zip(*values, strict=True)]
 
 
-__all__ = ["certify", "to_gain"]
+__all__ = ["certify"]

@@ -30,7 +30,7 @@ import numpy as np
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import bfgs, lasso
+from skvariants._quasi_newton.lasso import bfgs, lasso, left_over
 from skvariants._quasi_newton.line_search import LONG, SHORT, raced_length, shortened, unit_length
 from skvariants._training.problem import by_column, by_model, columns_of
 from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared
@@ -244,6 +244,25 @@ class Descent:
     def _settled(self, enough: Array) -> Array:
         """Which models have no more than `enough` to gain, by their own model of the objective, or cannot descend."""
         return self.expected(enough)[1] | (self.state.last <= 0)
+
+    def reliable(self, j: int) -> bool:
+        """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
+        state = self.state
+        partial = state.metric.diagonal or state.plan.unit < self.batch.problem.loss.columns_per_model
+        if partial or state.used[j] + state.damping[j] > 0 or not SHORT <= state.length[j] <= 1 / SHORT:
+            return False
+        return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    def _unsolved(self, j: int) -> float:
+        """What the step of model `j` has left to gain by its own model, where there is L1."""
+        state, metric, strength = self.state, self.state.metric, np.zeros(self.state.theta.shape)
+        strength[:-1] = self.batch.problem.penalty.l1_strength
+        matrices, total = metric.of_each_unit(), 0.0
+        for i in range(j * self.width // metric.unit, (j + 1) * self.width // metric.unit):
+            p, Q = metric.get(state.P, i), matrices[i]
+            v = metric.get(state.theta + state.P, i)
+            total += left_over(Q, metric.get(state.g, i) + Q @ p, metric.get(strength, i), v)
+        return total
 
     def expected(self, enough: Array) -> tuple[Array, Array]:
         """What each model expects to gain, and for which it is believed that this is no more than `enough`."""

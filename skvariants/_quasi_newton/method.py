@@ -267,18 +267,17 @@ class QuasiNewtonSteps(Method):
         return self.problem.coordinates.original(theta)
 
     def certificate(self, position: int) -> Certificate | None:
-        """What the model of the objective expects to gain, where that is why it ends."""
+        """What the model of the objective expects to gain, where that is why it ends and can be relied upon."""
         descent, scale = self.descent, self.problem.coordinates.objective_scale
         units_differ = np.ndim(scale) > 0 and self.state.width > 1
         if descent is None or not self.on_all_rows or descent.state.P is None or units_differ:
             return None
         at = np.flatnonzero(descent.state.active == position)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-            expected, believed = descent.expected(self._enough(descent))
-        if not at.size or not believed[at[0]]:
+        if not at.size or not descent.reliable(int(at[0])):
             return None
         scale = float(scale[position] if np.ndim(scale) else scale)
-        return Certificate(float(descent.state.f[at[0]]) / scale, estimate=float(expected[at[0]]) / scale)
+        expected = descent.expected(np.zeros(len(descent.state.f)))[0][at[0]]
+        return Certificate(float(descent.state.f[at[0]]) / scale, estimate=float(expected) / scale)
 
     def race(self, position: int) -> Race:
         method = self.state.method

@@ -187,16 +187,17 @@ class Predicted:
             found += np.split(G.astype(np.float64), len(part), axis=1)
         return found
 
-    def lowest(self, candidates: list[Array], products: list[Array]) -> Array | None:
-        """A lower bound of the objective of each unit of columns, in the units worked in; None if none is known."""
-        zero = self.loss.conjugate(self.y, np.zeros(self.Z.shape))
-        if zero is None or not self.problem.penalty.elastic:
-            return None
-        nothing = self.scale * self.mean(zero)
-        best = -self._of_unit(nothing)
+    def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
+        """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
+        nothing = self.loss.conjugate(self.y, np.zeros(self.Z.shape))
+        if nothing is None or not self.problem.penalty.elastic:
+            return np.full(len(objective), np.inf)
+        nothing = self.scale * self.mean(nothing)
+        lowest = -self._of_unit(nothing)
         for u, g in zip(candidates, products, strict=True):
-            np.fmax(best, self._lower(u, np.abs(g[:-1]), nothing), out=best)
-        return best
+            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1]), nothing))
+        noise = 8 * np.finfo(self.theta.dtype).eps * np.abs(objective)
+        return np.maximum(objective - lowest / self.scale[:: self.unit], 0.0) + noise
 
     def _of_unit(self, columns: Array) -> Array:
         return columns if self.unit == 1 else columns.reshape(*columns.shape[:-1], -1, self.unit).sum(axis=-1)
