@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
     "_doclinks _callbacks _step _threads _data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows",
+    "_component _messages _data.rows _training.certificate",
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
@@ -26,6 +26,7 @@ LEVELS = [
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_quasi_newton.hessian",
+    "_quasi_newton.decrement",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
@@ -65,6 +66,7 @@ ELSEWHERE = {
     "_messages": "test_estimators",  # sentences that users read
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
+    "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._interior_point.column import Column
+from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import by_column, columns_of
 from skvariants._training.state import Fields, State, informative, same_generator
@@ -46,10 +47,12 @@ class InteriorPointSteps(Method):
         Share of the gain over a constant that is not worth another step.
     constant : ndarray of shape (n_columns,)
         Objective of the best constant of each column, in the units worked in.
+    limit : bool, default=False
+        Whether the loss stands for its limit, which costs nothing at the optimum.
     """
 
-    def __init__(self, problem: Any, state: State, fraction: Array, constant: Array) -> None:
-        self.problem, self.state = problem, state
+    def __init__(self, problem: Any, state: State, fraction: Array, constant: Array, limit: bool = False) -> None:
+        self.problem, self.state, self.limit = problem, state, limit
         self._order: Array | None = None
         kept = state.method
         if kept is not None and len(kept.columns) != state.theta.shape[1]:
@@ -80,17 +83,23 @@ class InteriorPointSteps(Method):
         return self.columns[j * self.state.width : (j + 1) * self.state.width]
 
     def arrived(self) -> Array:
-        return np.array(
-            [all(c.state.done or c.state.stuck for c in self._of_model(j)) for j in range(self.state.n_models)]
-        )
+        columns = (self._of_model(j) for j in range(self.state.n_models))
+        return np.array([all(c.state.done or c.state.stuck for c in of_model) for of_model in columns])
 
-    def stuck(self) -> Array:
-        """Which models cannot go on, short of the optimum."""
-        models = (self._of_model(j) for j in range(self.state.n_models))
-        return np.array([
-            any(c.state.stuck for c in columns) and all(c.state.stuck or c.state.done for c in columns)
-            for columns in models
-        ])  # fmt: skip
+    def certificate(self, position: int) -> Certificate | None:
+        """Primal minus dual, where all columns have come to an end."""
+        states = [c.state for c in self._of_model(position)]
+        if not all(state.best < np.inf and (state.done or state.stuck) for state in states):
+            return None
+        first = position * self.state.width
+        scale = np.broadcast_to(self.problem.coordinates.objective_scale, (len(self.columns),))
+        scale = scale[first : first + self.state.width]
+        objective = float(sum(state.best / unit for state, unit in zip(states, scale, strict=True)))
+        gap = float(sum((state.best - state.lower) / unit for state, unit in zip(states, scale, strict=True)))
+        if self.limit:  # no model costs less than nothing
+            return Certificate(objective, bound=objective)
+        exact = all(state.exact for state in states)
+        return Certificate(objective, **{"bound" if exact else "estimate": max(gap, 0.0)})
 
     def iterate(self) -> Record:
         state = self.state

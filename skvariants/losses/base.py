@@ -219,6 +219,26 @@ class Loss(Component):
                 low, high = np.where(right, middle, low), np.where(right, high, middle)
         return 0.5 * (low + high)
 
+    def conjugate(self, y: Array, u: Array) -> Array | None:
+        r"""Convex conjugate in `z`: :math:`\ell^*(y, u) = \sup_z u z - \ell(y, z)`, infinite outside its domain.
+
+        A fit measures by it how far it can be from the optimum (``suboptimality_``). A loss that couples columns
+        spreads it over the columns of a model, so that their sum is the conjugate.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_batch, n_columns) or (n_batch, 1)
+            Targets.
+        u : ndarray of shape (n_batch, n_columns)
+            Slopes.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns), or None
+            The default, None, says that it is not known.
+        """
+        return None
+
     def inverse_link(self, z: Array) -> Array:
         """Mean of the target that a prediction stands for: the prediction itself, unless a loss says otherwise.
 
@@ -287,6 +307,13 @@ def log_products(factors: Array, most: int) -> Array:
         n = half + n % 2
         taken *= 2
     return column_sums(np.log(factors[:n], out=factors[:n]))
+
+
+def within(u: Array, low: Any, high: Any, value: Any) -> Array:
+    """A function of `u` cut to an interval; infinite where `u` is outside by more than rounding."""
+    noise = 16 * np.finfo(u.dtype).eps
+    inside = (u >= low - noise * np.maximum(1.0, np.abs(low))) & (u <= high + noise * np.maximum(1.0, np.abs(high)))
+    return np.where(inside, value(np.clip(u, low, high)), np.inf)
 
 
 def positive_share(y: Array, weight: Array) -> Array:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, xlog1py, xlogy
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, Ramp, column_sums, log_products, positive_share
+from skvariants.losses.base import Loss, Ramp, column_sums, log_products, positive_share, within
 from skvariants.losses.classes import MultinomialLogLoss
 
 Array = np.ndarray
@@ -64,6 +64,9 @@ class Hinge(Loss):
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(self.threshold * y, np.minimum(-y, 0.0), np.maximum(-y, 0.0))]
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, lambda a: -self.threshold * a)
+
 
 class Perceptron(Loss):
     r"""The perceptron criterion: only wrong predictions cost.
@@ -104,6 +107,9 @@ class Perceptron(Loss):
     def limit(self) -> Loss:
         """A hinge loss of nearly no margin: the weights zero cost nothing, and separate nothing."""
         return Hinge(threshold=_LIMIT)
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, np.zeros_like)
 
 
 class SquaredHinge(Loss):
@@ -149,6 +155,9 @@ class SquaredHinge(Loss):
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return 2 * positive_share(y, weight) - 1
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, np.inf, lambda a: 0.25 * a * a - a)
 
 
 class LogLoss(Loss):
@@ -220,6 +229,9 @@ class LogLoss(Loss):
         p = np.clip(positive_share(y, weight), 1e-6, 1 - 1e-6)
         return np.log(p / (1 - p))
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, lambda a: xlogy(a, a) + xlog1py(1 - a, -a))
+
     def coupled(self, n_classes: int) -> Loss:
         """The multinomial loss."""
         return MultinomialLogLoss(n_classes=n_classes)
@@ -279,3 +291,6 @@ class ModifiedHuber(Loss):
     def probability(self, z: Array) -> Array:
         """Probability of the positive class, ``(clip(z, -1, 1) + 1) / 2``."""
         return (np.clip(z, -1, 1) + 1) / 2
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 4.0, lambda a: 0.25 * a * a - a)
