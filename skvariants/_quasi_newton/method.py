@@ -273,11 +273,16 @@ class QuasiNewtonSteps(Method):
         if descent is None or not self.on_all_rows or descent.state.P is None or units_differ:
             return None
         at = np.flatnonzero(descent.state.active == position)
-        if not at.size or not descent.reliable(int(at[0])):
+        if not at.size:
+            return None
+        j = int(at[0])
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            expected, believed = descent.expected(self._enough(descent))
+        if not believed[j]:
             return None
         scale = float(scale[position] if np.ndim(scale) else scale)
-        expected = descent.expected(np.zeros(len(descent.state.f)))[0][at[0]]
-        return Certificate(float(descent.state.f[at[0]]) / scale, estimate=float(expected) / scale)
+        objective, estimate = float(descent.state.f[j]) / scale, float(expected[j]) / scale
+        return Certificate(objective, estimate=estimate, reliable=descent.reliable(j))
 
     def race(self, position: int) -> Race:
         method = self.state.method
