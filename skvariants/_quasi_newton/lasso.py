@@ -106,7 +106,7 @@ class _Search:
         there = None if step is None else self._best_along(A, sign, step)
         if there is None:
             return False
-        self.joined = np.count_nonzero(~self.active[A])
+        self.joined = int(np.count_nonzero(~self.active[A]))
         self.v[A] = there
         self._look()
         return True
