@@ -102,8 +102,8 @@ class _Search:
 
     def round(self, new: Array, ridge: float) -> bool:
         """Move the active weights, with some of `new`, to the best point of a step; False if none is better."""
-        A, sign, step = self._step(new, ridge)
-        there = None if step is None else self._best_along(A, sign, step)
+        A, sign, Q, step = self._step(new, ridge)
+        there = None if step is None else self._best_along(A, sign, Q, step)
         if there is None:
             return False
         self.joined = int(np.count_nonzero(~self.active[A]))
@@ -111,40 +111,34 @@ class _Search:
         self._look()
         return True
 
-    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array | None]:
-        """Newton's step of the active weights and of those of `new` that it moves down: whose, signs, the step."""
+    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array, Array | None]:
+        """Newton's step of the active weights and of those of `new` that it moves down.
+
+        Whose it is, the signs that it supposes, their part of the matrix, and how far they go.
+        """
         gradient, v = self.gradient, self.v
         while True:
             A = np.sort(np.concatenate([np.flatnonzero(self.active), new]))
             sign = np.where(v[A] != 0, np.sign(v[A]), -np.sign(gradient[A]))
             residual = gradient[A] + self.strength[A] * sign
-            step = self._newton(A, residual, ridge) if len(A) else None
+            Q = self.Q[A][:, A]
+            step = _newton(Q, residual, ridge * self.unit[A] ** 2) if len(A) else None
             if step is None:
-                return A, sign, None
+                return A, sign, Q, None
             waits = ~self.active[A]
             astray = waits & (step * sign <= 0)
             if not astray.any():
-                return A, sign, step
+                return A, sign, Q, step
             # by rounding even the strongest alone may seem to
             new = new[:1] if astray.sum() == len(new) > 1 else A[waits & ~astray]
 
-    def _newton(self, A: Array, residual: Array, ridge: float) -> Array | None:
-        """Newton's step of some weights; None where there is no factor, or no descent."""
-        Q = self.Q[np.ix_(A, A)]
-        Q.flat[:: len(A) + 1] += ridge * self.unit[A] ** 2
-        factor, failed = lapack.dpotrf(Q, lower=1, clean=0)
-        if failed:
-            return None
-        step = -lapack.dpotrs(factor, residual, lower=1)[0]
-        return step if residual @ step < 0 else None
-
-    def _best_along(self, A: Array, sign: Array, step: Array) -> Array | None:
+    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
         """The best of the points where a weight changes its sign, straight on or stopping there; None if it is worse.
 
         Parameters
         ----------
-        A, sign, step : ndarray
-            Which weights move, the signs that the step supposes, and how far.
+        A, sign, Q, step : ndarray
+            Which weights move, the signs that the step supposes, their part of the matrix, and how far.
         """
         old, lam = self.v[A], self.strength[A]
         flips = ((old + step) * sign < 0) & ~self.free[A]
@@ -160,10 +154,23 @@ class _Search:
         stopped = np.where(flips[:, None] & (straight * sign[:, None] < 0), 0.0, straight)
         points = np.concatenate([straight, stopped], axis=1)
         D = points - old[:, None]
-        change = self.gradient[A] @ D + 0.5 * (D * (self.Q[np.ix_(A, A)] @ D)).sum(axis=0)
+        change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
         change += lam @ (np.abs(points) - np.abs(old)[:, None])
         best = int(np.argmin(change))
         return points[:, best] if change[best] < 0 else None
+
+
+def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
+    """Newton's step; None where there is no factor, or no descent."""
+    R = Q.T  # symmetric: as LAPACK wants it
+    if ridge.any():
+        R = R.copy("F")
+        R.T.flat[:: len(R) + 1] += ridge
+    factor, failed = lapack.dpotrf(R, lower=1, clean=0)
+    if failed:
+        return None
+    step = -lapack.dpotrs(factor, residual, lower=1)[0]
+    return step if residual @ step < 0 else None
 
 
 def bfgs(Q: Array, s: Array, y: Array) -> None:

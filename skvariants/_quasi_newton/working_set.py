@@ -32,8 +32,10 @@ from skvariants._training.problem import by_model
 from skvariants._training.state import informative, per_column, per_model
 
 Array = np.ndarray
-# weights at zero that join a set, at least
-_LEAST = 64
+# weights at zero that join a set, at least: as many as two iterations pay for, within bounds
+_LEAST = 64, 512
+# filled share from which a sparse column is made dense, and the square root of what a sparse multiplication costs
+_FULL, _SPARSE = 0.2, 4.0
 # iterations that a Hessian of all rows may cost
 _WORTH = 8
 # weights of all classes up to which one matrix couples them
@@ -90,6 +92,13 @@ class Sets:
         self.l1[:-1] = penalty.l1_strength
         self.l2[:-1] = l2_strengths(penalty, *shape)
         self.squares = _mean_squares(batch)
+        rows, stored = batch.problem.rows, batch.problem.rows.stored
+        #: what an iteration costs
+        self.iteration = costs.Costs(batch.n, batch.d + 1, stored, batch.width).iteration()
+        self.least = int(np.clip(np.sqrt(2 * self.iteration / batch.n), *_LEAST))
+        self.filled = np.ones(batch.d + 1)
+        if batch.sparse:
+            self.filled[:-1] = np.bincount(rows.X.indices, minlength=batch.d) / batch.n
 
     # ------------------------------------------------------------------ which weights
 
@@ -109,13 +118,13 @@ class Sets:
 
     def choose(self, theta: Array, g: Array, level: Array, room: Array) -> Array:
         """The weights of each model that are to be moved: few enough beside those that are not zero."""
-        inside = (theta != 0) | (self.l1 == 0)
+        inside = (theta != 0) | ((self.l1 == 0) & (self.squares > 0))
         score = self.excess(theta, g) / np.sqrt(self.curvature(level))
         for j in range(len(room)):
             at = slice(j * self.batch.width, (j + 1) * self.batch.width)
             of_model = score[:, at].ravel()
             new = np.flatnonzero(of_model)
-            most = int(max(_LEAST, np.count_nonzero(inside[:, at])) * room[j])
+            most = int(max(self.least, np.count_nonzero(inside[:, at])) * room[j])
             if len(new) > most:
                 new = new[np.argsort(-of_model[new], kind="stable")[:most]]
             chosen = np.zeros(len(of_model), bool)
@@ -153,9 +162,8 @@ class Sets:
         inside = self.choose(theta, g, level, room)
         size = inside.reshape(len(inside), -1, batch.width).sum(axis=(0, 2))
         unit = batch.width if couples and size.max() <= _COUPLED else 1
-        size = inside.reshape(len(inside), -1, unit).sum(axis=(0, 2)).astype(np.float64)
-        work = float((size**2).sum())
-        affordable = max(costs.CHEAP, _WORTH * self.iteration()) / work
+        work = self.work(inside, unit)
+        affordable = max(costs.CHEAP, _WORTH * self.iteration) / work
         rows = int(min(batch.n, max(plan.rows, affordable, costs.ROWS * size.max(), costs.LEAST_ROWS)))
         sets = WorkingSets(
             width=batch.width, unit=unit, n_columns=k, level=level, room=room, inside=inside,
@@ -166,10 +174,15 @@ class Sets:
         sets.matrices = self._coupled(batch, Z, sets, damping) if unit > 1 else self._single(batch, Z, sets, damping)
         return sets, replace(plan, rows=rows, unit=unit)
 
-    def iteration(self) -> float:
-        """What an iteration costs."""
-        b = self.batch
-        return costs.Costs(b.n, b.d + 1, b.problem.rows.stored, b.width).iteration()
+    def work(self, inside: Array, unit: int) -> float:
+        """Multiplications that matrices of some weights take, a row; those of sparse products cost more."""
+        size = inside.reshape(len(inside), -1, unit).sum(axis=(0, 2)).astype(np.float64)
+        if unit == 1 and self.batch.sparse:
+            full = self.filled > _FULL
+            dense = inside[full].sum(axis=0)
+            thin = self.filled[~full] @ inside[~full]
+            size = np.minimum(size, dense + _SPARSE * thin)
+        return float((size**2).sum())
 
     def _level(self, Z: Array) -> Array:
         """Mean curvature of each column."""
