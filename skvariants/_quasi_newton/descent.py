@@ -41,6 +41,8 @@ Array = np.ndarray
 _MEMORY = 10
 # weights that one model knows all of
 _ALL = 128
+# share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
+_MISSED = 0.03
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
 FAR_FROM_DONE = 100.0
 
@@ -269,19 +271,21 @@ class Descent:
         while True:
             enough = tolerance(self)
             if state.P is None:
-                if state.patience == 1 and self.metric_expired and (state.last > FAR_FROM_DONE * enough).all():
+                # a direction costs more with L1 than a metric
+                far = FAR_FROM_DONE if self.smooth else 1.0
+                if state.patience == 1 and self.metric_expired and (state.last > far * enough).all():
                     self._renew()
                 state.P, state.slope = self._direction()
             expired = self.metric_expired
             settled = self._settled(0.1 * enough if expired else enough)
             if self.restricted:
                 missed = self.sets.missed(state.metric, state.theta, state.g)
-                settled &= missed <= enough
-                narrow = ~settled & (missed > np.maximum(enough, -state.slope))
+                settled &= missed <= _MISSED * enough
+                narrow = ~settled & (missed > np.maximum(_MISSED * enough, -state.slope))
                 if narrow.any():
                     self._widen(narrow)
                     continue
-            if settled.any() or not expired:
+            if settled.any() or not self.metric_expired:
                 return settled
             self._renew()
 
@@ -298,8 +302,16 @@ class Descent:
         state, last = self.state, self.state.last
         noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
-        estimate = np.where(np.isfinite(state.slope), -0.5 * state.slope * np.maximum(state.length, 1.0), 0.0)
+        share = 0.5 if self.smooth else 1.0  # with L1 between a half and all of the slope
+        estimate = np.where(np.isfinite(state.slope), -share * state.slope * np.maximum(state.length, 1.0), 0.0)
         enough = np.maximum(enough, noise)
+        if not self.smooth:
+            # no descent is no arrival: an old metric may be at fault; with a new one, no step leads further
+            blocked = (last <= 0) & (estimate > enough)
+            state.stuck = blocked & (state.age <= 1)
+            if (blocked & ~state.stuck).any():
+                state.age = max(state.age, state.patience)
+                last = state.last = np.where(blocked & ~state.stuck, np.inf, last)
         if not (estimate <= enough).any():
             return last <= 0
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
