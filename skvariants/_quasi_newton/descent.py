@@ -280,8 +280,8 @@ class Descent:
             settled = self._settled(0.1 * enough if expired else enough)
             if self.restricted:
                 missed = self.sets.missed(state.metric, state.theta, state.g)
+                narrow = (missed > _MISSED * enough) & (settled if state.age == 0 else missed > -state.slope)
                 settled &= missed <= _MISSED * enough
-                narrow = ~settled & (missed > np.maximum(_MISSED * enough, -state.slope))
                 if narrow.any():
                     self._widen(narrow)
                     continue
@@ -290,10 +290,9 @@ class Descent:
             self._renew()
 
     def _widen(self, narrow: Array) -> None:
-        """New sets for models that have more to gain outside than within; of more weights, where these are new."""
+        """New sets, as some models have more to gain outside than within; of more weights, where these are new."""
         state = self.state
-        if state.age == 0:
-            state.room = np.where(narrow, 4 * state.room, state.room)
+        state.room = np.where(narrow, 4 * state.room, state.room) if state.age == 0 else np.ones(len(narrow))
         self.make_metric()
         state.P = state.slope = None
 

@@ -307,11 +307,12 @@ def _thin_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array
         A[np.ix_(q, rest)] += cross.T
         R = S.multiply(np.sqrt(a)[:, None]).tocsr()
         block = (R.T @ R).toarray()
-        first = np.outer(S.T @ a, mu)
-        block -= first
-        block -= first.T
-        block += np.outer(mu, mu * a.sum())
-        A[np.ix_(rest, rest)] += block
+        half = S.T @ a - mu * (0.5 * a.sum())
+        block -= np.stack([half, mu], axis=1) @ np.stack([mu, half])
+        if len(q) == 1:
+            A[:-1, :-1] += block
+        else:
+            A[np.ix_(rest, rest)] += block
     return squares
 
 
