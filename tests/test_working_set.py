@@ -1,4 +1,4 @@
-"""Working sets: their matrices are parts of the Hessian, what is outside has nothing to gain, and the optimum is L1's."""
+"""Working sets: their matrices are parts of the Hessian, what is outside gains nothing, and the optimum is L1's."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,8 @@ def test_a_set_holds_what_is_not_zero_and_the_strongest_of_the_rest(rng):
     excess = chooser.excess(theta, g)
     for j in range(K):
         inside, moved = sets.inside[:, j], theta[:, j] != 0
-        assert inside[moved].all() and inside[-1]
+        assert inside[moved].all()
+        assert inside[-1]
         new = inside & ~moved
         new[-1] = False
         assert new.sum() <= max(2, moved.sum() + 1)
@@ -137,7 +138,7 @@ def test_some_models_of_sets_are_theirs(rng):
 def one_hot(rng, n=4000, levels=100):
     """Two categorical columns of many levels, some of them rare, and all of their indicators: collinear."""
     p = np.arange(1, levels + 1) ** -1.5
-    codes = rng.choice(levels, (n, 2), p=p / p.sum()) + [0, levels]
+    codes = rng.choice(levels, (n, 2), p=p / p.sum()) + np.array([0, levels])
     X = sp.csr_matrix((np.ones(2 * n), (np.repeat(np.arange(n), 2), codes.ravel())), shape=(n, 2 * levels))
     return X, X @ rng.standard_normal(2 * levels) + rng.standard_normal(n)
 
