@@ -295,8 +295,10 @@ def _sizes(problem: Problem, began: bool) -> list[int]:
     # parts of the rows are copied: of a memory map, no more than fits easily
     most = _ON_DISK // (problem.d * rows.dtype.itemsize) if rows.on_disk else n
     m = max(8 * (problem.d * problem.loss.columns_per_model + 1), _SMALLEST_BATCH)
+    # with L1 a part of the rows must be small to be worth it: rare columns mislead there
+    least = _GROWTH * m if problem.penalty.has_prox else 2 * m
     sizes = []
-    while not began and 2 * m <= n and m <= most:
+    while not began and least <= n and 2 * m <= n and m <= most:
         sizes.append(m)
         m *= _GROWTH
     return [*sizes, n]
