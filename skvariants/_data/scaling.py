@@ -209,7 +209,7 @@ def _by_blocks(
 
 
 def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
-    """The same where zeros are not stored; from two products with what is."""
+    """The same where zeros are not stored; from one or two products with what is."""
     X = X.tocsr()
     w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
     data, d = X.data.astype(np.float64, copy=False), X.shape[1]
@@ -218,7 +218,7 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
         return sp.csr_matrix((values, X.indices, X.indptr), shape=X.shape).T @ w
 
     mean = weighted(data) / count
-    second = weighted(data * data)
+    second = count * data[0] * mean if _all_equal(data) else weighted(data * data)
     squares = second - count * mean**2
     # where that cancels, the deviations themselves; what is not stored deviates by the mean
     lost = squares < 1e-4 * second
@@ -232,3 +232,8 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
         deviation = np.bincount(columns, s * (values - mean[columns]) ** 2, minlength=d)
         squares = np.where(lost, deviation + empty * mean**2, squares)
     return mean, squares
+
+
+def _all_equal(values: Array) -> bool:
+    """Whether there are values and all are equal, as the ones of categories are; a few are looked at first."""
+    return bool(values.size and (values[:_BLOCK] == values[0]).all() and (values == values[0]).all())

@@ -78,7 +78,10 @@ class StageBatch:
         return y[rows], None if s is None else s[rows]
 
     def predict(self, theta: Array) -> Array:
-        """Predictions of all rows."""
+        """Predictions of all rows; those of a constant model cost no product."""
+        if not theta[:-1].any():
+            constant = self.problem.coordinates.target * theta[-1]
+            return np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0)
         return self.problem.predict(self.problem.rows.X, theta)
 
     def value(self, Z: Array, P: Array | None = None, t: Any = 0.0) -> Array:
@@ -119,10 +122,14 @@ class StageBatch:
             self.problem.penalty.add_gradient(theta[:-1], g[:-1])
         return g
 
+    def curvatures(self, Z: Array, rows: slice) -> Array:
+        """Second derivatives of some rows, without their weights."""
+        y, _ = self.labels(rows, Z.shape[1])
+        return np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+
     def hessian_weights(self, Z: Array, rows: slice) -> Array:
         """Weighted second derivatives of some rows, one column if all are equal."""
-        y, s = self.labels(rows, Z.shape[1])
-        D = np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+        D, s = self.curvatures(Z, rows), self.labels(rows, Z.shape[1])[1]
         if s is not None:
             D = D * s
         if D.shape[1] > 1 and (D == D[:, :1]).all():

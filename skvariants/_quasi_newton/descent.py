@@ -22,6 +22,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +39,8 @@ from skvariants._training.state import Fields, informative, nested, per_column, 
 Array = np.ndarray
 # steps and changes of the gradient that are remembered
 _MEMORY = 10
+# last decrease times the estimate of what is left, in squares of what is enough, at which a diagonal metric is believed
+_AGREED = 3.0
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
 FAR_FROM_DONE = 100.0
 
@@ -254,7 +257,10 @@ class Descent:
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
         careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
+        # together: decreases fall by a factor, so that what is left is less than the last by the same
         agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
+        if state.metric.diagonal and not uncoupled:
+            agreed |= (last * estimate <= _AGREED * enough * enough) & (state.used + state.damping == 0)
         return ((estimate <= enough) & agreed) | (last <= 0)
 
     def _direction(self) -> tuple[Array, Array]:
@@ -310,12 +316,12 @@ class Descent:
         P, slope, f, dtype = state.P, state.slope, state.f, state.theta.dtype
         state.P = state.slope = None
         ZP = b.predict(P)
-        W, PW = state.theta[:-1], P[:-1]
+        penalty_at = penalty_along(b.problem.penalty, state.theta[:-1], P[:-1])
         noise = 4 * np.finfo(dtype).eps * np.abs(f)
 
         def along(t: Array) -> Array:
             columns = by_column(t, width).astype(dtype)
-            value = b.value(state.Z, ZP, columns) + b.problem.penalty.value(W + columns * PW)
+            value = b.value(state.Z, ZP, columns) + penalty_at(columns)
             value = by_model(value, width)
             return np.where(np.isfinite(value), value, np.inf)
 
@@ -402,6 +408,15 @@ class Descent:
         positions = np.array([place[int(model)] for model in models if int(model) in place], int)
         self.batch.keep(columns_of(positions, self.width))
         self.state = self.state.take(models)
+
+
+def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
+    """The penalty of each column at ``W + t P`` as a function of `t`; of L2 alone a parabola."""
+    if penalty.has_prox or not penalty.elastic:
+        return lambda t: penalty.value(W + t * P)
+    curved = penalty.l2_strength * P.astype(np.float64, copy=False)
+    start, slope, bend = penalty.value(W), dot(curved, W, 1), dot(curved, P, 1)
+    return lambda t: start + t * (slope + 0.5 * t * bend)
 
 
 def dot(A: Array, B: Array, width: int) -> Array:

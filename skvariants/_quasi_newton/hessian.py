@@ -16,6 +16,8 @@ from skvariants._training.state import Fields, informative, per_column, shared
 Array = np.ndarray
 # weights between whose gradients the curvature of a user's penalty is taken
 _NEAR_ZERO = 1e-3
+# rows that are looked at before all are
+_FEW = 256
 # share of stored values below which products of sparse rows are cheaper
 _THIN = 16
 
@@ -332,7 +334,36 @@ class Diagonal(Fields):
 def diagonal_hessian(batch: StageBatch, Z: Array) -> Diagonal:
     """The diagonal of the Hessian of all rows of a batch at predictions `Z`, L2 included."""
     k, d = Z.shape[1], batch.d
-    p, c, X = batch.problem, batch.problem.coordinates, batch.problem.rows.X
+    p = batch.problem
+    h = _diagonal_of_constant(batch, Z)
+    if h is None:
+        h = _diagonal_of_loss(batch, Z)
+    h[:-1] += l2_strengths(p.penalty, d, k)
+    # a floor, or a feature that is rare in the rows drawn would leap
+    h = np.maximum(h, 1e-3 * np.maximum(h.mean(axis=0), 1e-300))
+    if not p.fit_intercept:
+        h[-1] = 1.0
+    return Diagonal(width=batch.width, h=h)
+
+
+def _diagonal_of_constant(batch: StageBatch, Z: Array) -> Array | None:
+    """The diagonal where all rows have one curvature, as at a constant model; None where they have not.
+
+    It is that of standardised columns, as if their variance were one on every part of the rows too.
+    """
+    c = batch.problem.coordinates
+    few = batch.curvatures(Z, slice(0, min(batch.n, _FEW)))
+    if c.identity or (few != few[0]).any() or (batch.curvatures(Z, slice(0, batch.n)) != few[0]).any():
+        return None
+    h = np.ones((batch.d + 1, Z.shape[1]))
+    h[:-1] = c.inverse_scale > 0
+    return h * few[0]
+
+
+def _diagonal_of_loss(batch: StageBatch, Z: Array) -> Array:
+    """The diagonal of the Hessian of the loss alone, of all rows of a batch."""
+    k, d = Z.shape[1], batch.d
+    c, X = batch.problem.coordinates, batch.problem.rows.X
     h = np.zeros((d + 1, k))
     for rows in [slice(0, batch.n)] if batch.sparse else batch.slices(max(k, min(d, 1024))):
         D = np.broadcast_to(batch.hessian_weights(Z, rows), (rows.stop - rows.start, k))
@@ -348,13 +379,7 @@ def diagonal_hessian(batch: StageBatch, Z: Array) -> Diagonal:
             square += c.mean**2 * total
             square *= c.inverse_scale**2
         h[:-1] += np.maximum(square, 0, out=square)
-    h /= batch.n
-    h[:-1] += l2_strengths(p.penalty, d, k)
-    # a floor, or a feature that is rare in the rows drawn would leap
-    h = np.maximum(h, 1e-3 * np.maximum(h.mean(axis=0), 1e-300))
-    if not p.fit_intercept:
-        h[-1] = 1.0
-    return Diagonal(width=batch.width, h=h)
+    return h / batch.n
 
 
 __all__ = ["Blocks", "Diagonal", "Plan", "diagonal_hessian", "l2_strengths", "sampled_hessian"]
