@@ -18,9 +18,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._threads import at_once
+
 Array = np.ndarray
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
+# stored values from which two products are made at once
+_STORED = 1 << 20
 # rows whose sum in single precision keeps five digits, were all of them rounded the same way
 _SINGLE_ROWS = 1024
 
@@ -217,8 +221,13 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
     def weighted(values: Array) -> Array:
         return sp.csr_matrix((values, X.indices, X.indptr), shape=X.shape).T @ w
 
-    mean = weighted(data) / count
-    second = count * data[0] * mean if _all_equal(data) else weighted(data * data)
+    if _all_equal(data):
+        mean = weighted(data) / count
+        second = count * data[0] * mean
+    elif len(data) < _STORED:
+        mean, second = weighted(data) / count, weighted(data * data)
+    else:
+        mean, second = at_once(lambda: weighted(data) / count, lambda: weighted(data * data))
     squares = second - count * mean**2
     # where that cancels, the deviations themselves; what is not stored deviates by the mean
     lost = squares < 1e-4 * second

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._data.rows import ArrayRows
+from skvariants._data.sparse import Halves
 from skvariants._training.problem import Problem, by_model
 
 Array = np.ndarray
@@ -42,12 +43,17 @@ class StageBatch:
         if rows.densify and rows.n * rows.d <= _DENSE:
             rows = ArrayRows(rows.dense(), rows.y, rows.weight)
         self.width, self.order = width, order
+        self.X: Any = None
         self._set(replace(problem, rows=rows))
 
     def _set(self, problem: Problem) -> None:
         self.problem = problem
         self.n, self.d = problem.n, problem.d
         self.sparse = problem.rows.sparse
+        if not self.sparse:
+            self.X = problem.rows.X
+        elif self.X is None:
+            self.X = Halves(problem.rows.X)
         self.objective_scale = problem.coordinates.objective_scale
         self.labels_kept: tuple[Array, Array | None] | None = None
         self.rows_kept: Array | None = None
@@ -82,7 +88,7 @@ class StageBatch:
         if not theta[:-1].any():
             constant = self.problem.coordinates.target * theta[-1]
             return np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0)
-        return self.problem.predict(self.problem.rows.X, theta)
+        return self.problem.predict(self.X, theta)
 
     def value(self, Z: Array, P: Array | None = None, t: Any = 0.0) -> Array:
         """Mean loss of each column at predictions ``Z + t P``."""
@@ -117,7 +123,7 @@ class StageBatch:
             if s is not None:
                 r[rows] *= s
         r /= self.n
-        g = self.problem.gradient(self.problem.rows.X, r, np.empty_like(theta))
+        g = self.problem.gradient(self.X, r, np.empty_like(theta))
         if l2:
             self.problem.penalty.add_gradient(theta[:-1], g[:-1])
         return g
