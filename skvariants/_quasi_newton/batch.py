@@ -16,7 +16,7 @@ Array = np.ndarray
 # predictions at a time: what fits the cache
 _BLOCK = 1 << 16
 # numbers of targets that are kept expanded, of rows that are kept standardised
-_CACHED, _FEW = 1 << 26, 1 << 17
+_CACHED, _FEW = 1 << 26, 1 << 20
 # numbers of a sparse matrix that is made dense
 _DENSE = 1 << 27
 

@@ -39,6 +39,8 @@ from skvariants._training.state import Fields, informative, nested, per_column, 
 Array = np.ndarray
 # steps and changes of the gradient that are remembered
 _MEMORY = 10
+# steps with a metric that is exact everywhere
+_FOREVER = 1 << 30
 # steps with one diagonal metric: where that is all, a new one tells little (text: as many iterations with 8 as with 30)
 _DIAGONAL = 20
 # last decrease times the estimate of what is left, in squares of what is enough, at which a diagonal metric is believed
@@ -210,6 +212,8 @@ class Descent:
             state.patience = max(5 if state.plan.rows < batch.n else 8, min(int(share), 15))
         if self.smooth and state.metric.diagonal:
             state.patience = _DIAGONAL
+        elif state.metric.exact and batch.problem.loss.quadratic:
+            state.patience = _FOREVER
 
     def _renew(self) -> None:
         """A new metric, at the present point."""
