@@ -39,6 +39,8 @@ from skvariants._training.state import Fields, informative, nested, per_column, 
 Array = np.ndarray
 # steps and changes of the gradient that are remembered
 _MEMORY = 10
+# bytes of the factors of a model that are kept from batch to batch
+_KEPT_BYTES = 1 << 24
 # steps with a metric that is exact everywhere
 _FOREVER = 1 << 30
 # steps with one diagonal metric: where that is all, a new one tells little (text: as many iterations with 8 as with 30)
@@ -143,9 +145,10 @@ class Descent:
 
     @classmethod
     def begin(
-        cls, batch: StageBatch, theta: Array, smooth: bool, active: Array, n_models: int, damping: Array
+        cls, batch: StageBatch, theta: Array, smooth: bool, active: Array, n_models: int, damping: Array,
+        metric: Any = None,
     ) -> Descent:  # fmt: skip
-        """A descent from `theta`, of the models `active` among `n_models`."""
+        """A descent from `theta`, of the models `active` among `n_models`, perhaps with the metric of fewer rows."""
         Z = batch.predict(theta)
         state = DescentState(
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
@@ -154,7 +157,7 @@ class Descent:
         descent = cls(batch, smooth, state)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
         descent.plan()
-        descent.make_metric()
+        descent.make_metric(metric)
         return descent
 
     @property
@@ -193,13 +196,15 @@ class Descent:
         rows = self.state.plan.rows
         return rows if self.state.metric.exact else min(self.batch.n, 4 * rows)
 
-    def make_metric(self) -> None:
-        """The first guess of the Hessian at the present point, and an empty memory."""
+    def make_metric(self, metric: Any = None) -> None:
+        """The first guess of the Hessian at the present point, if none is at hand, and an empty memory."""
         state, batch = self.state, self.batch
         state.steps, state.changes, state.curvatures, state.age = [], [], [], 0
         state.bb_scale = np.ones(len(state.f))
         state.used = state.damping
-        if self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
+        if metric is not None:
+            state.metric = metric
+        elif self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
             damping = by_column(state.damping, self.width)
             state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
         else:
@@ -226,6 +231,13 @@ class Descent:
             state.plan = replace(state.plan, rows=self._more_rows())
         self.make_metric()
         state.P = state.slope = None
+
+    @property
+    def can_carry(self) -> bool:
+        """Whether the metric is a factor for each column, of a size to be kept."""
+        metric, few = self.state.metric, self.width * self.costs.d**2 * 8 <= _KEPT_BYTES
+        coupled = self.batch.problem.loss.columns_per_model > 1
+        return self.smooth and few and not (coupled or metric.diagonal) and metric.scale is None
 
     @property
     def metric_expired(self) -> bool:
