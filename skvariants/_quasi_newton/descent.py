@@ -446,4 +446,4 @@ def dot(A: Array, B: Array, width: int) -> Array:
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["FAR_FROM_DONE", "Descent", "DescentState"]
+__all__ = ["FAR_FROM_DONE", "Descent", "DescentState", "penalty_along"]
