@@ -1,9 +1,11 @@
-"""How many threads a product gets."""
+"""How many threads a product gets, and what two threads do at once."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,4 +44,14 @@ def spare_thread() -> bool:
     return max((lib["num_threads"] for lib in _controller().info()), default=1) > 1
 
 
-__all__ = ["PARALLEL", "scipys_blas", "spare_thread", "threads"]
+def at_once(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
+    """Results of two functions, at the same time where processors are free; they should leave the interpreter alone."""
+    if not spare_thread():
+        return first(), second()
+    # not kept: a thread that waits would be lost in a process that is forked
+    with ThreadPoolExecutor(1) as helper:
+        other = helper.submit(second)
+        return first(), other.result()
+
+
+__all__ = ["PARALLEL", "at_once", "scipys_blas", "spare_thread", "threads"]

@@ -152,6 +152,39 @@ def test_the_diagonal_is_that_of_the_hessian_sparse_or_dense(rng, scaled, weight
     assert_allclose(found[0], np.maximum(expected, floor), rtol=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", [LogLoss(), SquaredError()], ids=str)
+@pytest.mark.parametrize("intercept", [False, True])
+def test_where_all_rows_have_one_curvature_the_diagonal_costs_no_product(rng, monkeypatch, loss, intercept, weighted):
+    X = features(rng, N, D, zeros=0.5)
+    X[:, 2] = 0.0
+    batch, theta, _ = stage(rng, loss, data=sp.csr_matrix, X=X, weighted=weighted, intercept=intercept, alpha=0.1)
+    theta[:-1] = 0.0
+    Z = batch.predict(theta)
+    monkeypatch.setattr("skvariants._quasi_newton.hessian._diagonal_of_loss", None)
+    h = diagonal_hessian(batch, Z).h
+    for j in range(K):
+        exact = numerical(batch, theta, [j]).diagonal()
+        seen = exact > 1e-3 * exact.mean()
+        assert_allclose(h[seen, j], exact[seen], rtol=1e-5)
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("rows", [N, 50])
+def test_columns_are_centred_before_their_products_where_that_would_cost_digits(rng, monkeypatch, rows, far):
+    X = features(rng, N, D, offset=1e6 if far else 3.0)
+    batch, _, Z = stage(rng, X=X, weighted=True)
+    batch.order = lambda: np.arange(N)
+    one = matrices(batch, Z, Plan(rows))
+    monkeypatch.setattr("skvariants._quasi_newton.hessian._FAR", np.inf if far else 0.0)
+    other = matrices(batch, Z, Plan(rows))
+    for A, B in zip(one.matrices, other.matrices, strict=True):
+        if far:
+            assert not np.array_equal(A, B)
+        else:
+            assert_allclose(A, B, rtol=1e-9, atol=1e-12)
+
+
 def test_a_diagonal_has_a_floor_for_features_that_are_rare(rng):
     X = features(rng, N, D)
     X[:, 2] = 0

@@ -21,7 +21,7 @@ from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.rows import rows_of
 from skvariants._data.tasks import OneHotColumns, RealColumns
 from skvariants._quasi_newton.batch import StageBatch
-from skvariants._quasi_newton.descent import Descent
+from skvariants._quasi_newton.descent import Descent, penalty_along
 from skvariants._quasi_newton.line_search import LONG
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._training.loop import Stopping, Training
@@ -287,6 +287,7 @@ def test_some_columns_and_some_rows_of_a_stage_are_theirs(rng):
 def few(monkeypatch):
     """Batches of a few rows, and no method for small tables."""
     monkeypatch.setattr("skvariants._quasi_newton.method._SMALLEST_BATCH", 64)
+    monkeypatch.setattr("skvariants._quasi_newton.method._FIRST_BATCH", 64)
     monkeypatch.setattr("skvariants._quasi_newton.method._GROWTH", 2)
     monkeypatch.setattr("skvariants._quasi_newton.small.suits", lambda *args: False)
 
@@ -379,7 +380,7 @@ def test_with_other_rows_the_batch_starts_again_with_all(rng, few):
 
 
 def test_the_first_batch_has_rows_enough_and_the_last_one_all(rng, few, monkeypatch, tmp_path):
-    assert method_of(table(rng), 3).state.method.sizes == [64, 128, 256, 600]
+    assert method_of(table(rng), 3).state.method.sizes == [64, 128, 600]
     assert method_of(table(rng, n=120), 3).state.method.sizes == [120]
     # eight rows for each parameter of a model
     assert method_of(table(rng, k=4, coupled=True), 4).state.method.sizes == [8 * 21, 600]
@@ -446,3 +447,62 @@ def test_a_part_of_the_rows_is_left_at_its_noise(rng, few):
     assert rows.count(64) <= 3
     assert rows.count(128) <= 2
     assert rows.count(600) > 2
+
+
+def test_metrics_go_with_the_models_to_the_next_batch(rng, few, monkeypatch):
+    made = []
+    make = Descent.make_metric
+
+    def spied(self, metric=None):
+        made.append((self.batch.n, metric is None))
+        make(self, metric)
+
+    monkeypatch.setattr(Descent, "make_metric", spied)
+    for out in train(method_of(table(rng, alpha=1e-3), 3, fraction=1e-4)):
+        assert out.status == "converged"
+    assert next(fresh for n, fresh in made if n == 64)
+    assert [(n, fresh) for n, fresh in made if not fresh] == [(128, False), (600, False)]
+
+
+def test_a_quadratic_loss_needs_one_hessian_and_one_step(monkeypatch):
+    X, y = np.repeat(XD, 20, axis=0), np.repeat(YD, 20)
+    calls = []
+    make = Descent.make_metric
+    monkeypatch.setattr(Descent, "make_metric", lambda self, *args: (calls.append(self.batch.n), make(self, *args)))
+    model = SGDVariantRegressor(alpha=1e-3).fit(X, y)
+    assert (calls, model.n_iter_) == ([len(y)], 1)
+    ridge = Ridge(alpha=1e-3 * len(y)).fit(X, y)
+    np.testing.assert_allclose(model.coef_, ridge.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [Penalty(0.3, 0.0), Penalty(np.array([0.1, 0.3]), 0.0), Penalty(0.3, 0.5)])
+def test_the_penalty_along_a_step_is_that_of_its_points(rng, penalty):
+    W, P = rng.standard_normal((2, 6, 2))
+    at = penalty_along(penalty, W, P)
+    for t in (np.zeros(2), np.array([0.25, 3.0])):
+        np.testing.assert_allclose(at(t), penalty.value(W + t * P), rtol=1e-12)
+
+
+def test_a_constant_model_is_predicted_without_a_product(rng):
+    p = table(rng)
+    theta = np.zeros((p.d + 1, 3))
+    theta[-1] = [1.0, -2.0, 0.5]
+    batch = StageBatch(p, 1)
+    batch.X = None
+    np.testing.assert_array_equal(batch.predict(theta), np.tile(theta[-1], (p.n, 1)))
+
+
+@pytest.mark.parametrize("d", [1500, 5000])
+def test_text_of_many_words_ends_within_what_is_promised(d):
+    rng = np.random.default_rng(0)
+    words = np.minimum(rng.zipf(1.3, (2000, 30)) - 1, d - 1)
+    X = sp.csr_matrix((rng.random(words.size) + 0.5, words.ravel(), np.arange(0, words.size + 1, 30)), (2000, d))
+    X.sum_duplicates()
+    z = X @ rng.standard_normal(d)
+    y = np.where(z + rng.logistic(size=2000) > np.median(z), 1.0, -1.0)
+    loss, penalty = LogLoss(), Penalty(1e-4, 0.0)
+    model, tight = (SGDVariantClassifier(random_state=0, **params).fit(X, y) for params in ({}, {"tol": 1e-8}))
+    found, best = (objective(m, X, y, loss, penalty) for m in (model, tight))
+    reference = LogisticRegression(C=1 / (1e-4 * 2000), tol=1e-10, max_iter=5000).fit(X, y)
+    assert best <= objective(reference, X, y, loss, penalty) + 1e-7
+    assert found - best <= 5e-4 * (np.log(2) - best)

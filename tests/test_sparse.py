@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import features
-from skvariants._data.sparse import Slices, square_norms
+from skvariants._data.sparse import Halves, Slices, square_norms
 
 N, D = 230, 7
 
@@ -52,3 +52,28 @@ def test_the_norm_of_an_empty_row_is_that_of_the_means():
     mean, inverse = np.array([1.0, 2.0]), np.array([[3.0], [0.5]])
     assert_allclose(square_norms(sp.csr_matrix((2, 2)), mean, inverse), [[10.0], [10.0]])
     assert_array_equal(square_norms(sp.csr_matrix((2, 2)), None, None), [[0.0], [0.0]])
+
+
+@pytest.mark.parametrize("least", [1, 1 << 20])
+@pytest.mark.parametrize("spare", [False, True])
+@pytest.mark.parametrize("k", [1, 3])
+def test_halves_are_the_matrix_on_one_thread_and_on_two(rng, monkeypatch, k, spare, least):
+    monkeypatch.setattr("skvariants._data.sparse.HALVED", least)
+    monkeypatch.setattr("skvariants._threads.spare_thread", lambda: spare)
+    X = features(rng, zeros=0.8)
+    X[: N // 3] = 0.0
+    halves = Halves(sp.csr_matrix(X))
+    assert len(halves.parts) == (2 if least == 1 else 1)
+    W, R = rng.standard_normal((D, k)), rng.standard_normal((N, k))
+    assert_allclose(halves @ W, X @ W, atol=1e-12)
+    assert_allclose(halves.T @ R, X.T @ R, atol=1e-12)
+    monkeypatch.setattr("skvariants._threads.spare_thread", lambda: not spare)
+    assert_array_equal(halves.T @ R, Halves(sp.csr_matrix(X)).T @ R)
+
+
+@pytest.mark.parametrize("X", [sp.csr_matrix((0, 3)), sp.csr_matrix((4, 3)), sp.csr_matrix(np.eye(1, 3))])
+def test_what_has_no_halves_stays_whole(monkeypatch, X):
+    monkeypatch.setattr("skvariants._data.sparse.HALVED", 0)
+    halves = Halves(X)
+    assert_array_equal(halves @ np.ones((3, 1)), X @ np.ones((3, 1)))
+    assert_array_equal(halves.T @ np.ones((X.shape[0], 1)), X.T @ np.ones((X.shape[0], 1)))

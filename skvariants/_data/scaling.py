@@ -18,9 +18,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._threads import at_once
+
 Array = np.ndarray
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
+# stored values from which two products are made at once
+_STORED = 1 << 20
 # rows whose sum in single precision keeps five digits, were all of them rounded the same way
 _SINGLE_ROWS = 1024
 
@@ -209,7 +213,7 @@ def _by_blocks(
 
 
 def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
-    """The same where zeros are not stored; from two products with what is."""
+    """The same where zeros are not stored; from one or two products with what is."""
     X = X.tocsr()
     w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
     data, d = X.data.astype(np.float64, copy=False), X.shape[1]
@@ -217,8 +221,13 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
     def weighted(values: Array) -> Array:
         return sp.csr_matrix((values, X.indices, X.indptr), shape=X.shape).T @ w
 
-    mean = weighted(data) / count
-    second = weighted(data * data)
+    if _all_equal(data):
+        mean = weighted(data) / count
+        second = count * data[0] * mean
+    elif len(data) < _STORED:
+        mean, second = weighted(data) / count, weighted(data * data)
+    else:
+        mean, second = at_once(lambda: weighted(data) / count, lambda: weighted(data * data))
     squares = second - count * mean**2
     # where that cancels, the deviations themselves; what is not stored deviates by the mean
     lost = squares < 1e-4 * second
@@ -232,3 +241,8 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
         deviation = np.bincount(columns, s * (values - mean[columns]) ** 2, minlength=d)
         squares = np.where(lost, deviation + empty * mean**2, squares)
     return mean, squares
+
+
+def _all_equal(values: Array) -> bool:
+    """Whether there are values and all are equal, as the ones of categories are; a few are looked at first."""
+    return bool(values.size and (values[:_BLOCK] == values[0]).all() and (values == values[0]).all())

@@ -2,7 +2,8 @@ r"""Sparse rows without the price of building a matrix for every batch.
 
 A slice ``X[start:stop]`` of a CSR matrix is a new matrix: scipy copies the rows, checks them, and does it again for the
 transpose. A step needs two products only. :class:`Slices` keeps one CSR and one CSC frame per batch size and points
-them at the rows of the batch, so a batch of 256 short rows costs what its stored values cost.
+them at the rows of the batch, so a batch of 256 short rows costs what its stored values cost. :class:`Halves` does the
+same for all rows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._threads import at_once
+
 Array = np.ndarray
+#: stored values from which each half of the rows gets a thread: SciPy's products leave the interpreter to others
+HALVED = 1 << 20
 
 
 class Slices:
@@ -59,6 +64,57 @@ class Frames:
         return self._rows @ W
 
 
+class Halves:
+    """All rows of a CSR matrix, for ``rows @ W`` and ``rows.T @ r``, in two halves where they are many.
+
+    The halves are the same on one thread and on two, so that sums are.
+
+    Parameters
+    ----------
+    X : sparse matrix or array of shape (n_rows, n_features)
+        In CSR format.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.shape = X.shape
+        n, stored = X.shape[0], int(X.indptr[-1])
+        middle = int(np.searchsorted(X.indptr, stored // 2)) if stored >= HALVED else n
+        self.parts = []
+        for start, stop in ((0, middle), (middle, n)) if 0 < middle < n else ((0, n),):
+            first, last = X.indptr[start], X.indptr[stop]
+            part = Frames(stop - start, X.shape[1], X.dtype)
+            part.point(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first)
+            self.parts.append(part)
+
+    def __matmul__(self, W: Array) -> Array:
+        if len(self.parts) == 1:
+            return self.parts[0] @ W
+        first, second = self.parts
+        return np.concatenate(at_once(lambda: first @ W, lambda: second @ W))
+
+    @property
+    def T(self) -> Transposed:
+        """The transpose, for products."""
+        return Transposed(self)
+
+
+class Transposed:
+    """The transpose of two halves of rows."""
+
+    def __init__(self, halves: Halves) -> None:
+        self.halves = halves
+
+    def __matmul__(self, r: Array) -> Array:
+        parts = self.halves.parts
+        if len(parts) == 1:
+            return parts[0].T @ r
+        first, second = parts
+        n = first.shape[0]
+        G, other = at_once(lambda: first.T @ r[:n], lambda: second.T @ r[n:])
+        G += other
+        return G
+
+
 def square_norms(X: Any, mean: Array | None, inverse_scale: Any) -> Array:
     """Squared norm of each row of ``(X - mean) * inverse_scale``, or of `X` where `mean` is None.
 
@@ -85,4 +141,4 @@ def square_norms(X: Any, mean: Array | None, inverse_scale: Any) -> Array:
     return sp.csr_matrix((squares, X.indices, X.indptr), shape=X.shape) @ ones + empty
 
 
-__all__ = ["Frames", "Slices", "square_norms"]
+__all__ = ["HALVED", "Frames", "Halves", "Slices", "square_norms"]

@@ -99,7 +99,8 @@ class InteriorPointSteps(Method):
         if self.limit:  # no model costs less than nothing
             return Certificate(objective, bound=objective)
         exact = all(state.exact for state in states)
-        return Certificate(objective, **{"bound" if exact else "estimate": max(gap, 0.0)})
+        known = max(gap, 0.0)
+        return Certificate(objective, bound=known) if exact else Certificate(objective, estimate=known)
 
     def iterate(self) -> Record:
         state = self.state

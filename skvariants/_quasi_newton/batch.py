@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from skvariants._data.rows import ArrayRows
+from skvariants._data.sparse import Halves
 from skvariants._training.problem import Problem, by_model
 
 Array = np.ndarray
 # predictions at a time: what fits the cache
 _BLOCK = 1 << 16
 # numbers of targets that are kept expanded, of rows that are kept standardised
-_CACHED, _FEW = 1 << 26, 1 << 17
+_CACHED, _FEW = 1 << 26, 1 << 20
 # numbers of a sparse matrix that is made dense
 _DENSE = 1 << 27
 
@@ -42,12 +43,17 @@ class StageBatch:
         if rows.densify and rows.n * rows.d <= _DENSE:
             rows = ArrayRows(rows.dense(), rows.y, rows.weight)
         self.width, self.order = width, order
+        self.X: Any = None
         self._set(replace(problem, rows=rows))
 
     def _set(self, problem: Problem) -> None:
         self.problem = problem
         self.n, self.d = problem.n, problem.d
         self.sparse = problem.rows.sparse
+        if not self.sparse:
+            self.X = problem.rows.X
+        elif self.X is None:
+            self.X = Halves(problem.rows.X)
         self.objective_scale = problem.coordinates.objective_scale
         self.labels_kept: tuple[Array, Array | None] | None = None
         self.rows_kept: Array | None = None
@@ -78,8 +84,11 @@ class StageBatch:
         return y[rows], None if s is None else s[rows]
 
     def predict(self, theta: Array) -> Array:
-        """Predictions of all rows."""
-        return self.problem.predict(self.problem.rows.X, theta)
+        """Predictions of all rows; those of a constant model cost no product."""
+        if not theta[:-1].any():
+            constant = self.problem.coordinates.target * theta[-1]
+            return np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0)
+        return self.problem.predict(self.X, theta)
 
     def value(self, Z: Array, P: Array | None = None, t: Any = 0.0) -> Array:
         """Mean loss of each column at predictions ``Z + t P``."""
@@ -114,15 +123,19 @@ class StageBatch:
             if s is not None:
                 r[rows] *= s
         r /= self.n
-        g = self.problem.gradient(self.problem.rows.X, r, np.empty_like(theta))
+        g = self.problem.gradient(self.X, r, np.empty_like(theta))
         if l2:
             self.problem.penalty.add_gradient(theta[:-1], g[:-1])
         return g
 
+    def curvatures(self, Z: Array, rows: slice) -> Array:
+        """Second derivatives of some rows, without their weights."""
+        y, _ = self.labels(rows, Z.shape[1])
+        return np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+
     def hessian_weights(self, Z: Array, rows: slice) -> Array:
         """Weighted second derivatives of some rows, one column if all are equal."""
-        y, s = self.labels(rows, Z.shape[1])
-        D = np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+        D, s = self.curvatures(Z, rows), self.labels(rows, Z.shape[1])[1]
         if s is not None:
             D = D * s
         if D.shape[1] > 1 and (D == D[:, :1]).all():

@@ -22,6 +22,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +44,14 @@ _MEMORY = 10
 _ALL = 128
 # share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
 _MISSED = 0.03
+# bytes of the factors of a model that are kept from batch to batch
+_KEPT_BYTES = 1 << 24
+# steps with a metric that is exact everywhere
+_FOREVER = 1 << 30
+# steps with one diagonal metric: where that is all, a new one tells little (text: as many iterations with 8 as with 30)
+_DIAGONAL = 20
+# last decrease times the estimate of what is left, in squares of what is enough, at which a diagonal metric is believed
+_AGREED = 3.0
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
 FAR_FROM_DONE = 100.0
 
@@ -151,9 +160,10 @@ class Descent:
 
     @classmethod
     def begin(
-        cls, batch: StageBatch, theta: Array, smooth: bool, active: Array, n_models: int, damping: Array
+        cls, batch: StageBatch, theta: Array, smooth: bool, active: Array, n_models: int, damping: Array,
+        metric: Any = None,
     ) -> Descent:  # fmt: skip
-        """A descent from `theta`, of the models `active` among `n_models`."""
+        """A descent from `theta`, of the models `active` among `n_models`, perhaps with the metric of fewer rows."""
         Z = batch.predict(theta)
         state = DescentState(
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
@@ -163,7 +173,7 @@ class Descent:
         descent = cls(batch, smooth, state)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
         descent.plan()
-        descent.make_metric()
+        descent.make_metric(metric)
         return descent
 
     @property
@@ -202,8 +212,8 @@ class Descent:
         rows = self.state.plan.rows
         return rows if self.state.metric.exact else min(self.batch.n, 4 * rows)
 
-    def make_metric(self) -> None:
-        """The first guess of the Hessian at the present point, and an empty memory."""
+    def make_metric(self, metric: Any = None) -> None:
+        """The first guess of the Hessian at the present point, if none is at hand, and an empty memory."""
         state, batch = self.state, self.batch
         state.steps, state.changes, state.curvatures, state.age = [], [], [], 0
         state.bb_scale = np.ones(len(state.f))
@@ -211,7 +221,9 @@ class Descent:
         if self.restricted:
             self._make_sets()
             return
-        if self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
+        if metric is not None:
+            state.metric = metric
+        elif self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
             damping = by_column(state.damping, self.width)
             state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
         else:
@@ -222,6 +234,10 @@ class Descent:
             state.patience = int(np.clip(np.ceil(share), 1, 10))
         else:
             state.patience = max(5 if state.plan.rows < batch.n else 8, min(int(share), 15))
+        if self.smooth and state.metric.diagonal:
+            state.patience = _DIAGONAL
+        elif state.metric.exact and batch.problem.loss.quadratic:
+            state.patience = _FOREVER
 
     @property
     def sets(self) -> Sets:
@@ -254,6 +270,13 @@ class Descent:
             state.plan = replace(state.plan, rows=self._more_rows())
         self.make_metric()
         state.P = state.slope = None
+
+    @property
+    def can_carry(self) -> bool:
+        """Whether the metric is a factor for each column, of a size to be kept."""
+        metric, few = self.state.metric, self.width * self.costs.d**2 * 8 <= _KEPT_BYTES
+        coupled = self.batch.problem.loss.columns_per_model > 1
+        return self.smooth and few and not (coupled or metric.diagonal) and metric.scale is None
 
     @property
     def metric_expired(self) -> bool:
@@ -340,7 +363,10 @@ class Descent:
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
         careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
+        # together: decreases fall by a factor, so that what is left is less than the last by the same
         agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
+        if state.metric.diagonal and not uncoupled:
+            agreed |= (last * estimate <= _AGREED * enough * enough) & (state.used + state.damping == 0)
         return estimate, (estimate <= enough) & agreed
 
     def _direction(self) -> tuple[Array, Array]:
@@ -396,12 +422,12 @@ class Descent:
         P, slope, f, dtype = state.P, state.slope, state.f, state.theta.dtype
         state.P = state.slope = None
         ZP = b.predict(P)
-        W, PW = state.theta[:-1], P[:-1]
+        penalty_at = penalty_along(b.problem.penalty, state.theta[:-1], P[:-1])
         noise = 4 * np.finfo(dtype).eps * np.abs(f)
 
         def along(t: Array) -> Array:
             columns = by_column(t, width).astype(dtype)
-            value = b.value(state.Z, ZP, columns) + b.problem.penalty.value(W + columns * PW)
+            value = b.value(state.Z, ZP, columns) + penalty_at(columns)
             value = by_model(value, width)
             return np.where(np.isfinite(value), value, np.inf)
 
@@ -492,6 +518,15 @@ class Descent:
         self.state = self.state.take(models)
 
 
+def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
+    """The penalty of each column at ``W + t P`` as a function of `t`; of L2 alone a parabola."""
+    if penalty.has_prox or not penalty.elastic:
+        return lambda t: penalty.value(W + t * P)
+    curved = penalty.l2_strength * P.astype(np.float64, copy=False)
+    start, slope, bend = penalty.value(W), dot(curved, W, 1), dot(curved, P, 1)
+    return lambda t: start + t * (slope + 0.5 * t * bend)
+
+
 def dot(A: Array, B: Array, width: int) -> Array:
     """Inner product of each model's columns, in double precision."""
     if A.shape[1] == 1 and A.dtype == B.dtype == np.float64:
@@ -499,4 +534,4 @@ def dot(A: Array, B: Array, width: int) -> Array:
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["FAR_FROM_DONE", "Descent", "DescentState"]
+__all__ = ["FAR_FROM_DONE", "Descent", "DescentState", "penalty_along"]

@@ -16,6 +16,10 @@ from skvariants._training.state import Fields, informative, per_column, shared
 Array = np.ndarray
 # weights between whose gradients the curvature of a user's penalty is taken
 _NEAR_ZERO = 1e-3
+# rows that are looked at before all are, and by what curvatures that are the same differ by rounding
+_FEW, _SAME = 256, 1e-6
+# means in standard deviations whose squares cost four of sixteen digits
+_FAR = 1e2
 # share of stored values below which products of sparse rows are cheaper
 _THIN = 16
 
@@ -225,6 +229,8 @@ def hessians(
     X = batch.problem.rows.X
     if batch.sparse and unit == 1 and X.nnz < batch.n * d / _THIN:
         squares = _thin_hessians(batch, D, m, H)
+    elif unit == 1 and _keeps_digits(batch):
+        squares = _raw_hessians(batch, D, m, H)
     else:
         step = max(64, (1 << 19) // (unit * (d + 1)))
         for i in range(0, m, step):
@@ -316,6 +322,49 @@ def _thin_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array
     return squares
 
 
+def _keeps_digits(batch: StageBatch) -> bool:
+    """Whether products of columns as they are, centred afterwards, lose no more than four digits of sixteen."""
+    c = batch.problem.coordinates
+    if batch.sparse or batch.problem.rows.dtype != np.float64:
+        return False
+    return bool(c.identity or (np.abs(c.mean * c.inverse_scale) <= _FAR).all())
+
+
+def _raw_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array:
+    """Add to `H` from products of the columns as they are, and return the squared norm of each centred column.
+
+    No standardised copy is made; columns are centred as in :func:`_thin_hessians`.
+    """
+    c, d, X = batch.problem.coordinates, batch.d, batch.problem.rows.X
+    squares, sums = np.zeros(d), np.zeros(d)
+    step = max(64, (1 << 17) // (d + 1))
+    for i in range(0, m, step):
+        rows = X[i : min(i + step, m)]
+        squares += np.einsum("ij,ij->j", rows, rows)
+        sums += np.ones(len(rows)) @ rows
+        for j, A in enumerate(H):
+            a = np.maximum(D[i : i + len(rows), j], 0.0)
+            level = a[0]
+            if (a == level).all():
+                A[:d, :d] += level * (rows.T @ rows)
+            else:
+                B = rows * np.sqrt(a)[:, None]
+                A[:d, :d] += B.T @ B
+            A[d, :d] += a @ rows
+            A[d, d] += a.sum()
+    mean = np.zeros(d) if c.identity else c.mean[:, 0]
+    inverse = np.ones(d) if c.identity else c.inverse_scale[:, 0]
+    for A in H:
+        shift = np.outer(mean, A[d, :d])
+        A[:d, :d] -= shift
+        A[:d, :d] -= shift.T
+        A[:d, :d] += np.outer(mean, mean * A[d, d])
+        A[:d, :d] *= np.outer(inverse, inverse)
+        A[d, :d] = (A[d, :d] - mean * A[d, d]) * inverse
+        A[:d, d] = A[d, :d]
+    return np.append((squares - 2 * mean * sums + mean**2 * m) * inverse**2, float(m))
+
+
 @dataclass(eq=False, repr=False)
 class Diagonal(Fields):
     """The diagonal of the Hessian, for more features than a Cholesky factor is worth; see :func:`diagonal_hessian`."""
@@ -333,7 +382,40 @@ class Diagonal(Fields):
 def diagonal_hessian(batch: StageBatch, Z: Array) -> Diagonal:
     """The diagonal of the Hessian of all rows of a batch at predictions `Z`, L2 included."""
     k, d = Z.shape[1], batch.d
-    p, c, X = batch.problem, batch.problem.coordinates, batch.problem.rows.X
+    p = batch.problem
+    h = _diagonal_of_constant(batch, Z)
+    if h is None:
+        h = _diagonal_of_loss(batch, Z)
+    h[:-1] += l2_strengths(p.penalty, d, k)
+    # a floor, or a feature that is rare in the rows drawn would leap
+    h = np.maximum(h, 1e-3 * np.maximum(h.mean(axis=0), 1e-300))
+    if not p.fit_intercept:
+        h[-1] = 1.0
+    return Diagonal(width=batch.width, h=h)
+
+
+def _diagonal_of_constant(batch: StageBatch, Z: Array) -> Array | None:
+    """The diagonal where all rows have one curvature, as at a constant model; None where they have not.
+
+    It is that of standardised columns, as if their variance were one on every part of the rows too.
+    """
+    c = batch.problem.coordinates
+    if c.identity:
+        return None
+    for rows in (slice(0, min(batch.n, _FEW)), slice(0, batch.n)):
+        D = batch.curvatures(Z, rows)
+        if not (np.abs(D - D[0]) <= _SAME * D[0]).all():
+            return None
+    s = batch.weights(slice(0, batch.n))
+    h = np.ones((batch.d + 1, Z.shape[1]))
+    h[:-1] = c.inverse_scale > 0
+    return h * (D[0] if s is None else D[0] * s.mean(dtype=np.float64))
+
+
+def _diagonal_of_loss(batch: StageBatch, Z: Array) -> Array:
+    """The diagonal of the Hessian of the loss alone, of all rows of a batch."""
+    k, d = Z.shape[1], batch.d
+    c, X = batch.problem.coordinates, batch.problem.rows.X
     h = np.zeros((d + 1, k))
     for rows in [slice(0, batch.n)] if batch.sparse else batch.slices(max(k, min(d, 1024))):
         D = np.broadcast_to(batch.hessian_weights(Z, rows), (rows.stop - rows.start, k))
@@ -349,13 +431,7 @@ def diagonal_hessian(batch: StageBatch, Z: Array) -> Diagonal:
             square += c.mean**2 * total
             square *= c.inverse_scale**2
         h[:-1] += np.maximum(square, 0, out=square)
-    h /= batch.n
-    h[:-1] += l2_strengths(p.penalty, d, k)
-    # a floor, or a feature that is rare in the rows drawn would leap
-    h = np.maximum(h, 1e-3 * np.maximum(h.mean(axis=0), 1e-300))
-    if not p.fit_intercept:
-        h[-1] = 1.0
-    return Diagonal(width=batch.width, h=h)
+    return h / batch.n
 
 
 __all__ = [

@@ -48,6 +48,8 @@ class Loss(Component):
     max_curvature : float or None
         Upper bound of the second derivative in `z`, or None where none is known. A bound makes safe step sizes
         possible.
+    quadratic : bool
+        Whether the second derivative in `z` is the same everywhere.
     columns_per_model : int
         How many adjacent columns the loss couples; 1 for all but the multinomial loss.
     domain : Interval
@@ -67,6 +69,7 @@ class Loss(Component):
     regression: ClassVar[bool] = False
     smooth: ClassVar[bool] = False
     max_curvature: ClassVar[float | None] = None
+    quadratic: ClassVar[bool] = False
     domain: ClassVar[Interval] = Interval()
     in_target_units: ClassVar[bool] = True
     passive_aggressive: ClassVar[bool] = False

@@ -33,6 +33,7 @@ class SquaredError(Loss):
 
     regression = True
     max_curvature = 1.0
+    quadratic = True
 
     def value(self, y: Array, z: Array) -> Array:
         r = y - z
