@@ -19,6 +19,8 @@ from skvariants._component import Component, Interval, hyperparameter, operand
 __all__ = ["PENALTIES", "ElasticNet", "Penalty"]
 
 Array = np.ndarray
+# exponents of which nothing is left, so that none is infinite
+_GONE = 1e3
 
 
 class Penalty(Component):
@@ -66,6 +68,35 @@ class Penalty(Component):
         The default has no memory; see :meth:`ElasticNet.truncate`.
         """
         self.prox(W, step, smooth=False)
+
+    def at(self, features: Array) -> Penalty | None:
+        """The same penalty of the weights of some features, or None where it does not know how."""
+        return None
+
+    def idle(self, W: Array, step: Any, times: Any, implicit: bool) -> None:
+        """Overwrite `W` by what `times` steps of zero gradient make of it.
+
+        The default takes the steps; what it is called with is what a solver that is `lazy` has postponed.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_features, n_columns)
+            Weights, overwritten.
+        step : float or ndarray
+            As for :meth:`prox`.
+        times : ndarray of shape (n_features, 1)
+            Number of steps.
+        implicit : bool
+            Whether a step is :meth:`prox`, or :meth:`decay` before :meth:`prox` without the smooth part.
+        """
+        times = np.broadcast_to(times, W.shape)
+        for i in range(int(times.max(initial=0))):
+            before = W.copy()
+            if not implicit:
+                self.decay(W, step)
+            if implicit or self.has_prox:
+                self.prox(W, step, smooth=implicit)
+            np.copyto(W, before, where=times <= i)
 
     @property
     def has_prox(self) -> bool:
@@ -196,6 +227,44 @@ class ElasticNet(Penalty):
             W -= np.clip(W, -threshold, threshold)
         if smooth and has_l2:
             W /= step * l2 + operand(1.0, W.dtype)
+
+    def at(self, features: Array) -> ElasticNet:
+        """Of some features; arrays of the strengths are cut, and the fields left as they are."""
+        l1, l2, has_l1, has_l2 = self._strengths
+        if np.ndim(l1) < 2 and np.ndim(l2) < 2:
+            return self
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part.__dict__["_strengths"] = *(s[features] if np.ndim(s) == 2 else s for s in (l1, l2)), has_l1, has_l2
+        return part
+
+    def idle(self, W: Array, step: Any, times: Any, implicit: bool) -> None:
+        r"""In closed form: with a threshold `a`, a factor `c` and `m` steps,
+
+        .. math:: |w| \leftarrow \max\left(|w|\, c^m - a (c^p + \dots + c^{p + m - 1}),\, 0\right)
+
+        where the factor is :math:`1 / (1 + h \lambda_2)` after the threshold (`p` = 1), or
+        :math:`1 - h \lambda_2` before it (`p` = 0).
+        """
+        l1, l2, has_l1, has_l2 = self._strengths
+        if not has_l2:
+            self.prox(W, step * times, smooth=False)
+            return
+        part = step * l2
+        if implicit:
+            logarithm = np.log1p(part)
+        else:
+            part = np.minimum(part, operand(1.0, W.dtype))
+            with np.errstate(divide="ignore"):
+                logarithm = -np.log1p(-part)
+        exponent = np.minimum(logarithm, _GONE) * -times
+        if has_l1:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                total = np.where(part > 0, -np.expm1(exponent) / part, times)
+        W *= np.exp(exponent)
+        if has_l1:
+            threshold = step * l1 * total
+            W -= np.clip(W, -threshold, threshold)
 
     def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
         """Cumulative L1 penalty: clip at zero, and remember what could not be taken.

@@ -13,6 +13,7 @@ import numpy as np
 from skvariants._data.sparse import Slices
 from skvariants._step import Step
 from skvariants._training.gradients import Batch, BatchGradient
+from skvariants._training.lazy import LazySteps, can_be_lazy
 from skvariants._training.method import Method, Record
 from skvariants._training.per_sample import fits_per_sample, single_samples
 from skvariants._training.problem import Problem, by_model, columns_of, without_axis
@@ -66,6 +67,7 @@ class Steps(Method):
         self.z, self.r = (np.empty((m, k), theta.dtype) for _ in range(2))
         self.totals = np.zeros(k)
         self.eta_of: tuple[Any, Any] = None, None
+        self.lazy = LazySteps(self) if can_be_lazy(self) else None
         self.one_by_one = self.batch_size == 1 and not self.average and fits_per_sample(self)
 
     def keep(self, models: Array) -> None:
@@ -118,28 +120,45 @@ class Steps(Method):
         self.totals = np.zeros(self.state.theta.shape[1])
         self.eta_of = None, None  # between epochs a step may have become smaller
         seen, n_left = 0, self.problem.n if max_steps is None else max_steps
+        lazy = self.lazy if self._is_steady() else None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             for X, y, s in self.chunks():
                 if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or not self.implicit):
                     self.totals += single_samples(self, X, y, s)
                     seen += len(y)
                     continue
-                done, n_steps = self._chunk(X, y, s, n_left)
+                done, n_steps = self._chunk(X, y, s, n_left, None if isinstance(X, np.ndarray) else lazy)
                 seen, n_left = seen + done, n_left - n_steps
                 if n_left == 0:
                     break
+            if lazy is not None:
+                lazy.settle()
         return self.totals / max(seen, 1)
 
-    def _chunk(self, X: Any, y: Array, s: Array | None, max_steps: int) -> tuple[int, int]:
+    def _is_steady(self) -> bool:
+        """Whether the next steps are of one length; else what is postponed would be made up for at each."""
+        t = self.state.t
+        return self.lazy is not None and (
+            not self.lazy.penalised or np.array_equal(self.schedule(t + 1), self.schedule(t + 2))
+        )
+
+    def _chunk(self, X: Any, y: Array, s: Array | None, max_steps: int, lazy: Any) -> tuple[int, int]:
         """Steps on the batches of a chunk; how many rows and steps were made."""
         if len(self.z) < len(y):
             shape = len(y), self.state.theta.shape[1]
             self.z, self.r = (np.empty(shape, self.state.theta.dtype) for _ in range(2))
-        batches = X if isinstance(X, np.ndarray) else Slices(X)
+        batches: Any = X if isinstance(X, np.ndarray) else Slices(X)
+        if lazy is not None:
+            batches = lazy.batches(X, self.batch_size)
         done = n_steps = 0
         for start in range(0, len(y), self.batch_size):
             batch = slice(start, min(len(y), start + self.batch_size))
-            self.take_step(batches[batch], y[batch], None if s is None else s[batch], self.z[batch], self.r[batch])
+            weights = None if s is None else s[batch]
+            if lazy is None:
+                self.take_step(batches[batch], y[batch], weights, self.z[batch], self.r[batch])
+            else:
+                t = self.state.t = self.state.t + 1
+                lazy.take_step(batches[start], y[batch], weights, self.z[batch], self.r[batch], t, self._eta(t))
             done, n_steps = batch.stop, n_steps + 1
             if n_steps >= max_steps:
                 break
