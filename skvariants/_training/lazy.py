@@ -78,7 +78,7 @@ class LazySteps:
         if self.centred.size:
             self.offset = (c.mean_row * c.inverse_scale[:, 0])[self.centred][:, None]
         self.penalised = problem.penalty.has_prox or bool(np.any(problem.penalty.l2_strength))
-        self.place = np.empty(problem.d, np.intp)
+        self.place, self.numbers = np.empty(problem.d, np.intp), np.arange(0)
         self.missed = np.zeros(problem.d, self.dtype)
         self.made, self.eta = 0, None
         self.frames: dict[int, Frames] = {}
@@ -91,7 +91,7 @@ class LazySteps:
         """The batches of a chunk by their first row, and room for the largest."""
         data, indices, pointers = X.data, X.indices.astype(np.intp), X.indptr
         if self.inverse is not None:
-            data = data * np.take(self.inverse, indices, mode="clip")
+            data = data * self.inverse.take(indices, mode="clip")
         batches = {}
         for start in range(0, X.shape[0], size):
             rows = pointers[start : min(start + size, X.shape[0]) + 1]
@@ -102,19 +102,21 @@ class LazySteps:
         return batches
 
     def _distinct(self, indices: Array) -> tuple[Array, Array]:
-        """Features that are centred or stored, each once, and the position of each stored value's among them.
+        """Features that are stored or centred, each once, and the position of each stored value's among them.
 
-        Without a pass over all features: each leaves the number of its first value at its place.
+        Without a pass over all features: each leaves the number of its last value at its place. Those that are centred
+        come last.
         """
-        first = self.centred.size
-        every = np.concatenate([self.centred, indices]) if first else indices
-        numbers = np.arange(len(every))
-        self.place[every[::-1]] = numbers[::-1]
-        earliest = self.place[every]
-        new = earliest == numbers
-        rank = np.cumsum(new, dtype=np.int32)
-        rank -= 1
-        return every[new], rank[earliest[first:]]
+        every = np.concatenate([indices, self.centred]) if self.centred.size else indices
+        if len(self.numbers) < len(every):
+            self.numbers = np.arange(len(every))
+        numbers = self.numbers[: len(every)]
+        self.place[every] = numbers
+        latest = self.place.take(every, mode="clip")
+        last = (latest == numbers).nonzero()[0]
+        rank = np.empty(len(every), np.int32)
+        rank[last] = numbers[: len(last)]
+        return every.take(last, mode="clip"), rank.take(latest[: len(indices)], mode="clip")
 
     def _allocate(self, rows: int, lengths: set[int]) -> None:
         """Scratch for so many parameters, and frames for batches of these lengths."""
@@ -149,7 +151,7 @@ class LazySteps:
         """Rows of parameters and memory, the intercept's as last."""
         gathered = []
         for source, room in zip((self.state.theta, *self.state.memory), (self.theta, *self.memory), strict=True):
-            np.take(source, features, axis=0, out=room[:n], mode="clip")
+            source.take(features, 0, room[:n], "clip")
             has_intercept = len(source) > self.problem.d
             if has_intercept:
                 room[n] = source[-1]
@@ -168,17 +170,17 @@ class LazySteps:
 
     def _catch_up(self, W: Array, memory: list[Array], features: Array, step: Step) -> None:
         """What these features have missed since they were touched."""
-        missed = operand(self.made, self.dtype) - np.take(self.missed, features, mode="clip")
+        missed = operand(self.made, self.dtype) - self.missed.take(features, mode="clip")
         self.solver.idle(W, missed[:, None], step, *(a[: len(W)] for a in memory))
 
     def _gradient(self, batch: Touched, theta: Array, y: Array, s: Array | None, z: Array, r: Array) -> Array:
         """The gradient in the rows of `theta`."""
         p, m, n = self.problem, len(y), len(batch.features)
-        c, frame, first = p.coordinates, self.frames[m], self.centred.size
+        c, frame, centred = p.coordinates, self.frames[m], self.centred.size
         frame.point(batch.data, batch.positions, batch.pointers)
         b = theta[n]
-        if first:
-            b = b - np.dot(self.offset[:, 0], theta[:first])
+        if centred:
+            b = b - np.dot(self.offset[:, 0], theta[n - centred : n])
         np.add(frame @ self.theta, without_axis(b), out=z)
         if not c.keeps_target:
             z *= c.target
@@ -190,8 +192,8 @@ class LazySteps:
         g = (frame.T @ r)[: n + 1]
         total = np.dot(self.ones[:m], r)
         g[n] = total if p.fit_intercept else 0.0
-        if first:
-            g[:first] -= self.offset * total
+        if centred:
+            g[n - centred : n] -= self.offset * total
         g *= operand(1.0 / m, self.dtype) if c.keeps_target else np.asarray(1.0 / (m * c.target), self.dtype)
         return g
 
