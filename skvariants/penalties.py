@@ -186,6 +186,7 @@ class ElasticNet(Penalty):
     def __setattr__(self, name: str, value: Any) -> None:
         # the strengths are asked for at every step; a field set anew makes new ones
         self.__dict__.pop("_strengths", None)
+        self.__dict__.pop("_last_shares", None)
         super().__setattr__(name, value)
 
     @property
@@ -231,7 +232,20 @@ class ElasticNet(Penalty):
             threshold = step * l1
             W -= np.clip(W, -threshold, threshold)
         if smooth and has_l2:
-            W /= step * l2 + operand(1.0, W.dtype)
+            W *= self._kept_shares(step, W.dtype)
+
+    def _kept_shares(self, step: Any, dtype: Any) -> Any:
+        """``1 / (1 + step * l2)``; what steps of one length share is kept, as it costs more than its use."""
+        l2 = self._strengths[1]
+        keeps = np.ndim(step) < 2 and np.ndim(l2) == 2
+        if keeps:
+            last, shares = self.__dict__.get("_last_shares", (None, None))
+            if last is not None and np.array_equal(last, step) and shares.dtype == dtype:
+                return shares
+        shares = np.reciprocal(step * l2 + operand(1.0, dtype))
+        if keeps:
+            self.__dict__["_last_shares"] = np.array(step), shares
+        return shares
 
     def at(self, features: Array) -> ElasticNet:
         """Of some features; arrays of the strengths are cut, and the fields left as they are."""
@@ -242,6 +256,7 @@ class ElasticNet(Penalty):
         part.__dict__.update(self.__dict__)
         l1, l2 = (_rows(s, features) if np.ndim(s) == 2 and used else s for s, used in ((l1, has_l1), (l2, has_l2)))
         part.__dict__["_strengths"] = l1, l2, has_l1, has_l2
+        part.__dict__.pop("_last_shares", None)
         return part
 
     def idle(self, W: Array, step: Any, times: Any, implicit: bool) -> None:

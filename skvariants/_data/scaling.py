@@ -36,7 +36,7 @@ class Coordinates:
     Attributes
     ----------
     mean, inverse_scale : ndarray of shape (n_features, 1) or None
-        Of each column.
+        Of each column; no scales with means are :meth:`of_scaled_rows`.
     target : float or ndarray of shape (n_columns,)
         The unit c of the target.
     """
@@ -51,7 +51,7 @@ class Coordinates:
 
     def __post_init__(self) -> None:
         self.objective_scale = 1.0 / self.target**2
-        self.units = None if self.inverse_scale is None else self.inverse_scale * self.target
+        self.units = self.target if self.inverse_scale is None else self.inverse_scale * self.target
         if self.mean is not None:
             self.gradient_units = self.units * self.objective_scale
             self.mean_row = np.ascontiguousarray(self.mean[:, 0])
@@ -60,6 +60,10 @@ class Coordinates:
     def keeps_target(self) -> bool:
         """Whether the target keeps its unit."""
         return np.ndim(self.target) == 0 and self.target == 1.0
+
+    def of_scaled_rows(self) -> Coordinates:
+        """The same for rows that have been divided by the scales."""
+        return Coordinates(self.mean * self.inverse_scale, None, self.target)
 
     @property
     def identity(self) -> bool:
