@@ -181,11 +181,11 @@ class Moments:
             If the variance of a column overflows.
         """
         mean = np.atleast_1d(np.asarray(self.mean, dtype=np.float64))
-        variance = np.atleast_1d(self.squares / self.count)
+        variance = np.atleast_1d(self.squares / self.count).astype(np.float64)
         stays = np.full(len(mean), not center)
         if rare and self.filled is not None:
             stays |= self.filled <= _RARE * self.count
-        variance = np.where(stays, variance + mean**2, variance)
+        variance[stays] += mean[stays] ** 2
         if not np.isfinite(variance).all():
             columns = np.flatnonzero(~np.isfinite(variance))[:5].tolist()
             raise ValueError(

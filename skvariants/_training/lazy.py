@@ -12,8 +12,6 @@ few (``Moments.coordinates(rare=True)``), are in every step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,16 +46,6 @@ def can_be_lazy(steps: Any) -> bool:
     return not l2 or (solver.is_gradient and not (penalty.has_prox and steps.state.memory))
 
 
-@dataclass
-class Touched:
-    """A batch: the features that it touches, and its values by their position among them."""
-
-    features: Array
-    data: Array
-    positions: Array
-    pointers: Array
-
-
 class LazySteps:
     """Steps on the features that are touched.
 
@@ -81,25 +69,9 @@ class LazySteps:
         self.place, self.numbers = np.empty(problem.d, np.intp), np.arange(0)
         self.missed = np.zeros(problem.d, self.dtype)
         self.made, self.eta = 0, None
-        self.frames: dict[int, Frames] = {}
-        self.rows = 0
+        self.step = Step(problem.penalty, state.theta[:0], self.implicit)
         self.ones = np.ones(steps.batch_size, self.dtype)
-
-    # ------------------------------------------------------------------ a chunk
-
-    def batches(self, X: Any, size: int) -> dict[int, Touched]:
-        """The batches of a chunk by their first row, and room for the largest."""
-        data, indices, pointers = X.data, X.indices.astype(np.intp), X.indptr
-        if self.inverse is not None:
-            data = data * self.inverse.take(indices, mode="clip")
-        batches = {}
-        for start in range(0, X.shape[0], size):
-            rows = pointers[start : min(start + size, X.shape[0]) + 1]
-            stored = slice(rows[0], rows[-1])
-            features, positions = self._distinct(indices[stored])
-            batches[start] = Touched(features, data[stored], positions, rows - rows[0])
-        self._allocate(max(len(b.features) for b in batches.values()) + 1, {len(b.pointers) - 1 for b in batches.values()})
-        return batches
+        self._allocate(0)
 
     def _distinct(self, indices: Array) -> tuple[Array, Array]:
         """Features that are stored or centred, each once, and the position of each stored value's among them.
@@ -118,34 +90,45 @@ class LazySteps:
         rank[last] = numbers[: len(last)]
         return every.take(last, mode="clip"), rank.take(latest[: len(indices)], mode="clip")
 
-    def _allocate(self, rows: int, lengths: set[int]) -> None:
-        """Scratch for so many parameters, and frames for batches of these lengths."""
-        if rows > self.rows or not lengths <= self.frames.keys():
-            self.rows = rows = max(rows, self.rows)
-            self.frames = {m: Frames(m, rows, self.dtype) for m in lengths}
-            self.theta = np.zeros((rows, self.k), self.dtype)
-            self.memory = [np.empty((rows, self.k), self.dtype) for _ in self.state.memory]
-            self.full = Step(self.problem.penalty, self.theta, self.implicit)
-            self.step = Step(self.problem.penalty, self.theta[:0], self.implicit)
+    def _allocate(self, rows: int) -> None:
+        """Scratch for so many parameters, and a quarter more."""
+        self.room = rows + rows // 4
+        self.frames = {}
+        self.theta = np.zeros((self.room, self.k), self.dtype)
+        self.memory = [np.empty((self.room, self.k), self.dtype) for _ in self.state.memory]
+        self.scratch = Step(self.problem.penalty, self.theta, self.implicit)
 
     # ------------------------------------------------------------------ a step
 
-    def take_step(self, batch: Touched, y: Array, s: Array | None, z: Array, r: Array, t: int, eta: Any) -> None:
+    def take_step(self, X: Frames, y: Array, s: Array | None, z: Array, r: Array, t: int, eta: Any) -> None:
         """Step number `t` of length `eta`; predictions and derivatives from before it are left in `z` and `r`."""
         if eta is not self.eta:
             self.settle()
             self.eta = eta
-        features, n = batch.features, len(batch.features)
+        indices, data = X.indices.astype(np.intp), X.data
+        if self.inverse is not None:
+            data = data * self.inverse.take(indices, mode="clip")
+        features, positions = self._distinct(indices)
+        n = len(features)
+        if n >= self.room:
+            self._allocate(n + 1)
         theta, memory = self._gather(features, n)
-        step = self.step
+        step, scratch = self.step, self.scratch
         step.penalty, step.t, step.eta = self.problem.penalty.at(features), t, eta
-        step.work, step.move, step.lengths = self.full.work[: n + 1], self.full.move[: n + 1], self.full.lengths[: n + 1]
+        step.work, step.move, step.lengths = scratch.work[: n + 1], scratch.move[: n + 1], scratch.lengths[: n + 1]
         if self.penalised:
             self._catch_up(theta[:n], memory, features, step)
-        g = self._gradient(batch, theta, y, s, z, r)
+        frame = self._frame(len(y))
+        frame.point(data, positions, X.indptr)
+        g = self._gradient(frame, theta, y, s, z, r)
         self.solver.update(theta, g, step, *memory)
         self.made += 1
         self._put_back(features, n, theta, memory)
+
+    def _frame(self, n_rows: int) -> Frames:
+        if n_rows not in self.frames:
+            self.frames[n_rows] = Frames(n_rows, self.room, self.dtype)
+        return self.frames[n_rows]
 
     def _gather(self, features: Array, n: int) -> tuple[Array, list[Array]]:
         """Rows of parameters and memory, the intercept's as last."""
@@ -173,15 +156,14 @@ class LazySteps:
         missed = operand(self.made, self.dtype) - self.missed.take(features, mode="clip")
         self.solver.idle(W, missed[:, None], step, *(a[: len(W)] for a in memory))
 
-    def _gradient(self, batch: Touched, theta: Array, y: Array, s: Array | None, z: Array, r: Array) -> Array:
+    def _gradient(self, X: Frames, theta: Array, y: Array, s: Array | None, z: Array, r: Array) -> Array:
         """The gradient in the rows of `theta`."""
-        p, m, n = self.problem, len(y), len(batch.features)
-        c, frame, centred = p.coordinates, self.frames[m], self.centred.size
-        frame.point(batch.data, batch.positions, batch.pointers)
+        p, m, n = self.problem, len(y), len(theta) - 1
+        c, centred = p.coordinates, self.centred.size
         b = theta[n]
         if centred:
             b = b - np.dot(self.offset[:, 0], theta[n - centred : n])
-        np.add(frame @ self.theta, without_axis(b), out=z)
+        np.add(X @ self.theta, without_axis(b), out=z)
         if not c.keeps_target:
             z *= c.target
         p.loss.gradient(y, z, r)
@@ -189,15 +171,13 @@ class LazySteps:
             r = np.clip(r, -STEEPEST, STEEPEST)
         if s is not None:
             r = r * s
-        g = (frame.T @ r)[: n + 1]
+        g = (X.T @ r)[: n + 1]
         total = np.dot(self.ones[:m], r)
         g[n] = total if p.fit_intercept else 0.0
         if centred:
             g[n - centred : n] -= self.offset * total
         g *= operand(1.0 / m, self.dtype) if c.keeps_target else np.asarray(1.0 / (m * c.target), self.dtype)
         return g
-
-    # ------------------------------------------------------------------ all features
 
     def settle(self) -> None:
         """Make up for everything that was postponed."""

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from skvariants._data.sparse import Slices
 from skvariants._step import Step
@@ -163,12 +162,7 @@ class Steps(Method):
         if len(self.z) < len(y):
             shape = len(y), self.state.theta.shape[1]
             self.z, self.r = (np.empty(shape, self.state.theta.dtype) for _ in range(2))
-        batches: Any = X if isinstance(X, np.ndarray) else Slices(X)
-        if lazy is not None:
-            batches = lazy.batches(X, self.batch_size)
-        elif self.scales is not None:
-            values = X.data * self.scales.take(X.indices, mode="clip")
-            batches = Slices(sp.csr_matrix((values, X.indices, X.indptr), shape=X.shape))
+        batches = X if isinstance(X, np.ndarray) else Slices(X, None if lazy is not None else self.scales)
         done = n_steps = 0
         for start in range(0, len(y), self.batch_size):
             batch = slice(start, min(len(y), start + self.batch_size))
@@ -177,7 +171,7 @@ class Steps(Method):
                 self.take_step(batches[batch], y[batch], weights, self.z[batch], self.r[batch])
             else:
                 t = self.state.t = self.state.t + 1
-                lazy.take_step(batches[start], y[batch], weights, self.z[batch], self.r[batch], t, self._eta(t))
+                lazy.take_step(batches[batch], y[batch], weights, self.z[batch], self.r[batch], t, self._eta(t))
             done, n_steps = batch.stop, n_steps + 1
             if n_steps >= max_steps:
                 break
