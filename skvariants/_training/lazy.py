@@ -153,7 +153,7 @@ class LazySteps:
 
     def _catch_up(self, W: Array, memory: list[Array], features: Array, step: Step) -> None:
         """What these features have missed since they were touched."""
-        missed = operand(self.made, self.dtype) - self.missed.take(features, mode="clip")
+        missed = self.made - self.missed.take(features, mode="clip")
         self.solver.idle(W, missed[:, None], step, *(a[: len(W)] for a in memory))
 
     def _gradient(self, X: Frames, theta: Array, y: Array, s: Array | None, z: Array, r: Array) -> Array:
@@ -189,7 +189,7 @@ class LazySteps:
         for start in range(0, self.problem.d, size):
             some = slice(start, min(start + size, self.problem.d))
             step.penalty = self.problem.penalty.at(some)
-            missed = (operand(self.made, self.dtype) - self.missed[some])[:, None]
+            missed = (self.made - self.missed[some])[:, None]
             self.solver.idle(self.state.theta[some], missed, step, *(a[some] for a in self.state.memory))
         self.made = 0
         self.missed[:] = 0

@@ -136,9 +136,10 @@ class Steps(Method):
         self.eta_of = None, None  # between epochs a step may have become smaller
         seen, n_left = 0, self.problem.n if max_steps is None else max_steps
         lazy = self.lazy if self._is_steady() else None
+        by_sample = not self.implicit or lazy is not None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             for X, y, s in self.chunks():
-                if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or not self.implicit):
+                if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or by_sample):
                     self.totals += single_samples(self, X, y, s)
                     seen += len(y)
                     continue
