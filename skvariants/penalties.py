@@ -19,6 +19,8 @@ from skvariants._component import Component, Interval, hyperparameter, operand
 __all__ = ["PENALTIES", "ElasticNet", "Penalty"]
 
 Array = np.ndarray
+# weights that are summed at a time
+_BLOCK = 1 << 20
 # exponents of which nothing is left, so that none is infinite
 _GONE = 1e3
 
@@ -209,10 +211,13 @@ class ElasticNet(Penalty):
         return self._strengths[0]
 
     def value(self, W: Array) -> Array:
-        l1, l2, has_l1, _ = self._strengths
-        value = (0.5 * l2 * W * W).sum(axis=0, dtype=np.float64)
-        if has_l1:
-            value += (l1 * np.abs(W)).sum(axis=0, dtype=np.float64)
+        value, rows = np.zeros(W.shape[1]), max(1, _BLOCK // W.shape[1])
+        for some in (slice(start, start + rows) for start in range(0, len(W), rows)):
+            V, own = W[some], self if W.size <= _BLOCK else self.at(some)
+            l1, l2, has_l1, _ = own._strengths
+            value += (0.5 * l2 * V * V).sum(axis=0, dtype=np.float64)
+            if has_l1:
+                value += (l1 * np.abs(V)).sum(axis=0, dtype=np.float64)
         return value
 
     def add_gradient(self, W: Array, out: Array) -> None:
@@ -237,7 +242,7 @@ class ElasticNet(Penalty):
     def _kept_shares(self, step: Any, dtype: Any) -> Any:
         """``1 / (1 + step * l2)``; what steps of one length share is kept, as it costs more than its use."""
         l2 = self._strengths[1]
-        keeps = np.ndim(step) < 2 and np.ndim(l2) == 2
+        keeps = np.ndim(step) < 2 and np.ndim(l2) == 2 and len(l2) * max(np.size(step), l2.shape[1]) <= _BLOCK
         if keeps:
             last, shares = self.__dict__.get("_last_shares", (None, None))
             if last is not None and np.array_equal(last, step) and shares.dtype == dtype:

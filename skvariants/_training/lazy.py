@@ -96,7 +96,7 @@ class LazySteps:
         self.frames = {}
         self.theta = np.zeros((self.room, self.k), self.dtype)
         self.memory = [np.empty((self.room, self.k), self.dtype) for _ in self.state.memory]
-        self.scratch = Step(self.problem.penalty, self.theta, self.implicit)
+        self.scratch = [np.empty_like(self.theta) for _ in range(3)]
 
     # ------------------------------------------------------------------ a step
 
@@ -115,7 +115,7 @@ class LazySteps:
         theta, memory = self._gather(features, n)
         step, scratch = self.step, self.scratch
         step.penalty, step.t, step.eta = self.problem.penalty.at(features), t, eta
-        step.work, step.move, step.lengths = scratch.work[: n + 1], scratch.move[: n + 1], scratch.lengths[: n + 1]
+        step.work, step.move, step.lengths = (a[: n + 1] for a in scratch)
         if self.penalised:
             self._catch_up(theta[:n], memory, features, step)
         frame = self._frame(len(y))

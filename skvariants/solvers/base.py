@@ -124,7 +124,9 @@ class Solver(Component):
         if self.is_gradient and not step.implicit:
             # as a shrinkage that never passes zero
             penalty.decay(W, weights_length)
-        theta -= np.multiply(direction, length, step.move)
+        # gradient and scratch have served; a memory has not
+        room = direction if direction is g or direction is step.work else step.move
+        theta -= np.multiply(direction, length, room)
         self.prox(W, weights_length, step, *memory)
 
     def prox(self, W: Array, length: Any, step: Step, *memory: Array) -> None:
