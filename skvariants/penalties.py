@@ -76,8 +76,8 @@ class Penalty(Component):
         """
         self.prox(W, step, smooth=False)
 
-    def at(self, features: Array) -> Penalty | None:
-        """The same penalty of the weights of some features, or None where it does not know how."""
+    def at(self, features: Any) -> Penalty | None:
+        """The same penalty of the weights of some features (numbers, or a slice), or None where it does not know how."""
         return None
 
     def idle(self, W: Array, step: Any, times: Any, implicit: bool) -> None:
@@ -214,10 +214,9 @@ class ElasticNet(Penalty):
         value, rows = np.zeros(W.shape[1]), max(1, _BLOCK // W.shape[1])
         for some in (slice(start, start + rows) for start in range(0, len(W), rows)):
             V, own = W[some], self if W.size <= _BLOCK else self.at(some)
-            l1, l2, has_l1, _ = own._strengths
-            value += (0.5 * l2 * V * V).sum(axis=0, dtype=np.float64)
-            if has_l1:
-                value += (l1 * np.abs(V)).sum(axis=0, dtype=np.float64)
+            value += (0.5 * own.l2_strength * V * V).sum(axis=0, dtype=np.float64)
+            if own.has_prox:
+                value += (own.l1_strength * np.abs(V)).sum(axis=0, dtype=np.float64)
         return value
 
     def add_gradient(self, W: Array, out: Array) -> None:
@@ -232,7 +231,7 @@ class ElasticNet(Penalty):
             W *= np.maximum(1 - step * l2, 0.0)
 
     def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
-        l1, l2, has_l1, has_l2 = self._strengths
+        l1, _, has_l1, has_l2 = self._strengths
         if has_l1:
             threshold = step * l1
             W -= np.clip(W, -threshold, threshold)
@@ -252,7 +251,7 @@ class ElasticNet(Penalty):
             self.__dict__["_last_shares"] = np.array(step), shares
         return shares
 
-    def at(self, features: Array) -> ElasticNet:
+    def at(self, features: Any) -> ElasticNet:
         """Of some features; arrays of the strengths are cut, and the fields left as they are."""
         l1, l2, has_l1, has_l2 = self._strengths
         if np.ndim(l1) < 2 and np.ndim(l2) < 2:

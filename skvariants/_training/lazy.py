@@ -1,8 +1,8 @@
 r"""Steps on the features that a batch of sparse rows touches; what the penalty does to the others is postponed.
 
 The plain rule is :meth:`Steps.take_step`, which updates every weight. Where a solver is ``lazy``, a feature whose
-gradient is zero moves by the penalty alone, and ``m`` such steps have a closed form, ``Penalty.idle``. So a step takes the
-rows of parameters and memory that its batch touches, makes up for what they have missed, calls ``Solver.update`` on
+gradient is zero moves by the penalty alone, and several such steps have a closed form, ``Penalty.idle``. So a step
+takes the rows of parameters and memory that its batch touches, makes up for what they have missed, calls ``Solver.update`` on
 them as if there were no others, and puts them back. Everything is made up for at the end of an epoch, before anyone
 looks, and whenever the length of the step changes.
 
@@ -62,7 +62,7 @@ class LazySteps:
         self.k, self.dtype = state.theta.shape[1], state.theta.dtype
         self.inverse = None if c.identity else c.inverse_scale[:, 0]
         self.centred = np.zeros(0, int) if c.identity else np.flatnonzero(c.mean_row)
-        self.offset = None
+        self.offset = np.zeros((0, 1), self.dtype)
         if self.centred.size:
             self.offset = (c.mean_row * c.inverse_scale[:, 0])[self.centred][:, None]
         self.penalised = problem.penalty.has_prox or bool(np.any(problem.penalty.l2_strength))
@@ -93,7 +93,7 @@ class LazySteps:
     def _allocate(self, rows: int) -> None:
         """Scratch for so many parameters, and a quarter more."""
         self.room = rows + rows // 4
-        self.frames = {}
+        self.frames: dict[int, Frames] = {}
         self.theta = np.zeros((self.room, self.k), self.dtype)
         self.memory = [np.empty((self.room, self.k), self.dtype) for _ in self.state.memory]
         self.scratch = [np.empty_like(self.theta) for _ in range(3)]

@@ -189,6 +189,7 @@ class _ScaledSparseRows:
             self.pointers = np.concatenate([[0], np.cumsum(stays)])[X.indptr].tolist()
             self.indices, self.data = self.indices[stays], self.data[stays]
         self.missed = np.zeros(X.shape[1])
+        self.eta: Any = None
 
     def begin(self, theta: Array, j: int) -> tuple[Array, float]:
         self.target = float(of_column(self.coordinates.target, j))

@@ -102,7 +102,8 @@ def race(
     width, rates = state.width, ladder(problem, solver)
     each = state.theta.nbytes + sum(array.nbytes for array in state.memory)
     at_a_time = min(len(rates), max(1, MOST_BYTES // max(each, 1)))
-    winners, best, scores = None, np.array([]), []
+    winners: Any = None
+    best, scores = np.array([]), []
     for begin in range(0, len(rates), at_a_time):
         heat, found = _heat(problem, state, solver, schedule, batch_size, shuffle, rates[begin : begin + at_a_time])
         scores.append(heat)
@@ -115,7 +116,7 @@ def race(
             winners.restore([found.theta, *found.memory], columns_of(better, width))
             best = np.minimum(best, least)
         winners.rng = found.rng
-    racing: State = winners
+    racing = winners
     racing.epoch = state.epoch.copy()
     table = np.concatenate(scores)
     lost = ~np.isfinite(best)
