@@ -246,7 +246,8 @@ class ElasticNet(Penalty):
             last, shares = self.__dict__.get("_last_shares", (None, None))
             if last is not None and np.array_equal(last, step) and shares.dtype == dtype:
                 return shares
-        shares = np.reciprocal(step * l2 + operand(1.0, dtype))
+        shares = step * l2 + operand(1.0, dtype)
+        shares = np.reciprocal(shares, out=shares) if np.ndim(shares) else 1 / shares
         if keeps:
             self.__dict__["_last_shares"] = np.array(step), shares
         return shares

@@ -6,8 +6,8 @@ scored on rows held out of the batches, the best goes on with its state, the oth
 a rung that diverges scores infinity and loses quietly.
 
 Where the models are large, a few rungs race at a time on the same batches, down to one, and only the best so far is
-kept beside them: what a race needs is then at most four times the parameters and the memory of the solver, or what
-:data:`MOST_BYTES` says.
+kept beside them. What a race needs is then at most four times the parameters and the memory of the solver, or what
+:data:`MOST_BYTES` says (five times where the solver has no memory, and its steps are not lazy).
 """
 
 from __future__ import annotations
@@ -134,9 +134,8 @@ def _heat(
     n_rungs, n_models = len(rates), k // width
     columns = np.tile(np.arange(k), n_rungs)
     many, solver = problem.take(columns), solver.take(columns)
-    theta = np.tile(state.theta, n_rungs)
-    memory = solver.allocate(theta, many.penalty, not many.coordinates.identity)
-    racing = State.start(theta, width, same_generator(state.rng), memory)
+    racing = State.start(np.tile(state.theta, n_rungs), width, same_generator(state.rng))
+    racing.memory = solver.allocate(racing.theta, many.penalty, not many.coordinates.identity)
     raced = schedule.take(columns).with_fields(eta0=np.repeat(rates, k).astype(state.theta.dtype))
     Steps(many, racing, solver, raced, batch_size, shuffle).epoch(max_steps=BATCH_STEPS)
     scores = _scores(many, racing, racing.rng).reshape(n_rungs, n_models, width).sum(axis=2)

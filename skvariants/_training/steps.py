@@ -199,7 +199,8 @@ class Steps(Method):
         value = self.schedule(t)
         if value is not self.eta_of[0]:
             eta = (value * self.state.step_factor).astype(self.state.theta.dtype, copy=False)
-            self.eta_of = value, without_axis(eta)
+            # columns that step alike step as one number, with which a penalty by feature costs a column
+            self.eta_of = value, without_axis(eta[:1] if (eta == eta[0]).all() else eta)
         return self.eta_of[1]
 
     def _add_to_average(self) -> None:

@@ -117,14 +117,14 @@ class Solver(Component):
         direction, scale = self.step(g, step.t, step.work, *memory)
         weights_length = length
         if isinstance(scale, np.ndarray) and scale.ndim == 2:
-            length = np.multiply(length, scale, step.lengths)
+            # gradient and scratch have served once they are read; a memory has not
+            length = np.multiply(length, scale, scale if scale is step.work else step.lengths)
             weights_length = length[:-1]
         elif scale is not None:
             length = weights_length = length * scale
         if self.is_gradient and not step.implicit:
             # as a shrinkage that never passes zero
             penalty.decay(W, weights_length)
-        # gradient and scratch have served; a memory has not
         room = direction if direction is g or direction is step.work else step.move
         theta -= np.multiply(direction, length, room)
         self.prox(W, weights_length, step, *memory)
