@@ -77,7 +77,7 @@ class Penalty(Component):
         self.prox(W, step, smooth=False)
 
     def at(self, features: Any) -> Penalty | None:
-        """The same penalty of the weights of some features (numbers, or a slice), or None where it does not know how."""
+        """The same penalty of some features' weights, by number or slice; None where it does not know how."""
         return None
 
     def idle(self, W: Array, step: Any, times: Any, implicit: bool) -> None:

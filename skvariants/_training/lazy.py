@@ -2,9 +2,9 @@ r"""Steps on the features that a batch of sparse rows touches; what the penalty 
 
 The plain rule is :meth:`Steps.take_step`, which updates every weight. Where a solver is ``lazy``, a feature whose
 gradient is zero moves by the penalty alone, and several such steps have a closed form, ``Penalty.idle``. So a step
-takes the rows of parameters and memory that its batch touches, makes up for what they have missed, calls ``Solver.update`` on
-them as if there were no others, and puts them back. Everything is made up for at the end of an epoch, before anyone
-looks, and whenever the length of the step changes.
+takes the rows of parameters and memory that its batch touches, makes up for what they have missed, calls
+``Solver.update`` on them as if there were no others, and puts them back. Everything is made up for at the end of an
+epoch, before anyone looks, and whenever the length of the step changes.
 
 In standardised coordinates the scales go into the values of a chunk, and features that are centred, of which there are
 few (``Moments.coordinates(rare=True)``), are in every step.
