@@ -350,13 +350,22 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
         counts = {name: count + getattr(old, name) for name, count in counts.items()}
     if not spec.scale:
         return Setup(None, task, Coordinates(), None, None, **counts)
-    moments = rows.moments(None if old is None else old.moments)
+    size = _lazy_batch(spec, streaming)
+    moments = rows.moments(None if old is None else old.moments, filling=size > 0)
     targets = None
     if loss.in_target_units:
         targets = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
     unit = task.unit(targets, spec.fit_intercept)
-    coordinates = moments.coordinates(spec.fit_intercept, unit, rows.dtype)
+    rare = size > 0 and moments.touches_few(size)
+    coordinates = moments.coordinates(spec.fit_intercept, unit, rows.dtype, rare)
     return Setup(None, task, coordinates, moments, targets, **counts)
+
+
+def _lazy_batch(spec: Spec, streaming: bool) -> int:
+    """Rows of a step that may touch their features only, or 0 where each step touches all."""
+    solver = SOLVERS["adagrad"]() if streaming and spec.solver.method != "steps" else spec.solver
+    size = solver.batch_size if isinstance(spec.batch_size, str) else spec.batch_size
+    return size if solver.lazy and spec.penalty.elastic and not isinstance(size, str) else 0
 
 
 def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) -> State:
@@ -431,8 +440,8 @@ def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:
         return n
     if isinstance(size, str) and size == "auto":
         size = solver.batch_size if spec.natural_batch_size is None else spec.natural_batch_size
-        if not isinstance(size, str):
-            if rows.sparse and size > 1:
+        if not isinstance(size, str) and size > 1:
+            if rows.sparse:
                 # a step costs its stored values and an update of every weight: enough rows to outweigh it
                 size = max(size, min(2048, int(rows.d * n / max(rows.stored, 1))))
             # passes count: small tables deserve small batches, and tiny ones are one batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Step:
     eta : float or ndarray
         Length of the step: one for all, or one per column.
     work, move, lengths : ndarray shaped like the parameters
-        Scratch: the first for :meth:`Solver.step`, the others for `update`.
+        Scratch, made when it is asked for: the first for :meth:`Solver.step`, the others for `update`.
     batch : object or None
         The rows of this step (with ``y``, ``z``, ``r``, ``weight``, ``value()``, ``square_norms()``, ``gradient(r)``),
         for solvers that need "rows".
@@ -38,8 +39,23 @@ class Step:
         self.penalty, self.implicit = penalty, implicit
         self.t = 0
         self.eta: Any = 1.0
-        self.work, self.move, self.lengths = (np.empty_like(like) for _ in range(3))
         self.batch: Any = None
+        self._shape, self._dtype = like.shape, like.dtype
+
+    @cached_property
+    def work(self) -> Array:
+        """Scratch for :meth:`Solver.step`."""
+        return np.empty(self._shape, self._dtype)
+
+    @cached_property
+    def move(self) -> Array:
+        """Scratch for what is subtracted."""
+        return np.empty(self._shape, self._dtype)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """Scratch for lengths that differ between weights."""
+        return np.empty(self._shape, self._dtype)
 
 
 __all__ = ["Step"]

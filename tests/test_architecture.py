@@ -23,7 +23,7 @@ LEVELS = [
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
     " solvers.interior_point",
-    "losses solvers _training.method _training.per_sample",
+    "losses solvers _training.method _training.per_sample _training.lazy",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_quasi_newton.hessian",
@@ -91,6 +91,7 @@ MENTIONS = {"model_selection.halving": "the message says which estimators go on 
 NAMESPACES = {
     "penalties": "the cached strengths of a component",
     "losses.base": "what a class itself declares",
+    "solvers.base": "what a class itself declares",
     "model_selection._score": "what a class itself declares",
 }
 

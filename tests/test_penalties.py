@@ -243,3 +243,57 @@ def test_the_defaults_of_the_interface_work_for_a_users_own():
     assert penalty.take(np.array([0])) is penalty
     with pytest.raises(NotImplementedError, match=r"Nonnegative .*`rescaled`.*scale_features=False"):
         penalty.rescaled(UNITS, 1.0)
+
+
+# ---------------------------------------------------------------- steps without gradient
+
+
+class Plain(ElasticNet):
+    """Takes the postponed steps one by one, as the interface does."""
+
+    idle = Penalty.idle
+
+
+@every_penalty
+@every_step
+@pytest.mark.parametrize("implicit", [True, False])
+def test_steps_that_were_postponed_are_the_steps(penalty, step, implicit):
+    plain = Plain(**{name: getattr(penalty, name) for name in ("alpha", "l1_ratio", "units", "objective_scale")})
+    times = np.array([0.0, 1.0, 2.0, 7.0, 60.0])[:, None]
+    expected = applied(plain.idle, 3 * W, step, times, implicit)
+    result = applied(penalty.idle, 3 * W, step, times, implicit)
+    np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(result == 0, expected == 0)
+    np.testing.assert_array_equal(result[0], 3 * W[0])
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_shrinkage_that_leaves_nothing_leaves_nothing_and_no_nan(implicit):
+    for step in (1.0, 1e3, 1e300):
+        result = applied(make("l2", alpha=1.0).idle, W, step, np.array([[0.0], [1.0], [2.0], [9.0], [1e4]]), implicit)
+        np.testing.assert_array_equal(result[0], W[0])
+        assert (np.abs(result[1:]) <= np.abs(W[1:]) / 2).all()
+
+
+@every_penalty
+@pytest.mark.parametrize("features", [np.array([3, 1]), slice(1, 4)])
+def test_of_some_features_it_is_the_same(penalty, features):
+    some, step = penalty.at(features), np.array([0.1, 0.5, 1.0])
+    whole = applied(penalty.prox, W, step)
+    np.testing.assert_array_equal(applied(some.prox, W[features], step), whole[features])
+    np.testing.assert_array_equal(applied(penalty.prox, W, step), whole)  # which is left as it was
+    expected = [sum(definition(penalty, W[i, j], i, j) for i in np.arange(5)[features]) for j in range(3)]
+    np.testing.assert_allclose(some.value(W[features]), expected, rtol=1e-12)
+
+
+def test_the_value_of_many_weights_is_summed_in_blocks(monkeypatch):
+    penalty, expected = CASES["all"], CASES["all"].value(W)
+    monkeypatch.setattr("skvariants.penalties._BLOCK", 6)
+    np.testing.assert_allclose(penalty.value(W), expected, rtol=1e-13)
+
+
+def test_a_shrinkage_is_that_of_its_own_step():
+    penalty = CASES["rows"]
+    for step in (0.3, 0.3, 0.1, np.array([0.1, 0.2, 0.3]), np.array([0.1, 0.2, 0.4]), 0.3):
+        expected = applied(make("elasticnet", units=UNITS[:, :1]).prox, W, step)
+        np.testing.assert_array_equal(applied(penalty.prox, W, step), expected)

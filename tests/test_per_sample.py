@@ -1,5 +1,7 @@
 """Batches of one sample on Python floats take the steps of the plain rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from _references import features, problem, steps
 from skvariants._component import hyperparameter
+from skvariants._data.scaling import Moments
 from skvariants._data.tasks import ClassColumns
 from skvariants._training.per_sample import fits_per_sample
 from skvariants.losses import LOSSES, LogLoss, MultinomialLogLoss, SquaredError
@@ -132,3 +135,42 @@ def test_only_what_the_loop_can_do_comes_here(rng):
     assert not fits(raw)
     assert not steps(problem(X, Y[:, :1]), solver=SGD(), batch=2).one_by_one
     assert not steps(problem(X, Y[:, :1]), solver=SGD(), batch=1, average=1).one_by_one
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("alpha", [0.0, 1e-2, 10.0])
+@pytest.mark.parametrize("full", [0, 3])
+def test_sparse_rows_in_standardised_coordinates_take_the_steps_of_dense_ones(rng, dtype, alpha, full):
+    X = np.where(rng.random((N, 200)) < 0.02, rng.standard_normal((N, 200)) + 0.3, 0.0)
+    X[:, :full] = rng.random((N, full)) + 1
+    X[:, 7] = 0.0
+    X, target = X.astype(dtype), np.array([2.0, 5.0])
+    Y = (7 * rng.standard_normal((N, 2)) + 3).astype(dtype)
+    moments = Moments()
+    moments.update(X, filling=True)
+    coordinates = moments.coordinates(True, target, dtype, rare=True)
+    assert np.count_nonzero(coordinates.mean_row) == full
+    penalty = ElasticNet(alpha, 0.0).rescaled(coordinates.units, coordinates.objective_scale)
+    results = []
+    for data, fast in ((sp.csr_matrix(X), True), (X, True), (X, False)):
+        p = replace(problem(data, Y, target=target), coordinates=coordinates, penalty=penalty)
+        s = steps(p, k=2, solver=SGD(), batch=1, eta0=0.01)
+        assert s.one_by_one
+        s.one_by_one, s.state.step_factor = fast, np.array([1.0, 0.5])
+        results.append((np.array([s.epoch(), s.epoch()]), s.state.theta))
+    tolerance = 1e-9 if dtype == np.float64 else 2e-4
+    for result in results[:2]:
+        for one, other in zip(result, results[2], strict=True):
+            assert_allclose(one, other, rtol=tolerance, atol=tolerance * np.abs(other).max())
+
+
+def test_sparse_rows_whose_step_changes_with_each_sample_come_to_the_same(rng):
+    X = sp.csr_matrix(np.where(rng.random((N, 200)) < 0.02, rng.standard_normal((N, 200)), 0.0))
+    y = rng.standard_normal((N, 1))
+    thetas = []
+    for data in (X, X.toarray()):
+        p = problem(data, y, intercept=False)
+        s = steps(p, solver=SGD(), batch=1, schedule=InvScaling(eta0=0.01))
+        s.epoch()
+        thetas.append(s.state.theta)
+    assert_allclose(*thetas, rtol=1e-9, atol=1e-12)

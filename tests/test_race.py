@@ -1,7 +1,10 @@
 """Learning rates raced as columns: the ladder, the winner, and what is left where every rung is lost."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import STEPPING, features, problem, start, steps
@@ -156,3 +159,46 @@ def test_a_race_says_what_it_did():
     result = Race(np.array([0.01, 0.1, 1.0]), np.array([2.0, 1.0, np.inf]), 0.1, 40)
     assert str(result) == "race: 3 step sizes from 0.01 to 1, 40 steps each, 1 diverged; eta0=0.1 goes on"
     assert "1 step each" in str(Race(np.array([1.0]), np.array([1.0]), 1.0, 1))
+
+
+# ------------------------------------------------------------------ large models
+
+
+@pytest.mark.parametrize("name", STEPPING)
+@pytest.mark.parametrize("at_a_time", [1, 4])
+def test_rungs_that_race_a_few_at_a_time_race_as_together(rng, monkeypatch, name, at_a_time):
+    X = features(rng)
+    Y = np.hstack([X @ rng.standard_normal((D, 1)), 1e-3 * rng.standard_normal((N, 1)), X[:, :1]])
+    p, solver = problem(X, Y), SOLVERS[name]()
+    begin = start(p, 3, solver)
+    together, state = race(p, begin, solver, OPEN, 16, True)
+    each = begin.theta.nbytes + sum(a.nbytes for a in begin.memory)
+    monkeypatch.setattr(module, "MOST_BYTES", at_a_time * each)
+    apart, other = race(p, begin, solver, OPEN, 16, True)
+    for one, two in zip(together, apart, strict=True):
+        assert one.winner == two.winner
+        assert_allclose(one.scores, two.scores, rtol=1e-8)
+    for one, two in zip((state.theta, *state.memory), (other.theta, *other.memory), strict=True):
+        assert_allclose(one, two, rtol=1e-8, atol=1e-12)
+    assert state.t == other.t
+    assert state.rng.bit_generator.state == other.rng.bit_generator.state
+
+
+@pytest.mark.parametrize("name", ["sgd", "minibatch", "momentum", "adagrad", "rmsprop", "adam"])
+def test_a_race_needs_at_most_four_times_parameters_and_memory(rng, monkeypatch, name):
+    n, d, stored, k = 1000, 1 << 16, 10, 4
+    X = sp.csr_matrix(
+        (np.ones(n * stored), rng.integers(0, d, n * stored), np.arange(0, n * stored + 1, stored)), (n, d)
+    )
+    X.sum_duplicates()
+    p, solver = problem(X, rng.choice([-1.0, 1.0], (n, k)), LogLoss(), intercept=False), SOLVERS[name]()
+    begin = start(p, k, solver)
+    monkeypatch.setattr(module, "MOST_BYTES", 0)
+    tracemalloc.start()
+    try:
+        race(p, begin, solver, OPEN, 32, True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    each = begin.theta.nbytes + sum(a.nbytes for a in begin.memory)
+    assert peak <= 4 * each + 16 * X.shape[1] * 8  # and a few numbers by feature

@@ -162,3 +162,55 @@ def test_single_precision_gets_no_scale_whose_square_it_cannot_hold(rng):
     X = (1e-20 * rng.standard_normal((N, 1))).astype(np.float32)
     inverse = moments_of(X).coordinates(True, 1.0, np.float32).inverse_scale
     assert np.isfinite(inverse**2).all()
+
+
+# ------------------------------------------------------------------ columns that are mostly zero
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_values_that_are_not_zero_are_counted_whatever_is_stored(rng, weighted):
+    X = np.where(rng.random((N, D)) < 0.3, rng.standard_normal((N, D)), 0.0)
+    X[:, 0] = 1.0
+    weight = rng.random(N) + 0.5 if weighted else None
+    stored = sp.csr_matrix(X)
+    stored.data[::7] = 0.0  # zeros that are stored
+    X = stored.toarray()
+    expected = (X != 0).T @ (np.ones(N) if weight is None else weight)
+    parts = Moments()
+    for rows in (slice(0, 1), slice(1, 100), slice(100, None)):
+        parts.update(X[rows], None if weight is None else weight[rows], filling=True)
+    for data in (X, stored):
+        moments = Moments()
+        moments.update(data, weight, filling=True)
+        assert_allclose(moments.filled, expected)
+    assert_allclose(parts.filled, expected)
+    assert_array_equal(parts.copy().filled, parts.filled)
+    parts.update(X, weight)
+    assert parts.filled is None  # rows that were not counted
+
+
+@pytest.mark.parametrize("target", [1.0, np.array([2.0, 5.0])])
+def test_rare_columns_stay_uncentred_with_a_mean_square_of_one(rng, target):
+    X = np.where(rng.random((N, D)) < 0.05, rng.standard_normal((N, D)) + 2, 0.0)
+    X[:, :2] = rng.standard_normal((N, 2)) + 3
+    X[:, 2] = 0.0
+    moments = Moments()
+    moments.update(X, filling=True)
+    rare, all_centred = (moments.coordinates(True, target, float, which) for which in (True, False))
+    assert_array_equal(rare.mean_row[2:], 0)
+    assert_array_equal(rare.mean_row[:2], all_centred.mean_row[:2])
+    C = rare.rows(X, float)[:, :-1]
+    assert_allclose((C**2).mean(axis=0), [1, 1, 0, 1, 1, 1, 1])
+    theta = rng.standard_normal((D + 1, 2))
+    theta[2] = 0
+    assert_allclose(rare.standardised(rare.original(theta)), theta)
+    unasked = moments_of(X).coordinates(True, target, float, rare=True)
+    assert_array_equal(unasked.mean, all_centred.mean)
+
+
+def test_coordinates_of_scaled_rows_are_the_same_coordinates(rng):
+    c = moments_of(features(rng)).coordinates(True, 2.0, float)
+    scaled, X = c.of_scaled_rows(), features(rng)
+    theta = rng.standard_normal((D + 1, 1))
+    own, theirs = scaled.original(theta), c.original(theta)
+    assert_allclose((X * c.inverse_scale[:, 0]) @ own[:-1] + own[-1], X @ theirs[:-1] + theirs[-1])

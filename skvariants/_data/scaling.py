@@ -27,6 +27,10 @@ _BLOCK = 1 << 16
 _STORED = 1 << 20
 # rows whose sum in single precision keeps five digits, were all of them rounded the same way
 _SINGLE_ROWS = 1024
+# share of values that are not zero up to which a column may stay where it is: its mean is a third of its scale at most
+_RARE = 0.1
+# share of the columns that a step may touch to be worth a step on these alone
+_TOUCHED = 0.25
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Coordinates:
     Attributes
     ----------
     mean, inverse_scale : ndarray of shape (n_features, 1) or None
-        Of each column.
+        Of each column; no scales with means are :meth:`of_scaled_rows`.
     target : float or ndarray of shape (n_columns,)
         The unit c of the target.
     """
@@ -51,7 +55,7 @@ class Coordinates:
 
     def __post_init__(self) -> None:
         self.objective_scale = 1.0 / self.target**2
-        self.units = None if self.inverse_scale is None else self.inverse_scale * self.target
+        self.units = self.target if self.inverse_scale is None else self.inverse_scale * self.target
         if self.mean is not None:
             self.gradient_units = self.units * self.objective_scale
             self.mean_row = np.ascontiguousarray(self.mean[:, 0])
@@ -60,6 +64,10 @@ class Coordinates:
     def keeps_target(self) -> bool:
         """Whether the target keeps its unit."""
         return np.ndim(self.target) == 0 and self.target == 1.0
+
+    def of_scaled_rows(self) -> Coordinates:
+        """The same for rows that have been divided by the scales."""
+        return Coordinates(self.mean * self.inverse_scale, None, self.target)
 
     @property
     def identity(self) -> bool:
@@ -107,6 +115,8 @@ class Coordinates:
 class Moments:
     """Running weighted count, mean and sum of squared deviations of columns.
 
+    `filled`, of values that are not zero, is there where it was asked for: None before, and after rows without it.
+
     References
     ----------
     Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance",
@@ -116,20 +126,26 @@ class Moments:
     count: float = 0.0
     mean: Any = 0.0
     squares: Any = 0.0
+    filled: Any = None
 
-    def update(self, X: Any, weight: Array | None = None) -> None:
-        """Add rows, in blocks, so that a memory map is never read at once."""
+    def update(self, X: Any, weight: Array | None = None, filling: bool = False) -> None:
+        """Add rows, in blocks, so that a memory map is never read at once; with `filling`, count what is not zero."""
         if X.shape[0] == 0:
             return
         count = float(X.shape[0]) if weight is None else float(weight.sum(dtype=np.float64))
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # `coordinates` says what overflowed
-            self.merge(Moments(count, *(_sparse_moments if sp.issparse(X) else _dense_moments)(X, weight, count)))
+            mean, squares = (_sparse_moments if sp.issparse(X) else _dense_moments)(X, weight, count)
+            self.merge(Moments(count, mean, squares, _filled(X, weight) if filling else None))
 
     def merge(self, other: Moments) -> None:
         """Add what another saw of other rows."""
         total = self.count + other.count
         if total == 0:
             return
+        if self.count == 0:
+            self.filled = other.filled
+        elif self.filled is not None:
+            self.filled = None if other.filled is None else self.filled + other.filled
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             delta = other.mean - self.mean
             self.mean = self.mean + delta * (other.count / total)
@@ -138,10 +154,30 @@ class Moments:
 
     def copy(self) -> Moments:
         """The same numbers; arrays are never changed in place, so they are shared."""
-        return Moments(self.count, self.mean, self.squares)
+        return Moments(self.count, self.mean, self.squares, self.filled)
 
-    def coordinates(self, center: bool, target: Any, dtype: Any) -> Coordinates:
+    def touches_few(self, batch_size: int) -> bool:
+        """Whether the rows of a batch leave most columns at zero, as far as what was counted says."""
+        return self.filled is not None and bool(
+            batch_size * self.filled.sum() <= _TOUCHED * self.count * len(self.filled)
+        )
+
+    def coordinates(self, center: bool, target: Any, dtype: Any, rare: bool = False) -> Coordinates:
         """The coordinates these moments stand for; without an intercept nothing is centred.
+
+        Parameters
+        ----------
+        center : bool
+            Whether there is an intercept, which a change of the means goes into.
+        target : float or ndarray of shape (n_columns,)
+            The unit of the target.
+        dtype : dtype
+            Of the coordinates.
+        rare : bool, default=False
+            Whether columns that are mostly zero stay uncentred, so that a step need not touch them. They are scaled by
+            the root of their mean square. Where batches touch few columns, the noise of a step bounds its length by
+            (rows of a batch) / (columns), and the squared means that are left by one over the stored values of a row,
+            which is more.
 
         Raises
         ------
@@ -149,9 +185,11 @@ class Moments:
             If the variance of a column overflows.
         """
         mean = np.atleast_1d(np.asarray(self.mean, dtype=np.float64))
-        variance = np.atleast_1d(self.squares / self.count)
-        if not center:
-            variance = variance + mean**2
+        variance = np.atleast_1d(self.squares / self.count).astype(np.float64)
+        stays = np.full(len(mean), not center)
+        if rare and self.filled is not None:
+            stays |= self.filled <= _RARE * self.count
+        variance[stays] += mean[stays] ** 2
         if not np.isfinite(variance).all():
             columns = np.flatnonzero(~np.isfinite(variance))[:5].tolist()
             raise ValueError(
@@ -160,10 +198,10 @@ class Moments:
             )
         scale = np.sqrt(variance)
         # constant up to rounding: no information beside the intercept
-        noise = 64 * np.finfo(dtype).eps * (np.abs(mean) if center else 0.0)
+        noise = 64 * np.finfo(dtype).eps * np.where(stays, 0.0, np.abs(mean))
         flat = (scale <= noise) | (scale < np.sqrt(np.finfo(np.float64).tiny))
         inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, scale))
-        mean = mean if center else np.zeros_like(mean)
+        mean = np.where(stays, 0.0, mean)
         if np.dtype(dtype) == np.float32:
             # the square of more, as the strength of a penalty, float32 could not hold
             inverse = np.clip(inverse, 0, 1e15)
@@ -172,6 +210,23 @@ class Moments:
             inverse[:, None].astype(dtype),
             target.astype(dtype) if isinstance(target, np.ndarray) else float(target),
         )
+
+
+def _filled(X: Any, weight: Array | None) -> Array:
+    """Weight of the values of each column that are not zero."""
+    if sp.issparse(X):
+        X = X.tocsr()
+        w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
+        return sp.csr_matrix(((X.data != 0).astype(np.float64), X.indices, X.indptr), shape=X.shape).T @ w
+    n, d = X.shape
+    filled, rows = np.zeros(d), max(1, _BLOCK // max(1, d))
+    for start in range(0, n, rows):
+        block = np.asarray(X[start : start + rows])
+        w = np.ones(len(block)) if weight is None else weight[start : start + rows].astype(np.float64)
+        # most tables have no zeros, which is soon known
+        full = np.count_nonzero(block) == block.size
+        filled += w.sum() if full else w @ (block != 0)
+    return filled
 
 
 def _dense_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:

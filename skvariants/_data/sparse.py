@@ -30,10 +30,12 @@ class Slices:
     ----------
     X : sparse matrix or array of shape (n_rows, n_features)
         In CSR format.
+    scales : ndarray of shape (n_features,), optional
+        By what the values of each column are multiplied.
     """
 
-    def __init__(self, X: Any) -> None:
-        self.X = X
+    def __init__(self, X: Any, scales: Array | None = None) -> None:
+        self.X, self.scales = X, scales
         self._frames: dict[int, Frames] = {}
 
     def __getitem__(self, batch: slice) -> Frames:
@@ -42,7 +44,10 @@ class Slices:
         if rows is None:
             rows = self._frames[stop - start] = Frames(stop - start, X.shape[1], X.dtype)
         first, last = X.indptr[start], X.indptr[stop]
-        rows.point(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first)
+        data, indices = X.data[first:last], X.indices[first:last]
+        if self.scales is not None:
+            data = data * self.scales.take(indices, mode="clip")
+        rows.point(data, indices, X.indptr[start : stop + 1] - first)
         return rows
 
 

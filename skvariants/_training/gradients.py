@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,13 @@ class BatchGradient:
 
     def __init__(self, problem: Problem, batch_size: int, theta: Array) -> None:
         self.problem, self.theta = problem, theta
-        self.g = np.empty_like(theta)
         self.scaled = np.empty((batch_size, theta.shape[1]), theta.dtype)
         self.clip = batch_size == 1
+
+    @cached_property
+    def g(self) -> Array:
+        """Where the gradient is written."""
+        return np.empty_like(self.theta)
 
     def __call__(self, X: Any, y: Array, s: Array | None, z: Array, r: Array) -> Array:
         """The gradient; predictions and derivatives in them, from before the step, are left in `z` and `r`."""

@@ -49,14 +49,17 @@ def single_samples(steps: Any, X: Any, y: Array, s: Array | None) -> Array:
     steps : Steps
         What is minimised and where it stands.
     X : {ndarray, sparse matrix} of shape (n_rows, n_features)
-        Features; sparse ones in raw coordinates only.
+        Features.
     y, s : ndarray of shape (n_rows, n_columns or 1)
         Targets, and weights or None.
     """
     state, problem = steps.state, steps.problem
     z = np.empty((len(y), state.theta.shape[1]))
     weights = None if s is None else s[:, 0].tolist()
-    rows = _SparseRows(X) if not isinstance(X, np.ndarray) else _DenseRows(X, problem.coordinates)
+    coordinates = problem.coordinates
+    rows: Any = _DenseRows(X, coordinates) if isinstance(X, np.ndarray) else None
+    if rows is None:
+        rows = _SparseRows(X) if coordinates.identity else _ScaledSparseRows(X, coordinates)
     for j in range(z.shape[1]):
         targets = y[:, min(j, y.shape[1] - 1)].tolist()
         _column(steps, rows, targets, weights, j, z[:, j])
@@ -73,9 +76,8 @@ def _column(steps: Any, rows: Any, targets: list[float], weights: list[float] | 
     shrinks = bool(np.any(l2))
     l2 = l2 if implicit else float(l2)
     factor, t = float(state.step_factor[j]), state.t
-    shrink, last_eta = 1.0, None
-    keep: Any = None
-    dot, move = rows.dot, rows.move
+    shrink = 1.0
+    dot, move, decay = rows.dot, rows.move, rows.decay
     for i, target in enumerate(targets):
         z[i] = zi = shrink * dot(i, w) + b
         t += 1
@@ -96,9 +98,7 @@ def _column(steps: Any, rows: Any, targets: list[float], weights: list[float] | 
             if fit_intercept:
                 b -= d
         if shrinks and implicit:
-            if eta != last_eta:
-                last_eta, keep = eta, (1 / (1 + eta * l2)).astype(w.dtype)
-            np.multiply(w, keep, out=w)
+            decay(w, eta, l2)
     w *= shrink
     rows.end(state.theta[:, j], w, b, j)
 
@@ -111,9 +111,10 @@ class _DenseRows:
         self.centred = X if coordinates.identity else X - coordinates.mean_row
         self.moves = self.centred
         self.scratch = np.empty(X.shape[1], X.dtype)
+        self.eta: Any = None
 
     def begin(self, theta: Array, j: int) -> tuple[Array, float]:
-        c = self.coordinates
+        c, self.eta = self.coordinates, None
         if c.identity:
             return theta[:-1].copy(), float(theta[-1])
         units = of_column(c.units, j)
@@ -126,6 +127,11 @@ class _DenseRows:
     def move(self, i: int, w: Array, d: float) -> None:
         np.multiply(self.moves[i], d, out=self.scratch)
         np.subtract(w, self.scratch, out=w)
+
+    def decay(self, w: Array, eta: float, l2: Any) -> None:
+        if eta != self.eta:
+            self.eta, self.keep = eta, (1 / (1 + eta * l2)).astype(w.dtype)
+        np.multiply(w, self.keep, out=w)
 
     def end(self, theta: Array, w: Array, b: float, j: int) -> None:
         c = self.coordinates
@@ -154,8 +160,87 @@ class _SparseRows:
     def move(self, i: int, w: Array, d: float) -> None:
         w[self.columns] -= d * self.values
 
+    def decay(self, w: Array, eta: float, l2: Any) -> None:
+        raise NotImplementedError("In raw coordinates one number holds the shrinkage of all weights.")
+
     def end(self, theta: Array, w: Array, b: float, j: int) -> None:
         theta[:-1], theta[-1] = w, b
+
+
+class _ScaledSparseRows:
+    """Stored values of sparse rows in standardised coordinates, and by themselves the few features that are centred.
+
+    A weight whose feature is not stored only shrinks, always by the same factor: it does so when it is asked for.
+    """
+
+    def __init__(self, X: Any, coordinates: Any) -> None:
+        self.coordinates = coordinates
+        scales = coordinates.inverse_scale[:, 0]
+        self.centred = np.flatnonzero(coordinates.mean_row)
+        self.pointers, self.indices = X.indptr.tolist(), X.indices.astype(np.intp)
+        self.data = X.data * scales[self.indices]
+        if self.centred.size:
+            mean = coordinates.mean_row[self.centred]
+            self.block = (X[:, self.centred].toarray() - mean) * scales[self.centred]
+            # the others' values, that a feature may not be twice in a row
+            among = np.zeros(X.shape[1], bool)
+            among[self.centred] = True
+            stays = ~among[self.indices]
+            self.pointers = np.concatenate([[0], np.cumsum(stays)])[X.indptr].tolist()
+            self.indices, self.data = self.indices[stays], self.data[stays]
+        self.missed = np.zeros(X.shape[1])
+        self.eta: Any = None
+
+    def begin(self, theta: Array, j: int) -> tuple[Array, float]:
+        self.target = float(of_column(self.coordinates.target, j))
+        self.made, self.eta, self.penalised = 0, None, False
+        self.missed[:] = 0
+        w = theta[:-1].copy()
+        self.own = w[self.centred]
+        return w, self.target * float(theta[-1])
+
+    def dot(self, i: int, w: Array) -> float:
+        stored = slice(self.pointers[i], self.pointers[i + 1])
+        self.columns, self.values = columns, values = self.indices[stored], self.data[stored]
+        self.weights = weights = w.take(columns)
+        if self.penalised:
+            missed = self.missed.take(columns)
+            missed -= self.made
+            missed *= self.logarithms.take(columns)
+            weights *= np.exp(missed, out=missed)
+        z = float(values.dot(weights))
+        if self.centred.size:
+            z += float(self.block[i].dot(self.own))
+        return self.target * z
+
+    def move(self, i: int, w: Array, d: float) -> None:
+        d /= self.target
+        self.weights -= d * self.values
+        w[self.columns] = self.weights
+        self.missed[self.columns] = self.made
+        if self.centred.size:
+            self.own -= d * self.block[i]
+
+    def decay(self, w: Array, eta: float, l2: Any) -> None:
+        if eta != self.eta:
+            if self.penalised:
+                self._settle(w)
+            self.eta, self.penalised = eta, True
+            self.logarithms = np.log1p(np.broadcast_to(eta * l2, w.shape))
+            self.keep = np.exp(-self.logarithms[self.centred])
+        self.made += 1
+        if self.centred.size:
+            self.own *= self.keep
+
+    def _settle(self, w: Array) -> None:
+        w *= np.exp((self.missed - self.made) * self.logarithms)
+        self.missed[:] = self.made
+
+    def end(self, theta: Array, w: Array, b: float, j: int) -> None:
+        if self.penalised:
+            self._settle(w)
+        w[self.centred] = self.own
+        theta[:-1], theta[-1] = w, b / self.target
 
 
 __all__ = ["fits_per_sample", "single_samples"]

@@ -51,7 +51,8 @@ class Problem:
         W, b = theta[:-1], theta[-1]
         c = self.coordinates
         if not c.identity:
-            W = np.multiply(W, c.units, self._scratch_like(W))
+            if not (c.keeps_target and c.inverse_scale is None):
+                W = np.multiply(W, c.units, self._scratch_like(W))
             b = (b if c.keeps_target else c.target * b) - np.dot(c.mean_row, W)
         b = without_axis(b)
         z = np.dot(X, W, out=out) if isinstance(X, np.ndarray) else X @ W
@@ -63,6 +64,9 @@ class Problem:
     def gradient(self, X: Any, r: Array, out: Array, count: int = 1) -> Array:
         """Gradient in `theta` from derivatives `r` in the predictions, summed over rows and divided by `count`."""
         G, c = out[:-1], self.coordinates
+        plain = c.inverse_scale is None and not c.identity
+        if plain:
+            r = r * np.asarray(c.gradient_units / count, r.dtype)
         # BLAS for dense rows; scipy's own product, which makes a new array, for sparse ones
         product = np.dot(X.T, r, out=G) if isinstance(X, np.ndarray) else X.T @ r
         if len(self._ones) < len(r) or self._ones.dtype != r.dtype:
@@ -85,6 +89,9 @@ class Problem:
             # centred, the intercept starts at its optimum; a scale-free solver would blow rounding up
             noise = 8 * np.finfo(r.dtype).eps * (np.abs(r).sum(axis=0) + c.target * count)
             total[np.abs(total) <= noise] = 0
+        if plain:
+            out[-1] = total if self.fit_intercept else 0.0
+            return out
         out[-1] = total
         out *= self._units_by_count(count)
         return out

@@ -4,6 +4,10 @@ A ladder of step sizes for the chosen solver and schedule trains at once: each m
 rung, side by side, so all rungs share every matrix product. After a few dozen steps each rung is
 scored on rows held out of the batches, the best goes on with its state, the others are dropped;
 a rung that diverges scores infinity and loses quietly.
+
+Where the models are large, a few rungs race at a time on the same batches, down to one, and only the best so far is
+kept beside them. What a race needs is then at most four times the parameters and the memory of the solver, or what
+:data:`MOST_BYTES` says (five times where the solver has no memory, and its steps are not lazy).
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._training.problem import Problem, columns_of
-from skvariants._training.state import State
+from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
 
 Array = np.ndarray
@@ -24,6 +28,8 @@ STEP_GRID = 10.0 ** (np.arange(-6, 5) / 2.0)
 BATCH_STEPS = 40
 #: Rows on which rungs are scored.
 SCORING_ROWS = 4096
+#: Parameters and memory of the rungs that race at a time, where these are more than one.
+MOST_BYTES = 1 << 26
 
 
 @dataclass
@@ -93,29 +99,49 @@ def race(
     State
         The winners', with the steps of the race behind them; a model whose rungs all diverged is back at its start.
     """
+    width, rates = state.width, ladder(problem, solver)
+    each = state.theta.nbytes + sum(array.nbytes for array in state.memory)
+    at_a_time = min(len(rates), max(1, MOST_BYTES // max(each, 1)))
+    winners: Any = None
+    best, scores = np.array([]), []
+    for begin in range(0, len(rates), at_a_time):
+        heat, found = _heat(problem, state, solver, schedule, batch_size, shuffle, rates[begin : begin + at_a_time])
+        scores.append(heat)
+        least = heat.min(axis=0)
+        if winners is None:
+            winners, best = found, least
+            continue
+        better = least < best
+        if better.any():
+            winners.restore([found.theta, *found.memory], columns_of(better, width))
+            best = np.minimum(best, least)
+        winners.rng = found.rng
+    racing = winners
+    racing.epoch = state.epoch.copy()
+    table = np.concatenate(scores)
+    lost = ~np.isfinite(best)
+    if lost.any():
+        racing.restore([state.theta, *state.memory], columns_of(lost, width))
+    first = np.argmin(table, axis=0)
+    return [Race(rates, table[:, j], float(rates[first[j]]), racing.t) for j in range(len(best))], racing
+
+
+def _heat(
+    problem: Problem, state: State, solver: Any, schedule: Any, batch_size: int, shuffle: bool, rates: Array
+) -> tuple[Array, State]:
+    """Some rungs at once: their scores, shape ``(n_rungs, n_models)``, and the state of the best of each model."""
     k, width = state.theta.shape[1], state.width
-    rates = ladder(problem, solver)
     n_rungs, n_models = len(rates), k // width
     columns = np.tile(np.arange(k), n_rungs)
     many, solver = problem.take(columns), solver.take(columns)
-    theta = np.tile(state.theta, n_rungs)
-    memory = solver.allocate(theta, many.penalty, not many.coordinates.identity)
-    racing = State.start(theta, width, state.rng, memory)
+    racing = State.start(np.tile(state.theta, n_rungs), width, same_generator(state.rng))
+    racing.memory = solver.allocate(racing.theta, many.penalty, not many.coordinates.identity)
     raced = schedule.take(columns).with_fields(eta0=np.repeat(rates, k).astype(state.theta.dtype))
-    steps = Steps(many, racing, solver, raced, batch_size, shuffle)
-    steps.epoch(max_steps=BATCH_STEPS)
-    scores = _scores(many, racing, state.rng).reshape(n_rungs, n_models, width).sum(axis=2)
+    Steps(many, racing, solver, raced, batch_size, shuffle).epoch(max_steps=BATCH_STEPS)
+    scores = _scores(many, racing, racing.rng).reshape(n_rungs, n_models, width).sum(axis=2)
     scores = np.where(np.isfinite(scores), scores, np.inf)
-    best = np.argmin(scores, axis=0)
-    racing.keep(best * n_models + np.arange(n_models))
-    racing.epoch = state.epoch.copy()
-    lost = ~np.isfinite(scores.min(axis=0))
-    if lost.any():
-        back = columns_of(lost, width)
-        racing.theta[:, back] = state.theta[:, back]
-        for array, start in zip(racing.memory, state.memory, strict=True):
-            array[..., back] = start[..., back]
-    return [Race(rates, scores[:, j], float(rates[best[j]]), racing.t) for j in range(n_models)], racing
+    racing.keep(np.argmin(scores, axis=0) * n_models + np.arange(n_models))
+    return scores, racing
 
 
 def _scores(problem: Problem, state: State, rng: np.random.Generator) -> Array:

@@ -6,6 +6,7 @@ schedule the length of the step, the solver the rest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ import numpy as np
 from skvariants._data.sparse import Slices
 from skvariants._step import Step
 from skvariants._training.gradients import Batch, BatchGradient
+from skvariants._training.lazy import LazySteps, can_be_lazy
 from skvariants._training.method import Method, Record
 from skvariants._training.per_sample import fits_per_sample, single_samples
 from skvariants._training.problem import Problem, by_model, columns_of, without_axis
 from skvariants._training.state import State
 
 Array = np.ndarray
+# what it costs to gather a value and multiply it, in passes over a weight (of 13,800 to 47,600 values a batch)
+_GATHER = 2
 
 
 class Steps(Method):
@@ -60,13 +64,26 @@ class Steps(Method):
     def _allocate(self) -> None:
         theta = self.state.theta
         m, k = self.batch_size, theta.shape[1]
-        self.gradient = BatchGradient(self.problem, m, theta)
+        problem, self.scales = self.problem, None
+        if self._scales_rows():
+            self.scales = problem.coordinates.inverse_scale[:, 0]
+            problem = replace(problem, coordinates=problem.coordinates.of_scaled_rows())
+        self.gradient = BatchGradient(problem, m, theta)
         self.step = Step(self.problem.penalty, theta, self.implicit)
         self.needs_rows = "rows" in self.solver.needs
         self.z, self.r = (np.empty((m, k), theta.dtype) for _ in range(2))
         self.totals = np.zeros(k)
         self.eta_of: tuple[Any, Any] = None, None
+        self.lazy = LazySteps(self) if can_be_lazy(self) else None
         self.one_by_one = self.batch_size == 1 and not self.average and fits_per_sample(self)
+
+    def _scales_rows(self) -> bool:
+        """Whether scales go into the values of a chunk of sparse rows: where they are fewer than the weights."""
+        p, rows = self.problem, self.problem.rows
+        if not rows.sparse or rows.densify or p.coordinates.identity or "rows" in self.solver.needs:
+            return False
+        values = self.batch_size * rows.stored / p.n
+        return self.batch_size < p.n and _GATHER * values < self.state.theta.size
 
     def keep(self, models: Array) -> None:
         columns = columns_of(models, self.state.width)
@@ -118,28 +135,44 @@ class Steps(Method):
         self.totals = np.zeros(self.state.theta.shape[1])
         self.eta_of = None, None  # between epochs a step may have become smaller
         seen, n_left = 0, self.problem.n if max_steps is None else max_steps
+        lazy = self.lazy if self._is_steady() else None
+        by_sample = not self.implicit or lazy is not None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             for X, y, s in self.chunks():
-                if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or not self.implicit):
+                if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or by_sample):
                     self.totals += single_samples(self, X, y, s)
                     seen += len(y)
                     continue
-                done, n_steps = self._chunk(X, y, s, n_left)
+                done, n_steps = self._chunk(X, y, s, n_left, None if isinstance(X, np.ndarray) else lazy)
                 seen, n_left = seen + done, n_left - n_steps
                 if n_left == 0:
                     break
+            if lazy is not None:
+                lazy.settle()
         return self.totals / max(seen, 1)
 
-    def _chunk(self, X: Any, y: Array, s: Array | None, max_steps: int) -> tuple[int, int]:
+    def _is_steady(self) -> bool:
+        """Whether the next steps are of one length; else what is postponed would be made up for at each."""
+        t = self.state.t
+        return self.lazy is not None and (
+            not self.lazy.penalised or np.array_equal(self.schedule(t + 1), self.schedule(t + 2))
+        )
+
+    def _chunk(self, X: Any, y: Array, s: Array | None, max_steps: int, lazy: Any) -> tuple[int, int]:
         """Steps on the batches of a chunk; how many rows and steps were made."""
         if len(self.z) < len(y):
             shape = len(y), self.state.theta.shape[1]
             self.z, self.r = (np.empty(shape, self.state.theta.dtype) for _ in range(2))
-        batches = X if isinstance(X, np.ndarray) else Slices(X)
+        batches = X if isinstance(X, np.ndarray) else Slices(X, None if lazy is not None else self.scales)
         done = n_steps = 0
         for start in range(0, len(y), self.batch_size):
             batch = slice(start, min(len(y), start + self.batch_size))
-            self.take_step(batches[batch], y[batch], None if s is None else s[batch], self.z[batch], self.r[batch])
+            weights = None if s is None else s[batch]
+            if lazy is None:
+                self.take_step(batches[batch], y[batch], weights, self.z[batch], self.r[batch])
+            else:
+                t = self.state.t = self.state.t + 1
+                lazy.take_step(batches[batch], y[batch], weights, self.z[batch], self.r[batch], t, self._eta(t))
             done, n_steps = batch.stop, n_steps + 1
             if n_steps >= max_steps:
                 break
@@ -166,7 +199,8 @@ class Steps(Method):
         value = self.schedule(t)
         if value is not self.eta_of[0]:
             eta = (value * self.state.step_factor).astype(self.state.theta.dtype, copy=False)
-            self.eta_of = value, without_axis(eta)
+            # columns that step alike step as one number, with which a penalty by feature costs a column
+            self.eta_of = value, without_axis(eta[:1] if (eta == eta[0]).all() else eta)
         return self.eta_of[1]
 
     def _add_to_average(self) -> None:

@@ -43,6 +43,10 @@ class Solver(Component):
         Whether the step does not depend on the scale of the gradient.
     is_gradient : bool
         Whether the direction is the gradient and the scale is one; such solvers have fast paths.
+    lazy : bool
+        Whether a gradient of zero moves nothing and leaves the memory and the scale as they are: then a step on sparse
+        rows touches their features alone, and what the penalty does to the others is made up for by :meth:`idle`. A
+        subclass that defines `step` or `update` anew says so anew.
     needs : frozenset of str
         What :meth:`update` needs beside gradient, parameters and length of the step: "rows", the batch itself; then no
         gradient is formed for it, and it forms its own.
@@ -60,11 +64,17 @@ class Solver(Component):
     batch_size: ClassVar[int | str] = 256
     scale_free: ClassVar[bool] = False
     is_gradient: ClassVar[bool] = False
+    lazy: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     method: ClassVar[str] = "steps"
     fixed_step: ClassVar[bool] = False
     eta0: ClassVar[float] = 0.1
     cures: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "lazy" not in vars(cls) and vars(cls).keys() & {"step", "update", "prox", "idle"}:
+            cls.lazy = False
+        super().__init_subclass__(**kwargs)
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         """Direction and scale of step number `t`.
@@ -107,14 +117,16 @@ class Solver(Component):
         direction, scale = self.step(g, step.t, step.work, *memory)
         weights_length = length
         if isinstance(scale, np.ndarray) and scale.ndim == 2:
-            length = np.multiply(length, scale, step.lengths)
+            # gradient and scratch have served once they are read; a memory has not
+            length = np.multiply(length, scale, scale if scale is step.work else step.lengths)
             weights_length = length[:-1]
         elif scale is not None:
             length = weights_length = length * scale
         if self.is_gradient and not step.implicit:
             # as a shrinkage that never passes zero
             penalty.decay(W, weights_length)
-        theta -= np.multiply(direction, length, step.move)
+        room = direction if direction is g or direction is step.work else step.move
+        theta -= np.multiply(direction, length, room)
         self.prox(W, weights_length, step, *memory)
 
     def prox(self, W: Array, length: Any, step: Step, *memory: Array) -> None:
@@ -133,6 +145,26 @@ class Solver(Component):
         """
         if step.implicit or step.penalty.has_prox:
             step.penalty.prox(W, length, smooth=step.implicit)
+
+    def idle(self, W: Array, times: Array, step: Step, *memory: Array) -> None:
+        """Make up for steps of zero gradient, in place: what the penalty alone does to the weights; see `lazy`.
+
+        Parameters
+        ----------
+        W : ndarray of shape (n_rows, n_columns)
+            Weights of some features, overwritten.
+        times : ndarray of shape (n_rows, 1)
+            How many such steps each has missed.
+        step : Step
+            Length of these steps, and the penalty of these features.
+        *memory : ndarrays
+            Their rows of what :meth:`allocate` returned.
+        """
+        length = step.eta
+        _, scale = self.step(np.zeros_like(W), step.t, np.empty_like(W), *memory)
+        if scale is not None:
+            length = length * scale
+        step.penalty.idle(W, length, times, step.implicit)
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:
         """Memory at the start: zeros for every name in `memory`.

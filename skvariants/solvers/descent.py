@@ -32,7 +32,7 @@ class GD(Solver):
     """
 
     batch_size = "full"
-    is_gradient = True
+    is_gradient = lazy = True
     eta0 = 0.5
     cures = "none: the plain surface, without noise"
 
@@ -62,7 +62,7 @@ class SGD(Solver):
     """
 
     batch_size = 1
-    is_gradient = True
+    is_gradient = lazy = True
     eta0 = 0.01
     cures = "the cost of a pass: a step per sample"
 
@@ -80,6 +80,14 @@ class SGD(Solver):
             step.penalty.truncate(W, length, due, paid)
         else:
             super().prox(W, length, step)
+
+    def idle(self, W: Array, times: Array, step: Step, *memory: Array) -> None:
+        """The same for steps that were missed, where L1 is all of the penalty."""
+        if memory:
+            due, paid = memory
+            step.penalty.truncate(W, step.eta * times, due, paid)
+        else:
+            super().idle(W, times, step)
 
 
 class MiniBatch(Solver):
@@ -102,7 +110,7 @@ class MiniBatch(Solver):
     2.0
     """
 
-    is_gradient = True
+    is_gradient = lazy = True
     eta0 = 0.1
     cures = "the cost of a pass, with less noise than one sample"
 
