@@ -18,9 +18,9 @@ Array = np.ndarray
 _NEAR_ZERO = 1e-3
 # share of stored values below which products of sparse rows are cheaper
 _THIN = 16
-# features for each column up to which pairs of them are multiplied once for all columns, and rows at a time
-# (measured on one core: 10 times faster at 9 features and 64 columns, 2.7 times at 52, even at 100 and 50)
-_NARROW, _PAIRED = 2, 128
+# columns from which, and features up to which, pairs of features are multiplied once for all columns, so many rows at a
+# time (on one core 6 times faster at 9 features and 64 columns, 2.5 times at 52, 1.2 to 1.4 at 101 and half as many)
+_SEVERAL, _NARROW, _PAIRED = 8, 128, 128
 
 
 def l2_strengths(penalty: Any, d: int, k: int) -> Array:
@@ -251,7 +251,7 @@ def _hessians(
 
 def _add_products(H: list[Array], C: Array, D: Array) -> None:
     """Add ``C' diag(D_j) C`` to the Hessian of each column."""
-    if C.shape[1] <= _NARROW * len(H) and len(H) > 1:
+    if len(H) >= _SEVERAL and C.shape[1] <= min(_NARROW, 2 * len(H)):
         _add_pairs(H, C, D)
         return
     root = np.sqrt(np.maximum(D, 0)).astype(C.dtype)
