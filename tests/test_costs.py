@@ -34,11 +34,11 @@ def test_more_rows_features_and_columns_cost_more(n, d, width):
 @pytest.mark.parametrize(("n", "d", "width"), [*itertools.product(*SIZES)])
 def test_a_sample_has_some_of_the_rows_and_all_where_that_is_cheap(n, d, width):
     costs = of(n, d, width)
-    for unit in (1, width):
-        rows = costs.sample(unit)
-        assert 1 <= rows <= n
-        assert (rows == n) or costs.hessian(n, unit, False) > module.CHEAP
-        assert of(2 * n, d, width).sample(unit) >= min(rows, 2 * n // module.SHARE)
+    for unit, brief in itertools.product((1, width), (False, True)):
+        rows = costs.sample(unit, brief)
+        assert 1 <= rows <= costs.sample(unit) <= n
+        assert (rows == n) or costs.hessian(n, unit, False) > (module.BRIEF if brief else module.CHEAP)
+        assert of(2 * n, d, width).sample(unit, brief) >= min(rows, 2 * n // module.SHARE)
     assert costs.worthwhile <= costs.affordable
 
 

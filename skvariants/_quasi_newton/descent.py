@@ -193,7 +193,7 @@ class Descent:
             if cost <= (c.worthwhile if self.smooth else c.affordable):
                 return
             state.price = cost if cost <= c.affordable else np.inf
-        rows = c.sample(1)
+        rows = c.sample(1, brief=self.smooth and not b.problem.loss.regression)
         # blind to what couples the classes, a Hessian of each says little more than one for all
         expensive = couples and c.hessian(min(b.n, 16 * c.d), 1, False) > costs.EXPENSIVE * c.iteration()
         expensive = expensive or c.hessian(rows, 1, False) > c.affordable

@@ -22,6 +22,9 @@ _FEW, _SAME = 256, 1e-6
 _FAR = 1e2
 # share of stored values below which products of sparse rows are cheaper
 _THIN = 16
+# columns from which, and features up to which, pairs of features are multiplied once for all columns, so many rows at a
+# time (on one core 6 times faster at 9 features and 64 columns, 2.5 times at 52, 1.2 to 1.4 at 101 and half as many)
+_SEVERAL, _NARROW, _PAIRED = 8, 128, 128
 
 
 def l2_strengths(penalty: Any, d: int, k: int) -> Array:
@@ -254,10 +257,33 @@ def hessians(
 
 def _add_products(H: list[Array], C: Array, D: Array) -> None:
     """Add ``C' diag(D_j) C`` to the Hessian of each column."""
+    if len(H) >= _SEVERAL and C.shape[1] <= min(_NARROW, 2 * len(H)):
+        _add_pairs(H, C, D)
+        return
     root = np.sqrt(np.maximum(D, 0)).astype(C.dtype)
     for j, A in enumerate(H):
         B = C * root[:, j : j + 1]
         A += B.T @ B
+
+
+def _add_pairs(H: list[Array], C: Array, D: Array) -> None:
+    """The same for many columns of few features: products of pairs of features once, for all columns."""
+    size = C.shape[1]
+    pairs = np.empty((size * (size + 1) // 2, min(len(C), _PAIRED)), C.dtype)
+    sums = np.zeros((len(pairs), len(H)))
+    D = np.maximum(D, 0).astype(C.dtype, copy=False)
+    for start in range(0, len(C), _PAIRED):
+        rows = np.ascontiguousarray(C[start : start + _PAIRED].T)
+        part, at = pairs[:, : rows.shape[1]], 0
+        for a in range(size):
+            np.multiply(rows[a], rows[a:], out=part[at : at + size - a])
+            at += size - a
+        sums += np.dot(part, D[start : start + _PAIRED])
+    above, below = np.triu_indices(size)
+    for A, values in zip(H, sums.T, strict=True):
+        square = np.empty_like(A)
+        square[above, below] = square[below, above] = values
+        A += square
 
 
 def _add_coupled(H: list[Array], C: Array, P: Array, s: Array | None, damping: Array) -> None:

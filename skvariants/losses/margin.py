@@ -17,6 +17,8 @@ Array = np.ndarray
 _LIMIT = 1e-6
 # the largest exponent, for one that single precision holds (up to 88)
 _CUT = 80.0
+# the smallest probability of a label whose complement, taken from 1, leaves half of the digits; 32 multiply safely
+_DIGITS = 1e-8
 
 
 class Hinge(Loss):
@@ -196,8 +198,9 @@ class LogLoss(Loss):
     def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
         if s is not None:
             return super().total(y, z, s)
-        single, margin = z.dtype == np.float32, y * z
+        single = z.dtype == np.float32
         if r is None:
+            margin = y * z
             # as in `value`; the logarithms of factors between 1 and 2 are taken together
             factors = np.abs(margin)
             np.negative(factors, out=factors)
@@ -205,7 +208,14 @@ class LogLoss(Loss):
             factors += operand(1.0, factors.dtype)
             least = np.minimum(margin, operand(0.0, margin.dtype), out=margin)
             return log_products(factors, 64 if single else 512) - column_sums(least)
+        if not single:
+            # -log(1 - |r|), where no digits cancel
+            factors = np.abs(r)
+            np.subtract(1.0, factors, out=factors)
+            if factors.min(initial=1.0) >= _DIGITS:
+                return -log_products(factors, 32)
         # -log |r| - m with |r| = 1 / (1 + e^m), m cut as in `gradient`: neither exponential nor cancellation
+        margin = y * z
         np.minimum(margin, operand(_CUT, margin.dtype), out=margin)
         return -log_products(np.abs(r), 1 if single else 8) - column_sums(margin)
 
