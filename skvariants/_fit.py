@@ -429,10 +429,11 @@ def _watch(job: _Job, callback: Any) -> Watch:
     if held_out is None:
         return Watch(None, callback, job.spec.verbose)
     loss = task.bind_loss(job.spec.loss)
+    spread = task.spread(job.data.y, job.data.rows.weight)
 
     def score(models: Array) -> Array:
         z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)
-        return task.scores(z, held_out.y, held_out.weight, loss)
+        return task.scores(z, held_out.y, held_out.weight, loss, spread)
 
     return Watch(score, callback, job.spec.verbose)
 
