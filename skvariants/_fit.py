@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skvariants._advice.facts import measure
-from skvariants._advice.rules import recommend
+from skvariants._advice.choice import Asked, choose
+from skvariants._advice.facts import Facts, measure
 from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
@@ -396,15 +396,14 @@ def _choose(job: _Job) -> None:
 def _chosen(job: _Job) -> Any:
     """What ``solver="auto"`` stands for."""
     spec, data, loss = job.spec, job.data, job.problem.loss
-    if job.streaming:  # few passes are AdaGrad's: docs/choosing_evidence.md
-        return SOLVERS["adagrad"]()
-    if spec.free and loss.smooth:
-        return SOLVERS["quasi_newton"]()
-    facts = measure(
-        data.rows.X, data.task, data.y, weight=data.rows.weight, scaled=spec.scale, smooth=loss.smooth,
-        center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
-    )  # fmt: skip
-    return SOLVERS[recommend(facts).solver_name]()
+
+    def facts() -> Facts:
+        return measure(
+            data.rows.X, data.task, data.y, weight=data.rows.weight, scaled=spec.scale, smooth=loss.smooth,
+            center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
+        )  # fmt: skip
+
+    return SOLVERS[choose(Asked(loss.smooth, job.streaming, spec.free), facts).solver_name]()
 
 
 def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:

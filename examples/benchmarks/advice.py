@@ -5,8 +5,8 @@
     python examples/benchmarks/advice.py --report results.json  # the tables of an earlier run, with today's rules
 
 Every solver is fitted with its defaults to its own end, or for at most ``--cap`` seconds. A callback writes down each
-epoch, and its own time is taken off. What counts is (f - f*) / (f_constant - f*), where f* is that of ``objectives.py``;
-of a loss with kinks it is the least objective that any of the fits reached.
+epoch, and its own time is taken off. What counts is (f - f*) / (f_constant - f*), where f* is that of
+``objectives.py``; of a loss with kinks it is the least objective that any of the fits reached.
 """
 
 from __future__ import annotations
@@ -92,18 +92,20 @@ def measure(problem, loss, scaled, cap):
     else:
         f = lambda coef, intercept: kinked_value(problem, problem.alpha, coef, intercept)  # noqa: E731
         d, k = problem.X.shape[1], len(runs["auto"][1][0][1])
-        shares = np.bincount(np.unique(problem.y, return_inverse=True)[1]) / len(problem.y)
-        constant = f(np.zeros((k, d)), np.median(problem.y) if problem.task == "regression" else np.sign(shares - 0.5)[-k:])
+        b = np.median(problem.y)
+        if problem.task != "regression":
+            b = np.sign(np.bincount(np.unique(problem.y, return_inverse=True)[1]) / len(problem.y) - 0.5)[-k:]
+        constant = f(np.zeros((k, d)), b)
         best = np.inf
     values = {name: [f(*m) for m in thinned(run[1])] for name, run in runs.items()}
     best = min(best, *(min(v) for v in values.values()))
     solvers = {}
-    for name, (seconds, models, status, n_iter, kind) in runs.items():
+    for name, (seconds, _, status, n_iter, kind) in runs.items():
         rest = (np.array(values[name]) - best) / max(constant - best, 1e-300)
         times = np.array(thinned(seconds))
         solvers[name] = {
-            "seconds": seconds[-1], "suboptimality": float(rest[-1]), "status": status, "n_iter": n_iter, "solver": kind,
-            "to": [float(times[rest <= t][0]) if (rest <= t).any() else None for t in TARGETS],
+            "seconds": seconds[-1], "suboptimality": float(rest[-1]), "status": status, "n_iter": n_iter,
+            "solver": kind, "to": [float(times[rest <= t][0]) if (rest <= t).any() else None for t in TARGETS],
         }  # fmt: skip
     return {"facts": asdict(facts), "solvers": solvers}
 
@@ -137,7 +139,7 @@ def judged(entry):
 
 
 def cost(run):
-    """Seconds to the targets, as their geometric mean; what is left at the end is charged as falling like 1 / seconds."""
+    """Seconds to the targets, their geometric mean; what is left at the end is charged as falling like 1 / seconds."""
     missed = (run["seconds"] * max(run["suboptimality"] / target, 1.0) for target in TARGETS)
     return geometric_mean([m if t is None else t for t, m in zip(run["to"], missed, strict=True)])
 
@@ -182,12 +184,12 @@ def beside_auto(entries):
 
 def by_table(entries):
     """Markdown: a line for each problem."""
-    lines = ["| data | loss | rows x columns | ravine | rare | advice | best | factor | seconds over `auto` | ends within |"]
-    lines.append("|---|---|---|---:|---:|---|---|---:|---:|---:|")
+    lines = ["| data | rows x columns | ravine | rare | advice | best | factor | seconds over `auto` | ends within |"]
+    lines.append("|---|---|---:|---:|---|---|---:|---:|---:|")
     for e in sorted(entries, key=lambda e: e["facts"]["ravine"]):
         f, j = e["facts"], judged(e)
         lines.append(
-            f"| {e['name']} | {e['loss']} | {f['n_samples']:,} x {f['n_features']:,} | {f['ravine']:.2g} | "
+            f"| {e['name']} | {f['n_samples']:,} x {f['n_features']:,} | {f['ravine']:.2g} | "
             f"{f['rare_share']:.0%} | {j['advised']} | {j['best']} | {j['factor']:.1f} | "
             f"{j['seconds beside auto']:.1f} | {j['rest']:.0e} |"
         )
@@ -233,7 +235,8 @@ def main():
             for scaled in {"standardised": [True], "raw": [False], "both": [True, False]}[args.coordinates]:
                 if (name, loss, scaled) in done:
                     continue
-                entries.append({"name": name, "loss": loss, "scaled": scaled, **measure(problem, loss, scaled, args.cap)})
+                measured = measure(problem, loss, scaled, args.cap)
+                entries.append({"name": name, "loss": loss, "scaled": scaled, **measured})
                 output.write_text(json.dumps(entries, indent=1))
                 j = judged(entries[-1])
                 print(f"{name}, {loss}, {'standardised' if scaled else 'raw'}: {j}", flush=True)

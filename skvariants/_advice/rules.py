@@ -1,13 +1,19 @@
-"""The table that turns facts into a solver with a reason; its thresholds are measured (docs/choosing_evidence.md)."""
+"""The table that turns facts into a named solver with a reason, for who will not have "auto".
+
+Its thresholds, and what its answers cost beside "auto", are measured (docs/choosing_evidence.md).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from skvariants._advice.facts import Facts
 
-__all__ = ["RULES", "Recommendation", "Rule", "recommend"]
+__all__ = ["RULES", "Recommendation", "Rule", "first", "recommend"]
+
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,9 @@ class Recommendation:
         Solvers worth racing, the advised one first.
     rule : str
         The condition of the rule that applied, in words.
+    seconds, left : float or None
+        Of a named solver, beside "auto": how many times its seconds a fit takes, and which share of the way from the
+        constant model to the optimum is left at its end; averages of the tables that the rule was measured on.
     """
 
     solver_name: str
@@ -33,31 +42,49 @@ class Recommendation:
     reference: str
     shortlist: tuple[str, ...]
     rule: str
+    seconds: float | None = None
+    left: float | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> Recommendation:
+        """What a rule recommends."""
+        return cls(
+            rule.solvers[0], rule.reason, rule.reference, rule.solvers, rule.condition, rule.seconds, rule.left
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A row of the table of rules.
+class Rule(Generic[Known]):
+    """A row of a table of rules.
 
     Parameters
     ----------
     condition : str
         When the rule applies, in words.
     applies : callable
-        The same, as a function of :class:`Facts`.
+        The same, as a function of what is known: of :class:`Facts`, in ``RULES``.
     solvers : tuple of str
         Names of solvers, the advised one first.
     reason : str
         Why, in a sentence or two.
     reference : str
         Where the methods come from.
+    seconds, left : float or None
+        What the advised one costs beside "auto", as in :class:`Recommendation`.
     """
 
     condition: str
-    applies: Callable[[Facts], bool]
+    applies: Callable[[Known], bool]
     solvers: tuple[str, ...]
     reason: str
     reference: str
+    seconds: float | None = None
+    left: float | None = None
+
+
+def first(rules: Sequence[Rule[Known]], known: Known) -> Rule[Known] | None:
+    """The first rule that applies to what is known."""
+    return next((rule for rule in rules if rule.applies(known)), None)
 
 
 #: Length from which momentum pays.
@@ -83,8 +110,9 @@ def _is_rare(f: Facts) -> bool:
     return f.rare_share >= MANY
 
 
-#: The first rule that applies gives the solver. Read by `recommend`, `diagnose`, ``solver="auto"`` and the docs.
-RULES: tuple[Rule, ...] = (
+#: The first rule that applies gives the named solver. Read by `recommend`, `diagnose` and the docs, and by
+#: ``solver="auto"`` where a step, a batch or an average is asked for.
+RULES: tuple[Rule[Facts], ...] = (
     Rule(
         f"ravine of {ENDLESS:g} steps or more",
         lambda f: f.ravine >= ENDLESS,
@@ -145,5 +173,4 @@ def recommend(facts: Facts) -> Recommendation:
     -------
     Recommendation
     """
-    rule = next(rule for rule in RULES if rule.applies(facts))
-    return Recommendation(rule.solvers[0], rule.reason, rule.reference, rule.solvers, rule.condition)
+    return Recommendation.of(first(RULES, facts) or RULES[-1])
