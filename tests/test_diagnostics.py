@@ -46,7 +46,7 @@ def test_a_diagnosis_is_the_facts_and_their_advice():
 
 def test_full_batches_are_not_advised_for_losses_with_kinks():
     X, y = isotropic(200, 3)
-    assert diagnose(X, y, loss="hinge").recommendation.solver_name == "minibatch"
+    assert diagnose(X, y, loss="hinge").recommendation.solver_name == "adagrad"
     assert diagnose(X, y, loss="squared_hinge").recommendation.solver_name == "gd"
 
 

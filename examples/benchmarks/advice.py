@@ -2,7 +2,7 @@
 
     python examples/benchmarks/advice.py                        # bundled and synthetic tables
     python examples/benchmarks/advice.py --data DIR             # and those of a folder (see problems.py)
-    python examples/benchmarks/advice.py --report results.json  # the tables of an earlier run, with today's rules
+    python examples/benchmarks/advice.py --report advice.json   # the tables of an earlier run, with today's rules
 
 Every solver is fitted with its defaults to its own end, or for at most ``--cap`` seconds. A callback writes down each
 epoch, and its own time is taken off. Seconds are those of the processor, so set OMP_NUM_THREADS=1. What counts is
@@ -24,7 +24,7 @@ import problems as data_sets
 from objectives import Objective, columns_of_targets
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.diagnostics import Facts, diagnose, recommend
+from skvariants.diagnostics import RULES, Facts, diagnose, recommend
 from skvariants.solvers import SOLVERS
 
 TARGETS = (1e-2, 1e-3)
@@ -129,9 +129,10 @@ def loss_name(problem, loss):
 def judged(entry):
     """The advice of today's rules for a problem, and what it cost: named solvers beside the best of them and "auto"."""
     facts = Facts(**entry["facts"])
-    advised = recommend(facts).solver_name
+    advice = recommend(facts)
+    advised = advice.solver_name
     named = {name: run for name, run in entry["solvers"].items() if name != "auto"}
-    out = {"advised": advised}
+    out = {"advised": advised, "rule": advice.rule}
     costs = {name: cost(run) for name, run in named.items()}
     out["best"] = min(costs, key=costs.get)
     out["factor"] = costs[advised] / costs[out["best"]]
@@ -185,6 +186,22 @@ def beside_auto(entries):
     return "\n".join(lines)
 
 
+def by_rule(entries):
+    """Markdown: what the advice of each rule cost; the figures that the rules hold."""
+    lines = ["| rule | advice | problems | factor | seconds over those of `auto` | left at the end |"]
+    lines.append("|---|---|---:|---:|---:|---:|")
+    found = [judged(e) for e in entries]
+    for rule in RULES:
+        some = [j for j in found if j["rule"] == rule.condition]
+        if some:
+            factor, seconds = (geometric_mean([j[key] for j in some]) for key in ("factor", "seconds beside auto"))
+            left = np.median([j["rest"] for j in some])
+            lines.append(
+                f"| {rule.condition} | `{rule.solvers[0]}` | {len(some)} | {factor:.2g} | {seconds:.2g} | {left:.0e} |"
+            )
+    return "\n".join(lines)
+
+
 def by_table(entries):
     """Markdown: a line for each problem."""
     lines = ["| data | rows x columns | ravine | rare | advice | best | factor | seconds over `auto` | ends within |"]
@@ -201,7 +218,7 @@ def by_table(entries):
 
 def report(entries):
     """The tables of a run."""
-    parts = []
+    parts = ["## By rule", by_rule(entries)]
     for scaled, where in ((True, "standardised"), (False, "raw")):
         for kinked in (False, True):
             some = [e for e in entries if e["scaled"] == scaled and (e["loss"] in KINKED.values()) == kinked]
@@ -221,10 +238,10 @@ def main():
     parser.add_argument("--losses", choices=["smooth", "kinked", "both"], default="both")
     parser.add_argument("--coordinates", choices=["standardised", "raw", "both"], default="both")
     parser.add_argument("--output", default="advice.json", help="results; what is there already is kept")
-    parser.add_argument("--report", help="only print the tables of these results")
+    parser.add_argument("--report", nargs="+", help="only print the tables of these results")
     args = parser.parse_args()
     if args.report:
-        print(report(json.loads(Path(args.report).read_text())))
+        print(report([entry for path in args.report for entry in json.loads(Path(path).read_text())]))
         return
     output = Path(args.output)
     entries = json.loads(output.read_text()) if output.exists() else []

@@ -47,7 +47,17 @@ class Recommendation:
 
     @classmethod
     def of(cls, rule: Rule) -> Recommendation:
-        """What a rule recommends."""
+        """What a rule recommends.
+
+        Parameters
+        ----------
+        rule : Rule
+            The one that applies.
+
+        Returns
+        -------
+        Recommendation
+        """
         return cls(
             rule.solvers[0], rule.reason, rule.reference, rule.solvers, rule.condition, rule.seconds, rule.left
         )  # fmt: skip
@@ -87,27 +97,38 @@ def first(rules: Sequence[Rule[Known]], known: Known) -> Rule[Known] | None:
     return next((rule for rule in rules if rule.applies(known)), None)
 
 
-#: Length from which momentum pays.
+#: Length from which there is a ravine; from which Nesterov's look ahead pays; and which only columns in unequal units,
+#: or nearly dependent ones, make.
 RAVINE = 5.0
-#: Length from which, with rare features too, Adam does.
-LONG = 1e3
-#: Length that only columns in unequal units, or nearly dependent ones, make.
+LONG = 100.0
 ENDLESS = 1e4
 #: Share of rare columns from which features are called rare.
-MANY = 0.8
-#: Rows up to which a pass costs no more than the overhead of a few steps.
+MANY = 0.5
+#: Rows up to which a pass costs no more than the overhead of a few steps; and of that many, if the ravine is short.
 SMALL = 2000
+SHORT = 30.0
+#: Rows in which a column is not zero, on average, from which a pass outweighs the steps of its batches: there are at
+#: least 32, and each updates every weight.
+SELDOM = 32
 
 _ADAM = "Kingma and Ba (2015), arXiv:1412.6980"
 _ADAGRAD = "Duchi, Hazan and Singer (2011), JMLR 12, 2121-2159; McMahan and Streeter (2010), arXiv:1002.4908"
-_MOMENTUM = (
-    "Polyak (1964), doi:10.1016/0041-5553(64)90137-5; Nesterov (1983); Qian (1999), doi:10.1016/S0893-6080(98)00116-6"
-)
+_MOMENTUM = "Polyak (1964), doi:10.1016/0041-5553(64)90137-5; Qian (1999), doi:10.1016/S0893-6080(98)00116-6"
+_NESTEROV = "Nesterov (1983); Sutskever et al. (2013), ICML, 1139-1147; Qian (1999), doi:10.1016/S0893-6080(98)00116-6"
 _BOTTOU = "Bottou, Curtis and Nocedal (2018), doi:10.1137/16M1080173"
 
 
 def _is_rare(f: Facts) -> bool:
     return f.rare_share >= MANY
+
+
+def _is_seldom(f: Facts) -> bool:
+    return f.n_samples * f.density < SELDOM
+
+
+def _is_small(f: Facts) -> bool:
+    """Whether all rows at once cost no more than the steps that they spare."""
+    return f.n_samples <= SMALL and f.ravine < SHORT
 
 
 #: The first rule that applies gives the named solver. Read by `recommend`, `diagnose` and the docs, and by
@@ -124,39 +145,63 @@ RULES: tuple[Rule[Facts], ...] = (
     Rule(
         f"rare features ({MANY:.0%} of the columns or more), not scaled",
         lambda f: _is_rare(f) and not f.scaled,
-        ("adagrad", "adam", "rmsprop"),
+        ("adagrad", "adam", "nesterov"),
         "Most columns are seldom updated: AdaGrad takes larger steps where updates have been few.",
         _ADAGRAD,
     ),
     Rule(
-        f"ravine of {LONG:g} steps or more, and rare features ({MANY:.0%} of the columns or more)",
-        lambda f: _is_rare(f) and f.ravine >= LONG,
-        ("adam", "nesterov", "adagrad"),
+        f"at most {SMALL:,} rows, a ravine of less than {SHORT:g} steps, a smooth loss",
+        lambda f: _is_small(f) and f.smooth,
+        ("gd", "momentum", "adam"),
+        "A few passes reach the bottom: they are deterministic, and leave no noise to average away.",
+        f"Cauchy (1847); {_BOTTOU}",
+    ),
+    Rule(
+        f"columns that are not zero in fewer than {SELDOM} rows on average, scaled, a smooth loss",
+        lambda f: _is_seldom(f) and f.scaled and f.smooth,
+        ("gd", "momentum", "adam"),
+        "There are so many columns that updating every weight after each batch costs more than the batches: all rows "
+        "at once need one update.",
+        _BOTTOU,
+    ),
+    Rule(
+        f"ravine of {RAVINE:g} steps or more, and rare features ({MANY:.0%} of the columns or more)",
+        lambda f: _is_rare(f) and f.ravine >= RAVINE,
+        ("adam", "momentum", "nesterov"),
         "There is a ravine and most columns are seldom updated: Adam joins momentum with a step for each coordinate.",
         _ADAM,
     ),
     Rule(
-        f"ravine of {RAVINE:g} steps or more",
-        lambda f: f.ravine >= RAVINE,
-        ("nesterov", "momentum", "adam"),
-        "There is a ravine: averaged gradients cancel across it and add up along it. Steps for each coordinate would "
-        "not help, as rare columns (if any) are scaled already.",
-        _MOMENTUM,
+        f"ravine of {RAVINE:g} steps or more, and classes",
+        lambda f: f.ravine >= RAVINE and f.classes is not None,
+        ("adam", "momentum", "nesterov"),
+        "There is a ravine, and it changes on the way: the curvature of a margin falls as it grows, so the rate that "
+        "was right at first is too small later. Adam's momentum follows the ravine, its steps do not shrink with the "
+        "gradient.",
+        _ADAM,
     ),
     Rule(
-        f"at most {SMALL:,} rows, no ravine, a smooth loss",
-        lambda f: f.n_samples <= SMALL and f.smooth,
-        ("gd", "minibatch", "nesterov"),
-        "The table is small and the surface round: a pass over all rows costs next to nothing, is deterministic and "
-        "has no noise to average away.",
-        f"Cauchy (1847); {_BOTTOU}",
+        f"ravine of {LONG:g} steps or more",
+        lambda f: f.ravine >= LONG,
+        ("nesterov", "momentum", "adam"),
+        "There is a long ravine: averaged gradients cancel across it and add up along it, and looking ahead allows a "
+        "larger step.",
+        _NESTEROV,
+    ),
+    Rule(
+        f"ravine of {RAVINE:g} steps or more",
+        lambda f: f.ravine >= RAVINE,
+        ("momentum", "nesterov", "adam"),
+        "There is a ravine: averaged gradients cancel across it and add up along it.",
+        _MOMENTUM,
     ),
     Rule(
         "neither ravine nor rare features",
         lambda f: True,
-        ("minibatch", "nesterov", "adagrad"),
-        "The surface is round and all columns are updated alike: nothing is cheaper than plain mini-batches.",
-        _BOTTOU,
+        ("adagrad", "nesterov", "minibatch"),
+        "The surface is round and all columns are updated alike, so noise is what is left: AdaGrad's steps shrink by "
+        "themselves, while the others' wait until progress ends. Nothing is cheaper than plain mini-batches.",
+        f"{_BOTTOU}; {_ADAGRAD}",
     ),
 )
 
