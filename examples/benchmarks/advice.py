@@ -30,6 +30,7 @@ from skvariants.solvers import SOLVERS
 TARGETS = (1e-2, 1e-3)
 #: Solvers that take steps; not `sgd`, which takes a hundred times as many for a pass.
 NAMED = [name for name, cls in SOLVERS.items() if cls.method == "steps" and cls.batch_size != 1]
+MARKER = "<!-- tables -->"
 OURS = ("breast_cancer", "diabetes", "digits", "dense_1e4", "dense_quick", "text_quick")
 SMOOTH = {"regression": "squared_error", "binary": "log_loss", "multiclass": "log_loss"}
 KINKED = {"regression": "epsilon_insensitive", "binary": "hinge", "multiclass": "hinge"}
@@ -229,6 +230,16 @@ def report(entries):
     return "\n\n".join(parts)
 
 
+def show(entries, page=None):
+    """Print the tables, or write them into a page."""
+    text = report(entries)
+    if page is None:
+        print(text)
+        return
+    before, _, after = Path(page).read_text().split(MARKER)
+    Path(page).write_text(f"{before}{MARKER}\n\n{text}\n\n{MARKER}{after}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", help="folder of local data")
@@ -237,11 +248,15 @@ def main():
     parser.add_argument("--cap", type=float, default=5.0, help="most seconds of a fit")
     parser.add_argument("--losses", choices=["smooth", "kinked", "both"], default="both")
     parser.add_argument("--coordinates", choices=["standardised", "raw", "both"], default="both")
+    parser.add_argument(
+        "--page", help="a page whose text between the markers <!-- tables --> is replaced by the tables"
+    )
     parser.add_argument("--output", default="advice.json", help="results; what is there already is kept")
     parser.add_argument("--report", nargs="+", help="only print the tables of these results")
     args = parser.parse_args()
     if args.report:
-        print(report([entry for path in args.report for entry in json.loads(Path(path).read_text())]))
+        entries = [entry for path in args.report for entry in json.loads(Path(path).read_text())]
+        show(entries, args.page)
         return
     output = Path(args.output)
     entries = json.loads(output.read_text()) if output.exists() else []
@@ -260,7 +275,7 @@ def main():
                 output.write_text(json.dumps(entries, indent=1))
                 j = judged(entries[-1])
                 print(f"{name}, {loss}, {'standardised' if scaled else 'raw'}: {j}", flush=True)
-    print(report(entries))
+    show(entries, args.page)
 
 
 if __name__ == "__main__":

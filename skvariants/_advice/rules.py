@@ -145,9 +145,10 @@ RULES: tuple[Rule[Facts], ...] = (
     Rule(
         f"rare features ({MANY:.0%} of the columns or more), not scaled",
         lambda f: _is_rare(f) and not f.scaled,
-        ("adagrad", "adam", "nesterov"),
-        "Most columns are seldom updated: AdaGrad takes larger steps where updates have been few.",
-        _ADAGRAD,
+        ("adadelta", "adagrad", "adam"),
+        "Most columns are seldom updated, so each weight needs a rate of its own. AdaGrad gives it, but its steps only "
+        "shrink; Adadelta forgets, and does not stall.",
+        f"Zeiler (2012), arXiv:1212.5701; {_ADAGRAD}",
     ),
     Rule(
         f"at most {SMALL:,} rows, a ravine of less than {SHORT:g} steps, a smooth loss",
