@@ -44,10 +44,10 @@ def test_a_diagnosis_is_the_facts_and_their_advice():
     assert_same_facts(raw, facts(X, y > 0, **expected))
 
 
-def test_full_batches_are_not_advised_for_losses_with_kinks():
-    X, y = isotropic(200, 3)
-    assert diagnose(X, y, loss="hinge").recommendation.solver_name == "adagrad"
-    assert diagnose(X, y, loss="squared_hinge").recommendation.solver_name == "gd"
+def test_whether_the_loss_has_kinks_is_seen():
+    X, y = steep(4000)
+    assert diagnose(X, y > 0, loss="hinge").recommendation.solver_name == "rmsprop"
+    assert diagnose(X, y > 0, loss="squared_hinge").recommendation.solver_name == "adam"
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge"])

@@ -21,6 +21,7 @@ CLASSES = replace(STEEP, classes=2)
 WITNESSES = [
     ROUND, STEEP, CLASSES, replace(STEEP, ravine=LONG), replace(STEEP, ravine=ENDLESS), replace(ROUND, n_samples=9),
     replace(STEEP, rare_share=MANY), replace(ROUND, rare_share=MANY, scaled=False), replace(STEEP, density=1e-5),
+    replace(CLASSES, smooth=False), replace(STEEP, smooth=False),
 ]  # fmt: skip
 
 
@@ -64,7 +65,10 @@ def test_the_first_rule_that_applies_gives_all_of_the_advice():
         (ROUND, {"n_samples": SMALL, "ravine": 0.999 * SHORT}, "gd"),
         (ROUND, {"n_samples": SMALL, "ravine": SHORT}, "momentum"),
         (ROUND, {"n_samples": SMALL + 1}, "adagrad"),
-        (ROUND, {"n_samples": SMALL, "smooth": False}, "adagrad"),
+        (ROUND, {"n_samples": SMALL, "smooth": False}, "gd"),
+        (STEEP, {"smooth": False}, "adam"),
+        (CLASSES, {"smooth": False}, "rmsprop"),
+        (ROUND, {"smooth": False, "classes": 2}, "adagrad"),
         (ROUND, {"ravine": 0.999 * RAVINE}, "adagrad"),
         (ROUND, {"ravine": 0.999 * RAVINE, "classes": 2}, "adagrad"),
         (STEEP, {}, "momentum"),
@@ -86,7 +90,7 @@ def test_the_first_rule_that_applies_gives_all_of_the_advice():
         (STEEP, {"n_samples": 10**4, "density": 0.999 * SELDOM / 10**4}, "gd"),
         (STEEP, {"n_samples": 10**4, "density": SELDOM / 10**4}, "momentum"),
         (STEEP, {"n_samples": 10**4, "density": 1e-4, "scaled": False}, "momentum"),
-        (CLASSES, {"n_samples": 10**4, "density": 1e-4, "smooth": False}, "adam"),
+        (CLASSES, {"n_samples": 10**4, "density": 1e-4, "smooth": False}, "gd"),
     ],
 )
 def test_each_threshold_changes_the_advice(base, changes, solver):
@@ -136,12 +140,6 @@ def test_ravine_and_rare_features_get_adam():
     X, _ = zipf(40_000)
     S, t = steep(40_000)
     assert advised(sp.hstack([X, sp.csr_matrix(S)], format="csr"), t, False).solver_name == "adam"
-
-
-def test_full_batches_are_not_advised_for_losses_with_kinks():
-    X, y = isotropic(200, 3)
-    assert advised(X, y, smooth=False).solver_name == "adagrad"
-    assert advised(X, y, smooth=True).solver_name == "gd"
 
 
 def test_raw_units_get_adam():

@@ -132,7 +132,8 @@ def _is_small(f: Facts) -> bool:
 
 
 #: The first rule that applies gives the named solver. Read by `recommend`, `diagnose` and the docs, and by
-#: ``solver="auto"`` where a step, a batch or an average is asked for.
+#: ``solver="auto"`` where a step, a batch or an average is asked for. What each costs beside "auto" was measured by
+#: ``examples/benchmarks/advice.py``, with one thread.
 RULES: tuple[Rule[Facts], ...] = (
     Rule(
         f"ravine of {ENDLESS:g} steps or more",
@@ -141,6 +142,8 @@ RULES: tuple[Rule[Facts], ...] = (
         "The ravine is so long that columns must be in unequal units or nearly dependent: a step of its own for each "
         "coordinate evens out the units, and momentum follows the rest.",
         _ADAM,
+        seconds=5.3,
+        left=0.1,
     ),
     Rule(
         f"rare features ({MANY:.0%} of the columns or more), not scaled",
@@ -149,21 +152,43 @@ RULES: tuple[Rule[Facts], ...] = (
         "Most columns are seldom updated, so each weight needs a rate of its own. AdaGrad gives it, but its steps only "
         "shrink; Adadelta forgets, and does not stall.",
         f"Zeiler (2012), arXiv:1212.5701; {_ADAGRAD}",
+        seconds=7.3,
+        left=0.01,
     ),
     Rule(
-        f"at most {SMALL:,} rows, a ravine of less than {SHORT:g} steps, a smooth loss",
-        lambda f: _is_small(f) and f.smooth,
+        f"at most {SMALL:,} rows, and a ravine of less than {SHORT:g} steps",
+        _is_small,
         ("gd", "momentum", "adam"),
         "A few passes reach the bottom: they are deterministic, and leave no noise to average away.",
         f"Cauchy (1847); {_BOTTOU}",
+        seconds=2.0,
+        left=0.0007,
     ),
     Rule(
-        f"columns that are not zero in fewer than {SELDOM} rows on average, scaled, a smooth loss",
-        lambda f: _is_seldom(f) and f.scaled and f.smooth,
+        f"columns that are not zero in fewer than {SELDOM} rows on average, scaled",
+        lambda f: _is_seldom(f) and f.scaled,
         ("gd", "momentum", "adam"),
         "There are so many columns that updating every weight after each batch costs more than the batches: all rows "
         "at once need one update.",
         _BOTTOU,
+        seconds=1.7,
+        left=0.006,
+    ),
+    Rule(
+        f"ravine of {RAVINE:g} steps or more, classes, and a loss with kinks",
+        lambda f: f.ravine >= RAVINE and f.classes is not None and not f.smooth,
+        ("rmsprop", "adadelta", "adam"),
+        "There is a ravine, and beside a kink a gradient does not fade: steps in units of the recent gradients of each "
+        "weight shrink with the schedule alone.",
+        "Tieleman and Hinton (2012), COURSERA lecture 6.5; Zeiler (2012), arXiv:1212.5701",
+    ),
+    Rule(
+        f"ravine of {RAVINE:g} steps or more, and a loss with kinks",
+        lambda f: f.ravine >= RAVINE and not f.smooth,
+        ("adam", "nesterov", "rmsprop"),
+        "There is a ravine, and the gradient says nothing about the size of the errors: Adam's steps do not depend on "
+        "it.",
+        _ADAM,
     ),
     Rule(
         f"ravine of {RAVINE:g} steps or more, and rare features ({MANY:.0%} of the columns or more)",
@@ -171,6 +196,8 @@ RULES: tuple[Rule[Facts], ...] = (
         ("adam", "momentum", "nesterov"),
         "There is a ravine and most columns are seldom updated: Adam joins momentum with a step for each coordinate.",
         _ADAM,
+        seconds=0.9,
+        left=0.002,
     ),
     Rule(
         f"ravine of {RAVINE:g} steps or more, and classes",
@@ -180,6 +207,8 @@ RULES: tuple[Rule[Facts], ...] = (
         "was right at first is too small later. Adam's momentum follows the ravine, its steps do not shrink with the "
         "gradient.",
         _ADAM,
+        seconds=2.8,
+        left=0.002,
     ),
     Rule(
         f"ravine of {LONG:g} steps or more",
@@ -188,6 +217,8 @@ RULES: tuple[Rule[Facts], ...] = (
         "There is a long ravine: averaged gradients cancel across it and add up along it, and looking ahead allows a "
         "larger step.",
         _NESTEROV,
+        seconds=6.3,
+        left=0.0004,
     ),
     Rule(
         f"ravine of {RAVINE:g} steps or more",
@@ -195,6 +226,8 @@ RULES: tuple[Rule[Facts], ...] = (
         ("momentum", "nesterov", "adam"),
         "There is a ravine: averaged gradients cancel across it and add up along it.",
         _MOMENTUM,
+        seconds=4.6,
+        left=0.0002,
     ),
     Rule(
         "neither ravine nor rare features",
