@@ -22,12 +22,14 @@ from skvariants._advice.facts import Facts, measure
 from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
-from skvariants._messages import diverged, not_converged
+from skvariants._interior_point.method import InteriorPointSteps
+from skvariants._messages import diverged, not_converged, stalled
+from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
 from skvariants._threads import spare_thread, threads
 from skvariants._training.loop import Outcome, Training, Watch
-from skvariants._training.problem import Problem, by_model
+from skvariants._training.problem import Problem, by_model, columns_of
 from skvariants._training.race import race
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
@@ -40,6 +42,8 @@ _BLOCK = 1 << 25
 _WORSE = 2.0
 #: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
 _FLOOR = 50
+#: Least accuracy of what stands for the limit of a loss: the limit itself is farther.
+_LIMIT = 1e-4
 #: Times the constant model's objective from which a model has diverged.
 _WILD = 100
 
@@ -121,6 +125,10 @@ class Fitted:
         Epochs of this fit.
     messages : list of str
         What is to be warned of.
+    suboptimality : float or None
+        How far the model can be from the optimum, as a share of what the optimum gains over a constant.
+    suboptimality_kind : str or None
+        "bound", "estimate" or "unknown".
     """
 
     spec: Spec
@@ -130,6 +138,8 @@ class Fitted:
     status: str
     n_iter: int
     messages: list[str]
+    suboptimality: float | None = None
+    suboptimality_kind: str | None = None
 
     @property
     def task(self) -> Any:
@@ -145,6 +155,7 @@ class Fitted:
         return {
             **model_attributes(self.task, self.header, self.spec.loss, self.theta),
             "status_": self.status, "n_iter_": self.n_iter,
+            "suboptimality_": self.suboptimality, "suboptimality_kind_": self.suboptimality_kind,
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
             "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),
             "race_": setup.race, "solver_": copy.copy(setup.solver), "history_": history,
@@ -217,7 +228,7 @@ class _Job:
 
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None,
+    streaming: bool = False, callback: Any = None, certified: bool = True,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -235,6 +246,8 @@ def fit(
         Whether this is one pass over a chunk of a stream, which has no stopping rule.
     callback : object, optional
         Told of each epoch.
+    certified : bool, default=True
+        Whether to measure how far the models are from the optimum where their method does not say so.
 
     Returns
     -------
@@ -250,6 +263,8 @@ def fit(
     batch_size = _batch_size(job.spec, solver, rows)
     with threads(batch_size * rows.d * job.problem.encoding.n_columns * len(specs)):
         outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
+        if not streaming:
+            _certify(job, outcomes, certified)
     return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
 
 
@@ -403,7 +418,8 @@ def _chosen(job: _Job) -> Any:
             center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
         )  # fmt: skip
 
-    return SOLVERS[choose(Asked(loss.smooth, job.streaming, spec.free), facts).solver_name]()
+    asked = Asked(loss.smooth, loss.piecewise_linear, job.problem.penalty.elastic, job.streaming, spec.free)
+    return SOLVERS[choose(asked, facts).solver_name]()
 
 
 def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:
@@ -494,11 +510,51 @@ def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> 
     return outcomes
 
 
+def _train_along_paths(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
+    """Interior-point steps."""
+    tol = _tolerances(job)
+    fraction = np.broadcast_to(solver.safety * (np.zeros(len(job.specs)) if tol is None else tol), (len(job.specs),))
+    loss = job.problem.loss.limit()
+    limit = loss is not job.problem.loss
+    if limit:
+        fraction = np.maximum(fraction, _LIMIT)
+    problem = replace(job.problem, loss=loss)
+    constant = problem.intercept_only()[1] * problem.coordinates.objective_scale
+    method = InteriorPointSteps(problem, job.state, fraction.copy(), constant, limit)
+    return Training(method, job.spec.stopping, job.reference, tol, _watch(job, callback)).run()
+
+
 #: How solvers of each method are trained.
-_METHODS = {"steps": _train_by_steps, "quasi-Newton": _train_by_iterations}
+_METHODS = {
+    "steps": _train_by_steps, "quasi-Newton": _train_by_iterations, "interior point": _train_along_paths,
+}  # fmt: skip
 
 
 # ---------------------------------------------------------------------- what comes back
+
+
+def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
+    """Certificates of the models whose method has not proven that it has arrived: of all, or of those that say so."""
+    asked = ("max_iter", "plateau", "converged", "diverged", "no validation improvement") if every else ("converged",)
+    unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
+    if not unknown:
+        return
+    problem = job.problem
+    if len(unknown) < len(outcomes):
+        problem = problem.take(columns_of(np.array(unknown), job.width))
+    theta = np.concatenate([outcomes[j].theta for j in unknown], axis=1)
+    for j, certificate in zip(unknown, certify(problem, theta, job.width), strict=True):
+        outcomes[j].certificate = certificate
+
+
+def _proven(job: _Job, j: int, outcome: Outcome) -> bool:
+    return outcome.certificate is not None and _suboptimality(job, j, outcome)[2]
+
+
+def _suboptimality(job: _Job, j: int, outcome: Outcome) -> tuple[float, str, bool]:
+    """Value, kind, and whether that is what `tol` promises."""
+    tol, eps = job.specs[j].stopping.tol, float(np.finfo(job.dtype).eps)
+    return outcome.certificate.suboptimality(float(job.reference[j]), tol or 0.0, eps)
 
 
 def _result(job: _Job, j: int, outcome: Outcome, before: int) -> Fitted:
@@ -519,20 +575,34 @@ def _result(job: _Job, j: int, outcome: Outcome, before: int) -> Fitted:
         messages.append(diverged(eta0, outcome.rolled_back, last, moments, job.data.header.feature_names))
     elif status == "max_iter" and not job.streaming and spec.stopping.tol is not None:
         messages.append(not_converged(spec.stopping.max_iter, history_of(state)["objective"]))
+    value, kind = None, None
+    if outcome.certificate is not None and not broken:
+        value, kind, within = _suboptimality(job, j, outcome)
+        if status in ("converged", "plateau"):
+            status = "converged" if within else _ended_short(setup, state)
+        if status == "stalled":
+            messages.append(stalled(value, kind, spec.stopping.tol or 0.0))
     if job.streaming or not spec.warm_start:
         state.checkpoint = []  # only a warm start goes back to it
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
     return Fitted(
-        spec, job.data.header, Kept(setup, state), theta, status, int(state.epoch[0]) - before, messages
+        spec, job.data.header, Kept(setup, state), theta, status, int(state.epoch[0]) - before, messages, value, kind
     )  # fmt: skip
+
+
+def _ended_short(setup: Setup, state: State) -> str:
+    """Why a model that can go no further is not within what `tol` promises."""
+    if state.best_theta is not None:
+        return "no validation improvement"  # the model of the best score, not of the last epoch
+    return "plateau" if setup.solver.method == "steps" else "stalled"
 
 
 # ---------------------------------------------------------------------- several specs
 
 
 def fit_together(
-    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None
+    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True
 ) -> list[Fitted | Exception]:  # fmt: skip
     """Fit several specs of one group as columns, each as its own fit would.
 
@@ -544,6 +614,8 @@ def fit_together(
         What they learn from.
     previous : sequence of Kept or None, optional
         From what each goes on; None for one that begins.
+    certified : bool, default=True
+        Whether to measure how far the models are from the optimum where their method does not say so.
 
     Returns
     -------
@@ -566,7 +638,8 @@ def fit_together(
             goes_on = previous[block[0]] is not None
             fitted: list[Any]
             try:
-                fitted = fit([specs[j] for j in block], data, [previous[j] for j in block] if goes_on else None)
+                before: Any = [previous[j] for j in block] if goes_on else None
+                fitted = fit([specs[j] for j in block], data, before, certified=certified)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)
             for j, result in zip(block, fitted, strict=True):

@@ -39,4 +39,15 @@ def not_converged(max_iter: int, curve: Sequence[float]) -> str:
     return f"{message} In the last epoch the objective still fell by {drop:.2g} (relative)."
 
 
-__all__ = ["diverged", "not_converged"]
+def stalled(suboptimality: float, kind: str, tol: float) -> str:
+    """The sentence about a method that can go no further, and is not within what `tol` promises."""
+    how = {"bound": "at most ", "estimate": "about ", "unknown": ""}[kind]
+    far = f"{how}{suboptimality:.2g}" if np.isfinite(suboptimality) else "unknown"
+    return (
+        f"The fit stalled: no step improves the objective, and its distance from the optimum, as a share of what the "
+        f"optimum gains over a constant model, is {far}, where tol={tol:g} was asked for. Scale the columns, use a "
+        "larger alpha or one of the solvers that take steps, such as solver='adam', or pass a larger tol."
+    )
+
+
+__all__ = ["diverged", "not_converged", "stalled"]

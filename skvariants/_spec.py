@@ -146,7 +146,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     raced, natural = schedule.raced, None
     if schedule.stands_for is not None:
         solver, natural = _passive_aggressive(params, solver, schedule)
-    elif solver.method == "quasi-Newton":
+    elif solver.method in ("quasi-Newton", "interior point"):
         if not free:
             raise ValueError(
                 f"solver={params['solver']!r} finds its own steps and batches: leave learning_rate, eta0 and "

@@ -312,7 +312,8 @@ def diagnose(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
     )  # fmt: skip
-    auto, advice = choose(Asked(resolved.smooth), lambda: numbers), recommend(numbers)
+    asked = Asked(resolved.smooth, resolved.piecewise_linear, resolved_penalty.elastic)
+    auto, advice = choose(asked, lambda: numbers), recommend(numbers)
     result = None
     if race:
         options = {

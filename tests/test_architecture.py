@@ -16,19 +16,24 @@ TESTS = Path(__file__).parent
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
     "_doclinks _callbacks _step _threads _data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows",
+    "_component _messages _data.rows _training.certificate",
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
     "_advice.choice _advice.troubles",
-    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton",
+    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
+    " solvers.interior_point",
     "losses solvers _training.method _training.per_sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_quasi_newton.hessian",
+    "_quasi_newton.decrement",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
+    "_interior_point.path _interior_point.rows",
+    "_interior_point.column",
+    "_interior_point.method",
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.race displays.search displays.trajectory model_selection._fold",
     "displays model_selection._progress",
@@ -46,7 +51,7 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 #: Packages that only hold modules.
-EMPTY = {"_data", "_training", "_quasi_newton", "_advice"}
+EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_advice"}
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
     "schedules": schedules.SCHEDULES, "solvers": solvers.SOLVERS,
@@ -62,6 +67,7 @@ ELSEWHERE = {
     "_messages": "test_estimators",  # sentences that users read
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
+    "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
 }

@@ -38,20 +38,24 @@ def test_every_choice_names_solvers_that_exist_and_says_why():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_does_what_is_chosen(loss, given):
     smooth = LOSSES[loss].smooth
-    chosen = choose(Asked(smooth, free=not given), lambda: measured(smooth=smooth))
+    pieces = LOSSES[loss].piecewise_linear
+    chosen = choose(Asked(smooth, pieces, free=not given), lambda: measured(smooth=smooth))
     model = SGDVariantClassifier(loss=loss, max_iter=3, random_state=0, scale_features=True, **given).fit(X, Y)
     assert type(model.solver_) is SOLVERS[chosen.solver_name]
 
 
 def test_a_stream_does_what_is_chosen():
     for smooth in (True, False):
-        chosen = choose(Asked(smooth, streaming=True), unasked)
+        chosen = choose(Asked(smooth, not smooth, streaming=True), unasked)
         model = SGDVariantClassifier(loss="log_loss" if smooth else "hinge", random_state=0)
         model.partial_fit(X, Y, classes=np.unique(Y))
         assert type(model.solver_) is SOLVERS[chosen.solver_name]
 
 
 def test_the_data_are_looked_at_only_where_no_choice_applies():
+    assert choose(Asked(smooth=False, piecewise_linear=True), unasked).solver_name == "interior_point"
+    for asked in (Asked(False, True, elastic=False), Asked(False), Asked(False, True, free=False)):
+        assert choose(asked, measured) == recommend(measured())
     chosen = choose(Asked(smooth=True), unasked)
     assert chosen.shortlist == (chosen.solver_name,)
     rule = next(rule for rule in CHOICES if rule.solvers[0] == chosen.solver_name)

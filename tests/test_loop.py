@@ -119,7 +119,7 @@ def test_each_model_stops_after_its_epochs_without_progress():
         Script([0.9, 0.9, 0.9], [0.85, 0.8, 0.5], [0.82, 0.7, 0.45], [9, 0.65, 0.41], [9, 0.62, 9], [9, 9, 9]),
         max_iter=5,
     )
-    assert [out.status for out in (first, second, third)] == ["converged", "converged", "converged"]
+    assert [out.status for out in (first, second, third)] == ["plateau", "plateau", "plateau"]
     assert [out.state.epoch.item() for out in (first, second, third)] == [3, 5, 4]
     assert [row["objective"].item() for row in third.state.history] == [0.9, 0.5, 0.45, 0.41]
     for out, epochs in ((first, 3), (second, 5), (third, 4)):
@@ -130,7 +130,7 @@ def test_each_model_stops_after_its_epochs_without_progress():
 def test_a_plateau_makes_the_step_smaller_before_it_is_the_end():
     method = Script(*[[1.0]] * 9, plateau=(0.25, 0.5))
     (out,) = run(method)
-    assert (out.status, out.state.epoch.item()) == ("converged", 7)
+    assert (out.status, out.state.epoch.item()) == ("plateau", 7)
     assert out.state.step_factor.item() == 0.125
     assert [row["eta"].item() for row in out.state.history] == [0.5, 0.5, 0.5, 0.125, 0.125, 0.0625, 0.0625]
 
@@ -140,7 +140,7 @@ def test_no_tolerance_takes_all_epochs_and_zero_takes_all_that_descend(tol):
     (out,) = run(Script(*[[1.0]] * 9), max_iter=6, tol=tol)
     assert (out.status, out.state.epoch.item()) == (("max_iter", 6))
     (out,) = run(Script([1.0], [2.0], [2.0], [2.0]), max_iter=4, tol=tol)
-    assert (out.status, out.state.epoch.item()) == (("max_iter", 4) if tol is None else ("converged", 3))
+    assert (out.status, out.state.epoch.item()) == (("max_iter", 4) if tol is None else ("plateau", 3))
 
 
 def test_epochs_are_counted_from_where_a_fit_goes_on():
@@ -255,7 +255,7 @@ def test_parameters_that_are_not_finite_are_taken_back_whatever_the_objective():
 
 def test_an_epoch_taken_back_is_no_progress_and_no_plateau():
     (out,) = run(Script([1.0], [np.nan], [np.nan], [np.nan], [1.0], [1.0]), max_iter=20, tol=0.1)
-    assert (out.status, out.state.epoch.item()) == ("converged", 6)
+    assert (out.status, out.state.epoch.item()) == ("plateau", 6)
     assert out.state.best.item() == 1.0
 
 
@@ -330,7 +330,7 @@ def test_each_epoch_is_begun_and_ended_once_with_the_model_of_then():
 def test_a_callback_ends_the_fit_of_all_that_have_not_ended():
     seen = Seen(stop=3)
     outs = run(Script([1.0, 1.0], [1.0, 0.5], [1.0, 0.1], [1.0, 0.0]), max_iter=20, callback=seen)
-    assert [out.status for out in outs] == ["converged", "interrupted"]
+    assert [out.status for out in outs] == ["plateau", "interrupted"]
     assert [out.state.epoch.item() for out in outs] == [3, 3]
 
 
@@ -389,9 +389,9 @@ def test_progress_is_printed_in_columns(capsys):
 
 def test_an_interrupted_epoch_leaves_the_last_whole_one():
     outs = run(Script([1.0, 1.0], [1.0, 2.0], [1.0, 2.0], [9.0, np.inf], [0, 0]), tol=0.1)
-    assert [out.status for out in outs] == ["converged", "converged"]
+    assert [out.status for out in outs] == ["plateau", "plateau"]
     outs = run(Script([1.0, 3.0], [1.0, 2.0], [1.0, 1.0], [9.0, np.inf], [0, 0]), tol=0.1)
-    assert [out.status for out in outs] == ["converged", "interrupted"]
+    assert [out.status for out in outs] == ["plateau", "interrupted"]
     assert_array_equal(outs[1].theta, np.full((2, 1), 3))
     assert_array_equal(outs[1].state.memory[0], np.full((2, 1), 3))
     assert outs[1].state.epoch.item() == len(outs[1].state.history) == 3

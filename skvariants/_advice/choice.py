@@ -19,6 +19,10 @@ class Asked:
     ----------
     smooth : bool
         Whether the loss has a second derivative.
+    piecewise_linear : bool, default=False
+        Whether it is made of linear pieces.
+    elastic : bool, default=True
+        Whether the penalty is L2 and L1 alone.
     streaming : bool, default=False
         Whether rows come in chunks, each seen once.
     free : bool, default=True
@@ -26,6 +30,8 @@ class Asked:
     """
 
     smooth: bool
+    piecewise_linear: bool = False
+    elastic: bool = True
     streaming: bool = False
     free: bool = True
 
@@ -47,6 +53,14 @@ CHOICES: tuple[Rule[Asked], ...] = (
         "The loss is smooth, so its curvature can be measured: divided by it, a step has neither a ravine nor a "
         "learning rate before it, and the fit ends because it has arrived.",
         "Byrd, Chin, Nocedal and Wu (2012), doi:10.1007/s10107-012-0572-5",
+    ),
+    Rule(
+        "a loss of linear pieces, with L2 and L1 penalties or none",
+        lambda asked: asked.free and asked.piecewise_linear and asked.elastic,
+        ("interior_point",),
+        "The loss has kinks, along which stochastic steps creep: Newton steps on the central path have each kink in "
+        "their model, and the dual problem says how much is left to gain.",
+        "Ferris and Munson (2002), doi:10.1137/S1052623400374379",
     ),
 )
 

@@ -30,7 +30,7 @@ import numpy as np
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import bfgs, lasso
+from skvariants._quasi_newton.lasso import bfgs, lasso, left_over
 from skvariants._quasi_newton.line_search import LONG, SHORT, raced_length, shortened, unit_length
 from skvariants._training.problem import by_column, by_model, columns_of
 from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared
@@ -242,20 +242,43 @@ class Descent:
             self._renew()
 
     def _settled(self, enough: Array) -> Array:
-        """Which models have no more than `enough` to gain, by their own model of the objective."""
+        """Which models have no more than `enough` to gain, by their own model of the objective, or cannot descend."""
+        return self.expected(enough)[1] | (self.state.last <= 0)
+
+    def reliable(self, j: int) -> bool:
+        """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
+        state = self.state
+        partial = state.metric.diagonal or state.plan.unit < self.batch.problem.loss.columns_per_model
+        if partial or state.used[j] + state.damping[j] > 0 or not SHORT <= state.length[j] <= 1 / SHORT:
+            return False
+        return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    def _unsolved(self, j: int) -> float:
+        """What the step of model `j` has left to gain by its own model, where there is L1."""
+        state, metric, strength = self.state, self.state.metric, np.zeros(self.state.theta.shape)
+        strength[:-1] = self.batch.problem.penalty.l1_strength
+        matrices, total = metric.of_each_unit(), 0.0
+        for i in range(j * self.width // metric.unit, (j + 1) * self.width // metric.unit):
+            p, Q = metric.get(state.P, i), matrices[i]
+            v = metric.get(state.theta + state.P, i)
+            total += left_over(Q, metric.get(state.g, i) + Q @ p, metric.get(strength, i), v)
+        return total
+
+    def expected(self, enough: Array) -> tuple[Array, Array]:
+        """What each model expects to gain, and for which it is believed that this is no more than `enough`."""
         state, last = self.state, self.state.last
         noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
         estimate = np.where(np.isfinite(state.slope), -0.5 * state.slope * np.maximum(state.length, 1.0), 0.0)
         enough = np.maximum(enough, noise)
         if not (estimate <= enough).any():
-            return last <= 0
+            return estimate, np.zeros(len(estimate), bool)
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
         careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
         agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
-        return ((estimate <= enough) & agreed) | (last <= 0)
+        return estimate, (estimate <= enough) & agreed
 
     def _direction(self) -> tuple[Array, Array]:
         """Direction of each column, and the decrease that the model of each model foresees (negative)."""

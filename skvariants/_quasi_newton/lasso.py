@@ -80,6 +80,12 @@ def _search(Q: Array, c: Array, strength: Array, v: Array) -> tuple[Array, bool]
     return v, False
 
 
+def left_over(Q: Array, gradient: Array, strength: Array, v: Array) -> float:
+    """What a search that ended at `v` has left to gain, each weight by itself; `gradient` is that at `v`."""
+    left = np.where(v != 0, np.abs(gradient + strength * np.sign(v)), np.maximum(np.abs(gradient) - strength, 0.0))
+    return float((left * left / np.maximum(2 * Q.diagonal(), 1e-300)).sum())
+
+
 def bfgs(Q: Array, s: Array, y: Array) -> None:
     """Update a symmetric approximation of the Hessian in place, if the curvature is positive."""
     sy = s @ y
@@ -90,4 +96,4 @@ def bfgs(Q: Array, s: Array, y: Array) -> None:
         Q -= np.outer(Qs, Qs / sQs)
 
 
-__all__ = ["bfgs", "lasso"]
+__all__ = ["bfgs", "lasso", "left_over"]

@@ -24,6 +24,7 @@ from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.descent import Descent, DescentState
 from skvariants._quasi_newton.line_search import LADDER
+from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import Problem, columns_of
 from skvariants._training.race import Race
@@ -264,6 +265,19 @@ class QuasiNewtonSteps(Method):
 
     def original(self, theta: Array) -> Array:
         return self.problem.coordinates.original(theta)
+
+    def certificate(self, position: int) -> Certificate | None:
+        """What the model of the objective expects to gain, where that is why it ends and can be relied upon."""
+        descent, scale = self.descent, self.problem.coordinates.objective_scale
+        units_differ = np.ndim(scale) > 0 and self.state.width > 1
+        if descent is None or not self.on_all_rows or descent.state.P is None or units_differ:
+            return None
+        at = np.flatnonzero(descent.state.active == position)
+        if not at.size or not descent.reliable(int(at[0])):
+            return None
+        scale = float(scale[position] if np.ndim(scale) else scale)
+        expected = descent.expected(np.zeros(len(descent.state.f)))[0][at[0]]
+        return Certificate(float(descent.state.f[at[0]]) / scale, estimate=float(expected) / scale)
 
     def race(self, position: int) -> Race:
         method = self.state.method

@@ -16,6 +16,7 @@ from scipy.linalg import lapack
 
 from skvariants._quasi_newton.descent import FAR_FROM_DONE
 from skvariants._quasi_newton.line_search import ARMIJO, LADDER, SHORT
+from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.state import Fields, informative
 
@@ -50,6 +51,8 @@ class NewtonState(Fields):
         Cholesky factor of the last Hessian.
     P, ZP, slope : ndarray or None, ndarray or None, float
         Direction of the next step in parameters and in predictions, and the directional derivative.
+    to_gain : float
+        What the last model of the objective expects to gain from here.
     """
 
     w: Any = informative(None)
@@ -61,6 +64,7 @@ class NewtonState(Fields):
     P: Any = informative(None)
     ZP: Any = informative(None)
     slope: float = informative(0.0)
+    to_gain: float = informative(math.inf)
 
     def join_key(self) -> Any:
         return id(self)  # a single model: it is joined to no other
@@ -141,8 +145,8 @@ class SmallNewton(Method):
         enough = max(float(tolerance.fraction[0]) * min(gain, at.f if at.f > 0 else gain), 8 * self.eps * abs(at.f))
         reach = 0.5 * max(at.length, 1.0)
         if at.factor is not None and at.last <= FAR_FROM_DONE * enough:
-            to_gain = reach * float(np.vdot(g, lapack.dpotrs(at.factor, g, lower=1)[0]))
-            if to_gain <= 0.1 * enough:
+            at.to_gain = reach * float(np.vdot(g, lapack.dpotrs(at.factor, g, lower=1)[0]))
+            if at.to_gain <= 0.1 * enough:
                 return _ARRIVED
         # the Hessian; a column without curvature stays where it is
         D = loss.second_derivative(self.y, at.z)
@@ -158,7 +162,8 @@ class SmallNewton(Method):
         self.failed = not math.isfinite(slope)
         if self.failed:
             return None
-        if -reach * slope <= enough or at.last <= 0:
+        at.to_gain = -reach * slope
+        if at.to_gain <= enough or at.last <= 0:
             return _ARRIVED
         ZP = self._predict(P)
         if np.abs(ZP).max() <= self.eps * np.abs(at.z).max():
@@ -189,7 +194,7 @@ class SmallNewton(Method):
             method.scores[:, 0], method.lengths[0], method.raced = scores * self.unit * self.unit, t, True
         at.w = at.w + t * at.P
         at.z = at.z + t * at.ZP
-        at.last, at.length, at.f, at.P, at.ZP = at.f - ft, t, ft, None, None
+        at.last, at.length, at.f, at.P, at.ZP, at.to_gain = at.f - ft, t, ft, None, None, math.inf
         self.state.theta[...] = at.w
         return Record(np.array([ft * self.unit * self.unit]), np.array([t]), self.problem.n)
 
@@ -214,6 +219,10 @@ class SmallNewton(Method):
     def successor(self) -> Method:
         self.state.method.newton = None
         return self.general
+
+    def certificate(self, position: int) -> Certificate:
+        at, unit = self.state.method.newton, self.unit * self.unit
+        return Certificate(at.f * unit, estimate=at.to_gain * unit)
 
     def race(self, position: int) -> Any:
         return self.general.race(position)

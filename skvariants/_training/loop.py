@@ -84,6 +84,8 @@ class Outcome:
         Epochs that were taken back in this fit.
     race : Race or None
         What the method has tried to find its first step.
+    certificate : Certificate or None
+        What the method itself knows of its distance from the optimum.
     """
 
     state: State
@@ -91,6 +93,7 @@ class Outcome:
     status: str
     rolled_back: int
     race: Any = None
+    certificate: Any = None
 
 
 class Training:
@@ -242,7 +245,7 @@ class Training:
                     state.step_factor[columns_of(np.array([j]), state.width)] *= change
                     state.stalled[j] = 0
                 else:
-                    done[j] = "converged" if score is None else "no validation improvement"
+                    done[j] = "plateau" if score is None else "no validation improvement"
         return done
 
     def _finish(self, done: dict[int, str]) -> None:
@@ -256,8 +259,8 @@ class Training:
             alone = self.n_models == 1
             theta = solution[:, columns_of(np.array([position]), state.width)]
             part = state if alone else state.part(position, model, self.stopping.resumable)
-            race = method.race(position)
-            self.outcomes[model] = Outcome(part, theta, reason, int(self.rolled_back[model]), race)
+            race, known = method.race(position), method.certificate(position) if solution is method.solution else None
+            self.outcomes[model] = Outcome(part, theta, reason, int(self.rolled_back[model]), race, known)
         remaining = np.array([j for j in range(len(self.alive)) if j not in done], int)
         self.alive = self.alive[remaining]
         if remaining.size:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from skvariants._training.certificate import Certificate
 from skvariants._training.state import State
 
 Array = np.ndarray
@@ -82,6 +83,10 @@ class Method:
 
     def race(self, position: int) -> Any:
         """What the method itself has tried to find the first step of a model; None where it was told the step."""
+        return None
+
+    def certificate(self, position: int) -> Certificate | None:
+        """How far a model can be from the optimum, where that is known without another look at the rows."""
         return None
 
     def on_plateau(self, models: Array) -> Array:

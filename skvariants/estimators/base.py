@@ -232,7 +232,9 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
 
 # attributes that say something by being None
-_MAY_BE_NONE = {"eta0_", "race_", "validation_scores_", "best_epoch_"}
+_MAY_BE_NONE = {
+    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_",
+}  # fmt: skip
 
 
 @functools.cache

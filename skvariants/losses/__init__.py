@@ -11,7 +11,7 @@ scikit-learn's SGD uses. ``gradient`` and ``value`` never overwrite `y` or `z`.
 
 from typing import Any
 
-from skvariants.losses.base import Loss
+from skvariants.losses.base import Loss, Ramp
 from skvariants.losses.classes import MultinomialLogLoss
 from skvariants.losses.margin import Hinge, LogLoss, ModifiedHuber, Perceptron, SquaredHinge
 from skvariants.losses.residual import EpsilonInsensitive, Huber, SquaredEpsilonInsensitive, SquaredError
@@ -26,6 +26,7 @@ __all__ = [
     "ModifiedHuber",
     "MultinomialLogLoss",
     "Perceptron",
+    "Ramp",
     "SquaredEpsilonInsensitive",
     "SquaredError",
     "SquaredHinge",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,22 @@ Array = np.ndarray
 _SHORT = 64
 # share of the derivative at zero, and of the length of an interval, that is as good as none
 _NEGLIGIBLE = 1e-6
+
+
+class Ramp(NamedTuple):
+    r"""A piecewise linear function with one kink, :math:`\max_{l \le u \le h} u (z - t)`.
+
+    Attributes
+    ----------
+    position : ndarray
+        The kink :math:`t`, shaped like the targets.
+    low, high : float or ndarray
+        Slopes :math:`l \le 0` below it and :math:`h \ge 0` above it.
+    """
+
+    position: Array
+    low: Any
+    high: Any
 
 
 class Loss(Component):
@@ -42,6 +59,8 @@ class Loss(Component):
         Whether the passive-aggressive rules know what to do with it.
     is_softmax : bool
         Whether it couples its columns as the softmax does, so that its Hessian is made of `probability`.
+    piecewise_linear : bool
+        Whether it is a sum of ramps, which interior-point steps minimise exactly; a class that defines :meth:`ramps` is.
     """
 
     regression: ClassVar[bool] = False
@@ -51,10 +70,13 @@ class Loss(Component):
     in_target_units: ClassVar[bool] = True
     passive_aggressive: ClassVar[bool] = False
     is_softmax: ClassVar[bool] = False
+    piecewise_linear: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
             cls.smooth = True
+        if {"ramps", "value"} & vars(cls).keys():  # another value is not what ramps of a base class add up to
+            cls.piecewise_linear = "ramps" in vars(cls)
         super().__init_subclass__(**kwargs)
 
     @property
@@ -198,6 +220,26 @@ class Loss(Component):
                 low, high = np.where(right, middle, low), np.where(right, high, middle)
         return 0.5 * (low + high)
 
+    def conjugate(self, y: Array, u: Array) -> Array | None:
+        r"""Convex conjugate in `z`: :math:`\ell^*(y, u) = \sup_z u z - \ell(y, z)`, infinite outside its domain.
+
+        A fit measures by it how far it can be from the optimum (``suboptimality_``). A loss that couples columns
+        spreads it over the columns of a model, so that their sum is the conjugate.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_batch, n_columns) or (n_batch, 1)
+            Targets.
+        u : ndarray of shape (n_batch, n_columns)
+            Slopes.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns), or None
+            The default, None, says that it is not known.
+        """
+        return None
+
     def inverse_link(self, z: Array) -> Array:
         """Mean of the target that a prediction stands for: the prediction itself, unless a loss says otherwise.
 
@@ -211,6 +253,25 @@ class Loss(Component):
         ndarray shaped like `z`
         """
         return z
+
+    def ramps(self, y: Array) -> Sequence[Ramp] | None:
+        """The ramps whose sum the loss is; None where it is not piecewise linear.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_columns)
+            Targets.
+
+        Returns
+        -------
+        sequence of Ramp, or None
+            ``(position, low, high)``, each of a shape that broadcasts with `y`.
+        """
+        return None
+
+    def limit(self) -> Loss:
+        """The loss that is minimised in its place where its own minimum says nothing: itself, unless it says otherwise."""
+        return self
 
     def coupled(self, n_classes: int) -> Loss | None:
         """The loss that couples the columns of several classes, or None where there is none.
@@ -247,6 +308,13 @@ def log_products(factors: Array, most: int) -> Array:
         n = half + n % 2
         taken *= 2
     return column_sums(np.log(factors[:n], out=factors[:n]))
+
+
+def within(u: Array, low: Any, high: Any, value: Any) -> Array:
+    """A function of `u` cut to an interval; infinite where `u` is outside by more than rounding."""
+    noise = 16 * np.finfo(u.dtype).eps
+    inside = (u >= low - noise * np.maximum(1.0, np.abs(low))) & (u <= high + noise * np.maximum(1.0, np.abs(high)))
+    return np.where(inside, value(np.clip(u, low, high)), np.inf)
 
 
 def positive_share(y: Array, weight: Array) -> Array:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import xlogy
 
 from skvariants._component import hyperparameter, integers
-from skvariants.losses.base import Loss, column_sums
+from skvariants.losses.base import Loss, column_sums, within
 
 Array = np.ndarray
 # predictions whose exponentials neither overflow nor vanish in single precision
@@ -102,3 +103,10 @@ class MultinomialLogLoss(Loss):
         p = np.exp(z3 - z3.max(axis=2, keepdims=True))
         p /= p.sum(axis=2, keepdims=True)
         return p.reshape(z.shape)
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        # minus the entropy of the distribution u + y, and infinite where that is none
+        value = within(u + y, 0.0, 1.0, lambda p: xlogy(p, p))
+        total = self._row_sums(u.reshape(-1, self.n_classes))
+        none = np.abs(total) > 64 * self.n_classes * np.finfo(u.dtype).eps
+        return np.where(np.repeat(none.reshape(len(u), -1), self.n_classes, axis=1), np.inf, value)

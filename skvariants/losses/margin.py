@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, xlog1py, xlogy
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, column_sums, log_products, positive_share
+from skvariants.losses.base import Loss, Ramp, column_sums, log_products, positive_share, within
 from skvariants.losses.classes import MultinomialLogLoss
 
 Array = np.ndarray
+# margin of the hinge loss whose minimum stands for the perceptron's, in the units of a prediction
+_LIMIT = 1e-6
 # the largest exponent, for one that single precision holds (up to 88)
 _CUT = 80.0
 
@@ -58,13 +61,21 @@ class Hinge(Loss):
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return np.where(positive_share(y, weight) >= 0.5, self.threshold, -self.threshold)
 
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(self.threshold * y, np.minimum(-y, 0.0), np.maximum(-y, 0.0))]
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, lambda a: -self.threshold * a)
+
 
 class Perceptron(Loss):
     r"""The perceptron criterion: only wrong predictions cost.
 
     .. math:: \ell(y, z) = \max(0,\, -y z)
 
-    Use it for the historical algorithm; the hinge loss generalises better.
+    Use it for the historical algorithm; the hinge loss generalises better. Weights of zero cost nothing, so that its
+    minimum says nothing: ``solver="auto"`` minimises the hinge loss of a margin of 1e-6 instead, whose cost is at most
+    that far from none, and whose direction is the limit of the hinge loss as the margin falls.
 
     References
     ----------
@@ -89,6 +100,16 @@ class Perceptron(Loss):
 
     def gradient_scalar(self, y: float, z: float) -> float:
         return -y if y * z <= 0 else 0.0
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(0.0 * y, np.minimum(-y, 0.0), np.maximum(-y, 0.0))]
+
+    def limit(self) -> Loss:
+        """A hinge loss of nearly no margin: the weights zero cost nothing, and separate nothing."""
+        return Hinge(threshold=_LIMIT)
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, np.zeros_like)
 
 
 class SquaredHinge(Loss):
@@ -134,6 +155,9 @@ class SquaredHinge(Loss):
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return 2 * positive_share(y, weight) - 1
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, np.inf, lambda a: 0.25 * a * a - a)
 
 
 class LogLoss(Loss):
@@ -205,6 +229,9 @@ class LogLoss(Loss):
         p = np.clip(positive_share(y, weight), 1e-6, 1 - 1e-6)
         return np.log(p / (1 - p))
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 1.0, lambda a: xlogy(a, a) + xlog1py(1 - a, -a))
+
     def coupled(self, n_classes: int) -> Loss:
         """The multinomial loss."""
         return MultinomialLogLoss(n_classes=n_classes)
@@ -264,3 +291,6 @@ class ModifiedHuber(Loss):
     def probability(self, z: Array) -> Array:
         """Probability of the positive class, ``(clip(z, -1, 1) + 1) / 2``."""
         return (np.clip(z, -1, 1) + 1) / 2
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(-y * u, 0.0, 4.0, lambda a: 0.25 * a * a - a)

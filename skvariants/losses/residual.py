@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, weighted_median
+from skvariants.losses.base import Loss, Ramp, weighted_median, within
 
 Array = np.ndarray
 
@@ -43,6 +45,9 @@ class SquaredError(Loss):
 
     def gradient_scalar(self, y: float, z: float) -> float:
         return z - y
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return u * (0.5 * u + y)
 
 
 class Huber(Loss):
@@ -93,6 +98,9 @@ class Huber(Loss):
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return weighted_median(y, weight)
 
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(u, -self.epsilon, self.epsilon, lambda u: u * (0.5 * u + y))
+
 
 class EpsilonInsensitive(Loss):
     r"""Epsilon-insensitive loss of support vector regression.
@@ -139,6 +147,12 @@ class EpsilonInsensitive(Loss):
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return weighted_median(y, weight)
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y + self.epsilon, 0.0, 1.0), Ramp(y - self.epsilon, -1.0, 0.0)]
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(u, -1.0, 1.0, lambda u: u * y + self.epsilon * np.abs(u))
 
 
 class SquaredEpsilonInsensitive(Loss):
@@ -187,3 +201,6 @@ class SquaredEpsilonInsensitive(Loss):
 
     def second_derivative(self, y: Array, z: Array) -> Array:
         return 2.0 * (np.abs(y - z) > self.epsilon)
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return u * (0.25 * u + y) + self.epsilon * np.abs(u)

@@ -14,6 +14,7 @@ from skvariants._step import Step
 from skvariants.solvers.adaptive import AdaDelta, AdaGrad, Adam, RMSProp
 from skvariants.solvers.base import Solver
 from skvariants.solvers.descent import GD, SGD, MiniBatch
+from skvariants.solvers.interior_point import InteriorPoint
 from skvariants.solvers.momentum import Momentum, Nesterov
 from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE, PassiveAggressiveI, PassiveAggressiveII
 from skvariants.solvers.quasi_newton import QuasiNewton
@@ -26,6 +27,7 @@ __all__ = [
     "AdaDelta",
     "AdaGrad",
     "Adam",
+    "InteriorPoint",
     "MiniBatch",
     "Momentum",
     "Nesterov",
@@ -49,4 +51,5 @@ SOLVERS: dict[str, Any] = {
     "rmsprop": RMSProp,
     "adam": Adam,
     "quasi_newton": QuasiNewton,
+    "interior_point": InteriorPoint,
 }

@@ -1,0 +1,1 @@
+"""Interior-point steps for losses with kinks: the method of ``solver="interior_point"``."""

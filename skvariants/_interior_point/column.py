@@ -1,0 +1,451 @@
+r"""One column over all rows: a few random ones first, then those near a kink, then a certificate over all.
+
+A row far from its kinks keeps its slope, so that it is a linear term; with few rows left the steps are cheap. What the
+others say is checked on all rows: the objective is an upper bound of the optimum, and with the slopes of all rows the
+dual is a lower one. Where columns of `X` are many and L1 is part of the penalty, features are treated the same way: those
+whose weights stay zero are left out until their gradient says otherwise.
+
+References
+----------
+Portnoy and Koenker (1997), "The Gaussian hare and the Laplacian tortoise", doi:10.1214/ss/1030037960 (rows far from the
+kink); Joachims (1999), "Making large-scale SVM learning practical" (working sets).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvariants._interior_point.path import CentralPath, Ramps
+from skvariants._interior_point.proximal import ProximalPoint
+from skvariants._interior_point.rows import FACTORED, Frame, normal_equations
+from skvariants._training.state import Fields, informative
+
+Array = np.ndarray
+# rows of the first stage, at least and for each feature, and by what the next is larger
+_FIRST, _PER_FEATURE, _GROWTH = 4096, 20, 8
+# standard errors of a prediction within which a row is near a kink
+_NEAR = 2.0
+# features of the first working set
+_FEATURES = 128
+# a path is followed this much farther than what is asked of all rows
+_FARTHER = 0.2
+# share of the constant's loss below which a difference is not told from zero
+_NOTHING = 1e-6
+_PATH_STEPS, _PART_STEPS = 120, 30
+
+
+@dataclass(eq=False, repr=False)
+class ColumnState(Fields):
+    """Where a column stands.
+
+    Attributes
+    ----------
+    v : ndarray of shape (n_features + 1,)
+        Weights and intercept as :class:`Frame` has them.
+    stage : int
+        Which number of rows.
+    near, slopes : ndarray or None
+        Numbers of the rows near a kink, and the slopes of all rows of the stage.
+    features : ndarray or None
+        Numbers of the features that take part; None for all.
+    path : PathState, ProximalState or None
+        Where the path stands.
+    steps, rounds : int
+        Steps on this path, and paths on this stage.
+    best, best_v : float, ndarray or None
+        The lowest objective over all rows, and its weights.
+    lower : float
+        The highest lower bound of the optimum.
+    exact : bool
+        Whether the lower bound is one.
+    done, stuck : bool
+        Whether there is nothing left to gain, or no way to gain it.
+    fingerprint : tuple of float
+        Of the problem that it is a state of.
+    """
+
+    v: Any = informative(None)
+    stage: int = informative(0)
+    near: Any = informative(None)
+    slopes: Any = informative(None)
+    features: Any = informative(None)
+    path: Any = informative(None)
+    steps: int = informative(0)
+    rounds: int = informative(0)
+    best: float = informative(np.inf)
+    best_v: Any = informative(None)
+    lower: float = informative(-np.inf)
+    exact: bool = informative(True)
+    done: bool = informative(False)
+    stuck: bool = informative(False)
+    fingerprint: tuple[float, ...] = informative(())
+
+    def copy(self) -> ColumnState:
+        copy = super().copy()
+        copy.path = None if self.path is None else self.path.copy()
+        return copy
+
+
+class Column:
+    """A column of a problem on its way to the optimum.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of this column alone; its loss is a sum of ramps.
+    order : ndarray of int
+        A random order of the rows.
+    constant : float
+        Objective of the best constant.
+    fraction : float
+        Share of the gain over the constant that is not worth another step.
+    state : ColumnState or None
+        Where it stands; None at the start.
+    theta : ndarray of shape (n_features + 1, 1)
+        Where it starts, in the coordinates worked in.
+    shared : dict
+        Matrices of rows that several columns have in common.
+    """
+
+    def __init__(
+        self, problem: Any, order: Any, constant: float, fraction: float, state: ColumnState | None, theta: Array,
+        shared: dict[Any, Any],
+    ) -> None:  # fmt: skip
+        self.problem, self.order, self.constant, self.fraction = problem, order, constant, fraction
+        self.frame = Frame(problem)
+        self.d = problem.d
+        penalty = problem.penalty
+        self.l1, self.l2 = (_by_feature(s, self.d) for s in (penalty.l1_strength, penalty.l2_strength))
+        ramps = ramps_of(problem)
+        self.total = float(ramps.weight.sum())
+        used = ramps.weight > 0
+        self.used = None if used.all() else np.flatnonzero(used)
+        self.sizes = self._sizes()
+        self.shared = shared
+        self._path: Any = None
+        fingerprint = self._fingerprint(ramps)
+        if state is None or state.fingerprint != fingerprint:
+            self.state = ColumnState(v=self.frame.inner(theta[:, 0]), fingerprint=fingerprint)
+            self._begin_stage()
+        else:
+            self.state = state
+
+    def _fingerprint(self, ramps: Ramps) -> tuple[float, ...]:
+        """Numbers that tell other rows, targets, weights or strengths from these."""
+        X = self.problem.rows.X[:64]
+        probe = np.cos(np.arange(self.d))
+        columns = np.cos(np.arange(X.shape[0])) @ np.asarray(X @ probe, dtype=np.float64)
+        places = ramps.position.shape[1], float((ramps.position * np.cos(np.arange(ramps.weight.size))).sum())
+        return *places, self.total, float(columns), float(probe @ self.l1), float(probe @ self.l2)
+
+    def _sizes(self) -> list[int]:
+        """Rows of each stage."""
+        n = self.problem.n
+        sizes, m = [], max(_PER_FEATURE * (min(self.d, FACTORED) + 1), _FIRST)
+        while 3 * m <= n:
+            sizes.append(m)
+            m *= _GROWTH
+        return [*sizes, n]
+
+    # ------------------------------------------------------------------ stages and rounds
+
+    @property
+    def last_stage(self) -> bool:
+        """Whether all rows take part."""
+        return self.state.stage == len(self.sizes) - 1
+
+    def _rows(self) -> Any:
+        """Numbers of the rows of this stage."""
+        if self.last_stage:
+            return slice(None) if self.used is None else self.used
+        rows = np.sort(self.order()[: self.sizes[self.state.stage]])
+        return rows if self.used is None else np.intersect1d(rows, self.used, assume_unique=True)
+
+    def _predictions(self, rows: Any, v: Array) -> Array:
+        X = self.problem.rows.X
+        return self.frame.predict(X if isinstance(rows, slice) else X[rows], v)
+
+    def _stage_ramps(self, rows: Any) -> Ramps:
+        """Ramps of the rows of this stage, their weights as large together as those of all."""
+        ramps = ramps_of(self.problem)
+        if not isinstance(rows, slice):
+            ramps = ramps.take(rows)
+        if not self.last_stage and ramps.weight.size:
+            ramps.weight = ramps.weight * (self.total / ramps.weight.sum())
+        return ramps
+
+    def _begin_stage(self) -> None:
+        """The rows near a kink, by what is known from fewer rows."""
+        state = self.state
+        rows = self._rows()
+        ramps = self._stage_ramps(rows)
+        state.rounds, state.path, self._path = 0, None, None
+        n = ramps.weight.size
+        if state.stage == 0:
+            state.near, state.slopes = None, 0.5 * (ramps.low + ramps.high)
+            if self.l1.any() and self.d > FACTORED:
+                gradient = self.frame.gradient(
+                    self._table(rows), self._row_sums(ramps, ramps.slopes(self._predictions(rows, state.v)))
+                )
+                state.features = self._strongest(np.abs(gradient[:-1]) / np.maximum(self.l1, 1e-300), _FEATURES)
+            return
+        z = self._predictions(rows, state.v)
+        state.slopes = ramps.slopes(z)
+        before = self.sizes[state.stage - 1]
+        share = min(1.0, _NEAR * np.sqrt(min(self.d + 1, before) / before))
+        state.near = self._nearest(ramps, z, int(share * n))
+
+    def _nearest(self, ramps: Ramps, z: Array, count: int) -> Array | None:
+        """Numbers of the rows nearest to a kink; None for all."""
+        n = len(z)
+        if 2 * count >= n:
+            return None
+        distance = np.abs(z - ramps.position).min(axis=0)
+        return np.sort(np.argpartition(distance, count)[:count])
+
+    def _table(self, rows: Any) -> Any:
+        X = self.problem.rows.X
+        return X if isinstance(rows, slice) else X[rows]
+
+    @staticmethod
+    def _row_sums(ramps: Ramps, slopes: Array) -> Array:
+        """Derivative in each prediction."""
+        return ramps.weight * slopes.sum(axis=0)
+
+    def _strongest(self, strength: Array, count: int) -> Array:
+        free = np.flatnonzero(self.l1 <= 0)
+        order = np.argsort(-strength, kind="stable")[:count]
+        return np.union1d(np.union1d(order, free), np.flatnonzero(self.state.v[:-1]))
+
+    def _make_path(self) -> Any:
+        """The path of this round: rows near a kink and features that take part."""
+        state = self.state
+        rows = self._rows()
+        ramps = self._stage_ramps(rows)
+        numbers = np.arange(self.problem.n)[rows] if state.near is not None else rows
+        features = state.features
+        which = slice(None) if features is None else features
+        linear = np.zeros(self.d + 1)
+        if state.near is None:
+            near_ramps, near_rows = ramps, numbers
+        else:
+            near_ramps, near_rows = ramps.take(state.near), numbers[state.near]
+            far = self._row_sums(ramps, state.slopes)
+            far[state.near] = 0.0
+            linear = self.frame.gradient(self._table(rows), far)
+        taking_part = linear if features is None else np.append(linear[:-1][features], linear[-1])
+        matrix = self._matrix(near_rows)
+        l1, l2 = self.l1[which], self._ridged(self.l2[which])
+        if matrix.d > FACTORED and not l1.any():
+            path = ProximalPoint(matrix, near_ramps, taking_part, l2)
+        else:
+            path = CentralPath(matrix, near_ramps, taking_part, l1, l2, normal_equations(matrix, np.append(l2, 0.0)))
+        if state.path is None:
+            v = state.v if features is None else np.append(state.v[:-1][features], state.v[-1])
+            state.path = path.start(v.copy(), self._width(near_ramps, matrix, v))
+            state.steps = 0
+        return path
+
+    def _matrix(self, rows: Any) -> Any:
+        """The rows near a kink; those of a whole stage are made once for all columns."""
+        state, frame = self.state, self.frame
+        if state.near is not None or state.features is not None:
+            return frame.matrix(self.problem.rows, rows, state.features)
+        key = state.stage, None if self.used is None else self.used.tobytes(), frame.units.tobytes()
+        if key not in self.shared:
+            self.shared.clear()
+            self.shared[key] = frame.matrix(self.problem.rows, rows, None)
+        return self.shared[key]
+
+    @property
+    def held(self) -> int:
+        """Numbers that the path of this column alone holds."""
+        state = self.state
+        alone = self._path is not None and (state.near is not None or state.features is not None)
+        return self._path.matrix.n * self._path.matrix.d if alone else 0
+
+    def release(self) -> None:
+        """Forget the matrix of the path; it is made again when it is needed."""
+        self._path = None
+
+    def _ridged(self, l2: Array) -> Array:
+        """L2 strengths; so many features that not even a factor exists without one get the least that makes one."""
+        return l2 if self.d <= FACTORED else np.maximum(l2, 1e-10 * self.total)
+
+    def _width(self, ramps: Ramps, matrix: Any, v: Array) -> float:
+        """Distance from the kinks where a path starts."""
+        distance = np.abs(matrix.dot(v) - ramps.position).mean(axis=0)
+        return max(float(ramps.weight @ distance / max(ramps.weight.sum(), 1e-300)), 1e-12)
+
+    # ------------------------------------------------------------------ one step
+
+    @property
+    def present(self) -> Array:
+        """Where the path stands."""
+        path = self.state.path
+        return self.state.v if path is None else self._whole(path.v)
+
+    @property
+    def enough(self) -> float:
+        """What is not worth another step."""
+        state = self.state
+        lower = max(state.lower, 0.0)
+        gain = max(self.constant - min(state.best, self.constant), 0.0)
+        if not np.isfinite(state.best):
+            gain = self.constant - lower
+        return self.fraction * max(gain, _NOTHING * self.constant)
+
+    def step(self) -> float:
+        """One step along the path; the objective of the rows of the stage, as far as known."""
+        state = self.state
+        if self._path is None:
+            self._path = self._make_path()
+        path, at = self._path, state.path
+        value, gap = path.step(at)
+        state.steps += 1
+        scale = self.fraction * max(self.constant - value, _NOTHING * self.constant)
+        if self.last_stage:
+            goal = _FARTHER * max(scale, 1e-14 * abs(value))
+        else:
+            goal = max(0.05 * (self.d + 1) / self.sizes[state.stage] * abs(value), scale)
+        most = _PATH_STEPS if state.near is None else _PART_STEPS
+        if state.near is not None and value < 0:  # what is linear of it has no minimum
+            path.stuck = True
+        if gap <= goal or path.stuck or state.steps >= most:
+            self._end_round()
+        return value
+
+    def _end_round(self) -> None:
+        """All rows of the stage are asked; then it is done, or another round or stage begins."""
+        state, path, at = self.state, self._path, self.state.path
+        rows = self._rows()
+        ramps = self._stage_ramps(rows)
+        slopes = path.slopes_of(at)
+        if state.near is None:
+            state.slopes = slopes
+        else:
+            state.slopes = state.slopes.copy()
+            state.slopes[:, state.near] = slopes
+        state.v = self._whole(path.v_with_zeros(at) if self.l1.any() else at.v)
+        if not self.last_stage:
+            state.stage += 1
+            self._begin_stage()
+            return
+        z = self._predictions(rows, state.v)
+        value = ramps.loss(z) + float(
+            (self.l1 * np.abs(state.v[:-1])).sum() + 0.5 * (self.l2 * state.v[:-1] ** 2).sum()
+        )
+        if value < state.best:
+            state.best, state.best_v = value, state.v.copy()
+        lower, exact, gradient = self._lower(rows, ramps)
+        if lower > state.lower:
+            state.lower, state.exact = lower, exact
+        state.rounds += 1
+        if state.best - state.lower <= max(self.enough, 1e-13 * abs(state.best)):
+            state.done, state.path, self._path = True, None, None
+            state.v = state.best_v.copy()
+            return
+        self._next_round(rows, ramps, z, gradient)
+
+    def _whole(self, v: Array) -> Array:
+        if self.state.features is None:
+            return v.copy()
+        whole = np.zeros(self.d + 1)
+        whole[self.state.features], whole[-1] = v[:-1], v[-1]
+        return whole
+
+    def _next_round(self, rows: Any, ramps: Ramps, z: Array, gradient: Array) -> None:
+        """Rows on the wrong side and features whose weight would move join in; else the path goes on."""
+        state, path = self.state, self._path
+        joined = False
+        if state.features is not None:
+            outside = np.ones(self.d, bool)
+            outside[state.features] = False
+            violated = np.flatnonzero(outside & (np.abs(gradient[:-1]) > self.l1 * (1 + 1e-9)))
+            if violated.size:
+                excess = np.abs(gradient[:-1][violated]) - self.l1[violated]
+                chosen = violated[np.argsort(-excess, kind="stable")[: max(_FEATURES, state.features.size)]]
+                state.features, joined = np.union1d(state.features, chosen), True
+        if state.near is not None:
+            side = ramps.slopes(z)
+            wrong = (side != state.slopes).any(axis=0)
+            wrong[state.near] = False
+            if wrong.any():
+                joined = True
+                few = not path.stuck and wrong.sum() < 0.1 * state.near.size
+                count = min(
+                    len(z), int((1.0 if few else 1.5 if state.rounds < 4 and not path.stuck else 3) * state.near.size)
+                )
+                nearest = self._nearest(ramps, z, count)
+                state.near = None if nearest is None else np.union1d(nearest, np.flatnonzero(wrong))
+                if state.near is not None:
+                    outside_rows = np.ones(len(z), bool)
+                    outside_rows[state.near] = False
+                    state.slopes = np.where(outside_rows, side, state.slopes)
+        if joined:
+            state.path, self._path = None, None
+        elif path.stuck or state.steps >= (_PATH_STEPS if state.near is None else _PART_STEPS):
+            if state.near is not None:
+                state.near, state.path, self._path = None, None, None
+            else:
+                state.stuck, state.path, self._path = True, None, None
+                if state.best_v is not None:
+                    state.v = state.best_v.copy()
+
+    # ------------------------------------------------------------------ the bound
+
+    def _lower(self, rows: Any, ramps: Ramps) -> tuple[float, bool, Array]:
+        """A lower bound of the optimum from the slopes of all rows, whether it is one, and the gradient of the loss."""
+        return lower_bound(self.frame, self._table(rows), ramps, self.state.slopes, self.l1, self.l2, self.state.v)
+
+
+def lower_bound(
+    frame: Frame, X: Any, ramps: Ramps, slopes: Array, l1: Array, l2: Array, v: Array
+) -> tuple[float, bool, Array]:  # fmt: skip
+    r"""The dual objective :math:`-\sum_k \omega_k u_k t_k - R^*(-\sum_k \omega_k u_k x_k)`.
+
+    Slopes are shrunk to add up to zero where there is an intercept, and to stay within the L1 strength where there is no
+    L2. Where neither is, what is left of the gradient counts by the weights at hand, and the bound is an estimate.
+    """
+    u = slopes
+    if frame.intercept:
+        up, down = (ramps.weight * np.maximum(u, 0)).sum(), (ramps.weight * np.maximum(-u, 0)).sum()
+        if up != down:
+            most = max(up, down)
+            u = np.where((u > 0) == (up > down), u * (min(up, down) / most), u)
+    s = frame.gradient(X, ramps.weight * u.sum(axis=0))
+    gradient = s.copy()
+    loss = -float(ramps.weight @ (u * ramps.position).sum(axis=0))
+    excess = np.maximum(np.abs(s[:-1]) - l1, 0.0)
+    hard = (l2 <= 0) & (l1 > 0)
+    if (hard & (excess > 0)).any():
+        shrink = float((l1[hard] / np.maximum(np.abs(s[:-1][hard]), 1e-300)).min())
+        loss, excess = shrink * loss, np.maximum(shrink * np.abs(s[:-1]) - l1, 0.0)
+    free = (l2 <= 0) & (l1 <= 0)
+    squares = excess[l2 > 0] ** 2 / (2 * l2[l2 > 0])
+    rest = excess[free] * np.abs(v[:-1][free])
+    noise = 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
+    return loss - float(squares.sum()) - float(rest.sum()), bool(rest.sum() <= noise), gradient
+
+
+def ramps_of(problem: Any) -> Ramps:
+    """The ramps of all rows of a column, weighted so that their sum is its objective's loss."""
+    y, s = problem.labels_of(slice(None))
+    kinks = problem.loss.ramps(y.astype(np.float64))
+    position, low, high = (
+        np.stack([np.broadcast_to(np.asarray(ramp[i], float), y.shape)[:, 0] for ramp in kinks]) for i in range(3)
+    )
+    scale = float(np.ravel(problem.coordinates.objective_scale)[0]) / problem.n
+    weight = np.full(problem.n, scale) if s is None else s[:, 0].astype(np.float64) * scale
+    return Ramps(position, low, high, weight)
+
+
+def _by_feature(strength: Any, d: int) -> Array:
+    strength = np.asarray(strength, dtype=np.float64)
+    return np.broadcast_to(strength.reshape(-1, 1) if strength.ndim < 2 else strength, (d, 1))[:, 0].copy()
+
+
+__all__ = ["Column", "ColumnState", "lower_bound", "ramps_of"]

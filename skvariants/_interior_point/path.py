@@ -1,0 +1,227 @@
+r"""The central path of a piecewise linear objective, and predictor-corrector steps along it.
+
+Minimised is a sum of ramps, a linear part and squares,
+
+.. math:: \min_v \; \sum_k \omega_k \max_{l_k \le u \le h_k} u\,(a_k^\top v - t_k) + c^\top v + \tfrac12 v^\top \Lambda v
+
+over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |w_j|` is a ramp of :math:`w_j` itself.
+With :math:`a_k^\top v - t_k = p_k - q_k` the optimum has :math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path
+has :math:`\mu` instead of zero, and Newton's method on it, with second-order corrections [1]_ and corrections of the
+centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
+:math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal minus dual bounds what is left to gain.
+
+References
+----------
+.. [1] Mehrotra (1992), "On the implementation of a primal-dual interior point method", doi:10.1137/0802028.
+.. [2] Gondzio (1996), "Multiple centrality corrections in a primal-dual method for linear programming",
+   doi:10.1007/BF00249643. For support vector machines: Ferris and Munson (2002), doi:10.1137/S1052623400374379; for
+   quantiles: Portnoy and Koenker (1997), doi:10.1214/ss/1030037960.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+# corrections of the centrality that share a factor
+_CORRECTIONS = 2
+# share of the way to the boundary
+_NEARLY = 0.995
+
+
+@dataclass(eq=False, repr=False)
+class Ramps:
+    """Ramps of rows: arrays of shape ``(n_kinks, n_rows)``; the weights ``(n_rows,)``.
+
+    Attributes
+    ----------
+    position : ndarray
+        Where a ramp has its kink.
+    low, high : ndarray
+        Slopes below and above.
+    weight : ndarray
+        Weight of each row.
+    """
+
+    position: Array
+    low: Array
+    high: Array
+    weight: Array
+
+    def take(self, index: Any) -> Ramps:
+        """Those of some rows."""
+        return Ramps(self.position[:, index], self.low[:, index], self.high[:, index], self.weight[index])
+
+    def loss(self, z: Array) -> float:
+        """Weighted sum at predictions `z`."""
+        r = z - self.position
+        return float(self.weight @ np.maximum(self.low * r, self.high * r).sum(axis=0))
+
+    def slopes(self, z: Array) -> Array:
+        """The slope of each ramp where the prediction is on one side of its kink."""
+        return np.where(z > self.position, self.high, self.low)
+
+
+@dataclass(eq=False, repr=False)
+class PathState:
+    """Where a path stands: the point, slopes, and distances from the kinks, rows first and then weights with L1."""
+
+    v: Array
+    u: Array
+    p: Array
+    q: Array
+
+    def copy(self) -> PathState:
+        """The same, to change."""
+        return PathState(*(a.copy() for a in (self.v, self.u, self.p, self.q)))
+
+
+class CentralPath:
+    """Steps along the central path of some rows.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Rows.
+    ramps : Ramps
+        Theirs.
+    linear : ndarray of shape (n_features + 1,)
+        The linear part.
+    l1, l2 : ndarray of shape (n_features,)
+        Strengths.
+    equations : object
+        Solves with the Hessian.
+    """
+
+    def __init__(self, matrix: Any, ramps: Ramps, linear: Array, l1: Array, l2: Array, equations: Any) -> None:
+        self.matrix, self.ramps, self.linear, self.l2, self.equations = matrix, ramps, linear, l2, equations
+        self.curvature = np.append(l2, 0.0)
+        self.sparse_weights = np.flatnonzero(l1 > 0)
+        n_l1 = len(self.sparse_weights)
+        self.kinks, self.m = ramps.position.shape
+        ones = np.ones(n_l1)
+        self.position = np.concatenate([ramps.position.ravel(), np.zeros(n_l1)])
+        self.low = np.concatenate([ramps.low.ravel(), -ones])
+        self.high = np.concatenate([ramps.high.ravel(), ones])
+        self.weight = np.concatenate([np.tile(ramps.weight, self.kinks), l1[self.sparse_weights]])
+        self.stuck = False
+
+    def ramps_of(self, v: Array) -> Array:
+        """``a_k' v`` of all ramps."""
+        return np.concatenate([np.tile(self.matrix.dot(v), self.kinks), v[self.sparse_weights]])
+
+    def sums(self, r: Array) -> Array:
+        """``sum_k r_k a_k``."""
+        n_rows = self.kinks * self.m
+        g = self.matrix.transposed(r[:n_rows].reshape(self.kinks, self.m).sum(axis=0))
+        g[self.sparse_weights] += r[n_rows:]
+        return g
+
+    def start(self, v: Array, width: float) -> PathState:
+        """A point well inside, near `v`, at `width` from its kinks."""
+        r = self.ramps_of(v) - self.position
+        return PathState(v, 0.5 * (self.low + self.high), np.maximum(r, 0) + width, np.maximum(-r, 0) + width)
+
+    def value(self, at: PathState, z: Array) -> float:
+        """The objective."""
+        r = z - self.position
+        ramps = float(self.weight @ np.maximum(self.low * r, self.high * r))
+        return ramps + float(self.linear @ at.v) + 0.5 * float((self.l2 * at.v[:-1] ** 2).sum())
+
+    def gap(self, at: PathState, z: Array, g: Array) -> float:
+        """What is left to gain, at most: the slopes as they are, if only `g`, the gradient of the whole, vanishes.
+
+        Complementarity and residual: ``sum w [p (h - u) + q (u - l)] + |g'v|`` is primal minus dual where the residual
+        is nil.
+        """
+        r = z - self.position
+        slack = np.maximum(self.low * r, self.high * r) - at.u * r
+        return float(self.weight @ slack) + float(np.abs(g * at.v).sum())
+
+    def v_with_zeros(self, at: PathState) -> Array:
+        """The point; weights with L1 whose slope has more room than they have size are zero."""
+        v, n_rows = at.v.copy(), self.kinks * self.m
+        size = np.abs(v[self.sparse_weights])
+        largest = size.max(initial=0.0)
+        room = 1.0 - np.abs(at.u[n_rows:])
+        v[self.sparse_weights[size < room * largest]] = 0.0
+        return v
+
+    def slopes_of(self, at: PathState) -> Array:
+        """Slopes of the ramps of rows at the point."""
+        return at.u[: self.kinks * self.m].reshape(self.kinks, self.m)
+
+    def step(self, at: PathState) -> tuple[float, float]:
+        """One predictor-corrector step, in place; objective and gap after it."""
+        self._step(at)
+        z = self.ramps_of(at.v)
+        g = self.sums(self.weight * at.u) + self.linear + self.curvature * at.v
+        return self.value(at, z), self.gap(at, z, g)
+
+    def _step(self, at: PathState) -> None:
+        z = self.ramps_of(at.v)
+        above, below = self.high - at.u, at.u - self.low
+        total = 2 * self.weight.sum()
+        mu = float(self.weight @ (at.p * above + at.q * below)) / total
+        D = 1.0 / (at.p / above + at.q / below)
+        W = self.weight * D
+        rows = W[: self.kinks * self.m].reshape(self.kinks, self.m).sum(axis=0)
+        curvature = self.curvature.copy()
+        curvature[self.sparse_weights] += W[self.kinks * self.m :]
+        self.equations.factor(rows, curvature)
+        r = z - self.position
+        constant = self.linear + self.curvature * at.v
+
+        def toward(first: Any, second: Any) -> tuple[Array, ...]:
+            """The Newton step to products `first` and `second` of distances and slopes."""
+            e = r - first / above + second / below
+            dv = -self.equations.solve(self.sums(self.weight * (at.u + D * e)) + constant)
+            du = D * (self.ramps_of(dv) + e)
+            dp = (first + at.p * du) / above - at.p
+            dq = (second - at.q * du) / below - at.q
+            return dv, du, dp, dq
+
+        def length(move: tuple[Array, ...]) -> float:
+            _, du, dp, dq = move
+            most = max((-dp / at.p).max(), (-dq / at.q).max(), (du / above).max(), (-du / below).max())
+            return 1.0 / max(float(most), 1e-12)
+
+        move = toward(0.0, 0.0)
+        t = min(1.0, length(move))
+        _, du, dp, dq = move
+        left = (at.p + t * dp) * (above - t * du)
+        right = (at.q + t * dq) * (below + t * du)
+        goal = (float(self.weight @ (left + right)) / total / mu) ** 3 * mu
+        targets = goal + dp * du, goal - dq * du
+        move = toward(*targets)
+        t = length(move)
+        for _ in range(_CORRECTIONS):
+            if t > 0.95:
+                break
+            farther = min(1.0, 1.5 * t + 0.3)
+            _, du, dp, dq = move
+            products = (at.p + farther * dp) * (above - farther * du), (at.q + farther * dq) * (below + farther * du)
+            corrected = tuple(
+                target + np.maximum(np.clip(product, 0.1 * goal, 10 * goal) - product, -10 * goal)
+                for target, product in zip(targets, products, strict=True)
+            )
+            other = toward(*corrected)
+            longer = length(other)
+            if not min(longer, 1.0) >= min(t, 1.0) + 0.01:
+                break
+            move, t, targets = other, longer, corrected
+        t = min(1.0, _NEARLY * t)
+        dv, du, dp, dq = move
+        if not (np.isfinite(t) and np.isfinite(dv).all()) or t < 1e-8:
+            self.stuck = True
+            return
+        at.v += t * dv
+        at.u += t * du
+        at.p += t * dp
+        at.q += t * dq
+
+
+__all__ = ["CentralPath", "PathState", "Ramps"]

@@ -1,0 +1,316 @@
+"""Some rows of a problem as one matrix, in double precision, and what its products cost to invert.
+
+Internally a column is ``(w, b)`` with `b` in units of the prediction: ``z = X w + b`` where `X` has standardised columns
+(dense) or scaled, uncentred ones (sparse); with an intercept both are the same problem.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+Array = np.ndarray
+#: Features up to which a Cholesky factor of their Hessian is made.
+FACTORED = 1536
+#: Rows up to which one of their Gram matrix is made, where there are more features.
+GRAM = 2500
+# share of stored values below which products of sparse rows are cheaper
+_THIN = 1 / 16
+# of a diagonal, so that a factor exists
+_RIDGE = 1e-13
+_CG_STEPS = 60
+
+
+class Frame:
+    """How the features of a column are scaled and centred.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of a single column.
+    """
+
+    def __init__(self, problem: Any) -> None:
+        c, d = problem.coordinates, problem.d
+        self.intercept, self.sparse = problem.fit_intercept, problem.rows.sparse and not problem.rows.densify
+        if c.identity:
+            self.units, self.mean, self.target = np.ones(d), np.zeros(d), 1.0
+        else:
+            self.units = np.broadcast_to(np.asarray(c.units, dtype=np.float64), (d, 1))[:, 0].copy()
+            self.mean = np.asarray(c.mean_row, dtype=np.float64).ravel().copy()
+            self.target = float(np.ravel(c.target)[0])
+        self.shift = self.mean * self.units
+
+    def inner(self, theta: Array) -> Array:
+        """``(w, b)`` of a column in the coordinates worked in."""
+        v = np.asarray(theta, dtype=np.float64).copy()
+        v[-1] = v[-1] * self.target - (self.shift @ v[:-1] if self.sparse else 0.0)
+        return v
+
+    def outer(self, v: Array) -> Array:
+        """The column in the coordinates worked in of ``(w, b)``."""
+        theta = v.copy()
+        theta[-1] = (theta[-1] + (self.shift @ v[:-1] if self.sparse else 0.0)) / self.target
+        return theta
+
+    def predict(self, X: Any, v: Array) -> Array:
+        """Predictions for rows of the table."""
+        w = self.units * v[:-1]
+        b = v[-1] - (0.0 if self.sparse else self.mean @ w)
+        return np.asarray(X @ w.astype(X.dtype), dtype=np.float64) + b
+
+    def gradient(self, X: Any, r: Array) -> Array:
+        """``(X' r, sum r)`` of rows of the table, scaled (and centred)."""
+        g = self.units * np.asarray(X.T @ r.astype(X.dtype), dtype=np.float64)
+        if not self.sparse:
+            g -= self.shift * r.sum()
+        return np.append(g, r.sum() if self.intercept else 0.0)
+
+    def matrix(self, rows: Any, index: Any, features: Array | None) -> Matrix:
+        """Some rows, and all or some features, as a matrix."""
+        if self.sparse:
+            X = rows.X[index].astype(np.float64)
+            if features is not None:
+                X = X[:, features]
+            units = self.units if features is None else self.units[features]
+            return SparseMatrix((X @ sp.diags_array(units)).tocsr(), self.intercept)
+        X = rows.X[index]
+        X = X.toarray() if sp.issparse(X) else X
+        which = slice(None) if features is None else features
+        C = np.empty((X.shape[0], self.units[which].size + 1))
+        np.subtract(X[:, which], self.mean[which], out=C[:, :-1])
+        C[:, :-1] *= self.units[which]
+        C[:, -1] = float(self.intercept)
+        return DenseMatrix(C, self.intercept)
+
+
+class Matrix:
+    """Rows with a column of ones as last (of zeros without an intercept)."""
+
+    n: int
+    d: int
+    intercept: bool
+
+    def dot(self, v: Array) -> Array:
+        """Predictions."""
+        raise NotImplementedError
+
+    def transposed(self, r: Array) -> Array:
+        """Sums over rows, weighted by `r`."""
+        raise NotImplementedError
+
+    def hessian(self, weight: Array) -> Array:
+        """``C' diag(weight) C``."""
+        raise NotImplementedError
+
+    def gram(self, inverse: Array) -> Array:
+        """``X diag(inverse) X'`` without the intercept."""
+        raise NotImplementedError
+
+    def diagonal(self, weight: Array) -> Array:
+        """The diagonal of :meth:`hessian`."""
+        raise NotImplementedError
+
+    def take(self, index: Array) -> Matrix:
+        """Some of the rows."""
+        raise NotImplementedError
+
+
+class DenseMatrix(Matrix):
+    """Dense rows."""
+
+    def __init__(self, C: Array, intercept: bool) -> None:
+        self.C, self.intercept = C, intercept
+        self.n, self.d = C.shape[0], C.shape[1] - 1
+
+    def dot(self, v: Array) -> Array:
+        return self.C @ v
+
+    def transposed(self, r: Array) -> Array:
+        return self.C.T @ r
+
+    def hessian(self, weight: Array) -> Array:
+        B = self.C * np.sqrt(weight)[:, None]
+        return B.T @ B
+
+    def gram(self, inverse: Array) -> Array:
+        B = self.C[:, :-1] * np.sqrt(inverse)
+        return B @ B.T
+
+    def diagonal(self, weight: Array) -> Array:
+        return weight @ (self.C * self.C)
+
+    def take(self, index: Array) -> Matrix:
+        return DenseMatrix(self.C[index], self.intercept)
+
+
+class SparseMatrix(Matrix):
+    """Sparse rows; the ones are not stored."""
+
+    def __init__(self, X: Any, intercept: bool) -> None:
+        self.X, self.intercept = X, intercept
+        self.n, self.d = X.shape
+        self.T = X.T.tocsr()
+
+    def dot(self, v: Array) -> Array:
+        return self.X @ v[:-1] + v[-1]
+
+    def transposed(self, r: Array) -> Array:
+        return np.append(self.T @ r, r.sum() if self.intercept else 0.0)
+
+    def hessian(self, weight: Array) -> Array:
+        root = np.sqrt(weight)
+        H = np.empty((self.d + 1, self.d + 1))
+        B = self.X.multiply(root[:, None]).tocsr()
+        if self.X.nnz > _THIN * self.n * self.d:
+            dense = B.toarray()
+            H[:-1, :-1] = dense.T @ dense
+        else:
+            H[:-1, :-1] = (B.T @ B).toarray()
+        H[-1, :-1] = H[:-1, -1] = self.T @ weight if self.intercept else 0.0
+        H[-1, -1] = weight.sum() if self.intercept else 0.0
+        return H
+
+    def gram(self, inverse: Array) -> Array:
+        B = (self.X @ sp.diags_array(np.sqrt(inverse))).tocsr()
+        return np.asarray((B @ B.T).toarray())
+
+    def diagonal(self, weight: Array) -> Array:
+        squares = sp.csr_matrix((self.T.data**2, self.T.indices, self.T.indptr), shape=self.T.shape)
+        return np.append(squares @ weight, weight.sum() if self.intercept else 0.0)
+
+    def take(self, index: Array) -> Matrix:
+        return SparseMatrix(self.X[index], self.intercept)
+
+
+class HessianFactor:
+    """Cholesky factors of the Hessian of the features."""
+
+    def __init__(self, matrix: Matrix, curvature: Array) -> None:
+        self.matrix = matrix
+
+    def factor(self, weight: Array, curvature: Array) -> None:
+        """Factor ``C' diag(weight) C + diag(curvature)``."""
+        H = self.matrix.hessian(weight)
+        if not self.matrix.intercept:
+            H[-1, -1] = 1.0
+        H.flat[:: len(H) + 1] += curvature
+        diagonal = H.diagonal().copy()
+        diagonal[~(diagonal > 0)] = 1.0
+        ridge = _RIDGE
+        while True:
+            H.flat[:: len(H) + 1] = diagonal * (1 + ridge)
+            self.L, failed = lapack.dpotrf(H, lower=1, clean=0)
+            if not failed or ridge > 1:
+                return
+            ridge *= 100
+
+    def solve(self, g: Array) -> Array:
+        """``H^-1 g``."""
+        return lapack.dpotrs(self.L, g, lower=1)[0]
+
+
+class GramFactor:
+    r"""The same system through the Gram matrix of the rows, where there are more features (Woodbury 1950).
+
+    With `y = W (X a + b)`: :math:`(X \Lambda^{-1} X^\top + W^{-1}) y = X \Lambda^{-1} g + b`, :math:`1^\top y = g_b`.
+    """
+
+    def __init__(self, matrix: Matrix, curvature: Array) -> None:
+        self.matrix, self.inverse = matrix, 1.0 / curvature[:-1]
+        self.K = matrix.gram(self.inverse)
+
+    def factor(self, weight: Array, curvature: Array) -> None:
+        """Factor ``K + diag(1 / weight)``."""
+        M = self.K.copy()
+        M.flat[:: len(M) + 1] += 1.0 / np.maximum(weight, 1e-300)
+        self.L, failed = lapack.dpotrf(M, lower=1, clean=0)
+        if failed:
+            M.flat[:: len(M) + 1] *= 1 + 1e-10
+            self.L, _ = lapack.dpotrf(M, lower=1, clean=0)
+        self.ones = lapack.dpotrs(self.L, np.ones(len(M)), lower=1)[0]
+
+    def solve(self, g: Array) -> Array:
+        """``H^-1 g``."""
+        a = np.append(self.inverse * g[:-1], 0.0)
+        y = lapack.dpotrs(self.L, self.matrix.dot(a), lower=1)[0]
+        b = (g[-1] - y.sum()) / self.ones.sum() if self.matrix.intercept else 0.0
+        y += b * self.ones
+        out = np.append(self.inverse * (g[:-1] - self.matrix.transposed(y)[:-1]), b)
+        return out
+
+
+class ConjugateGradients:
+    """The same system by conjugate gradients with a diagonal preconditioner (Hestenes and Stiefel 1952)."""
+
+    def __init__(self, matrix: Matrix, curvature: Array) -> None:
+        self.matrix = matrix
+
+    def factor(self, weight: Array, curvature: Array) -> None:
+        """Take down the weights."""
+        self.weight, self.curvature = weight, curvature
+        diagonal = self.matrix.diagonal(weight) + curvature
+        self.inverse = 1.0 / np.where(diagonal > 0, diagonal, 1.0)
+
+    def solve(self, g: Array) -> Array:
+        """``H^-1 g``, nearly."""
+        x, r = np.zeros(len(g)), g.copy()
+        y = self.inverse * r
+        p, rho = y.copy(), float(r @ y)
+        first = rho
+        for _ in range(_CG_STEPS):
+            Hp = self.matrix.transposed(self.weight * self.matrix.dot(p)) + self.curvature * p
+            bend = float(p @ Hp)
+            if not bend > 0:
+                break
+            x += (rho / bend) * p
+            r -= (rho / bend) * Hp
+            y = self.inverse * r
+            rho, before = float(r @ y), rho
+            if not rho > 1e-8 * first:
+                break
+            p = y + (rho / before) * p
+        return x
+
+
+def newton_system(matrix: Matrix, active: Array, weight: Array, curvature: Array, g: Array) -> Array:
+    """Solve with ``X_A' diag(weight) X_A + diag(curvature)`` where `A` are the `active` rows.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Rows.
+    active : ndarray of int
+        Numbers of those with curvature.
+    weight : ndarray
+        Theirs.
+    curvature : ndarray of shape (n_features + 1,)
+        The diagonal; the intercept's is zero.
+    g : ndarray of shape (n_features + 1,)
+        The right side.
+    """
+    if not active.size:
+        return np.append(g[:-1] / curvature[:-1], 0.0)
+    part = matrix.take(active)
+    equations = (GramFactor if active.size <= GRAM else ConjugateGradients)(part, curvature)
+    equations.factor(weight, curvature)
+    return equations.solve(g)
+
+
+def normal_equations(matrix: Matrix, curvature: Array) -> Any:
+    """The way to solve with ``C' W C + diag(curvature)`` that suits a matrix.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Rows.
+    curvature : ndarray of shape (n_features + 1,)
+        What is on the diagonal at first.
+    """
+    return (HessianFactor if matrix.d <= FACTORED else ConjugateGradients)(matrix, curvature)
+
+
+__all__ = ["FACTORED", "Frame", "Matrix", "newton_system", "normal_equations"]

@@ -1,0 +1,309 @@
+r"""How much is left to gain by a second-order model, and the certificates of fits.
+
+A few Newton steps are made on some rows `S` (all, where that is cheap) with one Hessian of theirs, and with the
+gradient of all rows [1]_:
+
+.. math:: \varphi(p) = f_S(\theta + p) - f_S(\theta) + (\nabla f(\theta) - \nabla f_S(\theta))^\top p
+
+What they gain, and twice what the model expects of one more, is the estimate. Where the steps do not come to an end,
+the model is wrong, and there is none.
+
+References
+----------
+.. [1] Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predictive variance reduction",
+   NIPS 26.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, l2_strengths, sampled_hessian
+from skvariants._quasi_newton.lasso import lasso, left_over
+from skvariants._training.certificate import Certificate, Predicted
+from skvariants._training.problem import by_model
+
+Array = np.ndarray
+# multiplications that a Hessian may cost: so many, or so many passes over the stored values
+_MULTIPLICATIONS, _PASSES = 2e7, 8
+# numbers of a side of a matrix that is factored; with L1
+_FACTORED, _FACTORED_L1 = 1024, 256
+# as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
+_ROWS, _LEAST_ROWS, _SHARE, _INNER = 2, 512, 64, 32
+# Newton steps, their lengths, and what the last may expect beside what all have gained
+_STEPS = 4
+_LENGTHS = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.0625, 0.0])
+_LEFT, _TRUSTED = 0.05, 0.25
+# units in the last place of the objective that are rounding
+_ROUNDING = 64
+
+
+class Factored:
+    """Curvature as a matrix for each unit of columns.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Hessians, factored where `l1` is None.
+    l1 : ndarray of shape (n_features + 1, n_columns) or None
+        Strength of the penalty's kink in each entry.
+    """
+
+    def __init__(self, blocks: Blocks, l1: Array | None) -> None:
+        self.blocks, self.l1 = blocks, l1
+        #: what the last step has left to gain, of each unit, by the model itself
+        self.unsolved = np.zeros(blocks.n_columns // blocks.unit)
+
+    def step(self, g: Array, theta: Array) -> Array:
+        """The step that minimises the model, :math:`g^\\top p + \\tfrac12 p^\\top H p + \\lambda |\\theta + p|`."""
+        if self.l1 is None:
+            return np.asarray(-self.blocks.solve(g))
+        out = np.empty(g.shape)
+        for j, Q in enumerate(self.blocks.of_each_unit()):
+            v, c, strength = (self.blocks.get(x, j) for x in (theta, g, self.l1))
+            new = lasso(Q, c - Q @ v, strength, v)
+            self.unsolved[j] = left_over(Q, c + Q @ (new - v), strength, new)
+            self.blocks.put(out, j, new - v)
+        return out
+
+
+class Sampled:
+    """Curvature as products with some rows: conjugate gradients, or proximal ones, as far as they come.
+
+    Parameters
+    ----------
+    batch : StageBatch
+        The rows.
+    Z : ndarray of shape (n_rows, n_columns)
+        Predictions.
+    l1 : ndarray of shape (n_features + 1, n_columns) or None
+        Strength of the penalty's kink in each entry.
+    """
+
+    def __init__(self, batch: StageBatch, Z: Array, l1: Array | None) -> None:
+        p = batch.problem
+        self.problem, self.unit, self.l1 = p, p.loss.columns_per_model, l1
+        rows = slice(0, batch.n)
+        self.s = batch.weights(rows)
+        self.coupling = batch.coupling(Z, rows) if p.loss.is_softmax else None
+        self.D = np.broadcast_to(batch.hessian_weights(Z, rows), Z.shape)
+        self.diagonal = diagonal_hessian(batch, Z).h
+        self.extra = np.zeros(self.diagonal.shape)
+        self.extra[:-1] = l2_strengths(p.penalty, p.d, Z.shape[1])
+        if not p.coordinates.identity:
+            # a standardised column has variance one, also where these rows do not show it
+            level = self.D.mean(axis=0)
+            shown = self.diagonal[:-1] - self.extra[:-1]
+            missing = np.where((shown < 0.5 * level) & (p.coordinates.inverse_scale > 0), level - shown, 0.0)
+            self.extra[:-1] += missing
+            self.diagonal[:-1] += missing
+        self.unsolved = np.zeros(1)
+        self.free = np.ones(self.diagonal.shape, bool)
+        self.free[-1] = p.fit_intercept
+
+    def times(self, V: Array) -> Array:
+        """Hessian times `V`."""
+        p, dtype = self.problem, self.problem.rows.dtype
+        r = p.predict(p.rows.X, V.astype(dtype)).astype(np.float64)
+        if self.coupling is None:
+            r *= self.D
+        else:
+            P = self.coupling.reshape(len(r), -1, self.unit)
+            r = r.reshape(P.shape)
+            r = (P * (r - (P * r).sum(axis=2, keepdims=True))).reshape(len(r), -1)
+            r = r if self.s is None else r * self.s
+        g = p.gradient(p.rows.X, r.astype(dtype), np.empty(V.shape, dtype), p.n)
+        return np.where(self.free, g + self.extra * V, 0.0)
+
+    def step(self, g: Array, theta: Array) -> Array:
+        """A step that nearly minimises the model."""
+        g = np.where(self.free, g, 0.0)
+        return self._conjugate(g) if self.l1 is None else self._proximal(g, theta)
+
+    def _conjugate(self, g: Array) -> Array:
+        x, r = np.zeros(g.shape), -g
+        d = r / self.diagonal
+        rho = self._dot(r, d)
+        enough = 1e-4 * rho
+        for _ in range(_INNER):
+            if (rho <= enough).all():
+                break
+            q = self.times(d)
+            bend = self._dot(d, q)
+            t = np.where((rho > enough) & (bend > 0), rho / np.where(bend > 0, bend, 1.0), 0.0)
+            x += t * d
+            r -= t * q
+            z = r / self.diagonal
+            new = self._dot(r, z)
+            d = z + new / np.maximum(rho, 1e-300) * d
+            rho = new
+        return x
+
+    def _proximal(self, g: Array, theta: Array) -> Array:
+        """Accelerated proximal steps (Beck and Teboulle 2009, doi:10.1137/080716542) in the metric of the diagonal."""
+        assert self.l1 is not None
+        x = np.where(self.free, g, 1.0) / self.diagonal
+        for _ in range(6):  # the largest curvature, by powers
+            x = self.times(x) / self.diagonal
+            largest = np.sqrt(self._dot(x, x))
+            x /= np.maximum(largest, 1e-300)
+        h = 1.1 * np.maximum(largest, 1e-300) * self.diagonal
+        v = y = theta
+        t = 1.0
+        for _ in range(_INNER):
+            w = y - np.where(self.free, (g + self.times(y - theta)) / h, 0.0)
+            new = w - np.clip(w, -self.l1 / h, self.l1 / h)
+            following = 0.5 * (1 + np.sqrt(1 + 4 * t * t))
+            y = new + (t - 1) / following * (new - v)
+            v, t = new, following
+        return v - theta
+
+    def _dot(self, A: Array, B: Array) -> Array:
+        return np.repeat(by_model((A * B).sum(axis=0), self.unit), self.unit)
+
+
+class Surrogate:
+    """What is minimised over some rows, with the gradient of all.
+
+    Parameters
+    ----------
+    at : Predicted
+        The models.
+    Z : ndarray of shape (n_samples, n_columns)
+        Their predictions.
+    g : ndarray of shape (n_features + 1, n_columns)
+        Gradient of the loss there.
+    """
+
+    def __init__(self, at: Predicted, Z: Array, g: Array) -> None:
+        p, self.unit, self.g = at.problem, at.unit, g
+        self.penalty, self.theta = p.penalty, at.theta.astype(np.float64)
+        self.l1: Array | None = None
+        if p.penalty.has_prox:
+            self.l1 = np.zeros(self.theta.shape)
+            self.l1[:-1] = p.penalty.l1_strength
+        index, plan = _rows(at, self.l1 is not None)
+        self.all = index is None
+        self.batch = StageBatch(p, at.unit, index)
+        self.Z = Z if index is None else Z[index]
+        if plan is None:
+            self.curvature: Any = Sampled(self.batch, self.Z, self.l1)
+        else:
+            blocks = sampled_hessian(self.batch, self.Z, plan, np.zeros(Z.shape[1]), self.l1 is None)
+            self.curvature = Factored(blocks, self.l1)
+        self.correction = g - self._gradient(self.Z)
+        self.value = self.batch.value(self.Z)
+
+    def _gradient(self, Z: Array) -> Array:
+        return self.batch.gradient(Z, self.theta.astype(self.batch.problem.rows.dtype), False).astype(np.float64)
+
+    def gradient(self, Z: Array, theta: Array) -> Array:
+        """Gradient of the smooth part at predictions of the rows."""
+        g = self._gradient(Z) + self.correction
+        self.penalty.add_gradient(theta[:-1], g[:-1])
+        return g
+
+    def gain(self, Z: Array, theta: Array) -> Array:
+        """By how much each unit of columns is less than where they started."""
+        penalty = self.penalty.value(self.theta[:-1]) - self.penalty.value(theta[:-1])
+        columns = self.value - self.batch.value(Z) - (self.correction * (theta - self.theta)).sum(axis=0) + penalty
+        return by_model(columns, self.unit)
+
+    def to_gain(self) -> tuple[Array, Array]:
+        """What each unit is expected to gain, infinite where the model is wrong; predictions that have gained it."""
+        theta, Z = self.theta, self.Z
+        gained = np.zeros(theta.shape[1] // self.unit)
+        noise = _ROUNDING * np.finfo(self.batch.problem.rows.dtype).eps * np.abs(by_model(self.value, self.unit))
+        first = np.full(len(gained), np.inf)
+        for step in range(_STEPS):
+            P, expected = self.model(Z, theta)
+            first = expected if step == 0 else first
+            if not (expected > np.maximum(_LEFT * gained, noise)).any():
+                break
+            theta, Z, gained = self.advance(theta, Z, gained, P)
+        else:
+            P, expected = self.model(Z, theta)
+        trusted = expected <= np.maximum(_TRUSTED * np.minimum(gained, first), noise)
+        return np.where(trusted & np.isfinite(gained), gained + 2 * expected, np.inf), Z
+
+    def model(self, Z: Array, theta: Array) -> tuple[Array, Array]:
+        """A step, and what the model expects of it."""
+        g = self.gradient(Z, theta)
+        P = self.curvature.step(g, theta)
+        change = (g * P).sum(axis=0)
+        if self.l1 is not None:
+            change = change + (self.l1 * (np.abs(theta + P) - np.abs(theta))).sum(axis=0)
+        # at the minimum of the model the decrease is at least half of that
+        unsolved = self.curvature.unsolved
+        if len(unsolved) > theta.shape[1] // self.unit:
+            unsolved = by_model(unsolved, self.unit)
+        expected = by_model(-0.5 * change, self.unit) + unsolved
+        return P, np.where(np.isfinite(expected), np.maximum(expected, 0.0), np.inf)
+
+    def advance(self, theta: Array, Z: Array, gained: Array, P: Array) -> tuple[Array, Array, Array]:
+        """The best of some lengths of a step, for each unit; predictions are linear along it."""
+        ZP = self.batch.predict(P.astype(self.batch.problem.rows.dtype))
+        best, length = gained, np.zeros(len(gained))
+        for t in _LENGTHS:
+            gain = self.gain(Z + t * ZP, theta + t * P)
+            better = gain > best
+            best, length = np.where(better, gain, best), np.where(better, t, length)
+        length = np.repeat(length, self.unit)
+        return theta + length * np.nan_to_num(P), Z + length * np.nan_to_num(ZP), best
+
+
+def _rows(at: Predicted, l1: bool) -> tuple[Array | None, Plan | None]:
+    """Some rows, or None for all, and the plan of their Hessian; None where products are to stand for it."""
+    p, n, k = at.problem, at.n, at.theta.shape[1]
+    budget = max(_MULTIPLICATIONS, _PASSES * p.rows.stored * k)
+    units = [at.unit, 1] if p.loss.is_softmax else [1]
+    for unit in units:
+        size = unit * (p.d + 1)
+        rows = int(min(n, budget * unit / (k * size * size)))
+        if size <= (_FACTORED_L1 if l1 else _FACTORED) and rows >= min(n, _ROWS * size):
+            return _some(n, rows), Plan(rows, unit)
+    return _some(n, min(n, max(_LEAST_ROWS, n // _SHARE))), None
+
+
+def _some(n: int, rows: int) -> Array | None:
+    return None if rows >= n else np.sort(np.random.default_rng(0).permutation(n)[:rows])
+
+
+def certify(problem: Any, theta: Array, width: int) -> list[Certificate]:
+    """Certificates of models side by side, for a product with all rows and one with their transpose.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The models, in the coordinates worked in.
+    width : int
+        Columns of a model.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        at = Predicted(problem, theta)
+        f = at.losses(at.Z) + at.penalties()
+        Z = at.at_best_intercept()
+        candidates = at.candidates(Z)
+        products = at.products(candidates)
+        scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
+        expected = np.full(len(per_unit), np.inf)
+        if at.loss.smooth and (problem.penalty.elastic or not problem.penalty.has_prox) and np.isfinite(theta).all():
+            surrogate = Surrogate(at, Z, products[0])
+            expected, there = surrogate.to_gain()
+            by_intercept = by_model(f - at.losses(Z) - at.penalties(), at.unit)
+            expected = np.maximum(expected / scale + by_intercept, 0.0)
+            if surrogate.all:
+                # where some steps lead is nearer to the optimum, and so are the slopes
+                better = at.candidates(there)
+                candidates, products = candidates + better, products + at.products(better)
+        bounds = at.bounds(per_unit, candidates, products)
+        values = [by_model(v, width // at.unit) for v in (per_unit, bounds, expected)]
+    return [Certificate(*(float(x) if np.isfinite(x) else np.inf for x in row)) for row in zip(*values, strict=True)]
+
+
+__all__ = ["certify"]

@@ -1,0 +1,228 @@
+r"""How far models are from the optimum: a bound by duality, and what it and an estimate say together.
+
+With slopes `u`, one for each prediction, Fenchel's inequality gives for every `w` and `b`
+
+.. math:: \frac1n \sum_i s_i \ell(y_i, x_i w + b) + R(w) \;\ge\; -\frac1n \sum_i s_i \ell^*(y_i, u_i)
+          - R^*\Bigl(-\frac1n \sum_i s_i u_i x_i\Bigr) \quad \text{if } \sum_i s_i u_i = 0,
+
+where :math:`\ell^*` and :math:`R^*` are convex conjugates [1]_. The derivatives of the loss at the optimum make it an
+equality; so those at a model, changed until they sum to zero, say how far it can be from there [2]_.
+
+References
+----------
+.. [1] Rockafellar (1970), "Convex analysis", section 31.
+.. [2] Ndiaye, Fercoq, Gramfort and Salmon (2017), "Gap safe screening rules for sparsity enforcing penalties",
+   JMLR 18 (128).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+# share of the constant model's objective below which a gain over it counts as none; in units in the last place too
+_NO_GAIN, _NO_GAIN_ULPS = 1e-6, 1e4
+# units in the last place of the objective that are rounding
+_ROUNDING = 64
+# widths over which derivatives that jump are averaged, in units of the predictions' spread
+_WIDTHS = (1.0, 0.3, 0.1, 0.03)
+# of a slope's sum, what the search for the best intercept leaves to the balancing
+_BALANCED, _SEARCH = 1e-6, 8
+# shares of the slopes that are tried beside all of them
+_SHARES = np.linspace(0.1, 0.9, 9)[:, None]
+# numbers of a product at a time
+_NUMBERS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far one model can be from the optimum, in the user's units.
+
+    Attributes
+    ----------
+    objective : float
+        Of the model.
+    bound : float
+        The objective of the optimum is less by no more than that; infinite where nothing is known.
+    estimate : float
+        By how much it is less by a second-order model; infinite where none was made.
+    """
+
+    objective: float
+    bound: float = np.inf
+    estimate: float = np.inf
+
+    def suboptimality(self, constant: float, tol: float, eps: float) -> tuple[float, str, bool]:
+        """``(f - f*) / (f_constant - f*)``, "bound" or "estimate", and whether it is within `tol` or rounding.
+
+        Parameters
+        ----------
+        constant : float
+            Objective of the best constant model.
+        tol : float
+            A bound that is no more is reported, even if an estimate is less.
+        eps : float
+            Rounding of the model's precision.
+        """
+        least = max(_NO_GAIN, _NO_GAIN_ULPS * eps) * constant
+        gain, rounding = constant - self.objective, _ROUNDING * eps * abs(self.objective)
+        # f* itself is unknown: the more a gap leaves to gain, the more the best gains over the constant
+        bound = self.bound / max(gain + self.bound if gain > 0 else gain, least) if self.bound < np.inf else np.inf
+        excess = max(self.estimate, -gain)
+        estimate = excess / max(gain + excess, least) if excess < np.inf else np.inf
+        if bound == estimate == np.inf:
+            return np.nan, "unknown", False
+        if bound <= max(tol, estimate):
+            return bound, "bound", bound <= tol or self.bound <= rounding
+        return estimate, "estimate", estimate <= tol or self.estimate <= rounding
+
+
+class Predicted:
+    """Models with their predictions: objective, slopes, and the bound.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The models, in the coordinates worked in.
+    """
+
+    def __init__(self, problem: Any, theta: Array) -> None:
+        self.problem, self.theta = problem, theta
+        self.loss, self.n = problem.loss, problem.n
+        #: columns that the loss couples
+        self.unit = problem.loss.columns_per_model
+        self.scale = np.broadcast_to(problem.coordinates.objective_scale, (theta.shape[1],)).astype(np.float64)
+        self.y, self.s = problem.labels_of(slice(None))
+        self.Z = problem.predict(problem.rows.X, theta)
+
+    def mean(self, values: Array) -> Array:
+        """Weighted mean of each column, in double precision."""
+        weighted = values if self.s is None else values * self.s
+        return weighted.sum(axis=0, dtype=np.float64) / self.n
+
+    def losses(self, Z: Array) -> Array:
+        """Mean loss of each column at predictions, in the user's units."""
+        return np.asarray(self.loss.total(self.y, Z, self.s)) / self.n
+
+    def penalties(self) -> Array:
+        """Penalty of each column, in the user's units."""
+        return np.asarray(self.problem.penalty.value(self.theta[:-1])) / self.scale
+
+    def slopes(self, Z: Array) -> Array:
+        """Derivatives of the loss."""
+        return np.asarray(self.loss.gradient(self.y, Z, np.empty_like(Z)))
+
+    def at_best_intercept(self) -> Array:
+        """Predictions with intercepts that make the derivatives sum to zero, as nearly as a short search finds."""
+        best, Z = self.Z, self.Z
+        if not (self.problem.fit_intercept and self.loss.smooth):
+            return Z
+        least = np.full(Z.shape[1], np.inf)
+        for _ in range(_SEARCH):
+            u = self.slopes(Z)
+            total, size = self.mean(u), self.mean(np.abs(u))
+            better = np.abs(total) < least
+            best = np.where(better, Z, best)
+            least = np.where(better, np.abs(total), least)
+            if (least <= _BALANCED * size).all() or not better.any():
+                break
+            curvature = self.mean(np.broadcast_to(self.loss.second_derivative(self.y, Z), Z.shape))
+            step = np.where(better, total / np.maximum(curvature, 1e-12), 0.0)
+            Z = Z - step.astype(Z.dtype)
+        return best
+
+    def balanced(self, u: Array) -> Array:
+        """The same slopes, made to sum to zero; they stay in the domain of the conjugate."""
+        if not self.problem.fit_intercept:
+            return u
+        if self.unit > 1:
+            return self._balanced_classes(u)
+        up, down = self.mean(np.maximum(u, 0)), self.mean(np.maximum(-u, 0))
+        less = np.minimum(up, down)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            up, down = np.nan_to_num(less / up), np.nan_to_num(less / down)
+        return np.asarray(u * np.where(u > 0, up, down))
+
+    def _balanced_classes(self, u: Array) -> Array:
+        """Classes of too much probability give some of each row's to those of too little."""
+        p = (u + self.y).reshape(self.n, -1, self.unit)
+        total = self.mean(u).reshape(-1, self.unit)
+        have = np.maximum(self.mean(p.reshape(self.n, -1)).reshape(-1, self.unit), np.finfo(np.float64).tiny)
+        much, little = np.maximum(total, 0), np.maximum(-total, 0)
+        given = p * np.minimum(much / have, 1.0)
+        share = little / np.maximum(little.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        p = p - given + given.sum(axis=2, keepdims=True) * share
+        return np.asarray(p.reshape(self.n, -1) - self.y)
+
+    def candidates(self, Z: Array) -> list[Array]:
+        """Slopes from which bounds are tried: derivatives at `Z`, or averages of them where they jump."""
+        if self.loss.smooth:
+            return [self.balanced(self.slopes(Z).astype(np.float64))]
+        Z = Z.astype(np.float64)
+        spread = Z.std(axis=0) + np.abs(self.losses(Z)) + 1e-300
+        found = []
+        for width in _WIDTHS:
+            h = width * spread
+            # a mean of derivatives, as far as they are constant between kinks
+            rise = self.loss.value(self.y, Z + h) - self.loss.value(self.y, Z - h)
+            found.append(self.balanced(rise / (2 * h)))
+        return found
+
+    def products(self, candidates: list[Array]) -> list[Array]:
+        """Weighted mean of the rows times slopes, in the coordinates worked in, for each candidate."""
+        p, k = self.problem, self.theta.shape[1]
+        at_once = max(1, _NUMBERS // max(1, self.n * k))
+        found: list[Array] = []
+        for first in range(0, len(candidates), at_once):
+            part = candidates[first : first + at_once]
+            U = np.concatenate(part, axis=1) if len(part) > 1 else part[0]
+            U = (U if self.s is None else U * self.s).astype(self.theta.dtype)
+            wide = p if len(part) == 1 else p.take(np.tile(np.arange(k), len(part)))
+            G = wide.gradient(p.rows.X, U, np.empty((p.d + 1, U.shape[1]), U.dtype), self.n)
+            found += np.split(G.astype(np.float64), len(part), axis=1)
+        return found
+
+    def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
+        """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
+        nothing = self.loss.conjugate(self.y, np.zeros(self.Z.shape))
+        if nothing is None or not self.problem.penalty.elastic:
+            return np.full(len(objective), np.inf)
+        nothing = self.scale * self.mean(nothing)
+        lowest = -self._of_unit(nothing)
+        for u, g in zip(candidates, products, strict=True):
+            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1]), nothing))
+        noise = 8 * np.finfo(self.theta.dtype).eps * np.abs(objective)
+        return np.maximum(objective - lowest / self.scale[:: self.unit], 0.0) + noise
+
+    def _of_unit(self, columns: Array) -> Array:
+        return columns if self.unit == 1 else columns.reshape(*columns.shape[:-1], -1, self.unit).sum(axis=-1)
+
+    def _lower(self, u: Array, a: Array, nothing: Array) -> Array:
+        """The bound from slopes `u`, whose products with the features have absolute values `a`."""
+        penalty = self.problem.penalty
+        l1, l2 = (np.broadcast_to(x, a.shape) for x in (penalty.l1_strength, penalty.l2_strength))
+        hard = l2 <= 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            # where nothing curves the penalty, its conjugate is infinite beyond the strength of L1
+            share = np.where(hard & (a > l1), l1 / a, 1.0).min(axis=0, initial=1.0)
+            if self.unit > 1:
+                share = np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
+
+            def conjugate(c: Array) -> Array:
+                excess = np.maximum(c * a - l1, 0.0)
+                return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
+
+            all_of_it = self.scale * self.mean(self.loss.conjugate(self.y, u * share))
+            values = [-self._of_unit(all_of_it + conjugate(share))]
+            for t in _SHARES:  # the conjugate of the loss is convex between nothing and all of it
+                mixed = nothing + t * (all_of_it - nothing) + conjugate(t * share)
+                values.append(-self._of_unit(mixed))
+        return np.nan_to_num(np.fmax.reduce(values), nan=-np.inf)
+
+
+__all__ = ["Certificate", "Predicted"]
