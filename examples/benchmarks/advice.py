@@ -32,6 +32,8 @@ TARGETS = (1e-2, 1e-3)
 NAMED = [name for name, cls in SOLVERS.items() if cls.method == "steps" and cls.batch_size != 1]
 MARKER = "<!-- tables -->"
 OURS = ("breast_cancer", "diabetes", "digits", "dense_1e4", "dense_quick", "text_quick")
+#: Gaussian columns of equal variance: no ravine.
+ROUND = {"round_5e3": 5_000, "round_5e4": 50_000}
 SMOOTH = {"regression": "squared_error", "binary": "log_loss", "multiclass": "log_loss"}
 KINKED = {"regression": "epsilon_insensitive", "binary": "hinge", "multiclass": "hinge"}
 
@@ -58,6 +60,14 @@ class Recorder:
             stop = self.seconds[-1] > self.cap
             self.own += time.process_time() - now
             return stop
+
+
+def round_problem(name):
+    """Two classes on Gaussian columns of equal variance."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((ROUND[name], 20))
+    y = (X @ rng.standard_normal(20) + rng.logistic(size=len(X)) > 0).astype(np.int64)
+    return data_sets.Problem(name, "synthetic", "binary", X, y, X, y)
 
 
 def kinked_value(problem, alpha, coef, intercept):
@@ -261,10 +271,11 @@ def main():
     output = Path(args.output)
     entries = json.loads(output.read_text()) if output.exists() else []
     done = {(e["name"], e["loss"], e["scaled"]) for e in entries}
-    known = [*OURS, *(data_sets.local_names(args.data) if args.data else [])]
+    known = [*OURS, *ROUND, *(data_sets.local_names(args.data) if args.data else [])]
     for name in args.names or known:
-        problem = data_sets.make(name, args.data)
-        problem.X, problem.y = problem.X[: args.rows], problem.y[: args.rows]
+        problem = round_problem(name) if name in ROUND else data_sets.make(name, args.data)
+        if name not in ROUND:
+            problem.X, problem.y = problem.X[: args.rows], problem.y[: args.rows]
         kinds = {"smooth": [SMOOTH], "kinked": [KINKED], "both": [SMOOTH, KINKED]}[args.losses]
         for loss in (kind[problem.task] for kind in kinds):
             for scaled in {"standardised": [True], "raw": [False], "both": [True, False]}[args.coordinates]:
