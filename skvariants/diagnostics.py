@@ -417,6 +417,7 @@ def _race(
     estimator = SGDVariantClassifier if objective.task.classification else SGDVariantRegressor
     values, seconds, constant = [], [], np.inf
     solvers = ("auto", *shortlist)
+    objective.fit(estimator(max_iter=1, random_state=seed, **options))  # what is done once in a process is not counted
     for name in solvers:
         model = estimator(solver=name, random_state=seed, **options)
         if name != "auto":

@@ -204,7 +204,7 @@ RULES: tuple[Rule[Facts], ...] = (
         lambda f: f.ravine >= RAVINE and f.classes is not None,
         ("adam", "momentum", "nesterov"),
         "There is a ravine, and it changes on the way: the curvature of a margin falls as it grows, so the rate that "
-        "was right at first is too small later. Adam's momentum follows the ravine, its steps do not shrink with the "
+        "was right at first is too small later. Adam's momentum follows the ravine, and its steps do not shrink with the "
         "gradient.",
         _ADAM,
         seconds=2.8,
