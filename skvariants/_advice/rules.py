@@ -180,7 +180,9 @@ RULES: tuple[Rule[Facts], ...] = (
         ("rmsprop", "adadelta", "adam"),
         "There is a ravine, and beside a kink a gradient does not fade: steps in units of the recent gradients of each "
         "weight shrink with the schedule alone.",
-        "Tieleman and Hinton (2012), COURSERA lecture 6.5; Zeiler (2012), arXiv:1212.5701",
+        "Tieleman and Hinton (2012), Coursera lecture 6.5; Zeiler (2012), arXiv:1212.5701",
+        seconds=1.1,
+        left=6e-3,
     ),
     Rule(
         f"ravine of {RAVINE:g} steps or more, and a loss with kinks",
@@ -189,6 +191,8 @@ RULES: tuple[Rule[Facts], ...] = (
         "There is a ravine, and the gradient says nothing about the size of the errors: Adam's steps do not depend on "
         "it.",
         _ADAM,
+        seconds=1.6,
+        left=7e-4,
     ),
     Rule(
         f"ravine of {RAVINE:g} steps or more, and rare features ({MANY:.0%} of the columns or more)",
@@ -204,8 +208,8 @@ RULES: tuple[Rule[Facts], ...] = (
         lambda f: f.ravine >= RAVINE and f.classes is not None,
         ("adam", "momentum", "nesterov"),
         "There is a ravine, and it changes on the way: the curvature of a margin falls as it grows, so the rate that "
-        "was right at first is too small later. Adam's momentum follows the ravine, and its steps do not shrink with the "
-        "gradient.",
+        "was right at first is too small later. Adam's momentum follows the ravine, and its steps do not shrink with "
+        "the gradient.",
         _ADAM,
         seconds=2.8,
         left=0.002,
