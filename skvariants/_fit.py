@@ -543,12 +543,18 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
     if len(unknown) < len(outcomes):
         problem = problem.take(columns_of(np.array(unknown), job.width))
     theta = np.concatenate([outcomes[j].theta for j in unknown], axis=1)
-    for j, certificate in zip(unknown, certify(problem, theta, job.width), strict=True):
+    tol = np.array([job.specs[j].stopping.tol or 0.0 for j in unknown])
+    found = certify(problem, theta, job.width, job.reference[unknown], tol)
+    for j, certificate in zip(unknown, found, strict=True):
+        own = outcomes[j].certificate
+        if own is not None and np.isnan(certificate.estimate):
+            certificate = replace(certificate, estimate=own.estimate)
         outcomes[j].certificate = certificate
 
 
 def _proven(job: _Job, j: int, outcome: Outcome) -> bool:
-    return outcome.certificate is not None and _suboptimality(job, j, outcome)[2]
+    certificate = outcome.certificate
+    return certificate is not None and certificate.reliable and _suboptimality(job, j, outcome)[2]
 
 
 def _suboptimality(job: _Job, j: int, outcome: Outcome) -> tuple[float, str, bool]:

@@ -27,7 +27,7 @@ LEVELS = [
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_quasi_newton.hessian",
-    "_quasi_newton.decrement",
+    "_quasi_newton.decrement _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import lasso_by_coordinates
+from skvariants._quasi_newton import lasso as lasso_module
 from skvariants._quasi_newton.lasso import bfgs, lasso
 
 
@@ -52,6 +53,35 @@ def test_the_conditions_of_the_minimum_hold_from_any_start(seed):
     v = lasso(Q, c, strength, start)
     assert_optimal(Q, c, strength, v)
     assert_array_equal(start, kept)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_singular_models_in_unequal_units_have_a_minimum_too(seed):
+    rng = np.random.default_rng(seed)
+    d, n = int(rng.integers(5, 80)), int(rng.integers(3, 30))
+    X = rng.standard_normal((n, d)) + float(rng.choice([0.0, 3.0])) * rng.standard_normal((n, 1))
+    X[:, 1], X[:, 2] = X[:, 0], 0.0  # a copy, and a column without curvature
+    X *= 10.0 ** rng.integers(-3, 4, d)
+    y = rng.standard_normal(n)
+    Q, c, unit = X.T @ X / n, -X.T @ y / n, np.sqrt((X * X).mean(axis=0))
+    strength = np.where(unit > 0, unit, 1.0) * float(rng.choice([1e-3, 1e-2, 0.1]))
+    for start in (np.zeros(d), rng.standard_normal(d) / np.where(unit > 0, unit, 1.0)):
+        v = lasso(Q, c, strength, start)
+        unit_of = np.where(unit > 0, unit, 1.0)
+        assert_optimal(Q / np.outer(unit_of, unit_of), c / unit_of, strength / unit_of, v * unit_of)
+
+
+def test_an_autoregressive_model_takes_a_few_dozen_factors(rng, monkeypatch):
+    counted = []
+    newton = lasso_module._newton
+    monkeypatch.setattr(lasso_module, "_newton", lambda *args: counted.append(1) or newton(*args))
+    X = rng.standard_normal((300, 100))
+    for j in range(1, 100):
+        X[:, j] = 0.9 * X[:, j - 1] + 0.43 * X[:, j]
+    c = -X.T @ (X[:, ::9].sum(axis=1) + rng.standard_normal(300)) / 300
+    for alpha in (1.0, 0.1, 0.01):
+        assert_optimal(X.T @ X / 300, c, np.full(100, alpha), lasso(X.T @ X / 300, c, np.full(100, alpha), 0 * c))
+    assert len(counted) < 150
 
 
 def test_without_l1_it_is_newtons_step(rng):

@@ -2,8 +2,8 @@ r"""One column over all rows: a few random ones first, then those near a kink, t
 
 A row far from its kinks keeps its slope, so that it is a linear term; with few rows left the steps are cheap. What the
 others say is checked on all rows: the objective is an upper bound of the optimum, and with the slopes of all rows the
-dual is a lower one. Where columns of `X` are many and L1 is part of the penalty, features are treated the same way: those
-whose weights stay zero are left out until their gradient says otherwise.
+dual is a lower one. Where columns of `X` are many and L1 is part of the penalty, features are treated the same way:
+those whose weights stay zero are left out until their gradient says otherwise.
 
 References
 ----------
@@ -30,8 +30,9 @@ _FIRST, _PER_FEATURE, _GROWTH = 4096, 20, 8
 _NEAR = 2.0
 # features of the first working set
 _FEATURES = 128
-# a path is followed this much farther than what is asked of all rows
-_FARTHER = 0.2
+# shares of what is asked of all rows at which a path ends: the last digits cost a step or two, and tell which weights
+# are zero, but where features are many
+_FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
@@ -187,9 +188,8 @@ class Column:
         if state.stage == 0:
             state.near, state.slopes = None, 0.5 * (ramps.low + ramps.high)
             if self.l1.any() and self.d > FACTORED:
-                gradient = self.frame.gradient(
-                    self._table(rows), self._row_sums(ramps, ramps.slopes(self._predictions(rows, state.v)))
-                )
+                slopes = ramps.slopes(self._predictions(rows, state.v))
+                gradient = self.frame.gradient(self._table(rows), self._row_sums(ramps, slopes))
                 state.features = self._strongest(np.abs(gradient[:-1]) / np.maximum(self.l1, 1e-300), _FEATURES)
             return
         z = self._predictions(rows, state.v)
@@ -240,7 +240,7 @@ class Column:
         matrix = self._matrix(near_rows)
         l1, l2 = self.l1[which], self._ridged(self.l2[which])
         if matrix.d > FACTORED and not l1.any():
-            path = ProximalPoint(matrix, near_ramps, taking_part, l2)
+            path: Any = ProximalPoint(matrix, near_ramps, taking_part, l2)
         else:
             path = CentralPath(matrix, near_ramps, taking_part, l1, l2, normal_equations(matrix, np.append(l2, 0.0)))
         if state.path is None:
@@ -308,7 +308,7 @@ class Column:
         state.steps += 1
         scale = self.fraction * max(self.constant - value, _NOTHING * self.constant)
         if self.last_stage:
-            goal = _FARTHER * max(scale, 1e-14 * abs(value))
+            goal = (_LOOSE if path.loose else _ZEROS if self.l1.any() else _FARTHER) * max(scale, 1e-14 * abs(value))
         else:
             goal = max(0.05 * (self.d + 1) / self.sizes[state.stage] * abs(value), scale)
         most = _PATH_STEPS if state.near is None else _PART_STEPS
@@ -407,8 +407,8 @@ def lower_bound(
 ) -> tuple[float, bool, Array]:  # fmt: skip
     r"""The dual objective :math:`-\sum_k \omega_k u_k t_k - R^*(-\sum_k \omega_k u_k x_k)`.
 
-    Slopes are shrunk to add up to zero where there is an intercept, and to stay within the L1 strength where there is no
-    L2. Where neither is, what is left of the gradient counts by the weights at hand, and the bound is an estimate.
+    Slopes are shrunk to add up to zero where there is an intercept, and to stay within the L1 strength where there is
+    no L2. Where neither is, what is left of the gradient counts by the weights at hand, and the bound is an estimate.
     """
     u = slopes
     if frame.intercept:

@@ -2,12 +2,12 @@ r"""The central path of a piecewise linear objective, and predictor-corrector st
 
 Minimised is a sum of ramps, a linear part and squares,
 
-.. math:: \min_v \; \sum_k \omega_k \max_{l_k \le u \le h_k} u\,(a_k^\top v - t_k) + c^\top v + \tfrac12 v^\top \Lambda v
+.. math:: \min_v \sum_k \omega_k \max_{l_k \le u \le h_k} u\,(a_k^\top v - t_k) + c^\top v + \tfrac12 v^\top \Lambda v
 
 over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |w_j|` is a ramp of :math:`w_j` itself.
-With :math:`a_k^\top v - t_k = p_k - q_k` the optimum has :math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path
-has :math:`\mu` instead of zero, and Newton's method on it, with second-order corrections [1]_ and corrections of the
-centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
+With :math:`a_k^\top v - t_k = p_k - q_k` the optimum has :math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central
+path has :math:`\mu` instead of zero, and Newton's method on it, with second-order corrections [1]_ and corrections of
+the centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
 :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal minus dual bounds what is left to gain.
 
 References
@@ -67,16 +67,17 @@ class Ramps:
 
 @dataclass(eq=False, repr=False)
 class PathState:
-    """Where a path stands: the point, slopes, and distances from the kinks, rows first and then weights with L1."""
+    """Where a path stands: point, predictions, slopes, distances from the kinks; rows first, then weights with L1."""
 
     v: Array
+    z: Array
     u: Array
     p: Array
     q: Array
 
     def copy(self) -> PathState:
         """The same, to change."""
-        return PathState(*(a.copy() for a in (self.v, self.u, self.p, self.q)))
+        return PathState(*(a.copy() for a in (self.v, self.z, self.u, self.p, self.q)))
 
 
 class CentralPath:
@@ -95,6 +96,8 @@ class CentralPath:
     equations : object
         Solves with the Hessian.
     """
+
+    loose = False
 
     def __init__(self, matrix: Any, ramps: Ramps, linear: Array, l1: Array, l2: Array, equations: Any) -> None:
         self.matrix, self.ramps, self.linear, self.l2, self.equations = matrix, ramps, linear, l2, equations
@@ -122,24 +125,26 @@ class CentralPath:
 
     def start(self, v: Array, width: float) -> PathState:
         """A point well inside, near `v`, at `width` from its kinks."""
-        r = self.ramps_of(v) - self.position
-        return PathState(v, 0.5 * (self.low + self.high), np.maximum(r, 0) + width, np.maximum(-r, 0) + width)
-
-    def value(self, at: PathState, z: Array) -> float:
-        """The objective."""
+        z = self.ramps_of(v)
         r = z - self.position
+        return PathState(v, z, 0.5 * (self.low + self.high), np.maximum(r, 0) + width, np.maximum(-r, 0) + width)
+
+    def value(self, at: PathState) -> float:
+        """The objective."""
+        r = at.z - self.position
         ramps = float(self.weight @ np.maximum(self.low * r, self.high * r))
         return ramps + float(self.linear @ at.v) + 0.5 * float((self.l2 * at.v[:-1] ** 2).sum())
 
-    def gap(self, at: PathState, z: Array, g: Array) -> float:
-        """What is left to gain, at most: the slopes as they are, if only `g`, the gradient of the whole, vanishes.
+    def gap(self, at: PathState) -> float:
+        """What is left to gain, at most, if the gradient of the whole counts by the point: no bound, but near one.
 
         Complementarity and residual: ``sum w [p (h - u) + q (u - l)] + |g'v|`` is primal minus dual where the residual
         is nil.
         """
-        r = z - self.position
-        slack = np.maximum(self.low * r, self.high * r) - at.u * r
-        return float(self.weight @ slack) + float(np.abs(g * at.v).sum())
+        r = at.z - self.position
+        slack = float(self.weight @ (np.maximum(self.low * r, self.high * r) - at.u * r))
+        g = self.sums(self.weight * at.u) + self.linear + self.curvature * at.v
+        return slack + float(np.abs(g * at.v).sum())
 
     def v_with_zeros(self, at: PathState) -> Array:
         """The point; weights with L1 whose slope has more room than they have size are zero."""
@@ -157,12 +162,9 @@ class CentralPath:
     def step(self, at: PathState) -> tuple[float, float]:
         """One predictor-corrector step, in place; objective and gap after it."""
         self._step(at)
-        z = self.ramps_of(at.v)
-        g = self.sums(self.weight * at.u) + self.linear + self.curvature * at.v
-        return self.value(at, z), self.gap(at, z, g)
+        return self.value(at), self.gap(at)
 
     def _step(self, at: PathState) -> None:
-        z = self.ramps_of(at.v)
         above, below = self.high - at.u, at.u - self.low
         total = 2 * self.weight.sum()
         mu = float(self.weight @ (at.p * above + at.q * below)) / total
@@ -172,26 +174,27 @@ class CentralPath:
         curvature = self.curvature.copy()
         curvature[self.sparse_weights] += W[self.kinks * self.m :]
         self.equations.factor(rows, curvature)
-        r = z - self.position
+        r = at.z - self.position
         constant = self.linear + self.curvature * at.v
 
         def toward(first: Any, second: Any) -> tuple[Array, ...]:
             """The Newton step to products `first` and `second` of distances and slopes."""
             e = r - first / above + second / below
             dv = -self.equations.solve(self.sums(self.weight * (at.u + D * e)) + constant)
-            du = D * (self.ramps_of(dv) + e)
+            dz = self.ramps_of(dv)
+            du = D * (dz + e)
             dp = (first + at.p * du) / above - at.p
             dq = (second - at.q * du) / below - at.q
-            return dv, du, dp, dq
+            return dv, dz, du, dp, dq
 
         def length(move: tuple[Array, ...]) -> float:
-            _, du, dp, dq = move
+            _, _, du, dp, dq = move
             most = max((-dp / at.p).max(), (-dq / at.q).max(), (du / above).max(), (-du / below).max())
             return 1.0 / max(float(most), 1e-12)
 
         move = toward(0.0, 0.0)
         t = min(1.0, length(move))
-        _, du, dp, dq = move
+        _, _, du, dp, dq = move
         left = (at.p + t * dp) * (above - t * du)
         right = (at.q + t * dq) * (below + t * du)
         goal = (float(self.weight @ (left + right)) / total / mu) ** 3 * mu
@@ -202,7 +205,7 @@ class CentralPath:
             if t > 0.95:
                 break
             farther = min(1.0, 1.5 * t + 0.3)
-            _, du, dp, dq = move
+            _, _, du, dp, dq = move
             products = (at.p + farther * dp) * (above - farther * du), (at.q + farther * dq) * (below + farther * du)
             corrected = tuple(
                 target + np.maximum(np.clip(product, 0.1 * goal, 10 * goal) - product, -10 * goal)
@@ -214,11 +217,12 @@ class CentralPath:
                 break
             move, t, targets = other, longer, corrected
         t = min(1.0, _NEARLY * t)
-        dv, du, dp, dq = move
+        dv, dz, du, dp, dq = move
         if not (np.isfinite(t) and np.isfinite(dv).all()) or t < 1e-8:
             self.stuck = True
             return
         at.v += t * dv
+        at.z += t * dz
         at.u += t * du
         at.p += t * dp
         at.q += t * dq

@@ -1,9 +1,11 @@
 r"""Proximal point steps on the dual: what is minimised where features are too many for a factor.
 
-Each ramp is replaced by its Moreau envelope around the last slope, :math:`\max_u u (z - t) - \tfrac\delta2 (u - u_0)^2`,
-whose slope is :math:`u = \operatorname{clip}(u_0 + (z - t) / \delta, l, h)`. That is smooth, and it is curved in the few
-rows alone whose slope is strictly between its bounds, so that a Newton step [1]_ is a system in those rows, through their
-Gram matrix. After it is minimised roughly, :math:`u_0 \leftarrow u` and :math:`\delta` shrinks [2]_.
+Each ramp is replaced by its Moreau envelope around the last slope,
+:math:`\max_u u (z - t) - \tfrac\delta2 (u - u_0)^2`, whose slope is
+:math:`u = \operatorname{clip}(u_0 + (z - t) / \delta, l, h)`. That is smooth, and it is curved in the few rows alone
+whose slope is strictly between its bounds, so that a Newton step [1]_ is a system in those rows: by conjugate
+gradients, or through their Gram matrix. After it is minimised roughly,
+:math:`u_0 \leftarrow u` and :math:`\delta` shrinks [2]_.
 
 References
 ----------
@@ -47,9 +49,8 @@ class ProximalState:
 
     def copy(self) -> ProximalState:
         """The same, to change."""
-        return ProximalState(
-            self.v.copy(), self.z.copy(), self.centre.copy(), self.u.copy(), self.delta, self.least, self.damping
-        )
+        v, z, centre, u = (a.copy() for a in (self.v, self.z, self.centre, self.u))
+        return ProximalState(v, z, centre, u, self.delta, self.least, self.damping)
 
 
 class ProximalPoint:
@@ -66,6 +67,8 @@ class ProximalPoint:
     l2 : ndarray of shape (n_features,)
         Strengths, all positive.
     """
+
+    loose = True
 
     def __init__(self, matrix: Any, ramps: Ramps, linear: Array, l2: Array) -> None:
         self.matrix, self.ramps, self.linear = matrix, ramps, linear
@@ -103,13 +106,9 @@ class ProximalPoint:
         objective = float(ramps.weight @ hinges.sum(axis=0)) + smooth
         inside = ((u > ramps.low) & (u < ramps.high)).sum(axis=0)
         active = np.flatnonzero(inside)
-        dv = -newton_system(
-            self.matrix,
-            active,
-            ramps.weight[active] * inside[active] / at.delta,
-            np.append(self.curvature[:-1] + at.damping, 0.0),
-            g,
-        )
+        weight = ramps.weight[active] * inside[active] / at.delta
+        curvature = np.append(self.curvature[:-1] + at.damping, 0.0)
+        dv = -newton_system(self.matrix, active, weight, curvature, g)
         slope = float(g @ dv)
         if not np.isfinite(slope):
             self.stuck = True

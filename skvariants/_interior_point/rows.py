@@ -1,7 +1,7 @@
 """Some rows of a problem as one matrix, in double precision, and what its products cost to invert.
 
-Internally a column is ``(w, b)`` with `b` in units of the prediction: ``z = X w + b`` where `X` has standardised columns
-(dense) or scaled, uncentred ones (sparse); with an intercept both are the same problem.
+Internally a column is ``(w, b)`` with `b` in units of the prediction: ``z = X w + b`` where `X` has standardised
+columns (dense) or scaled, uncentred ones (sparse); with an intercept both are the same problem.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ Array = np.ndarray
 FACTORED = 1536
 #: Rows up to which one of their Gram matrix is made, where there are more features.
 GRAM = 2500
+#: Rows up to which it is made without trying conjugate gradients first.
+FEW = 100
 # share of stored values below which products of sparse rows are cheaper
 _THIN = 1 / 16
 # of a diagonal, so that a factor exists
 _RIDGE = 1e-13
-_CG_STEPS = 60
+# steps of conjugate gradients, and the share of the squared residual that ends them
+_CG_STEPS, _CG_ENOUGH = 150, 1e-2
 
 
 class Frame:
@@ -153,13 +156,12 @@ class SparseMatrix(Matrix):
     def __init__(self, X: Any, intercept: bool) -> None:
         self.X, self.intercept = X, intercept
         self.n, self.d = X.shape
-        self.T = X.T.tocsr()
 
     def dot(self, v: Array) -> Array:
         return self.X @ v[:-1] + v[-1]
 
     def transposed(self, r: Array) -> Array:
-        return np.append(self.T @ r, r.sum() if self.intercept else 0.0)
+        return np.append(self.X.T @ r, r.sum() if self.intercept else 0.0)
 
     def hessian(self, weight: Array) -> Array:
         root = np.sqrt(weight)
@@ -170,7 +172,7 @@ class SparseMatrix(Matrix):
             H[:-1, :-1] = dense.T @ dense
         else:
             H[:-1, :-1] = (B.T @ B).toarray()
-        H[-1, :-1] = H[:-1, -1] = self.T @ weight if self.intercept else 0.0
+        H[-1, :-1] = H[:-1, -1] = self.X.T @ weight if self.intercept else 0.0
         H[-1, -1] = weight.sum() if self.intercept else 0.0
         return H
 
@@ -179,8 +181,8 @@ class SparseMatrix(Matrix):
         return np.asarray((B @ B.T).toarray())
 
     def diagonal(self, weight: Array) -> Array:
-        squares = sp.csr_matrix((self.T.data**2, self.T.indices, self.T.indptr), shape=self.T.shape)
-        return np.append(squares @ weight, weight.sum() if self.intercept else 0.0)
+        squares = sp.csr_matrix((self.X.data**2, self.X.indices, self.X.indptr), shape=self.X.shape)
+        return np.append(squares.T @ weight, weight.sum() if self.intercept else 0.0)
 
     def take(self, index: Array) -> Matrix:
         return SparseMatrix(self.X[index], self.intercept)
@@ -257,11 +259,15 @@ class ConjugateGradients:
 
     def solve(self, g: Array) -> Array:
         """``H^-1 g``, nearly."""
+        self.converged = False
         x, r = np.zeros(len(g)), g.copy()
         y = self.inverse * r
         p, rho = y.copy(), float(r @ y)
         first = rho
         for _ in range(_CG_STEPS):
+            if not rho > _CG_ENOUGH * first:
+                self.converged = True
+                break
             Hp = self.matrix.transposed(self.weight * self.matrix.dot(p)) + self.curvature * p
             bend = float(p @ Hp)
             if not bend > 0:
@@ -270,8 +276,6 @@ class ConjugateGradients:
             r -= (rho / bend) * Hp
             y = self.inverse * r
             rho, before = float(r @ y), rho
-            if not rho > 1e-8 * first:
-                break
             p = y + (rho / before) * p
         return x
 
@@ -295,9 +299,15 @@ def newton_system(matrix: Matrix, active: Array, weight: Array, curvature: Array
     if not active.size:
         return np.append(g[:-1] / curvature[:-1], 0.0)
     part = matrix.take(active)
-    equations = (GramFactor if active.size <= GRAM else ConjugateGradients)(part, curvature)
-    equations.factor(weight, curvature)
-    return equations.solve(g)
+    if active.size > FEW:
+        equations = ConjugateGradients(part, curvature)
+        equations.factor(weight, curvature)
+        solution = equations.solve(g)
+        if equations.converged or active.size > GRAM:
+            return solution
+    exact = GramFactor(part, curvature)
+    exact.factor(weight, curvature)
+    return exact.solve(g)
 
 
 def normal_equations(matrix: Matrix, curvature: Array) -> Any:

@@ -32,10 +32,12 @@ _MULTIPLICATIONS, _PASSES = 2e7, 8
 # numbers of a side of a matrix that is factored; with L1
 _FACTORED, _FACTORED_L1 = 1024, 256
 # as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
-_ROWS, _LEAST_ROWS, _SHARE, _INNER = 2, 512, 64, 32
+_ROWS, _LEAST_ROWS, _MOST_ROWS, _SHARE, _INNER = 2, 512, 2048, 64, 24
+# stored values for each feature from which products pay beside what is done to the weights
+_STORED = 32
 # Newton steps, their lengths, and what the last may expect beside what all have gained
 _STEPS = 4
-_LENGTHS = np.array([4.0, 2.0, 1.0, 0.5, 0.25, 0.0625, 0.0])
+_LENGTHS = (1.0, 4.0, 2.0, 0.5, 0.25, 0.0625)
 _LEFT, _TRUSTED = 0.05, 0.25
 # units in the last place of the objective that are rounding
 _ROUNDING = 64
@@ -223,7 +225,7 @@ class Surrogate:
             first = expected if step == 0 else first
             if not (expected > np.maximum(_LEFT * gained, noise)).any():
                 break
-            theta, Z, gained = self.advance(theta, Z, gained, P)
+            theta, Z, gained = self.advance(theta, Z, gained, P, expected)
         else:
             P, expected = self.model(Z, theta)
         trusted = expected <= np.maximum(_TRUSTED * np.minimum(gained, first), noise)
@@ -243,7 +245,9 @@ class Surrogate:
         expected = by_model(-0.5 * change, self.unit) + unsolved
         return P, np.where(np.isfinite(expected), np.maximum(expected, 0.0), np.inf)
 
-    def advance(self, theta: Array, Z: Array, gained: Array, P: Array) -> tuple[Array, Array, Array]:
+    def advance(
+        self, theta: Array, Z: Array, gained: Array, P: Array, expected: Array
+    ) -> tuple[Array, Array, Array]:  # fmt: skip
         """The best of some lengths of a step, for each unit; predictions are linear along it."""
         ZP = self.batch.predict(P.astype(self.batch.problem.rows.dtype))
         best, length = gained, np.zeros(len(gained))
@@ -251,6 +255,8 @@ class Surrogate:
             gain = self.gain(Z + t * ZP, theta + t * P)
             better = gain > best
             best, length = np.where(better, gain, best), np.where(better, t, length)
+            if t == 1 and (best - gained >= 0.5 * expected).all():
+                break
         length = np.repeat(length, self.unit)
         return theta + length * np.nan_to_num(P), Z + length * np.nan_to_num(ZP), best
 
@@ -262,7 +268,7 @@ def _rows(at: Predicted, l1: bool) -> tuple[Array | None, Plan | None]:
     units = [at.unit, 1] if p.loss.is_softmax else [1]
     for unit in units:
         size = unit * (p.d + 1)
-        rows = int(min(n, budget * unit / (k * size * size)))
+        rows = int(min(n, budget * unit / (k * size * size), max(_MOST_ROWS, 4 * _ROWS * size)))
         if size <= (_FACTORED_L1 if l1 else _FACTORED) and rows >= min(n, _ROWS * size):
             return _some(n, rows), Plan(rows, unit)
     return _some(n, min(n, max(_LEAST_ROWS, n // _SHARE))), None
@@ -272,7 +278,14 @@ def _some(n: int, rows: int) -> Array | None:
     return None if rows >= n else np.sort(np.random.default_rng(0).permutation(n)[:rows])
 
 
-def certify(problem: Any, theta: Array, width: int) -> list[Certificate]:
+def _has_model(at: Predicted) -> bool:
+    """Whether a second-order model is known, and worth its price."""
+    p, d = at.problem, at.problem.d
+    known = at.loss.smooth and (p.penalty.elastic or not p.penalty.has_prox) and np.isfinite(at.theta).all()
+    return bool(known and (d <= _FACTORED or p.rows.stored >= _STORED * d))
+
+
+def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array) -> list[Certificate]:
     """Certificates of models side by side, for a product with all rows and one with their transpose.
 
     Parameters
@@ -283,16 +296,28 @@ def certify(problem: Any, theta: Array, width: int) -> list[Certificate]:
         The models, in the coordinates worked in.
     width : int
         Columns of a model.
+    constant : ndarray of shape (n_models,)
+        Objectives of the best constant models.
+    tol : ndarray of shape (n_models,)
+        Where all bounds are within, nothing is estimated.
+
+    Returns
+    -------
+    list of Certificate
+        An estimate that was not made is not a number.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        at = Predicted(problem, theta)
+        at = Predicted(problem, np.ascontiguousarray(theta))
         f = at.losses(at.Z) + at.penalties()
+        scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
         Z = at.at_best_intercept()
         candidates = at.candidates(Z)
         products = at.products(candidates)
-        scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
-        expected = np.full(len(per_unit), np.inf)
-        if at.loss.smooth and (problem.penalty.elastic or not problem.penalty.has_prox) and np.isfinite(theta).all():
+        bounds = at.bounds(per_unit, candidates, products)
+        expected = np.full(len(per_unit), np.nan)
+        gain = constant - by_model(per_unit, width // at.unit)
+        proven = by_model(bounds, width // at.unit) <= tol * gain
+        if not proven.all() and _has_model(at):
             surrogate = Surrogate(at, Z, products[0])
             expected, there = surrogate.to_gain()
             by_intercept = by_model(f - at.losses(Z) - at.penalties(), at.unit)
@@ -300,10 +325,9 @@ def certify(problem: Any, theta: Array, width: int) -> list[Certificate]:
             if surrogate.all:
                 # where some steps lead is nearer to the optimum, and so are the slopes
                 better = at.candidates(there)
-                candidates, products = candidates + better, products + at.products(better)
-        bounds = at.bounds(per_unit, candidates, products)
+                bounds = np.fmin(bounds, at.bounds(per_unit, better, at.products(better)))
         values = [by_model(v, width // at.unit) for v in (per_unit, bounds, expected)]
-    return [Certificate(*(float(x) if np.isfinite(x) else np.inf for x in row)) for row in zip(*values, strict=True)]
+    return [Certificate(float(f), float(b), float(e)) for f, b, e in zip(*values, strict=True)]
 
 
 __all__ = ["certify"]

@@ -10,8 +10,8 @@ upon a first guess that already knows the shape of the ravine: the Cholesky fact
 .. math:: B_0 = \frac1m \sum_i s_i \ell''(y_i, z_i)\, x_i x_i^\top + \Lambda,
 
 or its diagonal where there are too many features: the *metric*. With an L1 part the quadratic model is minimised
-exactly by a search over signs [2]_, and `B` is updated in place (BFGS); so zeros are exact. Rows and products are
-shared by all columns, while steps, memories, and stopping are each model's own.
+exactly [2]_, in working sets of the weights where there are many, and `B` is updated in place (BFGS); so zeros are
+exact. Rows and products are shared by all columns, while steps, memories, and stopping are each model's own.
 
 References
 ----------
@@ -32,12 +32,17 @@ from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import bfgs, lasso, left_over
 from skvariants._quasi_newton.line_search import LONG, SHORT, raced_length, shortened, unit_length
+from skvariants._quasi_newton.working_set import Sets
 from skvariants._training.problem import by_column, by_model, columns_of
 from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared
 
 Array = np.ndarray
 # steps and changes of the gradient that are remembered
 _MEMORY = 10
+# weights that one model knows all of
+_ALL = 128
+# share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
+_MISSED = 0.03
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
 FAR_FROM_DONE = 100.0
 
@@ -62,6 +67,10 @@ class DescentState(Fields):
         Scale of the metric by Barzilai and Borwein.
     damping, used : ndarray of shape (n_models,)
         Levenberg's damping of the next metric, and of the present one.
+    room : ndarray of shape (n_models,)
+        How many times as many weights as usual may join a working set.
+    stuck : ndarray of bool, shape (n_models,)
+        Which models left short of what they were asked, as no step brought them further.
     metric : Blocks, Diagonal or None
         First guess of the Hessian; `age` steps old, to be renewed after `patience` of them.
     plan : Plan
@@ -86,6 +95,8 @@ class DescentState(Fields):
     bb_scale: Any = per_model(None)
     damping: Any = per_model(None)
     used: Any = per_model(None)
+    room: Any = per_model(None)
+    stuck: Any = per_model(None)
     metric: Any = nested(None)
     age: int = shared(0)
     patience: int = shared(1)
@@ -133,6 +144,10 @@ class Descent:
         self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
+        #: whether the quadratic model knows some of the weights alone
+        many = batch.d > costs.FACTORED or self.costs.hessian(batch.n, 1, False) > costs.CHEAP
+        self.restricted = not smooth and batch.problem.penalty.elastic and many and batch.d > _ALL
+        self._sets: Sets | None = None
 
     @classmethod
     def begin(
@@ -143,6 +158,7 @@ class Descent:
         state = DescentState(
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
+            room=np.ones(len(active)), stuck=np.zeros(len(active), bool),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
@@ -192,6 +208,9 @@ class Descent:
         state.steps, state.changes, state.curvatures, state.age = [], [], [], 0
         state.bb_scale = np.ones(len(state.f))
         state.used = state.damping
+        if self.restricted:
+            self._make_sets()
+            return
         if self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
             damping = by_column(state.damping, self.width)
             state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
@@ -204,9 +223,29 @@ class Descent:
         else:
             state.patience = max(5 if state.plan.rows < batch.n else 8, min(int(share), 15))
 
+    @property
+    def sets(self) -> Sets:
+        """What makes working sets of the present models."""
+        if self._sets is None:
+            self._sets = Sets(self.batch, self.state.theta.shape[1])
+        return self._sets
+
+    def _make_sets(self) -> None:
+        """A metric of working sets."""
+        state = self.state
+        damping = by_column(state.damping, self.width)
+        state.metric, state.plan = self.sets.make(state.Z, state.theta, state.g, state.plan, damping, state.room)
+        share = state.metric.cost / self.costs.iteration()
+        state.patience = int(np.clip(np.ceil(share), 1, 10)) if state.metric.exact else 5
+
     def _renew(self) -> None:
         """A new metric, at the present point."""
         state = self.state
+        if self.restricted:
+            state.plan = replace(state.plan, rows=self._more_rows())
+            self.make_metric()
+            state.P = state.slope = None
+            return
         state.spent += state.age * self.costs.iteration() + self._cost(state.plan.rows)
         if state.spent > costs.PATIENCE * state.price:
             state.price = np.inf
@@ -232,14 +271,30 @@ class Descent:
         while True:
             enough = tolerance(self)
             if state.P is None:
-                if state.patience == 1 and self.metric_expired and (state.last > FAR_FROM_DONE * enough).all():
+                # a direction costs more with L1 than a metric
+                far = FAR_FROM_DONE if self.smooth else 1.0
+                if state.patience == 1 and self.metric_expired and (state.last > far * enough).all():
                     self._renew()
                 state.P, state.slope = self._direction()
             expired = self.metric_expired
             settled = self._settled(0.1 * enough if expired else enough)
-            if settled.any() or not expired:
+            if self.restricted:
+                missed = self.sets.missed(state.metric, state.theta, state.g)
+                narrow = (missed > _MISSED * enough) & (settled if state.age == 0 else missed > -state.slope)
+                settled &= missed <= _MISSED * enough
+                if narrow.any():
+                    self._widen(narrow)
+                    continue
+            if settled.any() or not self.metric_expired:
                 return settled
             self._renew()
+
+    def _widen(self, narrow: Array) -> None:
+        """New sets, as some models have more to gain outside than within; of more weights, where these are new."""
+        state = self.state
+        state.room = np.where(narrow, 4 * state.room, state.room) if state.age == 0 else np.ones(len(narrow))
+        self.make_metric()
+        state.P = state.slope = None
 
     def _settled(self, enough: Array) -> Array:
         """Which models have no more than `enough` to gain, by their own model of the objective, or cannot descend."""
@@ -269,8 +324,16 @@ class Descent:
         state, last = self.state, self.state.last
         noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
-        estimate = np.where(np.isfinite(state.slope), -0.5 * state.slope * np.maximum(state.length, 1.0), 0.0)
+        share = 0.5 if self.smooth else 1.0  # with L1 between a half and all of the slope
+        estimate = np.where(np.isfinite(state.slope), -share * state.slope * np.maximum(state.length, 1.0), 0.0)
         enough = np.maximum(enough, noise)
+        if not self.smooth:
+            # no descent is no arrival: an old metric may be at fault; with a new one, no step leads further
+            blocked = (last <= 0) & (estimate > enough)
+            state.stuck = blocked & (state.age <= 1)
+            if (blocked & ~state.stuck).any():
+                state.age = max(state.age, state.patience)
+                last = state.last = np.where(blocked & ~state.stuck, np.inf, last)
         if not (estimate <= enough).any():
             return estimate, np.zeros(len(estimate), bool)
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
@@ -287,7 +350,7 @@ class Descent:
             P = self._two_loops()
             return P, dot(state.g, P, self.width)
         penalty, theta, d = self.batch.problem.penalty, state.theta, self.batch.d
-        W, new = theta[:-1], np.empty(theta.shape)
+        W, new = theta[:-1], theta.astype(np.float64)
         if state.metric.diagonal:
             step = by_column(state.bb_scale, self.width) / state.metric.h
             new[:] = theta - step * state.g
@@ -417,6 +480,7 @@ class Descent:
         state = self.state
         remaining = np.setdiff1d(np.arange(len(state.active)), positions)
         self.batch.keep(columns_of(remaining, self.width))
+        self._sets = None
         self.state = state.at(remaining, state.active[remaining])
 
     def keep(self, models: Array) -> None:
@@ -424,6 +488,7 @@ class Descent:
         place = {int(model): position for position, model in enumerate(self.state.active)}
         positions = np.array([place[int(model)] for model in models if int(model) in place], int)
         self.batch.keep(columns_of(positions, self.width))
+        self._sets = None
         self.state = self.state.take(models)
 
 

@@ -158,7 +158,7 @@ def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, fac
         blocks.scale, blocks.exact, blocks.unit = level, False, batch.width
         D = (D / level).reshape(len(D), -1, batch.width).mean(axis=2)
         l2 = (l2 / level).reshape(d, -1, batch.width).mean(axis=2)
-    H, missing_variance = _hessians(batch, D, plan, partial, damping)
+    H, missing_variance = hessians(batch, D, plan, partial, damping)
     single = len(H) == 1 and factored and (l2 == l2[:, :1]).all()
     for j in range(1 if single else l2.shape[1] // unit):
         A = H[j] if len(H) > 1 else H[0].copy()
@@ -168,11 +168,11 @@ def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, fac
         if missing_variance.any():
             c = np.minimum(np.arange(at.start, at.stop), D.shape[1] - 1)
             extra[:-1] += missing_variance[:, None] * D[:, c].mean(axis=0)
-        blocks.matrices.append(_finished(A, extra, batch.problem.fit_intercept, Z.dtype, factored))
+        blocks.matrices.append(finished(A, extra, batch.problem.fit_intercept, Z.dtype, factored))
     return blocks
 
 
-def _finished(A: Array, extra: Array, fit_intercept: bool, dtype: Any, factored: bool) -> Array:
+def finished(A: Array, extra: Array, fit_intercept: bool, dtype: Any, factored: bool) -> Array:
     """The matrix of a unit, or its factor: `A` with `extra` on its diagonal, and no direction without curvature."""
     d, unit = len(extra) - 1, extra.shape[1]
     ridge = 1e-10 if dtype == np.float64 else 1e-6
@@ -211,7 +211,7 @@ def _cholesky(A: Array, ridge: Array) -> Array:
     return np.diag(np.sqrt(diagonal))
 
 
-def _hessians(
+def hessians(
     batch: StageBatch, D: Array, plan: Plan, partial: bool, damping: Array
 ) -> tuple[list[Array], Array]:  # fmt: skip
     """Hessians of the loss over the first rows, and the variance of each column that these rows lack.
@@ -307,11 +307,12 @@ def _thin_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array
         A[np.ix_(q, rest)] += cross.T
         R = S.multiply(np.sqrt(a)[:, None]).tocsr()
         block = (R.T @ R).toarray()
-        first = np.outer(S.T @ a, mu)
-        block -= first
-        block -= first.T
-        block += np.outer(mu, mu * a.sum())
-        A[np.ix_(rest, rest)] += block
+        half = S.T @ a - mu * (0.5 * a.sum())
+        block -= np.stack([half, mu], axis=1) @ np.stack([mu, half])
+        if len(q) == 1:
+            A[:-1, :-1] += block
+        else:
+            A[np.ix_(rest, rest)] += block
     return squares
 
 
@@ -357,4 +358,6 @@ def diagonal_hessian(batch: StageBatch, Z: Array) -> Diagonal:
     return Diagonal(width=batch.width, h=h)
 
 
-__all__ = ["Blocks", "Diagonal", "Plan", "diagonal_hessian", "l2_strengths", "sampled_hessian"]
+__all__ = [
+    "Blocks", "Diagonal", "Plan", "diagonal_hessian", "finished", "hessians", "l2_strengths", "sampled_hessian"
+]  # fmt: skip

@@ -6,78 +6,171 @@ import numpy as np
 from scipy.linalg import lapack
 
 Array = np.ndarray
+# rounds of the search, at most, beside one a weight; a few dozen is what it takes
+_ROUNDS = 200
+# size of a violated condition, beside that of the gradient, that counts as none
+_ROUNDING = 1e-11
+# weights that may join at first, at least; points of a step that are looked at
+_FEW, _POINTS = 8, 24
+# ridges, relative to the diagonal, of a step that a singular matrix would send astray; beyond, it is not convex
+_RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6)
 
 
 def lasso(Q: Array, c: Array, strength: Array, v: Array) -> Array:
-    r"""Minimise :math:`c^\top v + \tfrac12 v^\top Q v + \sum_i \lambda_i |v_i|` by a search over signs.
+    r"""Minimise :math:`c^\top v + \tfrac12 v^\top Q v + \sum_i \lambda_i |v_i|` by an active-set search.
 
-    Solve for the active weights with their signs held, go to the best of the points where one changes sign, and
-    repeat; weights at zero whose gradient exceeds :math:`\lambda` join in, in bunches as long as that descends. A
-    search that ends short of the minimum begins once more, from zero.
+    A round takes Newton's step of the weights that are not zero, with their signs held, together with weights at zero
+    whose gradient exceeds :math:`\lambda`. Of those that join, the ones that the step would move against their
+    gradient are sent back, until none is: so it descends, on its own orthant at least. It is then followed through the
+    orthants behind, and along its projection on the present one, to the best point there. Each round descends and each
+    face has one minimum, so that the search ends [1]_.
+
+    Parameters
+    ----------
+    Q : ndarray of shape (d, d)
+        Symmetric and positive semidefinite, in units as different as may be.
+    c : ndarray of shape (d,)
+        Gradient at zero.
+    strength : ndarray of shape (d,)
+        Strength of the L1 part of each weight, zero for one that is free.
+    v : ndarray of shape (d,)
+        Where to begin; it is not changed. The nearer, the fewer rounds.
+
+    Returns
+    -------
+    ndarray of shape (d,)
+        The minimum, its zeros exact; never worse than the start, even if `Q` is not convex.
+
+    References
+    ----------
+    .. [1] Lee, Battle, Raina and Ng (2007), "Efficient sparse coding algorithms", NIPS 19, 801-808.
     """
-    found, settled = _search(Q, c, strength, v.copy())
-    if settled or not v.any():
-        return found
-    other, settled = _search(Q, c, strength, np.zeros_like(v))
-    if settled:
-        return other
-    values = [c @ w + 0.5 * w @ (Q @ w) + strength @ np.abs(w) for w in (found, other)]
-    return found if values[0] <= values[1] else other
-
-
-def _search(Q: Array, c: Array, strength: Array, v: Array) -> tuple[Array, bool]:
-    """The search over signs from `v`, which it overwrites, and whether it has reached the minimum."""
-    gradient = c + Q @ v
-    free = strength == 0
-    bunch, join = len(v), True
-    scale = np.abs(c).max() + strength.max() + 1e-300
-    for _ in range(200):
-        sign = np.sign(v)
-        active = (v != 0) | free
-        excess = np.where(active, 0.0, np.abs(gradient) - strength)
-        residual = np.abs(gradient + strength * sign)[active]
-        settled = not residual.size or residual.max() <= 1e-10 * scale
-        new = np.flatnonzero(excess > 1e-10 * scale)
-        if settled and not new.size:
-            return v, True
-        if not (join or settled):
-            new = new[:0]
-        limit = min(bunch, max(16, int(active.sum())))
-        if len(new) > limit:
-            new = new[np.argsort(-excess[new], kind="stable")[:limit]]
-        sign[new] = -np.sign(gradient[new])
-        active[new] = True
-        A = np.flatnonzero(active)
-        QA, lam, old = Q[np.ix_(A, A)], strength[A], v[A]
-        factor, failed = lapack.dpotrf(QA, lower=1, clean=0)
-        if failed:
+    search = _Search(Q, c, strength, v.copy())
+    most, ridge = len(v), 0
+    for _ in range(_ROUNDS + len(v)):
+        new = search.violators()
+        if not new.size and search.settled:
             break
-        goal = lapack.dpotrs(factor, -(c[A] + lam * sign[A]), lower=1)[0]
-        p = goal - old
-        flips = (goal * sign[A] < 0) & ~free[A]
-        t = np.ones(1)
-        if flips.any():
-            crossing = np.sort(old[flips] / -p[flips])
-            t = np.append(crossing[crossing > 0], 1.0)[-64:]
-            rest = c + Q @ v
-            slope, bend = rest[A] @ p, p @ QA @ p
-            l1 = np.abs(old[:, None] + t * p[:, None])
-            l1[np.abs(l1) < 1e-14 * np.abs(old[:, None])] = 0.0
-            values = slope * t + 0.5 * bend * t * t + lam @ l1 - lam @ np.abs(old)
-            best = int(np.argmin(values))
-            if not values[best] < 0:
-                # what joins before the others are settled may go astray, and so may several at once
-                if not new.size or (bunch == 1 and not join):
-                    break
-                bunch, join = 1, False
-                continue
-            t = t[best : best + 1]
-        there = old + t[0] * p
-        # what crosses at this very point stops there; what joined and went astray does not
-        there[flips & (np.abs(there) <= 1e-12 * np.abs(old))] = 0.0
-        v[A] = there
-        gradient = c + Q @ v
-    return v, False
+        new = new[: min(most, max(_FEW, np.count_nonzero(search.active)))]
+        if search.round(new, _RIDGES[ridge]):
+            most = max(1, search.joined) if 2 * search.joined < len(new) else min(2 * most, len(v))
+        else:
+            ridge += 1
+            if ridge == len(_RIDGES):
+                break
+    return search.v
+
+
+class _Search:
+    """Where the search for the minimum of ``c'v + v'Qv/2 + strength'|v|`` stands; `v` is changed in place.
+
+    Attributes
+    ----------
+    active : ndarray of bool
+        Weights that are free or not zero.
+    joined : int
+        How many joined these in the last round.
+    """
+
+    def __init__(self, Q: Array, c: Array, strength: Array, v: Array) -> None:
+        self.Q, self.c, self.strength, self.v = Q, c, strength, v
+        diagonal = Q.diagonal()
+        self.unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        scale = (np.abs(c) / self.unit).max(initial=0.0) + (strength / self.unit).max(initial=0.0)
+        self.rounding = _ROUNDING * float(scale) * self.unit
+        self.free, self.joined = strength == 0, 0
+        self._look()
+
+    def _look(self) -> None:
+        """The gradient at `v`, from the rows of weights that are not zero where they are few."""
+        A = np.flatnonzero(self.v)
+        few = 4 * len(A) < len(self.v)
+        self.gradient = self.c + (self.v[A] @ self.Q[A] if few else self.Q @ self.v)
+        self.active = (self.v != 0) | self.free
+
+    @property
+    def settled(self) -> bool:
+        """Whether the active weights are at the minimum of their face."""
+        slope = self.gradient + self.strength * np.sign(self.v)
+        return bool((np.abs(slope) <= self.rounding)[self.active].all())
+
+    def violators(self) -> Array:
+        """Weights at zero whose gradient exceeds their strength, the one that gains most first."""
+        excess = np.where(self.active, 0.0, np.abs(self.gradient) - self.strength)
+        new = np.flatnonzero(excess > self.rounding)
+        return new[np.argsort(-(excess / self.unit)[new], kind="stable")]
+
+    def round(self, new: Array, ridge: float) -> bool:
+        """Move the active weights, with some of `new`, to the best point of a step; False if none is better."""
+        A, sign, Q, step = self._step(new, ridge)
+        there = None if step is None else self._best_along(A, sign, Q, step)
+        if there is None:
+            return False
+        self.joined = int(np.count_nonzero(~self.active[A]))
+        self.v[A] = there
+        self._look()
+        return True
+
+    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array, Array | None]:
+        """Newton's step of the active weights and of those of `new` that it moves down.
+
+        Whose it is, the signs that it supposes, their part of the matrix, and how far they go.
+        """
+        gradient, v = self.gradient, self.v
+        while True:
+            A = np.sort(np.concatenate([np.flatnonzero(self.active), new]))
+            sign = np.where(v[A] != 0, np.sign(v[A]), -np.sign(gradient[A]))
+            residual = gradient[A] + self.strength[A] * sign
+            Q = self.Q[A][:, A]
+            step = _newton(Q, residual, ridge * self.unit[A] ** 2) if len(A) else None
+            if step is None:
+                return A, sign, Q, None
+            waits = ~self.active[A]
+            astray = waits & (step * sign <= 0)
+            if not astray.any():
+                return A, sign, Q, step
+            # by rounding even the strongest alone may seem to
+            new = new[:1] if astray.sum() == len(new) > 1 else A[waits & ~astray]
+
+    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
+        """The best of the points where a weight changes its sign, straight on or stopping there; None if it is worse.
+
+        Parameters
+        ----------
+        A, sign, Q, step : ndarray
+            Which weights move, the signs that the step supposes, their part of the matrix, and how far.
+        """
+        old, lam = self.v[A], self.strength[A]
+        flips = ((old + step) * sign < 0) & ~self.free[A]
+        if not flips.any():
+            return old + step
+        t = np.unique(old[flips] / -step[flips])
+        t = t[(t > 0) & (t < 1)]
+        if len(t) > _POINTS:
+            t = t[np.linspace(0, len(t) - 1, _POINTS).astype(int)]
+        straight = old[:, None] + np.append(t, 1.0) * step[:, None]
+        # what changes its sign at this very point is zero there
+        straight[flips[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
+        stopped = np.where(flips[:, None] & (straight * sign[:, None] < 0), 0.0, straight)
+        points = np.concatenate([straight, stopped], axis=1)
+        D = points - old[:, None]
+        change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
+        change += lam @ (np.abs(points) - np.abs(old)[:, None])
+        best = int(np.argmin(change))
+        return points[:, best] if change[best] < 0 else None
+
+
+def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
+    """Newton's step; None where there is no factor, or no descent."""
+    R = Q.T  # symmetric: as LAPACK wants it
+    if ridge.any():
+        R = R.copy("F")
+        R.T.flat[:: len(R) + 1] += ridge
+    factor, failed = lapack.dpotrf(R, lower=1, clean=0)
+    if failed:
+        return None
+    step = -lapack.dpotrs(factor, residual, lower=1)[0]
+    return step if residual @ step < 0 else None
 
 
 def left_over(Q: Array, gradient: Array, strength: Array, v: Array) -> float:

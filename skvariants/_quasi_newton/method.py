@@ -273,11 +273,16 @@ class QuasiNewtonSteps(Method):
         if descent is None or not self.on_all_rows or descent.state.P is None or units_differ:
             return None
         at = np.flatnonzero(descent.state.active == position)
-        if not at.size or not descent.reliable(int(at[0])):
+        if not at.size:
+            return None
+        j = int(at[0])
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            expected, believed = descent.expected(self._enough(descent))
+        if not believed[j]:
             return None
         scale = float(scale[position] if np.ndim(scale) else scale)
-        expected = descent.expected(np.zeros(len(descent.state.f)))[0][at[0]]
-        return Certificate(float(descent.state.f[at[0]]) / scale, estimate=float(expected) / scale)
+        objective, estimate = float(descent.state.f[j]) / scale, float(expected[j]) / scale
+        return Certificate(objective, estimate=estimate, reliable=descent.reliable(j))
 
     def race(self, position: int) -> Race:
         method = self.state.method
@@ -290,8 +295,10 @@ def _sizes(problem: Problem, began: bool) -> list[int]:
     # parts of the rows are copied: of a memory map, no more than fits easily
     most = _ON_DISK // (problem.d * rows.dtype.itemsize) if rows.on_disk else n
     m = max(8 * (problem.d * problem.loss.columns_per_model + 1), _SMALLEST_BATCH)
+    # with L1 a part of the rows must be small to be worth it: rare columns mislead there
+    least = _GROWTH * m if problem.penalty.has_prox else 2 * m
     sizes = []
-    while not began and 2 * m <= n and m <= most:
+    while not began and least <= n and 2 * m <= n and m <= most:
         sizes.append(m)
         m *= _GROWTH
     return [*sizes, n]

@@ -222,7 +222,8 @@ class SmallNewton(Method):
 
     def certificate(self, position: int) -> Certificate:
         at, unit = self.state.method.newton, self.unit * self.unit
-        return Certificate(at.f * unit, estimate=at.to_gain * unit)
+        fitted = SHORT <= at.length <= 1 / SHORT
+        return Certificate(at.f * unit, estimate=at.to_gain * unit, reliable=fitted)
 
     def race(self, position: int) -> Any:
         return self.general.race(position)

@@ -30,7 +30,7 @@ _ROUNDING = 64
 # widths over which derivatives that jump are averaged, in units of the predictions' spread
 _WIDTHS = (1.0, 0.3, 0.1, 0.03)
 # of a slope's sum, what the search for the best intercept leaves to the balancing
-_BALANCED, _SEARCH = 1e-6, 8
+_BALANCED, _SEARCH = 1e-4, 4
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
 # numbers of a product at a time
@@ -48,15 +48,19 @@ class Certificate:
     bound : float
         The objective of the optimum is less by no more than that; infinite where nothing is known.
     estimate : float
-        By how much it is less by a second-order model; infinite where none was made.
+        By how much it is less by a second-order model; infinite where that does not hold, not a number where there is
+        none.
+    reliable : bool
+        Whether the estimate needs no further look.
     """
 
     objective: float
     bound: float = np.inf
-    estimate: float = np.inf
+    estimate: float = np.nan
+    reliable: bool = True
 
     def suboptimality(self, constant: float, tol: float, eps: float) -> tuple[float, str, bool]:
-        """``(f - f*) / (f_constant - f*)``, "bound" or "estimate", and whether it is within `tol` or rounding.
+        """``(f - f*) / (f_constant - f*)``, what it is, and whether it is within `tol` or rounding.
 
         Parameters
         ----------
@@ -66,13 +70,22 @@ class Certificate:
             A bound that is no more is reported, even if an estimate is less.
         eps : float
             Rounding of the model's precision.
+
+        Returns
+        -------
+        value : float
+        kind : {"bound", "estimate", "unknown"}
+        within : bool
         """
         least = max(_NO_GAIN, _NO_GAIN_ULPS * eps) * constant
         gain, rounding = constant - self.objective, _ROUNDING * eps * abs(self.objective)
-        # f* itself is unknown: the more a gap leaves to gain, the more the best gains over the constant
-        bound = self.bound / max(gain + self.bound if gain > 0 else gain, least) if self.bound < np.inf else np.inf
-        excess = max(self.estimate, -gain)
-        estimate = excess / max(gain + excess, least) if excess < np.inf else np.inf
+        bound = estimate = np.inf
+        if self.bound < np.inf:
+            # the more is left to gain, the more the optimum gains over the constant; worse than that, who knows
+            bound = self.bound / max(gain + self.bound if gain > 0 else gain, least)
+        if self.estimate < np.inf:
+            excess = max(self.estimate, -gain)
+            estimate = excess / max(gain + excess, least)
         if bound == estimate == np.inf:
             return np.nan, "unknown", False
         if bound <= max(tol, estimate):
@@ -213,7 +226,13 @@ class Predicted:
             if self.unit > 1:
                 share = np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
 
+            curved = np.where(hard, 0.0, a * a / (2 * l2)).sum(axis=0) if not l1.any() else None
+
             def conjugate(c: Array) -> Array:
+                if curved is not None:
+                    return np.asarray(c * c * curved)
+                if hard.all():
+                    return np.zeros(a.shape[1])
                 excess = np.maximum(c * a - l1, 0.0)
                 return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
 

@@ -60,7 +60,8 @@ class Loss(Component):
     is_softmax : bool
         Whether it couples its columns as the softmax does, so that its Hessian is made of `probability`.
     piecewise_linear : bool
-        Whether it is a sum of ramps, which interior-point steps minimise exactly; a class that defines :meth:`ramps` is.
+        Whether it is a sum of ramps, which interior-point steps minimise exactly; a class is that defines
+        :meth:`ramps`.
     """
 
     regression: ClassVar[bool] = False
@@ -270,7 +271,7 @@ class Loss(Component):
         return None
 
     def limit(self) -> Loss:
-        """The loss that is minimised in its place where its own minimum says nothing: itself, unless it says otherwise."""
+        """The loss that is minimised in its place where its own minimum says nothing; itself by default."""
         return self
 
     def coupled(self, n_classes: int) -> Loss | None:

@@ -16,15 +16,15 @@ class InteriorPoint(Solver):
     where a loss is a sum of ramps of slopes :math:`l_k \le u_k \le h_k` and :math:`p_k - q_k` is the distance of a
     prediction from the kink. Use it for the hinge loss, the perceptron and the epsilon-insensitive loss;
     ``solver="auto"`` does. A gradient says nothing about how far a kink is, so that stochastic steps creep along it;
-    here the kink is part of the model of each step, and the number of steps hardly depends on the data. The slopes are a
-    feasible point of the dual problem: primal minus dual bounds what is left to gain, and the fit ends when that is
-    small. It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a stream, `partial_fit` takes
-    steps of AdaGrad, as for "auto".
+    here the kink is part of the model of each step, and the number of steps hardly depends on the data. The slopes are
+    a feasible point of the dual problem: primal minus dual bounds what is left to gain, and the fit ends when that is
+    small. It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a stream, `partial_fit`
+    takes steps of AdaGrad, as for "auto".
 
     Parameters
     ----------
     safety : float, default=0.1
-        A fit stops when no more than ``safety * tol`` of what it has gained over the best constant model is left to gain.
+        A fit stops when no more than ``safety * tol`` of what it has gained over the best constant model is left.
 
     References
     ----------
@@ -49,6 +49,6 @@ class InteriorPoint(Solver):
     def check_loss(self, loss: Any) -> None:
         if not loss.piecewise_linear:
             raise ValueError(
-                f"solver='interior_point' needs a loss made of linear pieces such as 'hinge', and {type(loss).__name__} "
-                "is not one: use solver='auto', which chooses among all solvers."
+                "solver='interior_point' needs a loss made of linear pieces such as 'hinge', and "
+                f"{type(loss).__name__} is not one: use solver='auto', which chooses among all solvers."
             )
