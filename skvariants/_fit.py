@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skvariants._advice.facts import measure
-from skvariants._advice.rules import recommend
+from skvariants._advice.choice import Asked, choose
+from skvariants._advice.facts import Facts, measure
 from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
@@ -420,17 +420,15 @@ def _choose(job: _Job) -> None:
 def _chosen(job: _Job) -> Any:
     """What ``solver="auto"`` stands for."""
     spec, data, loss = job.spec, job.data, job.problem.loss
-    if job.streaming:  # few passes are AdaGrad's: docs/choosing_evidence.md
-        return SOLVERS["adagrad"]()
-    if spec.free and loss.smooth:
-        return SOLVERS["quasi_newton"]()
-    if spec.free and loss.piecewise_linear and job.problem.penalty.elastic:
-        return SOLVERS["interior_point"]()
-    facts = measure(
-        data.rows.X, data.task, data.y, weight=data.rows.weight, scaled=spec.scale, smooth=loss.smooth,
-        center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
-    )  # fmt: skip
-    return SOLVERS[recommend(facts).solver_name]()
+
+    def facts() -> Facts:
+        return measure(
+            data.rows.X, data.task, data.y, weight=data.rows.weight, scaled=spec.scale, smooth=loss.smooth,
+            center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
+        )  # fmt: skip
+
+    asked = Asked(loss.smooth, loss.piecewise_linear, job.problem.penalty.elastic, job.streaming, spec.free)
+    return SOLVERS[choose(asked, facts).solver_name]()
 
 
 def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:
@@ -455,10 +453,11 @@ def _watch(job: _Job, callback: Any) -> Watch:
     if held_out is None:
         return Watch(None, callback, job.spec.verbose)
     loss = task.bind_loss(job.spec.loss)
+    spread = task.spread(job.data.y, job.data.rows.weight)
 
     def score(models: Array) -> Array:
         z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)
-        return task.scores(z, held_out.y, held_out.weight, loss)
+        return task.scores(z, held_out.y, held_out.weight, loss, spread)
 
     return Watch(score, callback, job.spec.verbose)
 

@@ -1,14 +1,17 @@
-r"""What a problem looks like, and which solver suits it, with reasons.
+r"""What ``solver="auto"`` does for a problem and why, which troubles the data has, and which named solver suits it.
 
 :func:`diagnose` measures a table (:class:`~skvariants.diagnostics.Facts`: how steep the ravine is, how unequally often
-features are updated, size, density, classes) and looks the answer up in one table of rules, ``RULES``. ``race=True``
-lets the shortlisted solvers run on the data, so that the advice can be checked. How often advice and race agree on
-open data, and where the thresholds come from, is in the documentation (*Choosing a solver: the evidence*).
+features are updated, size, density, classes). It says what "auto" chooses (``CHOICES``), names the troubles that it
+finds with their cures (``TROUBLES``), and looks up in one table of rules, ``RULES``, which solver to take where one is
+to be named, and what that costs beside "auto". ``race=True`` lets "auto" and the shortlisted solvers run on the data,
+so that the advice can be checked. Where the rules and their figures come from is in the documentation (*Choosing a
+solver: the evidence*).
 """
 
 from __future__ import annotations
 
 import html
+import textwrap
 import time
 import warnings
 from collections.abc import Iterator
@@ -20,8 +23,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_X_y, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from skvariants._advice.choice import CHOICES, Asked, choose
 from skvariants._advice.facts import Facts, facts, measure
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
+from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import Flag, check, integers, number, resolve
 from skvariants._data.tasks import Classification, RealTargets, Task
 from skvariants._data.validate import canonical, row_weights
@@ -30,35 +35,52 @@ from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
 
-__all__ = ["RULES", "Diagnosis", "Facts", "RaceResult", "Recommendation", "Rule", "diagnose", "facts", "recommend"]
+__all__ = [
+    "CHOICES",
+    "RULES",
+    "TROUBLES",
+    "Asked",
+    "Diagnosis",
+    "Facts",
+    "Finding",
+    "RaceResult",
+    "Recommendation",
+    "Rule",
+    "Trouble",
+    "choose",
+    "diagnose",
+    "facts",
+    "recommend",
+    "troubles",
+]
 
 Array = np.ndarray
-#: Advice and race agree where the advised solver reached this share of the progress that the winner made.
+#: Advice and race agree where "auto" made this share of the winner's progress.
 _AGREE = 0.99
 
 
 @dataclass(frozen=True)
 class RaceResult:
-    """What the shortlisted solvers reached on the same rows in the same number of epochs.
+    """What "auto" and the shortlisted solvers reached on the same rows, each with its defaults.
 
     Parameters
     ----------
     solvers : tuple of str
-        The shortlist, the advised solver first.
+        "auto", then the shortlist, its first the advised one.
     objectives : ndarray of shape (n_solvers,)
-        Objective of each after the race.
+        Objective of each after its fit.
     seconds : ndarray of shape (n_solvers,)
         What each took.
     constant : float
         Objective of the model without features.
     epochs : int
-        Epochs of each, at most.
+        Epochs of each named solver, at most.
     n_samples : int
         Rows of the race.
     winner : str
         Solver of the smallest objective.
     agrees : bool
-        Whether the advised solver made at least 99 % of the winner's progress from `constant`.
+        Whether "auto" made at least 99 % of the winner's progress from `constant`.
     """
 
     solvers: tuple[str, ...]
@@ -70,6 +92,13 @@ class RaceResult:
     winner: str
     agrees: bool
 
+    @property
+    def left(self) -> Array:
+        """For each solver the share of the way from the constant model to the winner's that it left."""
+        best = float(np.min(self.objectives))
+        way = self.constant - best
+        return (self.objectives - best) / way if way > 0 else np.zeros(len(self.objectives))
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -79,91 +108,106 @@ class Diagnosis:
     ----------
     facts : Facts
         The numbers.
+    auto : Recommendation
+        What ``solver="auto"`` does here, and why.
     recommendation : Recommendation
-        Solver, reason, reference, shortlist.
+        The solver to take where one is to be named, with reason, reference, shortlist, and its cost beside "auto".
     loss : str
         The loss it was made for.
     race : RaceResult or None
-        With ``race=True``, what the shortlist reached.
+        With ``race=True``, what "auto" and the shortlist reached.
     """
 
     facts: Facts
+    auto: Recommendation
     recommendation: Recommendation
     loss: str
     race: RaceResult | None = None
 
     @property
     def solver(self) -> str:
-        """Name of the advised solver."""
-        return self.recommendation.solver_name
+        """What to pass as `solver`: "auto", or the winner of a race in which "auto" fell behind."""
+        return "auto" if self.race is None or self.race.agrees else self.race.winner
+
+    @property
+    def troubles(self) -> tuple[Finding, ...]:
+        """The troubles of stochastic steps, whether this data has them, and their cures."""
+        return troubles(self.facts)
 
     def _sections(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        f, r = self.facts, self.recommendation
-        size = f"{f.n_samples:,} rows, {f.n_features:,} columns"
+        f, auto = self.facts, self.auto
+        advice = repr(self.solver)
+        if self.solver != "auto":
+            advice += ", as 'auto' fell behind in the race"
+        yield (
+            "Advice",
+            [
+                ("solver", advice),
+                ("'auto' is here", f"{auto.solver_name!r} ({auto.rule})"),
+                ("because", auto.reason),
+                ("reference", auto.reference),
+            ],
+        )
         target = f"real, {f.n_columns} column{'s' if f.n_columns > 1 else ''}"
         if f.classes is not None:
             target = f"{f.classes} classes, the rarest {f.smallest_class:.2%} of the rows"
         yield (
-            "Size",
+            "Data",
             [
-                ("table", size),
+                ("table", f"{f.n_samples:,} rows, {f.n_features:,} columns"),
                 ("entries not zero", f"{f.density:.2%}" + (" (sparse matrix)" if f.sparse else "")),
                 ("target", target),
                 ("constant columns", f"{f.constant_columns:,}"),
-            ],
-        )
-        used = "standardised columns, as the fit uses them" if f.scaled else "raw columns, as the fit uses them"
-        yield (
-            f"Ravine ({used}; a sample of {f.sample_rows:,} rows)",
-            [
-                ("condition number", f"{f.condition_number:.3g}"),
                 ("condition number without scaling", f"{f.raw_condition_number:.3g}"),
                 ("largest over smallest scale", f"{f.scale_ratio:.3g}"),
                 ("largest mean, in standard deviations", f"{f.largest_offset:.3g}"),
-                ("length: gradient steps to a hundredth", ">= 1e+09" if f.ravine >= 1e9 else f"{f.ravine:.3g}"),
-            ],
-        )
-        yield (
-            "Rare features",
-            [
-                ("columns non-zero in under 1 % of rows", f"{f.rare_share:.1%}"),
                 ("most over least frequent column", f"{f.frequency_ratio:.3g}"),
             ],
         )
+        used = "standardised" if f.scaled else "raw"
         yield (
-            "Advice",
-            [
-                ("solver", repr(r.solver_name)),
-                ("rule", r.rule),
-                ("reason", r.reason),
-                ("reference", r.reference),
-                ("shortlist", ", ".join(r.shortlist)),
-            ],
+            f"Troubles of stochastic steps ({used} columns, as the fit uses them; a sample of {f.sample_rows:,} rows)",
+            [(found.name, _finding(found)) for found in self.troubles],
         )
+        yield "If you name a solver", self._named()
         if self.race is not None:
-            c = self.race
-            rows = [
-                (name, f"objective {value:.6g}, {seconds:.2f} s" + (" <- best" if name == c.winner else ""))
-                for name, value, seconds in zip(c.solvers, c.objectives, c.seconds, strict=True)
-            ]
-            rows.append(("model without features", f"objective {c.constant:.6g}"))
-            verdict = f"yes: {r.solver_name} is the best"
-            if c.winner != r.solver_name:
-                verdict = f"{'yes' if c.agrees else 'no'}: {c.winner} is the best; {r.solver_name} made "
-                verdict += f"{self._progress():.1%} of its progress"
-            rows.append(("advice and race agree", verdict))
-            yield f"Race ({c.epochs} epochs, {c.n_samples:,} rows)", rows
+            yield f"Race ({self.race.n_samples:,} rows, named solvers at most {self.race.epochs} epochs)", self._raced()
 
-    def _progress(self) -> float:
+    def _named(self) -> list[tuple[str, str]]:
+        """The named solver, why, and what it costs."""
+        r = self.recommendation
+        rows = [("solver", repr(r.solver_name)), ("rule", r.rule), ("reason", r.reason)]
+        if r.seconds is not None and r.left is not None:
+            cost = (
+                f"about {r.seconds:.2g} times its seconds, and {r.left:.0e} of the way to the optimum left at the end"
+            )
+            rows.append(("beside 'auto', on other tables", cost))
+        return [*rows, ("reference", r.reference), ("shortlist", ", ".join(r.shortlist))]
+
+    def _raced(self) -> list[tuple[str, str]]:
+        """What each solver of the race reached, and what follows."""
         c = self.race
-        best = np.min(c.objectives)
-        return float((c.constant - c.objectives[0]) / (c.constant - best)) if best < c.constant else 1.0
+        rows = [
+            (
+                name,
+                f"{seconds:.3g} s, objective {value:.6g}"
+                + (" <- best" if name == c.winner else f", {left:.1e} of the way left"),
+            )
+            for name, value, seconds, left in zip(c.solvers, c.objectives, c.seconds, c.left, strict=True)
+        ]
+        rows.append(("model without features", f"objective {c.constant:.6g}"))
+        verdict = "yes: 'auto' is the best"
+        if c.winner != "auto":
+            made = f"'auto' made {1 - c.left[0]:.1%} of its progress"
+            verdict = f"{'yes' if c.agrees else 'no'}: {c.winner!r} is the best; {made}"
+        return [*rows, ("advice and race agree", verdict)]
 
     def __str__(self) -> str:
         lines = [f"Diagnosis for loss={self.loss!r}"]
         for title, rows in self._sections():
             lines += ["", title]
-            lines += [f"  {name:38s} {value}" for name, value in rows]
+            for name, value in rows:
+                lines += textwrap.wrap(f"  {name:38s} {value}", 116, subsequent_indent=" " * 41)
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -179,12 +223,19 @@ class Diagnosis:
         return "".join([*parts, "</table></div>"])
 
 
+def _finding(found: Finding) -> str:
+    """A trouble in a line."""
+    if not found.present:
+        return f"no: {found.measured}"
+    return f"yes: {found.measured}. Cure: {found.cure}. Price: {found.price}"
+
+
 def diagnose(
     X: Any, y: Any, *, loss: Any = "auto", sample_weight: Any = None, scale_features: bool = True,
-    fit_intercept: bool = True, penalty: Any = "l2", alpha: float = 1e-4, race: bool = False, race_epochs: int = 5,
+    fit_intercept: bool = True, penalty: Any = "l2", alpha: float = 1e-4, race: bool = False, race_epochs: int = 100,
     race_samples: int = 20_000, random_state: Any = None,
 ) -> Diagnosis:  # fmt: skip
-    r"""Look at a problem and say which solver suits it, and why.
+    r"""Look at a problem: what "auto" does and why, which troubles the data has, and which named solver suits it.
 
     The look is cheap: one pass over `X` for means, scales and frequencies, and the curvature of a sample of at most
     1,024 rows. Sparse input stays sparse, memory maps are read in blocks.
@@ -209,18 +260,19 @@ def diagnose(
     alpha : float, default=1e-4
         Strength of the penalty of the race.
     race : bool, default=False
-        Whether the shortlisted solvers are fitted on the data, for the advice to be checked.
-    race_epochs : int, default=5
-        Most epochs of each.
+        Whether "auto" and the shortlisted solvers are fitted on the data, for the advice to be checked.
+    race_epochs : int, default=100
+        Most epochs of each named solver; "auto" fits to its own end.
     race_samples : int, default=20_000
-        Most rows of the race.
+        Most rows of the race, among them at least one of each class.
     random_state : int, RandomState or None, default=None
         Seed of the sample and of the race.
 
     Returns
     -------
     Diagnosis
-        ``print`` it; numbers are in ``facts``, the advice in ``recommendation`` (and ``solver``), the race in ``race``.
+        ``print`` it. What to pass is in ``solver``, what "auto" does in ``auto``, the numbers in ``facts``, the
+        troubles in ``troubles``, the named solver in ``recommendation``, the race in ``race``.
 
     Raises
     ------
@@ -237,6 +289,8 @@ def diagnose(
     (569, 2)
     >>> report.facts.scale_ratio > 1e5
     True
+    >>> report.solver, report.auto.solver_name
+    ('auto', 'quasi_newton')
     """
     for name, value, accepts in [
         ("scale_features", scale_features, Flag()), ("fit_intercept", fit_intercept, Flag()), ("race", race, Flag()),
@@ -258,23 +312,35 @@ def diagnose(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
     )  # fmt: skip
-    advice = recommend(numbers)
+    asked = Asked(resolved.smooth, resolved.piecewise_linear, resolved_penalty.elastic)
+    auto, advice = choose(asked, lambda: numbers), recommend(numbers)
     result = None
     if race:
         options = {
             "loss": loss, "penalty": penalty, "alpha": alpha, "scale_features": bool(scale_features),
-            "fit_intercept": bool(fit_intercept), "max_iter": race_epochs,
+            "fit_intercept": bool(fit_intercept),
         }  # fmt: skip
-        rows = np.arange(X.shape[0])
-        if len(rows) > race_samples:
-            rows = np.sort(rng.choice(X.shape[0], race_samples, replace=False))
+        rows = _racing_rows(y, task, race_samples, rng)
         objective = _Objective(
             X[rows], y[rows], None if weight is None else weight[rows], task, resolved, resolved_penalty,
             bool(fit_intercept),
         )  # fmt: skip
-        result = _race(objective, advice.shortlist, options, int(rng.randint(np.iinfo(np.int32).max)))
+        result = _race(objective, advice.shortlist, options, race_epochs, int(rng.randint(np.iinfo(np.int32).max)))
     name = loss if isinstance(loss, str) else repr(loss)
-    return Diagnosis(numbers, advice, name, result)
+    return Diagnosis(numbers, auto, advice, name, result)
+
+
+def _racing_rows(y: Array, task: Task, most: int, rng: Any) -> Array:
+    """Numbers of at most so many rows; of each class, one at least."""
+    n = len(y)
+    if n <= most:
+        return np.arange(n)
+    order = rng.permutation(n)
+    if task.classification:
+        leading = np.unique(y[order], return_index=True)[1]
+        order = np.concatenate([order[leading], np.delete(order, leading)])
+        most = max(most, len(leading))
+    return np.sort(order[:most])
 
 
 def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, Array, Any, Loss, Task]:
@@ -344,12 +410,18 @@ class _Objective:
         return float(reached + np.sum(self.penalty.value(coef.T.astype(np.float64)))), float(constant)
 
 
-def _race(objective: _Objective, shortlist: tuple[str, ...], options: dict[str, Any], seed: int) -> RaceResult:
-    """Fit every shortlisted solver on the same rows and compare what they reached."""
+def _race(
+    objective: _Objective, shortlist: tuple[str, ...], options: dict[str, Any], epochs: int, seed: int
+) -> RaceResult:
+    """Fit "auto" and every shortlisted solver on the same rows and compare what they reached."""
     estimator = SGDVariantClassifier if objective.task.classification else SGDVariantRegressor
     values, seconds, constant = [], [], np.inf
-    for name in shortlist:
-        model = estimator(solver=name, eta0="auto", random_state=seed, **options)
+    solvers = ("auto", *shortlist)
+    objective.fit(estimator(max_iter=1, random_state=seed, **options))  # what is done once in a process is not counted
+    for name in solvers:
+        model = estimator(solver=name, random_state=seed, **options)
+        if name != "auto":
+            model.set_params(max_iter=epochs)
         started = time.perf_counter()
         objective.fit(model)
         seconds.append(time.perf_counter() - started)
@@ -359,6 +431,6 @@ def _race(objective: _Objective, shortlist: tuple[str, ...], options: dict[str, 
     best = int(np.argmin(objectives))
     progress = (constant - objectives[0]) >= _AGREE * (constant - objectives[best])
     return RaceResult(
-        shortlist, objectives, np.array(seconds), constant, options["max_iter"], objective.X.shape[0],
-        shortlist[best], bool(best == 0 or progress),
+        solvers, objectives, np.array(seconds), constant, epochs, objective.X.shape[0], solvers[best],
+        bool(best == 0 or progress),
     )  # fmt: skip

@@ -21,6 +21,7 @@ LEVELS = [
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
+    "_advice.choice _advice.troubles",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
     " solvers.interior_point",
     "losses solvers _training.method _training.per_sample _training.lazy",

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from skvariants.diagnostics import facts as measure_facts
+
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
-MODULES = ["objectives", "problems", "methods", "benchmark", "compare_commits"]
+MODULES = ["objectives", "problems", "methods", "benchmark", "compare_commits", "advice"]
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +277,39 @@ def test_the_working_tree_can_be_timed(scripts):
         results = compare_commits.time_in(place, "default, 500 x 20")
     assert list(results) == ["default, 500 x 20"]
     assert results["default, 500 x 20"]["seconds"] > 0
+
+
+# ---------------------------------------------------------------------------- the advice, measured
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_error", "epsilon_insensitive"])
+def test_every_solver_is_measured_by_what_it_leaves(scripts, loss):
+    pytest.importorskip("sklearn.callback")
+    task = "regression" if loss in ("squared_error", "epsilon_insensitive") else "binary"
+    X, y = data(task, 200, 4)
+    problem = scripts["problems"].Problem("toy", "toy", task, X, y, X, y)
+    entry = scripts["advice"].measure(problem, loss, True, 5.0)
+    assert set(entry["solvers"]) == {"auto", *scripts["advice"].NAMED}
+    for run in entry["solvers"].values():
+        assert 0 <= run["suboptimality"] < 0.5
+        assert run["seconds"] > 0
+        for target, seconds in zip(scripts["advice"].TARGETS, run["to"], strict=True):
+            assert (seconds is not None) or run["suboptimality"] > target
+            assert seconds is None or seconds <= run["seconds"]
+    json.dumps(entry)
+
+
+def test_the_advice_is_judged_beside_the_best_named_solver_and_auto(scripts):
+    advice = scripts["advice"]
+    facts = asdict(measure_facts(*data("binary"), classification=True))
+    missed = {"seconds": 3.0, "suboptimality": 0.02, "to": [None, None]}
+    assert advice.cost(missed) == pytest.approx(3 * np.sqrt(2 * 20))
+    reached = {"seconds": 3.0, "suboptimality": 1e-4, "to": [1.0, 2.0]}
+    assert advice.cost(reached) == pytest.approx(np.sqrt(2))
+    runs = dict.fromkeys(advice.NAMED, missed) | {"auto": reached, "adam": reached}
+    entry = {"name": "toy", "loss": "log_loss", "scaled": True, "facts": facts, "solvers": runs}
+    judged = advice.judged(entry)
+    assert judged["best"] == "adam"
+    assert judged["factor"] == pytest.approx(advice.cost(runs[judged["advised"]]) / np.sqrt(2))
+    assert judged["seconds beside auto"] == 1
+    assert "always `adam` | 100%" in advice.report([entry])

@@ -1,6 +1,6 @@
 """Diagnoses: what is measured and advised, what is refused, the report, and the race."""
 
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 
 from _references import assert_same_facts, isotropic, steep
 from skvariants import SGDVariantClassifier
-from skvariants.diagnostics import Diagnosis, Facts, diagnose, facts, recommend
+from skvariants.diagnostics import Diagnosis, Facts, RaceResult, diagnose, facts, recommend, troubles
 from skvariants.solvers import SOLVERS
 
 # ---------------------------------------------------------------------------- what is measured and advised
@@ -37,16 +37,28 @@ def test_a_diagnosis_is_the_facts_and_their_advice():
     report = diagnose(X, y, random_state=0)
     assert_same_facts(report.facts, facts(X, y, classification=False, random_state=0))
     assert report.recommendation == recommend(report.facts)
-    assert report.solver == report.recommendation.shortlist[0]
+    assert report.troubles == troubles(report.facts)
+    assert report.solver == "auto"
     raw = diagnose(X, y > 0, loss="hinge", scale_features=False, fit_intercept=False, random_state=0).facts
     expected = dict(classification=True, scaled=False, smooth=False, center=False, random_state=0)
     assert_same_facts(raw, facts(X, y > 0, **expected))
 
 
-def test_full_batches_are_not_advised_for_losses_with_kinks():
-    X, y = isotropic(200, 3)
-    assert diagnose(X, y, loss="hinge").solver == "minibatch"
-    assert diagnose(X, y, loss="squared_hinge").solver == "gd"
+def test_whether_the_loss_has_kinks_is_seen():
+    X, y = steep(4000)
+    assert diagnose(X, y > 0, loss="hinge").recommendation.solver_name == "rmsprop"
+    assert diagnose(X, y > 0, loss="squared_hinge").recommendation.solver_name == "adam"
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge"])
+def test_a_diagnosis_says_what_auto_does(loss):
+    X, y = isotropic(300, 3)
+    report = diagnose(X, y, loss=loss, random_state=0)
+    model = SGDVariantClassifier(loss=loss, random_state=0).fit(X, y)
+    assert type(model.solver_) is SOLVERS[report.auto.solver_name]
+    text = str(report)
+    assert text.index("'auto' is here") < text.index("If you name a solver")
+    assert report.auto.rule in " ".join(text.split())
 
 
 def test_any_table_is_read_as_it_is(tmp_path):
@@ -76,8 +88,9 @@ def test_weights_are_repetitions():
     times = np.random.default_rng(0).integers(1, 4, 300)
     a = diagnose(X, y, sample_weight=times).facts
     b = diagnose(np.repeat(X, times, axis=0), np.repeat(y, times)).facts
-    assert_same_facts(a, b, but=("n_samples", "sample_rows", "ravine"))
+    assert_same_facts(a, b, but=("n_samples", "sample_rows", "ravine", "noise"))
     assert a.ravine == pytest.approx(b.ravine, rel=0.1)
+    assert a.noise == pytest.approx(b.noise, rel=0.05)
 
 
 def test_data_frames():
@@ -95,7 +108,8 @@ def test_degenerate_data_get_sane_facts(X):
     for name, value in asdict(report.facts).items():
         if isinstance(value, float):
             assert np.isfinite(value), name
-    assert report.solver in SOLVERS
+    assert report.recommendation.solver_name in SOLVERS
+    assert np.isfinite(report.facts.ravine)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +152,13 @@ def test_the_report_is_plain_data_and_prints():
     report = diagnose(*isotropic(), random_state=0)
     assert is_dataclass(report)
     text, page = str(report), report._repr_html_()
-    for what in ("condition number", "Ravine", "Rare features", report.solver, report.recommendation.reason):
-        assert what in text
+    words = " ".join(text.split())
+    for what in (
+        "condition number", "a ravine", "rare features", "solver 'auto'", report.auto.reason,
+        report.recommendation.solver_name, report.recommendation.reason,
+    ):  # fmt: skip
+        assert what in words
+    assert max(map(len, text.splitlines())) <= 120
     assert page.startswith("<div>")
     assert page.count("<tr>") == page.count("</tr>")
     assert report.recommendation.rule.replace("<", "&lt;").replace(">", "&gt;") in page
@@ -149,7 +168,7 @@ def test_the_report_is_plain_data_and_prints():
 
 def test_html_is_escaped():
     report = Diagnosis(
-        *(getattr(diagnose(*isotropic()), name) for name in ("facts", "recommendation")), loss="<script>"
+        *(getattr(diagnose(*isotropic()), name) for name in ("facts", "auto", "recommendation")), loss="<script>"
     )
     assert "<script>" not in report._repr_html_()
 
@@ -166,17 +185,19 @@ def test_a_race_reports_the_objective_that_each_solver_reached(task):
         weight = np.random.default_rng(0).uniform(0.5, 2, 400)
     report = diagnose(X, y, sample_weight=weight, race=True, race_epochs=3, random_state=0)
     race = report.race
-    assert race.solvers == report.recommendation.shortlist
+    assert race.solvers == ("auto", *report.recommendation.shortlist)
     assert race.winner == race.solvers[int(np.argmin(race.objectives))]
     assert (race.objectives < race.constant).all()
-    progress = (race.constant - race.objectives[0]) / (race.constant - race.objectives.min())
-    assert race.agrees == (progress >= 0.99)
+    progress = (race.constant - race.objectives) / (race.constant - race.objectives.min())
+    assert race.agrees == (progress[0] >= 0.99)
+    np.testing.assert_allclose(race.left, 1 - progress, atol=1e-12)
+    assert report.solver == "auto"
     if task == "regression":
         assert race.constant == pytest.approx(0.5 * y.var())
     else:
         share = np.bincount(y, weight) / (len(y) if weight is None else weight.sum())
         assert race.constant == pytest.approx(-(share * np.log(share)).sum(), rel=1e-6)
-    assert "Race (3 epochs" in str(report)
+    assert "named solvers at most 3 epochs" in str(report)
     assert race.winner in report._repr_html_()
 
 
@@ -185,13 +206,44 @@ def test_the_objective_of_a_race_is_that_of_the_same_fit():
     race = diagnose(X, y, race=True, race_epochs=2, alpha=0.1, random_state=0).race
     rng = np.random.RandomState(0)
     seed = rng.randint(np.iinfo(np.int32).max)
-    model = SGDVariantClassifier(solver=race.solvers[0], scale_features=True, alpha=0.1, max_iter=2, random_state=seed)
+    model = SGDVariantClassifier(solver=race.solvers[1], scale_features=True, alpha=0.1, max_iter=2, random_state=seed)
     with pytest.warns(ConvergenceWarning):
         model.fit(X, y)
     expected = log_loss(y, model.predict_proba(X)) + 0.05 * (model.coef_**2).sum()
-    assert race.objectives[0] == pytest.approx(expected, rel=1e-9)
+    assert race.objectives[1] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_race_takes_at_most_the_rows_allowed():
     X, y = isotropic(500, 3)
     assert diagnose(X, y, race=True, race_epochs=1, race_samples=100, random_state=0).race.n_samples == 100
+
+
+def test_a_race_has_rows_of_every_class():
+    X, _ = isotropic(2000, 3)
+    for rare in ([7], [3, 1500]):
+        y = np.zeros(2000, int)
+        y[rare] = 1
+        race = diagnose(X, y, race=True, race_epochs=1, race_samples=50, random_state=0).race
+        assert race.n_samples == 50
+        assert np.isfinite(race.objectives).all()
+    race = diagnose(X, np.arange(2000) % 15, race=True, race_epochs=1, race_samples=10, random_state=0).race
+    assert race.n_samples == 15
+
+
+def test_the_advice_is_the_winner_of_a_race_only_where_auto_fell_behind():
+    report = diagnose(*isotropic(), random_state=0)
+
+    def advice(objectives, winner, agrees):
+        race = RaceResult(("auto", "adam"), np.array(objectives), np.ones(2), 1.0, 5, 100, winner, agrees)
+        behind = replace(report, race=race)
+        return behind.solver, str(behind)
+
+    assert advice([0.1, 0.2], "auto", True)[0] == "auto"
+    solver, text = advice([0.100001, 0.1], "adam", True)
+    assert solver == "auto"
+    assert "yes: 'adam' is the best; 'auto' made 100.0% of its progress" in text
+    solver, text = advice([0.55, 0.1], "adam", False)
+    assert solver == "adam"
+    assert "no: 'adam' is the best; 'auto' made 50.0% of its progress" in text
+    hopeless = RaceResult(("auto", "adam"), np.array([1.0, 2.0]), np.ones(2), 1.0, 5, 100, "auto", True)
+    np.testing.assert_array_equal(hopeless.left, 0.0)

@@ -304,22 +304,27 @@ def report(race=None):
     facts = SimpleNamespace(
         scale_ratio=2.7e5, raw_condition_number=3e12, condition_number=9.9e4, ravine=412.0, frequency_ratio=1.0
     )
-    advice = SimpleNamespace(solver_name="momentum", reason="the surface is a ravine")
-    return SimpleNamespace(facts=facts, recommendation=advice, race=race)
+    auto = SimpleNamespace(solver_name="quasi_newton", reason="The loss is smooth.")
+    named = SimpleNamespace(solver_name="momentum", reason="The surface is a ravine.")
+    return SimpleNamespace(facts=facts, solver="auto", auto=auto, recommendation=named, race=race)
 
 
 def test_a_report_is_drawn_with_its_numbers():
     display = DiagnosisDisplay.from_diagnosis(report())
     assert [bar.get_width() for bar in display.bars_] == [2.7e5, 3e12, 9.9e4, 412.0, 1.0]
     assert display.race_ax_ is None
-    assert "momentum" in display.ax_.get_title(loc="left")
+    title = display.ax_.get_title(loc="left")
+    for word in ("auto", "quasi_newton", "The loss is smooth.", "momentum"):
+        assert word in title
 
 
-def test_the_race_of_a_report_is_progress_over_the_winners():
-    race = SimpleNamespace(solvers=("momentum", "adam", "gd"), objectives=np.array([0.2, 0.1, 1.2]), constant=1.0)
+def test_the_race_of_a_report_is_seconds_and_what_is_left():
+    race = SimpleNamespace(
+        solvers=("auto", "momentum", "gd"), seconds=np.array([0.2, 0.1, 0.5]), left=np.array([0.0, 0.012, 1.1])
+    )
     display = DiagnosisDisplay.from_diagnosis(report(race))
-    np.testing.assert_allclose([bar.get_width() for bar in display.race_bars_], [100 * 8 / 9, 100, -100 * 2 / 9])
+    np.testing.assert_allclose([bar.get_width() for bar in display.race_bars_], race.seconds)
+    labels = [text.get_text() for text in display.race_ax_.texts]
+    assert labels == ["0.2 s, the best", "0.1 s, 1.2 % left", "0.5 s, 1.1e+02 % left"]
     axes = plt.subplots(1, 2)[1]
     assert DiagnosisDisplay.from_diagnosis(report(race), ax=axes[1]).race_ax_ is not axes[1]
-    hopeless = SimpleNamespace(solvers=("momentum",), objectives=[1.0], constant=1.0)
-    assert DiagnosisDisplay.from_diagnosis(report(hopeless)).progress == {"momentum": 1.0}

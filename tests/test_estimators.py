@@ -301,6 +301,18 @@ def test_early_stopping_scores_and_returns_the_best_epoch():
     assert split.validation_scores_
 
 
+@pytest.mark.parametrize("solver", ["auto", "adam"])
+@pytest.mark.parametrize("held_out", [1, 20])
+def test_early_stopping_on_a_constant_validation_target_has_scores(solver, held_out):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 4))
+    y = np.where(rng.random(300) < 0.1, X[:, 0] + 5, 0.0)
+    model = SGDVariantRegressor(solver=solver, early_stopping=True, random_state=0)
+    model.fit(X, y, X_val=X[:held_out], y_val=np.zeros(held_out))
+    z = X[:held_out] @ model.coef_ + model.intercept_
+    assert max(model.validation_scores_) == pytest.approx(1 - (z**2).mean() / y.var())
+
+
 def test_the_average_is_the_mean_of_the_iterates_with_l1_too():
     params = dict(
         solver="minibatch", batch_size=50, penalty="l1", alpha=0.1, eta0=0.1, learning_rate="constant",
@@ -600,3 +612,12 @@ def test_ensembles_of_rare_classes_hold_together():
     X, y = rng.standard_normal((200, 3)), np.arange(200) < 2
     bag = BaggingClassifier(SGDVariantClassifier(random_state=0), 50, random_state=0).fit(X, y)
     assert bag.predict_proba(X).shape == (200, 2)
+
+
+@pytest.mark.parametrize("value", [1e-9, 0.1, -1e9])
+@pytest.mark.parametrize("solver", NAMES)
+def test_a_constant_target_of_any_size_is_met(solver, value):
+    X = np.random.default_rng(0).standard_normal((300, 3))
+    model = SGDVariantRegressor(solver=solver, random_state=0).fit(X, np.full(300, value))
+    assert model.status_ == "converged"
+    np.testing.assert_allclose(model.predict(X), value, rtol=1e-12)

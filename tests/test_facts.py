@@ -102,6 +102,23 @@ def test_what_sampling_alone_would_gain_makes_no_ravine_longer(weighted):
     assert left == pytest.approx(0.01, rel=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_noise_is_what_least_squares_leaves(weighted):
+    rng = np.random.default_rng(0)
+    n, d = 1000, 4
+    X = features(rng, n, d)
+    y = X @ rng.standard_normal((d, 2)) + [1.0, 3.0] * rng.standard_normal((n, 2))
+    s = rng.random(n) + 0.5 if weighted else np.ones(n)
+    root = np.sqrt(s)[:, None]
+    A = root * np.column_stack([X, np.ones(n)])
+    left = root * y - A @ np.linalg.lstsq(A, root * y)[0]
+    total = (s[:, None] * (y - np.average(y, axis=0, weights=s)) ** 2).sum()
+    assert reals(X, y, weight=s if weighted else None).noise == pytest.approx((left**2).sum() / total, abs=0.02)
+    assert reals(X, X @ np.arange(4.0)).noise == pytest.approx(0, abs=1e-9)
+    assert reals(X, np.ones(n)).noise is None
+    assert reals(X[:5], y[:5]).noise is None
+
+
 def test_a_flat_direction_without_gain_makes_no_ravine():
     X = with_spectrum([100.0, 1e-4], 1000)
     Q = np.linalg.eigh(X.T @ X)[1]
@@ -248,8 +265,9 @@ def test_weights_are_repetitions():
     times = np.random.default_rng(0).integers(1, 4, 300)
     a = labels(X, y, weight=times.astype(float))
     b = labels(np.repeat(X, times, axis=0), np.repeat(y, times))
-    assert_same_facts(a, b, but=("n_samples", "sample_rows", "ravine"))
+    assert_same_facts(a, b, but=("n_samples", "sample_rows", "ravine", "noise"))
     assert a.ravine == pytest.approx(b.ravine, rel=0.1)
+    assert a.noise == pytest.approx(b.noise, rel=0.05)
 
 
 def test_known_moments_spare_the_pass():

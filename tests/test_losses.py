@@ -323,6 +323,14 @@ def test_constant_sees_weights_as_repetitions(name, loss):
     np.testing.assert_allclose(weighted, loss.fit_intercept_only(repeated, np.ones_like(repeated)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", [name for name, cls in LOSSES.items() if cls.regression and cls.in_target_units])
+@pytest.mark.parametrize("value", [1e-9, 0.1, -1e9 / 3])
+def test_the_constant_of_a_constant_target_is_it_exactly(name, value):
+    y = np.full((500, 2), value)
+    weight = np.random.default_rng(0).random((500, 2))
+    np.testing.assert_array_equal(LOSSES[name]().fit_intercept_only(y, weight), value)
+
+
 @pytest.mark.parametrize("loss", [LogLoss(), SquaredHinge(), ModifiedHuber()])
 def test_constant_of_one_class_alone_is_finite(loss):
     assert np.isfinite(loss.fit_intercept_only(np.ones((5, 2)), np.ones((5, 2)))).all()

@@ -23,7 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import getLogger
 
 import skvariants
-from skvariants.diagnostics import RULES
+from skvariants.diagnostics import CHOICES, RULES, TROUBLES
 from skvariants.displays import TrajectoryDisplay
 from skvariants.losses import LOSSES
 from skvariants.penalties import PENALTIES
@@ -140,11 +140,21 @@ class RegistryTable(SphinxDirective):
             kind = "regression" if cls.regression else "classification"
             yield link(name, cls), f"{summary(cls)} For {kind}; {smooth}.\n\n       :math:`{equation(cls)}`\n"
 
+    def choices(self):
+        yield "where there is", "it takes", "because"
+        for rule in CHOICES:
+            yield rule.condition, solver_links(rule), f"{rule.reason} {linked(rule.reference)}"
+
+    def troubles(self):
+        yield "trouble", "cure", "what the cure costs"
+        for trouble in TROUBLES:
+            yield trouble.name, trouble.cure, trouble.price
+
     def rules(self):
-        yield "if", "then", "because"
+        yield "if", "then", "because", "seconds beside ``auto``", "left at the end"
         for rule in RULES:
-            names = ", ".join(f":ref:`{name} <solver-{name}>`" for name in rule.solvers)
-            yield rule.condition, names, f"{rule.reason} {linked(rule.reference)}"
+            cost = [f"{rule.seconds:.2g} times" if rule.seconds else "", f"{rule.left:.0e}" if rule.left else ""]
+            yield rule.condition, solver_links(rule), f"{rule.reason} {linked(rule.reference)}", *cost
 
     def schedules(self):
         yield "``learning_rate=``", "what it is"
@@ -160,6 +170,11 @@ class RegistryTable(SphinxDirective):
             text = {0.0: r"\alpha \tfrac{1}{2} \|w\|_2^2", 1.0: r"\alpha \|w\|_1"}.get(fixed.get("l1_ratio"))
             text = "0" if fixed.get("alpha") == 0.0 else text or rf"\alpha \left( {r} \right)"
             yield f"``{name}``", f":math:`{text}`"
+
+
+def solver_links(rule):
+    """The solvers of a rule, as links to their sections."""
+    return ", ".join(f":ref:`{name} <solver-{name}>`" for name in rule.solvers)
 
 
 def link(name, cls):

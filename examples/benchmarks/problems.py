@@ -139,6 +139,11 @@ def _local(folder):
     return module
 
 
+def local_names(folder):
+    """Names of all that a folder of local data has."""
+    return list(_local(folder).names())
+
+
 def names(quick=False, data=None):
     """Names of the problems of a run."""
     known = list(QUICK if quick else FULL)

@@ -83,6 +83,9 @@ class Facts:
         Rows of the sample that curvature was measured on.
     smooth : bool
         Whether the loss has a second derivative.
+    noise : float or None
+        Share of the targets' variance that a linear model leaves, corrected for the columns that it has; None where
+        there is none to explain, or the sample has no more rows than directions.
     """
 
     n_samples: int
@@ -103,6 +106,7 @@ class Facts:
     frequency_ratio: float
     sample_rows: int
     smooth: bool = True
+    noise: float | None = None
 
 
 def facts(
@@ -178,10 +182,11 @@ def measure(
     varies = inverse > 0
     std = 1 / inverse[varies]
     residual = task.residual(y, weight, index)
+    variance = np.average(residual**2, axis=0, weights=s).sum()
     if s is not None:
         s = s / s.mean()
     used = moments.coordinates(center, 1.0, np.float64) if scaled else Coordinates()
-    eigenvalues, gain = _spectrum(S, s, residual, used)
+    eigenvalues, gain, explained = _spectrum(S, s, residual, used)
     raw = eigenvalues
     if scaled:
         raw = _spectrum(S, s, residual, Coordinates())[0] if whole else np.full(2, np.nan)
@@ -205,7 +210,15 @@ def measure(
         frequency_ratio=_ratio(np.sort(seen)[::-1]),
         sample_rows=len(index),
         smooth=bool(smooth),
+        noise=_noise(explained, variance, len(index), len(eigenvalues)),
     )
+
+
+def _noise(explained: float, variance: float, rows: int, directions: int) -> float | None:
+    """What is left of the variance, as an adjusted R2 counts it."""
+    if not variance > 0 or rows <= directions + 1:
+        return None
+    return float(np.clip((1 - explained / variance) * rows / (rows - directions), 0, 1))
 
 
 def _sample(n: int, d: int, rng: Any) -> Array:
@@ -238,8 +251,8 @@ def _pass(X: Any, weight: Array | None) -> tuple[Moments, Array, float]:
     return moments, filled, total
 
 
-def _spectrum(S: Any, s: Array | None, residual: Array, coordinates: Coordinates) -> tuple[Array, Array]:
-    """Curvatures of the sample in falling order, and what is to be gained along each.
+def _spectrum(S: Any, s: Array | None, residual: Array, coordinates: Coordinates) -> tuple[Array, Array, float]:
+    """Curvatures of the sample in falling order, what is to be gained along each, what the sample itself would gain.
 
     Of the columns in the given coordinates, or of the columns and a one where they are the data's own. The second
     moments are formed on the smaller side, by algebra where the sample is sparse.
@@ -268,8 +281,9 @@ def _spectrum(S: Any, s: Array | None, residual: Array, coordinates: Coordinates
                 along = np.sqrt(values)[:, None] * (vectors.T @ (root[:, None] * residual)) / np.sqrt(m)
     noise = ((root[:, None] * residual) ** 2).mean(axis=0) / m
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.maximum(along**2 / values[:, None] - noise, 0.0).sum(axis=1)
-    return values, gain
+        gains = along**2 / values[:, None]
+        gain = np.maximum(gains - noise, 0.0).sum(axis=1)
+    return values, gain, float(gains.sum())
 
 
 def _eigh(G: Array) -> tuple[Array, Array]:

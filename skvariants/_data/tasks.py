@@ -169,9 +169,16 @@ class Task:
         """What predictions ``(n_rows, n_columns)`` stand for."""
         raise NotImplementedError
 
-    def scores(self, z: Array, y: Array, weight: Array | None, loss: Any) -> Array:
-        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy or R2."""
+    def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
+        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy or R2.
+
+        Real targets that are all equal have no R2: their errors are measured by `spread`, where it is given.
+        """
         raise NotImplementedError
+
+    def spread(self, y: Array, weight: Array | None) -> Any:
+        """Variance of the targets; None for labels."""
+        return None
 
     def scorable_at_once(self, y: Array) -> bool:
         """Whether the score is a plain mean, without a convention for an odd case."""
@@ -265,7 +272,7 @@ class _Classes(Task):
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[z.argmax(axis=1)]
 
-    def scores(self, z: Array, y: Array, weight: Array | None, loss: Any) -> Array:
+    def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
         return np.average(self.classes[self._winners(z)] == y[:, None], axis=0, weights=weight)
 
     def _winners(self, z: Array) -> Array:
@@ -371,12 +378,18 @@ class RealTargets(Task):
         mean = loss.inverse_link(z)
         return mean[:, 0] if self.flat else mean
 
-    def scores(self, z: Array, y: Array, weight: Array | None, loss: Any) -> Array:
+    def spread(self, y: Array, weight: Array | None) -> Array:
+        variance = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+        return np.where((variance > 0) & (np.ptp(y, axis=0) > 0), variance, 1.0)
+
+    def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
         r = y[:, None, :] - loss.inverse_link(z)
         w = np.ones(len(y)) if weight is None else weight
         center = np.average(y, axis=0, weights=w)
-        spread = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
-        return (1 - np.einsum("i,ijk->jk", w, r**2) / spread).mean(axis=1)
+        total = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
+        if spread is not None:
+            total = np.where(np.ptp(y, axis=0) > 0, total, w.sum() * spread)
+        return (1 - np.einsum("i,ijk->jk", w, r**2) / total).mean(axis=1)
 
     def scorable_at_once(self, y: Array) -> bool:
         return len(y) >= 2 and bool((np.ptp(y, axis=0) > 0).all())

@@ -6,29 +6,27 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from skvariants.displays._style import BLUE, VERMILLION, place_axes, tidy
 
 
 class DiagnosisDisplay:
-    """The report of ``diagnose``: how unequal a problem is, and how the shortlisted solvers did.
+    """The report of ``diagnose``: how unequal a problem is, and how "auto" and the shortlisted solvers did.
 
     It is made by :meth:`from_diagnosis`. The upper panel shows, on a log scale, the spreads that make a problem hard:
     of the columns' scales, of the curvature without and with scaling, and of how often features are seen; and the steps
-    that gradient descent needs. Where the report holds a race, the lower panel shows which share of the winner's
-    progress each solver made.
+    that gradient descent needs. Where the report holds a race, the lower panel shows the seconds of each solver, and
+    which share of the way from the constant model to the winner's it left.
 
     Parameters
     ----------
     spreads : dict of str to float
         What is drawn in the upper panel.
     solver : str
-        The advised solver.
+        What to pass as solver.
     reason : str
-        Why.
-    progress : dict of str to float, optional
-        For each solver that was raced, its progress from the constant model over that of the winner.
+        What that is here and why.
+    seconds, left : dict of str to float, optional
+        For each solver that was raced, the seconds of its fit, and the share of the way that it left.
 
     Attributes
     ----------
@@ -60,12 +58,13 @@ class DiagnosisDisplay:
 
     def __init__(
         self, *, spreads: Mapping[str, float], solver: str, reason: str = "",
-        progress: Mapping[str, float] | None = None,
+        seconds: Mapping[str, float] | None = None, left: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
         self.spreads = spreads
         self.solver = solver
         self.reason = reason
-        self.progress = progress
+        self.seconds = seconds
+        self.left = left
 
     @classmethod
     def from_diagnosis(cls, diagnosis: Any, **kwargs: Any) -> DiagnosisDisplay:
@@ -75,8 +74,9 @@ class DiagnosisDisplay:
         ----------
         diagnosis : skvariants.diagnostics.Diagnosis
             What ``diagnose(X, y)`` returned. Read are ``facts.scale_ratio``, ``facts.raw_condition_number``,
-            ``facts.condition_number``, ``facts.ravine``, ``facts.frequency_ratio``, ``recommendation.solver_name``,
-            ``recommendation.reason``, and of ``race`` (which may be None) ``solvers``, ``objectives`` and ``constant``.
+            ``facts.condition_number``, ``facts.ravine``, ``facts.frequency_ratio``, ``solver``, ``auto.solver_name``,
+            ``auto.reason``, ``recommendation.solver_name``, and of ``race`` (which may be None) ``solvers``,
+            ``seconds`` and ``left``.
         **kwargs
             Of :meth:`plot`.
 
@@ -92,14 +92,14 @@ class DiagnosisDisplay:
             "ravine: steps of gradient descent": facts.ravine,
             "features: most / least often seen": facts.frequency_ratio,
         }
-        progress = None
+        seconds = left = None
         if race is not None:
-            gains = race.constant - np.asarray(race.objectives, float)
-            most = gains.max()
-            progress = {n: float(g / most) if most > 0 else 1.0 for n, g in zip(race.solvers, gains, strict=True)}
-        advice = diagnosis.recommendation
-        display = cls(spreads=spreads, solver=advice.solver_name, reason=advice.reason, progress=progress)
-        return display.plot(**kwargs)
+            seconds, left = (
+                dict(zip(race.solvers, map(float, values), strict=True)) for values in (race.seconds, race.left)
+            )
+        auto, named = diagnosis.auto, diagnosis.recommendation.solver_name
+        reason = f"auto is {auto.solver_name} here. {auto.reason} Of the named solvers: {named}."
+        return cls(spreads=spreads, solver=diagnosis.solver, reason=reason, seconds=seconds, left=left).plot(**kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> DiagnosisDisplay:
         """Draw the report.
@@ -116,15 +116,15 @@ class DiagnosisDisplay:
         DiagnosisDisplay
             The display itself.
         """
-        progress = self.progress or {}
-        raced = bool(progress)
-        heights = (len(self.spreads), len(progress))
+        seconds = self.seconds or {}
+        raced = bool(seconds)
+        heights = (len(self.spreads), len(seconds))
         size = (7.2, 1.3 + 0.36 * sum(heights) + 0.9 * raced)
         self.figure_, axes = place_axes(ax, 1 + raced, size, heights, share=False)
         self.ax_, self.race_ax_ = axes[0], axes[1] if raced else None
         bar = {"color": BLUE, "height": 0.6, **kwargs}
         self._plot_spreads(bar)
-        self.race_bars_ = self._plot_race(progress, bar) if raced else None
+        self.race_bars_ = self._plot_race(seconds, bar) if raced else None
         for panel in axes:
             tidy(panel)
             panel.grid(False, axis="y")
@@ -143,16 +143,21 @@ class DiagnosisDisplay:
             title += "\n" + textwrap.fill(self.reason, 72)
         self.ax_.set_title(title, loc="left", fontsize="small")
 
-    def _plot_race(self, progress: Mapping[str, float], bar: Mapping[str, Any]) -> Any:
-        """Draw how far each solver came, and return the bars."""
-        values = [100 * v for v in progress.values()]
-        colors = [VERMILLION if name == self.solver else "0.6" for name in progress]
-        bars = self.race_ax_.barh(list(progress), values, **{**bar, "color": colors})
-        self.race_ax_.bar_label(bars, [f"{v:.4g} %" for v in values], padding=3, fontsize="small")
-        self.race_ax_.set(
-            xlim=(min(0.0, *values), 115), xlabel="share of the winner's progress in the race (coloured: advised)"
-        )
+    def _plot_race(self, seconds: Mapping[str, float], bar: Mapping[str, Any]) -> Any:
+        """Draw what each solver took and write what it left, and return the bars."""
+        left = self.left or {}
+        colors = [VERMILLION if name == self.solver else "0.6" for name in seconds]
+        bars = self.race_ax_.barh(list(seconds), list(seconds.values()), **{**bar, "color": colors})
+        labels = [f"{t:.2g} s{_left(left.get(name))}" for name, t in seconds.items()]
+        self.race_ax_.bar_label(bars, labels, padding=3, fontsize="small")
+        self.race_ax_.set(xlim=(0, 1.6 * max(seconds.values())), xlabel="seconds of the race (coloured: advised)")
         return bars
+
+
+def _left(share: float | None) -> str:
+    if share is None:
+        return ""
+    return ", the best" if share <= 0 else f", {100 * share:.2g} % left"
 
 
 def _short(value: float) -> str:

@@ -197,7 +197,8 @@ class Loss(Component):
         if not self.regression:
             return np.zeros(y.shape[1])
         if self.in_target_units:
-            return (weight * y).sum(axis=0) / weight.sum(axis=0)
+            # rounding must not lead out of the targets: a constant one is met exactly
+            return np.clip((weight * y).sum(axis=0) / weight.sum(axis=0), y.min(axis=0), y.max(axis=0))
         return self._zero_of_mean_derivative(y, weight)
 
     def _zero_of_mean_derivative(self, y: Array, weight: Array) -> Array:

@@ -1,0 +1,83 @@
+"""What ``solver="auto"`` stands for, and why: what a fit does and what :func:`skvariants.diagnostics.diagnose` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from skvariants._advice.facts import Facts
+from skvariants._advice.rules import Recommendation, Rule, first, recommend
+
+__all__ = ["CHOICES", "Asked", "choose"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a fit, before its data is looked at.
+
+    Parameters
+    ----------
+    smooth : bool
+        Whether the loss has a second derivative.
+    piecewise_linear : bool, default=False
+        Whether it is made of linear pieces.
+    elastic : bool, default=True
+        Whether the penalty is L2 and L1 alone.
+    streaming : bool, default=False
+        Whether rows come in chunks, each seen once.
+    free : bool, default=True
+        Whether neither a step nor a batch nor an average was asked for.
+    """
+
+    smooth: bool
+    piecewise_linear: bool = False
+    elastic: bool = True
+    streaming: bool = False
+    free: bool = True
+
+
+#: What "auto" stands for: the first that applies. Where none does, the rules for named solvers decide.
+CHOICES: tuple[Rule[Asked], ...] = (
+    Rule(
+        "a stream (partial_fit)",
+        lambda asked: asked.streaming,
+        ("adagrad",),
+        "Each row is seen once: AdaGrad's steps shrink by themselves, each weight's as often as it is updated, and it "
+        "is the least sensitive to its first step.",
+        "Duchi, Hazan and Singer (2011), JMLR 12, 2121-2159",
+    ),
+    Rule(
+        "a smooth loss",
+        lambda asked: asked.free and asked.smooth,
+        ("quasi_newton",),
+        "The loss is smooth, so its curvature can be measured: divided by it, a step has neither a ravine nor a "
+        "learning rate before it, and the fit ends because it has arrived.",
+        "Byrd, Chin, Nocedal and Wu (2012), doi:10.1007/s10107-012-0572-5",
+    ),
+    Rule(
+        "a loss of linear pieces, with L2 and L1 penalties or none",
+        lambda asked: asked.free and asked.piecewise_linear and asked.elastic,
+        ("interior_point",),
+        "The loss has kinks, along which stochastic steps creep: Newton steps on the central path have each kink in "
+        "their model, and the dual problem says how much is left to gain.",
+        "Ferris and Munson (2002), doi:10.1137/S1052623400374379",
+    ),
+)
+
+
+def choose(asked: Asked, facts: Callable[[], Facts]) -> Recommendation:
+    """The solver that "auto" stands for.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is asked of the fit.
+    facts : callable
+        Measures the data; called only where the answer depends on it.
+
+    Returns
+    -------
+    Recommendation
+    """
+    rule = first(CHOICES, asked)
+    return recommend(facts()) if rule is None else Recommendation.of(rule)

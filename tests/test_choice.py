@@ -1,0 +1,64 @@
+"""What "auto" stands for: what a diagnosis says is what a fit does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from _references import isotropic
+from skvariants import SGDVariantClassifier
+from skvariants._advice.choice import CHOICES, Asked, choose
+from skvariants._advice.facts import facts
+from skvariants._advice.rules import recommend
+from skvariants.losses import LOSSES
+from skvariants.solvers import SOLVERS
+
+X, Y = isotropic(400, 4)
+CLASSIFICATION = [name for name, loss in LOSSES.items() if not loss.regression]
+
+
+def measured(**options):
+    return facts(X, Y, classification=True, random_state=0, **options)
+
+
+def unasked():
+    raise AssertionError("the data need not be looked at")
+
+
+def test_every_choice_names_solvers_that_exist_and_says_why():
+    for rule in CHOICES:
+        assert set(rule.solvers) <= set(SOLVERS)
+        assert rule.condition
+        assert rule.reason
+        assert rule.reference
+
+
+@pytest.mark.parametrize("loss", CLASSIFICATION)
+@pytest.mark.parametrize("given", [{}, {"batch_size": 50}, {"eta0": 0.1}, {"average": True}])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_does_what_is_chosen(loss, given):
+    smooth = LOSSES[loss].smooth
+    pieces = LOSSES[loss].piecewise_linear
+    chosen = choose(Asked(smooth, pieces, free=not given), lambda: measured(smooth=smooth))
+    model = SGDVariantClassifier(loss=loss, max_iter=3, random_state=0, scale_features=True, **given).fit(X, Y)
+    assert type(model.solver_) is SOLVERS[chosen.solver_name]
+
+
+def test_a_stream_does_what_is_chosen():
+    for smooth in (True, False):
+        chosen = choose(Asked(smooth, not smooth, streaming=True), unasked)
+        model = SGDVariantClassifier(loss="log_loss" if smooth else "hinge", random_state=0)
+        model.partial_fit(X, Y, classes=np.unique(Y))
+        assert type(model.solver_) is SOLVERS[chosen.solver_name]
+
+
+def test_the_data_are_looked_at_only_where_no_choice_applies():
+    assert choose(Asked(smooth=False, piecewise_linear=True), unasked).solver_name == "interior_point"
+    for asked in (Asked(False, True, elastic=False), Asked(False), Asked(False, True, free=False)):
+        assert choose(asked, measured) == recommend(measured())
+    chosen = choose(Asked(smooth=True), unasked)
+    assert chosen.shortlist == (chosen.solver_name,)
+    rule = next(rule for rule in CHOICES if rule.solvers[0] == chosen.solver_name)
+    assert (chosen.rule, chosen.reason, chosen.reference) == (rule.condition, rule.reason, rule.reference)
+    for seen in (measured(), replace(measured(), ravine=1e9)):
+        assert choose(Asked(smooth=True, free=False), lambda seen=seen: seen) == recommend(seen)
