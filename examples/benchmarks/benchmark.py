@@ -22,16 +22,15 @@ import measuring
 import methods as catalogue
 import numpy as np
 import problems as data_sets
+from measuring import seconds_to
 from objectives import Objective
 from scipy.special import expit, log_softmax
 
 TARGETS = (1e-2, 1e-3, 1e-5)
 LONGEST = 15
 QUICK = 0.1
-#: No fit takes longer than that many seconds.
-SECONDS = 8.0
-#: Stored entries up to which our solvers of single steps are measured too.
-FEW = 1e6
+#: No fit takes longer than that many seconds, and one of our own solvers may take that many.
+SECONDS, NAMED_SECONDS = 8.0, 1.0
 QUICK_METHODS = r"^ours: (momentum|adagrad|adam)$|^SGD\((default|adaptive, eta0=0.1)\)$|lbfgs|^Ridge\(auto\)"
 
 
@@ -56,12 +55,6 @@ def epochs_of(setting):
     if isinstance(setting, dict):
         return setting.get("max_iter", 50)
     return setting[0] if isinstance(setting, tuple) else setting
-
-
-def seconds_to(points, target, count):
-    """Seconds, with so many threads, of the quickest fit that reached the target; None if none did."""
-    arrived = [p for p in points if p["suboptimality"] is not None and p["suboptimality"] <= target]
-    return min((p["seconds"][count] for p in arrived if count in p["seconds"]), default=None)
 
 
 def fitted(method, problem, setting, counts):
@@ -121,10 +114,9 @@ def run_problem(name, chosen, counts, data=None, rows=None, log=print):
         "classes": problem.classes, "alpha": problem.alpha, "reference_error": 0.0, "minimum_test_loss": {},
     }  # fmt: skip
     log(f"{name}: {problem.task}, {problem.size}", flush=True)
-    entries = problem.X.nnz if problem.sparse else problem.X.size
     objectives, results, longest = {}, [], np.inf
     for method in chosen:
-        if not method.takes(problem) or (method.family == "named" and entries > FEW):
+        if not method.takes(problem):
             continue
         key = method.loss(problem.task)
         if key not in objectives:
@@ -132,10 +124,12 @@ def run_problem(name, chosen, counts, data=None, rows=None, log=print):
             best = objectives[key].minimum()
             entry["reference_error"] = max(entry["reference_error"], best.error)
             entry["minimum_test_loss"][key] = test_loss(problem, key, best.coef.T, best.intercept)
-        tried = counts[-1:] if method.family == "named" else counts
-        points = measure(method, problem, objectives[key], tried, longest)
+        if method.family == "named":
+            points = measure(method, problem, objectives[key], counts[-1:], max(longest, NAMED_SECONDS))
+        else:
+            points = measure(method, problem, objectives[key], counts, longest)
         if method.family == "ours":
-            times = [seconds_to(points, 1e-5, c) or points[-1]["seconds"][c] for c in counts]
+            times = [seconds_to(points, 1e-5, c) or points[-1]["seconds"][str(c)] for c in counts]
             longest = min(max(LONGEST * max(times), QUICK), SECONDS)
         results.append({"problem": name, "method": method.name, "family": method.family, "points": points})
         cells = [seconds_to(points, target, counts[-1]) for target in TARGETS]

@@ -6,8 +6,8 @@ One command writes a file of results, from which ``report.py`` makes the tables 
     python examples/benchmarks/kinks.py --quick                # a few seconds
     python examples/benchmarks/kinks.py --data DIR --rows 20000
 
-The objective is ``mean loss + alpha / 2 * |w|^2`` with a free intercept, one-vs-rest with several classes; all are given
-the same standardised columns, or sparse rows as they are. liblinear knows one algorithm for these losses, dual
+The objective is ``mean loss + alpha / 2 * |w|^2`` with a free intercept, one-vs-rest with several classes; all are
+given the same standardised columns, or sparse rows as they are. liblinear knows one algorithm for these losses, dual
 coordinate descent, and penalises the intercept, so that it is tried with two values of `intercept_scaling` and more and
 more iterations. SGDClassifier's whole fits, plain and averaged, are measured as they end. The minimum comes from an
 interior-point method that shares no code with ours; where it would take too long, it is the least value that any of the
@@ -25,7 +25,8 @@ import numpy as np
 import problems as data_sets
 import scipy.linalg
 import scipy.sparse as sp
-from benchmark import measure, seconds_to
+from benchmark import measure
+from measuring import seconds_to
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.svm import LinearSVC, LinearSVR
 
@@ -33,7 +34,7 @@ from skvariants import SGDVariantClassifier, SGDVariantRegressor
 
 TARGETS = (1e-3, 1e-5)
 EPSILON = 0.1
-#: The smaller side of a matrix, and rows times its square, up to which the interior-point method is used.
+#: The smaller side of a matrix, and rows times its square times columns, up to which the interior-point method is used.
 SMALL_SIDE, WORK = 2_500, 2e10
 LONGEST, QUICK, SECONDS = 15, 0.2, 15.0
 ITERATIONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
@@ -95,9 +96,9 @@ class Kinked:
         """Minimum by the interior-point method, if that is cheap enough."""
         n, d = self.X.shape
         side = min(n, d)
-        if side > SMALL_SIDE or max(n, d) * side**2 * self.Y.shape[1] > WORK:
+        if side > SMALL_SIDE or n * side**2 * self.Y.shape[1] > WORK:
             return
-        found = [interior_point(self.X, y, self.alpha, self.regression) for y in self.Y.T]
+        found = [InteriorPoint(self.X, y, self.alpha, self.regression).find() for y in self.Y.T]
         self.best, gap = sum(f for f, _ in found), sum(g for _, g in found)
         self.error, self.source = gap / (self.constant - self.best), "interior point"
 
@@ -113,7 +114,8 @@ def _normal_equations(X, alpha):
         def factor(E):
             H = (B * E[:, None]).T @ B
             H[np.diag_indices(d + 1)] += ridge + 1e-14 * np.trace(H) / d
-            return lambda q, L=scipy.linalg.cho_factor(H, lower=True): scipy.linalg.cho_solve(L, q)
+            L = scipy.linalg.cho_factor(H, lower=True)
+            return lambda q: scipy.linalg.cho_solve(L, q)
 
         return factor
     G = (X @ X.T).toarray() if sp.issparse(X) else X @ X.T
@@ -140,61 +142,81 @@ def _normal_equations(X, alpha):
     return factor
 
 
-def interior_point(X, y, alpha, regression, tol=1e-10, max_iter=150):
-    """Minimum of one column and its duality gap, by the primal-dual method of Mehrotra, doi:10.1137/0802028.
+class InteriorPoint:
+    """Primal-dual method of Mehrotra, doi:10.1137/0802028, for one column.
 
     min alpha/2 |w|^2 + sum(s) / n over s >= 0, s >= A (w, b) + c, where A is made of the rows [x, 1]: -y [x, 1] for the
-    hinge, and both signs of [x, 1] for the epsilon-insensitive loss. The multipliers are u, of the second constraint,
-    and 1/n - u.
+    hinge, and both signs of [x, 1] for the epsilon-insensitive loss. The multipliers are u, of the second constraint
+    with slack r, and v = 1/n - u.
     """
-    n = len(y)
-    signs = [-np.ones(n), np.ones(n)] if regression else [-y]
-    c = np.concatenate([y - EPSILON, -y - EPSILON]) if regression else np.ones(n)
-    solver = _normal_equations(X, alpha)
 
-    def forward(theta):  # A theta
-        z = X @ theta[:-1] + theta[-1]
-        return np.concatenate([s * z for s in signs])
+    def __init__(self, X, y, alpha, regression):
+        n = len(y)
+        self.X, self.alpha, self.n = X, alpha, n
+        self.signs = [-np.ones(n), np.ones(n)] if regression else [-y]
+        self.c = np.concatenate([y - EPSILON, -y - EPSILON]) if regression else np.ones(n)
+        self.solver = _normal_equations(X, alpha)
+        self.theta = np.zeros(X.shape[1] + 1)
+        self.s = np.maximum(self.c, 0) + 1
+        self.r, self.u = self.s - self.c, np.full(len(self.c), 0.5 / n)
 
-    def back(v):  # A'v
-        r = sum(s * part for s, part in zip(signs, np.split(v, len(signs)), strict=True))
-        return np.append(X.T @ r, r.sum())
+    def forward(self, theta):
+        """A theta."""
+        z = self.X @ theta[:-1] + theta[-1]
+        return np.concatenate([sign * z for sign in self.signs])
 
-    theta = np.zeros(X.shape[1] + 1)
-    t = forward(theta) + c
-    s = np.maximum(t, 0) + 1
-    r, u = s - t, np.full(len(c), 0.5 / n)
-    for _ in range(max_iter):
-        v = 1 / n - u
-        mu = float(u @ r + v @ s) / (2 * len(c))
-        primal = 0.5 * alpha * theta[:-1] @ theta[:-1] + np.maximum(forward(theta) + c, 0).sum() / n
-        w = -back(u)[:-1] / alpha
-        gap = primal - (c @ u - 0.5 * alpha * w @ w)
-        if gap <= tol * abs(primal):
-            break
-        D = 1 / (r / u + s / v)
-        solve = solver(sum(s_ * s_ * part for s_, part in zip(signs, np.split(D, len(signs)), strict=True)))
-        gradient = np.append(alpha * theta[:-1], 0.0) + back(u)
+    def parts(self, values):
+        return zip(self.signs, np.split(values, len(self.signs)), strict=True)
 
-        def direction(center, corrections=(0.0, 0.0)):
-            one, two = (center - corrections[0]) / u - r, (center - corrections[1]) / v - s  # noqa: B023
-            delta = solve(-gradient - back(D * (one - two)))  # noqa: B023
-            moved = forward(delta)
-            du = D * (moved + one - two)  # noqa: B023
-            ds = two + s / v * du  # noqa: B023
-            return delta, du, ds, ds - moved
+    def back(self, values):
+        """A' values."""
+        r = sum(sign * part for sign, part in self.parts(values))
+        return np.append(self.X.T @ r, r.sum())
 
-        def longest(du, ds, dr):
-            ratios = [(u, du), (v, -du), (s, ds), (r, dr)]  # noqa: B023
-            return min(1.0, *(float(np.min(-x[d < 0] / d[d < 0], initial=np.inf)) for x, d in ratios))
+    def bounds(self):
+        """Value of the primal, and of the dual."""
+        w, dual = self.theta[:-1], self.back(self.u)[:-1] / self.alpha
+        primal = 0.5 * self.alpha * w @ w + np.maximum(self.forward(self.theta) + self.c, 0).sum() / self.n
+        return float(primal), float(self.c @ self.u - 0.5 * self.alpha * dual @ dual)
 
-        _, du, ds, dr = direction(0.0)
-        length = longest(du, ds, dr)
-        ahead = float((u + length * du) @ (r + length * dr) + (v - length * du) @ (s + length * ds)) / (2 * len(c))
-        delta, du, ds, dr = direction(mu * (ahead / mu) ** 3, (du * dr, -du * ds))
-        length = 0.995 * longest(du, ds, dr)
-        theta, u, s, r = theta + length * delta, u + length * du, s + length * ds, r + length * dr
-    return float(primal), float(max(gap, 0.0))
+    def direction(self, solve, D, center, corrections):
+        """Steps of theta, u, s and r towards complementary products equal to `center`."""
+        v = 1 / self.n - self.u
+        one, two = (center - corrections[0]) / self.u - self.r, (center - corrections[1]) / v - self.s
+        gradient = np.append(self.alpha * self.theta[:-1], 0.0) + self.back(self.u)
+        delta = solve(-gradient - self.back(D * (one - two)))
+        moved = self.forward(delta)
+        du = D * (moved + one - two)
+        ds = two + self.s / v * du
+        return delta, du, ds, ds - moved
+
+    def longest(self, du, ds, dr):
+        """How far all of u, v, s and r stay positive; at most 1."""
+        pairs = [(self.u, du), (1 / self.n - self.u, -du), (self.s, ds), (self.r, dr)]
+        return min(1.0, *(float(np.min(-x[d < 0] / d[d < 0], initial=np.inf)) for x, d in pairs))
+
+    def iterate(self):
+        """Predict, see how much complementarity goes, and correct."""
+        u, v, s, r = self.u, 1 / self.n - self.u, self.s, self.r
+        mu = float(u @ r + v @ s) / (2 * len(u))
+        D = (u / r) * (v / s) / (u / r + v / s)
+        solve = self.solver(sum(sign * sign * part for sign, part in self.parts(D)))
+        _, du, ds, dr = self.direction(solve, D, 0.0, (0.0, 0.0))
+        length = self.longest(du, ds, dr)
+        ahead = float((u + length * du) @ (r + length * dr) + (v - length * du) @ (s + length * ds)) / (2 * len(u))
+        delta, du, ds, dr = self.direction(solve, D, mu * (ahead / mu) ** 3, (du * dr, -du * ds))
+        length = 0.995 * self.longest(du, ds, dr)
+        self.theta, self.u = self.theta + length * delta, u + length * du
+        self.s, self.r = s + length * ds, r + length * dr
+
+    def find(self, tol=1e-10, max_iter=150):
+        """Value of the minimum, and the gap to the dual's."""
+        for _ in range(max_iter):
+            primal, dual = self.bounds()
+            if primal - dual <= tol * abs(primal):
+                break
+            self.iterate()
+        return primal, max(primal - dual, 0.0)
 
 
 # ----------------------------------------------------------------------------- methods
@@ -255,7 +277,7 @@ def run_problem(name, chosen, counts, data=None, rows=None):
     for method in chosen:
         points = measure(method, problem, objective, counts, longest, lambda *f: test_loss(objective, problem, *f))
         if method.family == "ours":
-            times = [seconds_to(points, 1e-5, c) or points[-1]["seconds"][c] for c in counts]
+            times = [seconds_to(points, 1e-5, c) or points[-1]["seconds"][str(c)] for c in counts]
             longest = min(max(LONGEST * max(times), QUICK), SECONDS)
         results.append({"problem": name, "method": method.name, "family": method.family, "points": points})
     for result in results:  # the least value may have been found last
@@ -276,7 +298,7 @@ def run(names, pattern=".", data=None, rows=None):
     """Measure every method on every problem: the content of the file of results."""
     measuring.warm_up()
     counts = measuring.threads_to_time()
-    others = [liblinear(1.0), liblinear(10.0), sgd(False), sgd(True)]
+    others = [liblinear(1.0), liblinear(3.0), sgd(False), sgd(True)]
     chosen = [ours(), *(m for m in others if re.search(pattern, m.name))]
     report = {"threads": counts, "longest": LONGEST, "problems": [], "results": []}
     for name in names:

@@ -18,8 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-import skvariants
 from threadpoolctl import threadpool_info, threadpool_limits
+
+import skvariants
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "vowpalwabbit", "celer", "skglm")
 #: A fit is repeated until it took this many seconds in all, at most so often; the fastest counts.
@@ -73,10 +74,10 @@ def finite(value):
     return value
 
 
-def save(path, kind, content):
+def save(path, kind, content, command=None):
     """Write a result file: what kind of figures, under which conditions, and the figures."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    report = {"kind": kind, "conditions": conditions(), **finite(content)}
+    report = {"kind": kind, "conditions": conditions() | ({"command": command} if command else {}), **finite(content)}
     Path(path).write_text(json.dumps(report, indent=1) + "\n")
     return report
 
@@ -128,7 +129,7 @@ def timed_by_threads(function, counts):
     seconds = {}
     for count in counts:
         with threads(count):
-            result, seconds[count] = timed(function)
+            result, seconds[str(count)] = timed(function)
     return result, seconds
 
 
@@ -142,3 +143,9 @@ def warm_up():
 def geometric_mean(values):
     """Of positive numbers; nan of none."""
     return float(np.exp(np.mean(np.log(values)))) if len(values) else math.nan
+
+
+def seconds_to(points, target, count):
+    """Seconds, with so many threads, of the quickest fit that reached the target; None if none did."""
+    arrived = [p for p in points if p["suboptimality"] is not None and p["suboptimality"] <= target]
+    return min((p["seconds"][str(count)] for p in arrived if str(count) in p["seconds"]), default=None)

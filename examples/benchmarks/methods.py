@@ -24,6 +24,8 @@ from skvariants.solvers import SOLVERS
 
 EPOCHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 NEWTON = (1, 2, 3, 5, 8, 12, 20, 50)
+#: Stored entries up to which our solvers of single steps are measured.
+FEW = 1e6
 
 
 @dataclass
@@ -102,7 +104,8 @@ def ours(solver):
 
     if solver == "auto":
         return Method("ours: default", "ours", OURS, fits(make))
-    return Method(f"ours: {solver}", "named", NAMED, fits(make))
+    # steps on single samples take long
+    return Method(f"ours: {solver}", "named", NAMED, fits(make), largest=5e4 if solver == "sgd" else FEW)
 
 
 # ------------------------------------------------------------------------- scikit-learn
@@ -133,13 +136,12 @@ def logistic(solver, settings, family=None, params=None, **kwargs):
         return LogisticRegression(solver=solver, C=C, random_state=0, **stop, **(params or {}))
 
     kwargs = {"tasks": ("binary", "multiclass"), **kwargs}
-    name = solver if params is None else f"{solver}, {', '.join(k for k, v in params.items() if v is True)}".rstrip(", ")
+    name = ", ".join([solver, *(f"{k}={v:g}" if v is not True else k for k, v in (params or {}).items())])
     return Method(name, family or solver, (*settings, "default"), fits(make), **kwargs)
 
 
 def liblinear(settings, **params):
-    # the intercept is penalised too: divided by this it hardly is
-    params = {"intercept_scaling": 10.0, **params}
+    # it penalises the intercept too, divided by intercept_scaling; that makes the dual method slow
     return logistic("liblinear", settings, "liblinear", params, tasks=("binary",), one_vs_rest=True)
 
 
@@ -271,10 +273,11 @@ def peers():
     found += [sgd(R, "adaptive", eta0) for eta0 in (0.001, 0.01, 0.1)]
     found += [
         logistic("lbfgs", (*EPOCHS, 3000)),
-        logistic("newton-cholesky", NEWTON, widest=5000),
-        logistic("newton-cg", NEWTON),
+        logistic("newton-cholesky", NEWTON, "newton", widest=5000),
+        logistic("newton-cg", NEWTON, "newton"),
         logistic("saga", EPOCHS[:8]),
         liblinear(NEWTON),
+        liblinear(NEWTON, intercept_scaling=10.0),
         liblinear(EPOCHS[:9], dual=True),
         *(ridge(solver) for solver in ("auto", "lsqr", "sparse_cg")),
     ]

@@ -130,10 +130,10 @@ KINKS = {
     "digits": FULL["digits"],
     "dense_1e4": FULL["dense_1e4"],
     "dense_2e4": ("synthetic", "binary", lambda: dense(25_000, 100, "binary")),
-    "text_small": ("synthetic", "binary", lambda: text(2_500, 20_000, 60, "binary")),
+    "text_small": ("synthetic", "binary", lambda: text(2_000, 20_000, 60, "binary")),
     "text_classes": FULL["text_classes"],
     "regression_1e4": ("synthetic", "regression", lambda: dense(10_000, 50, "regression")),
-    "one_hot_small": ("synthetic", "regression", lambda: one_hot(20_000, 60, 10, "regression")),
+    "one_hot_small": ("synthetic", "regression", lambda: one_hot(20_000, 30, 10, "regression")),
 }
 QUICK = {
     "diabetes": FULL["diabetes"],
@@ -142,6 +142,8 @@ QUICK = {
     "text_quick": ("synthetic", "binary", lambda: text(1_000, 500, 20, "binary")),
 }
 KNOWN = {**FULL, **KINKS, **QUICK}
+
+
 def _local(folder):
     spec = importlib.util.spec_from_file_location("local_data", Path(folder) / "load.py")
     module = importlib.util.module_from_spec(spec)
