@@ -259,8 +259,8 @@ def conclusion(reports):
         return "Nothing has been measured."
     header = ["loss, target", "ours is the fastest", *(HEADINGS.get(f, f) for f in CONCLUDED)]
     parts = [
-        f"**Ours arrives first in {won} of {total} comparisons** with everybody else's best setting (problems, targets, "
-        "one thread and two). Others' seconds over ours, geometric mean of the problems where both arrived:",
+        f"**Ours arrives first in {won} of {total} comparisons** with everybody else's best setting (problems, "
+        "targets, one thread and two). Others' seconds over ours, geometric mean of the problems where both arrived:",
         markdown(header, rows),
         "**Where another is faster**, which one, and how many times (one thread / two):",
         "\n".join(filter(None, lost)) or "Nowhere.",
