@@ -103,43 +103,14 @@ class Kinked:
         self.error, self.source = gap / (self.constant - self.best), "interior point"
 
 
-def _normal_equations(X, alpha):
-    """Function that solves (alpha I + X'EX, X'E1; 1'EX, 1'E1) (w, b) = q for a diagonal E: by rows or by columns."""
+def _narrow(X):
+    """The same inner products of rows in at most as many columns as rows: weights are combinations of rows."""
     n, d = X.shape
     if d <= n:
-        B = X.toarray() if sp.issparse(X) else X
-        B = np.column_stack([B, np.ones(n)])
-        ridge = np.append(np.full(d, alpha), 0.0)
-
-        def factor(E):
-            H = (B * E[:, None]).T @ B
-            H[np.diag_indices(d + 1)] += ridge + 1e-14 * np.trace(H) / d
-            L = scipy.linalg.cho_factor(H, lower=True)
-            return lambda q: scipy.linalg.cho_solve(L, q)
-
-        return factor
-    G = (X @ X.T).toarray() if sp.issparse(X) else X @ X.T
-
-    def factor(E):
-        root = np.sqrt(E)
-        K = root[:, None] * G * root
-        K[np.diag_indices(n)] += alpha
-        L = scipy.linalg.cho_factor(K, lower=True)
-
-        def inverse(w):  # (alpha I + X'EX)^-1 w
-            return (w - X.T @ (root * scipy.linalg.cho_solve(L, root * (X @ w)))) / alpha
-
-        column = X.T @ E
-        solved = inverse(column)
-
-        def solve(q):
-            w = inverse(q[:-1])
-            b = (q[-1] - column @ w) / (E.sum() - column @ solved)
-            return np.append(w - b * solved, b)
-
-        return solve
-
-    return factor
+        return X.toarray() if sp.issparse(X) else X
+    values, vectors = np.linalg.eigh((X @ X.T).toarray() if sp.issparse(X) else X @ X.T)
+    kept = values > 1e-12 * values[-1]
+    return vectors[:, kept] * np.sqrt(values[kept])
 
 
 class InteriorPoint:
@@ -151,18 +122,18 @@ class InteriorPoint:
     """
 
     def __init__(self, X, y, alpha, regression):
-        n = len(y)
-        self.X, self.alpha, self.n = X, alpha, n
+        X, n = _narrow(X), len(y)
+        self.alpha, self.n = alpha, n
+        self.rows = np.column_stack([X, np.ones(n)])
         self.signs = [-np.ones(n), np.ones(n)] if regression else [-y]
         self.c = np.concatenate([y - EPSILON, -y - EPSILON]) if regression else np.ones(n)
-        self.solver = _normal_equations(X, alpha)
         self.theta = np.zeros(X.shape[1] + 1)
         self.s = np.maximum(self.c, 0) + 1
         self.r, self.u = self.s - self.c, np.full(len(self.c), 0.5 / n)
 
     def forward(self, theta):
         """A theta."""
-        z = self.X @ theta[:-1] + theta[-1]
+        z = self.rows @ theta
         return np.concatenate([sign * z for sign in self.signs])
 
     def parts(self, values):
@@ -170,14 +141,20 @@ class InteriorPoint:
 
     def back(self, values):
         """A' values."""
-        r = sum(sign * part for sign, part in self.parts(values))
-        return np.append(self.X.T @ r, r.sum())
+        return self.rows.T @ sum(sign * part for sign, part in self.parts(values))
 
     def bounds(self):
         """Value of the primal, and of the dual."""
         w, dual = self.theta[:-1], self.back(self.u)[:-1] / self.alpha
         primal = 0.5 * self.alpha * w @ w + np.maximum(self.forward(self.theta) + self.c, 0).sum() / self.n
         return float(primal), float(self.c @ self.u - 0.5 * self.alpha * dual @ dual)
+
+    def solver(self, weights):
+        """Function that solves with the Hessian of the penalty plus the weighted rows' squares."""
+        H = (self.rows * weights[:, None]).T @ self.rows
+        H[np.diag_indices_from(H)] += np.append(np.full(len(H) - 1, self.alpha), 0.0)
+        factor = scipy.linalg.cho_factor(H, lower=True)
+        return lambda q: scipy.linalg.cho_solve(factor, q)
 
     def direction(self, solve, D, center, corrections):
         """Steps of theta, u, s and r towards complementary products equal to `center`."""

@@ -130,7 +130,7 @@ KINKS = {
     "digits": FULL["digits"],
     "dense_1e4": FULL["dense_1e4"],
     "dense_2e4": ("synthetic", "binary", lambda: dense(25_000, 100, "binary")),
-    "text_small": ("synthetic", "binary", lambda: text(2_000, 20_000, 60, "binary")),
+    "text_small": ("synthetic", "binary", lambda: text(1_500, 20_000, 60, "binary")),
     "text_classes": FULL["text_classes"],
     "regression_1e4": ("synthetic", "regression", lambda: dense(10_000, 50, "regression")),
     "one_hot_small": ("synthetic", "regression", lambda: one_hot(20_000, 30, 10, "regression")),
