@@ -124,13 +124,13 @@ def timed(function):
     return result, best
 
 
-def timed_by_threads(function, counts):
-    """Result, and the seconds by number of threads, one after the other."""
+def timed_by_threads(function, counts, one_thread=False):
+    """Result, and the seconds by number of threads, one after the other; what has one thread is timed once."""
     seconds = {}
-    for count in counts:
+    for count in counts[:1] if one_thread else counts:
         with threads(count):
             result, seconds[str(count)] = timed(function)
-    return result, seconds
+    return result, seconds | ({str(count): seconds[str(counts[0])] for count in counts} if one_thread else {})
 
 
 def warm_up():
