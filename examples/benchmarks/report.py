@@ -404,6 +404,9 @@ def faults(reports, digest, page, folder, fresh):
     stale = [name for name, report in reports.items() if report["conditions"]["code"] != code]
     if stale and fresh:
         found.append(f"{', '.join(stale)} measured other code than this ({code}): run run_all.py.")
+    if fresh:
+        drawn = [p.name for p in sorted((DOCS / "images").glob("*.png")) if code.encode() not in p.read_bytes()]
+        found += [f"{', '.join(drawn)} show other code than this ({code}): run docs/make_images.py."] if drawn else []
     return found
 
 
