@@ -29,7 +29,7 @@ from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.solvers import GD, Momentum, Nesterov
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "benchmarks"))
-from measuring import code_digest  # noqa: E402
+from measuring import code_digest
 
 FOLDER = Path(__file__).parent / "images"
 CURVATURE = np.array([0.05, 2.0])

@@ -121,7 +121,7 @@ def test_interior_point_closes_the_gap(scripts, regression, shape, container):
     kinks = scripts["kinks"]
     method = kinks.InteriorPoint(container(X), y, 0.01, regression)
     value, gap = method.find()
-    assert gap <= 1e-9 * value
+    assert 0 <= gap <= 1e-10
     # the dual is a bound only if its intercept's constraint holds; and the value is that of a model
     assert abs(method.back(method.u)[-1]) < 1e-9
     # wide rows are replaced by narrower ones of the same inner products
@@ -365,11 +365,11 @@ def test_our_own_curve_is_inside_every_picture(scripts):
 
 def test_what_a_script_prints_is_kept(scripts, tmp_path, monkeypatch):
     run_all = scripts["run_all"]
-    (tmp_path / "script.py").write_text("print('one line')")
+    (tmp_path / "script.py").write_text("import os\nprint(os.environ['OMP_NUM_THREADS'])")
     monkeypatch.setattr(run_all, "HERE", tmp_path)
-    run_all.keep_printed("Title", "script.py", ["--quick"], tmp_path / "out.json")
+    run_all.keep_printed("Title", "script.py", ["--quick"], tmp_path / "out.json", threads=1)
     kept = json.loads((tmp_path / "out.json").read_text())
-    assert (kept["kind"], kept["title"], kept["text"]) == ("printed", "Title", "one line\n")
+    assert (kept["kind"], kept["title"], kept["text"]) == ("printed", "Title, one thread", "1\n")
     assert kept["conditions"]["command"] == "script.py --quick"
 
 

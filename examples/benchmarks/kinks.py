@@ -98,7 +98,11 @@ class Kinked:
         side = min(n, d)
         if side > SMALL_SIDE or n * side**2 * self.Y.shape[1] > WORK:
             return
-        found = [InteriorPoint(self.X, y, self.alpha, self.regression).find() for y in self.Y.T]
+        try:
+            found = [InteriorPoint(self.X, y, self.alpha, self.regression).find() for y in self.Y.T]
+        except (np.linalg.LinAlgError, ValueError) as error:  # the least value found remains
+            print(f"  no reference: {error}", flush=True)
+            return
         self.best, gap = sum(f for f, _ in found), sum(g for _, g in found)
         self.error, self.source = gap / (self.constant - self.best), "interior point"
 
@@ -152,9 +156,19 @@ class InteriorPoint:
     def solver(self, weights):
         """Function that solves with the Hessian of the penalty plus the weighted rows' squares."""
         H = (self.rows * weights[:, None]).T @ self.rows
-        H[np.diag_indices_from(H)] += np.append(np.full(len(H) - 1, self.alpha), 0.0)
-        factor = scipy.linalg.cho_factor(H, lower=True)
-        return lambda q: scipy.linalg.cho_solve(factor, q)
+        diagonal = np.diag_indices_from(H)
+        H[diagonal] += np.append(np.full(len(H) - 1, self.alpha), 0.0)
+        # in units in which the diagonal is one, so that what is added is small beside every column
+        unit = 1 / np.sqrt(H[diagonal])
+        H *= unit[:, None] * unit
+        for jitter in (0.0, *10.0 ** np.arange(-15, -5)):
+            H[diagonal] = 1 + jitter
+            try:
+                factor = scipy.linalg.cho_factor(H, lower=True)
+                break
+            except np.linalg.LinAlgError:
+                continue
+        return lambda q: unit * scipy.linalg.cho_solve(factor, unit * q)
 
     def direction(self, solve, D, center, corrections):
         """Steps of theta, u, s and r towards complementary products equal to `center`."""
@@ -176,7 +190,8 @@ class InteriorPoint:
         """Predict, see how much complementarity goes, and correct."""
         u, v, s, r = self.u, 1 / self.n - self.u, self.s, self.r
         mu = float(u @ r + v @ s) / (2 * len(u))
-        D = (u / r) * (v / s) / (u / r + v / s)
+        with np.errstate(over="ignore", divide="ignore"):
+            D = 1 / (r / u + s / v)
         solve = self.solver(sum(sign * sign * part for sign, part in self.parts(D)))
         _, du, ds, dr = self.direction(solve, D, 0.0, (0.0, 0.0))
         length = self.longest(du, ds, dr)
@@ -186,13 +201,15 @@ class InteriorPoint:
         self.theta, self.u = self.theta + length * delta, u + length * du
         self.s, self.r = s + length * ds, r + length * dr
 
-    def find(self, tol=1e-10, max_iter=150):
-        """Value of the minimum, and the gap to the dual's."""
+    def find(self, tol=1e-11, max_iter=150):
+        """Value of the minimum, and the gap to the dual's, which is to be small beside the loss without weights."""
+        primal, dual = self.bounds()
+        enough = tol * primal
         for _ in range(max_iter):
-            primal, dual = self.bounds()
-            if primal - dual <= tol * abs(primal):
+            if primal - dual <= enough:
                 break
             self.iterate()
+            primal, dual = self.bounds()
         return primal, max(primal - dual, 0.0)
 
 

@@ -81,6 +81,8 @@ def draw_all(reports, folder, digest):
 
     names = []
     for stem, report in reports.items():
+        if any(p["source"] == "local" for p in report.get("problems", [])):  # the page shows those in tables
+            continue
         for task, title in TITLES.get(report["kind"], {}).items():
             threads = report["threads"][-1]
             words = f"{title}, {'two threads' if threads == 2 else 'one thread'}"

@@ -365,7 +365,7 @@ def printed(reports):
         text = report["text"].strip("\n")
         parts.append(f"### {report['title']}\n\n`{report['conditions']['command']}`")
         parts.append(text if re.search(r"^\|", text, re.M) else f"```text\n{text}\n```")
-    return "\n\n".join(parts)
+    return "\n\n".join(["## What the other scripts print", *parts] if parts else [])
 
 
 BLOCKS = {

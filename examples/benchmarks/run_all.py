@@ -38,10 +38,16 @@ PRINTED = {
 }
 
 
-def environment():
-    """Of a child process: it imports the same package."""
+#: Of those that print, which run with one thread and with two; the others run with two.
+BOTH = ("lasso", "classes", "text", "tables")
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def environment(threads=None):
+    """Of a child process: it imports the same package, and has so many threads if that is said."""
     root = str(Path(measuring.skvariants.__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    limits = dict.fromkeys(LIBRARIES, str(threads)) if threads else {}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]), **limits}
 
 
 def measure(script, arguments):
@@ -49,14 +55,16 @@ def measure(script, arguments):
     subprocess.run([sys.executable, str(HERE / script), *map(str, arguments)], env=environment(), check=True)
 
 
-def keep_printed(title, script, arguments, output):
-    """Run a script that prints, and write what it printed."""
+def keep_printed(title, script, arguments, output, threads=2):
+    """Run a script that prints, with so many threads, and write what it printed."""
     command = [sys.executable, str(HERE / script), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    with measuring.threads(threads):  # of this process: a child inherits the one processor
+        done = subprocess.run(command, env=environment(threads), capture_output=True, text=True)
     if done.returncode:
         print(f"{script} ended with {done.returncode}; its file is left as it was.\n{done.stderr[-2000:]}", flush=True)
         return
     print(done.stdout, flush=True)
+    title = f"{title}, {'one thread' if threads == 1 else 'two threads'}"
     measuring.save(output, "printed", {"title": title, "text": done.stdout}, " ".join([script, *arguments]))
 
 
@@ -66,6 +74,7 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="small problems")
     parser.add_argument("--only", nargs="+", choices=[*MEASURED, *PRINTED], help="some of the files")
     parser.add_argument("--data", help="folder of local data: smooth_open.json and kinks_open.json too")
+    parser.add_argument("--problems", nargs="+", help="names of local tables; the default is all")
     parser.add_argument("--rows", type=int, default=20_000, help="at most so many rows of each local table")
     parser.add_argument("--output", type=Path, default=DOCS / "benchmarks", help="folder of the files")
     options = parser.parse_args(arguments)
@@ -76,11 +85,14 @@ def main(arguments=None):
             measure(MEASURED[name], ["--output", file, *(["--quick"] if options.quick else [])])
             if options.data:
                 local = ["--data", options.data, "--rows", options.rows]
+                local += ["--problems", *options.problems] if options.problems else []
                 measure(MEASURED[name], [*local, "--output", file.with_name(f"{name}_open.json")])
         else:
             title, script, full, quick = PRINTED[name]
-            if (HERE / script).exists():
-                keep_printed(title, script, quick if options.quick else full, file)
+            for threads in (1, 2) if name in BOTH else (2,):
+                if (HERE / script).exists():
+                    file = options.output / f"{name}_{threads}.json"
+                    keep_printed(title, script, quick if options.quick else full, file, threads)
         print(f"{name}: {time.perf_counter() - start:.0f} seconds", flush=True)
     if options.output == DOCS / "benchmarks":
         files = sorted(map(str, options.output.glob("*.json")))
