@@ -114,7 +114,7 @@ def run_problem(name, chosen, counts, data=None, rows=None, log=print):
         "classes": problem.classes, "alpha": problem.alpha, "reference_error": 0.0, "minimum_test_loss": {},
     }  # fmt: skip
     log(f"{name}: {problem.task}, {problem.size}", flush=True)
-    objectives, results, longest = {}, [], np.inf
+    objectives, results, longest = {}, [], SECONDS
     for method in chosen:
         if not method.takes(problem):
             continue

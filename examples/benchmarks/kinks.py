@@ -269,7 +269,7 @@ def run_problem(name, chosen, counts, data=None, rows=None):
     print(f"{name}: {problem.task}, {problem.size}", flush=True)
     objective = Kinked(problem.X, problem.y, problem.alpha, problem.task == "regression")
     objective.find()
-    results, longest = [], np.inf
+    results, longest = [], SECONDS
     for method in chosen:
         points = measure(method, problem, objective, counts, longest, lambda *f: test_loss(objective, problem, *f))
         if method.family == "ours":
