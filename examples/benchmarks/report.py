@@ -227,7 +227,7 @@ def conclude_whole(report, title, others):
     slower = sum(r < 1 for r in ratios)
     return (
         f"- {title}: the faster of SGD plain and averaged takes {number(measuring.geometric_mean(ratios))} times our "
-        f"seconds (geometric mean of {len(ratios)} problems; less than ours on {slower}) and ends at "
+        f"seconds (geometric mean of {len(ratios)} problem{'s' * (len(ratios) != 1)}; less than ours on {slower}) and ends at "
         f"{power(sorted(beside)[len(beside) // 2])} in the median, ours at {power(sorted(ends)[len(ends) // 2])}."
     )
 
@@ -257,7 +257,7 @@ def conclusion(reports):
                 whole.append(conclude_whole(some, named, others))
     if not rows:
         return "Nothing has been measured."
-    header = ["loss, target", "ours is the fastest", *(HEADINGS.get(f, f) for f in CONCLUDED)]
+    header = ["loss, target", "ours first", *(HEADINGS.get(f, f) for f in CONCLUDED)]
     parts = [
         f"**Ours arrives first in {won} of {total} comparisons** with everybody else's best setting (problems, "
         "targets, one thread and two). Others' seconds over ours, geometric mean of the problems where both arrived:",
