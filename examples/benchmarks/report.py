@@ -224,10 +224,11 @@ def conclude_whole(report, title, others):
             beside.append(math.inf if fastest["suboptimality"] is None else fastest["suboptimality"])
     if not ratios:
         return ""
+    count_of = f"{len(ratios)} problem{'s' * (len(ratios) != 1)}"
     slower = sum(r < 1 for r in ratios)
     return (
         f"- {title}: the faster of SGD plain and averaged takes {number(measuring.geometric_mean(ratios))} times our "
-        f"seconds (geometric mean of {len(ratios)} problem{'s' * (len(ratios) != 1)}; less than ours on {slower}) and ends at "
+        f"seconds (geometric mean of {count_of}; less than ours on {slower}) and ends at "
         f"{power(sorted(beside)[len(beside) // 2])} in the median, ours at {power(sorted(ends)[len(ends) // 2])}."
     )
 
