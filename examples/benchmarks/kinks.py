@@ -36,7 +36,7 @@ TARGETS = (1e-3, 1e-5)
 EPSILON = 0.1
 #: The smaller side of a matrix, and rows times its square times columns, up to which the interior-point method is used.
 SMALL_SIDE, WORK = 2_500, 2e10
-#: A fit may take so many times our seconds to 1e-5, at least and at most so many seconds; all of a method three times that.
+#: A fit may take so many times our seconds to 1e-5, at least and at most so many seconds; all fits three times that.
 LONGEST, QUICK, SECONDS = 40, 0.2, 8.0
 ITERATIONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 
