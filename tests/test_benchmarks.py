@@ -237,6 +237,7 @@ def test_problems(scripts, tmp_path):
         assert p.classes == (0 if p.task == "regression" else len(np.unique(p.y_test)))
     assert problems.make("text_quick").alpha == 1e-5
     assert problems.make("digits", rows=500).X.shape == (400, 64)
+    assert problems.make("dense_quick", raw=True).X.std(axis=0).max() > 10
     with pytest.raises(ValueError, match="--data"):
         problems.make("mine")
     (tmp_path / "load.py").write_text(

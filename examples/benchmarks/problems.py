@@ -150,26 +150,39 @@ def _local(folder):
     return module
 
 
+def local_names(folder):
+    """Names of all that a folder of local data has."""
+    return list(_local(folder).names())
+
+
 def names(which, data=None):
     """Names of the problems of a run, `which` of :data:`FULL`, :data:`KINKS` or :data:`QUICK`, then all local ones."""
-    return [*which, *(_local(data).names() if data is not None else [])]
+    return [*which, *(local_names(data) if data is not None else [])]
+
+
+def _plain(X):
+    """In double precision, row by row, each number stored once."""
+    if not sp.issparse(X):
+        return np.ascontiguousarray(X, dtype=np.float64)
+    X = sp.csr_matrix(X, dtype=np.float64)
+    X.sum_duplicates()
+    X.sort_indices()
+    return X
 
 
 def _equal_units(X, X_test):
     """Training and test columns in equal units: see the module."""
-    if sp.issparse(X):
-        X, X_test = sp.csr_matrix(X), sp.csr_matrix(X_test)
-        X.sum_duplicates()
-        X.sort_indices()
-        if np.abs(X.data).max(initial=0) <= 10:
-            return X, X_test
+    if sp.issparse(X) and np.abs(X.data).max(initial=0) <= 10:
+        return X, X_test
     scaler = StandardScaler(with_mean=not sp.issparse(X))
-    X, X_test = scaler.fit_transform(X.astype(np.float64)), scaler.transform(X_test.astype(np.float64))
-    return (X, X_test) if sp.issparse(X) else (np.ascontiguousarray(X), np.ascontiguousarray(X_test))
+    return _plain(scaler.fit_transform(X)), _plain(scaler.transform(X_test))
 
 
-def make(name, data=None, rows=None, seed=0):
-    """The problem of a name: rows shuffled, at most `rows` of them, a fifth (at most 50,000) kept for testing."""
+def make(name, data=None, rows=None, seed=0, raw=False):
+    """The problem of a name: rows shuffled, at most `rows` of them, a fifth (at most 50,000) kept for testing.
+
+    Columns and real targets are in equal units, as the module says, unless `raw`.
+    """
     if name in KNOWN:
         source, task, function = KNOWN[name]
         X, y = function()
@@ -185,8 +198,9 @@ def make(name, data=None, rows=None, seed=0):
     X, X_test, y, y_test = train_test_split(
         X, y, test_size=min(X.shape[0] // 5, 50_000), random_state=seed, stratify=None if task == "regression" else y
     )
-    X, X_test = _equal_units(X, X_test)
-    if task == "regression":
+    X, X_test = _plain(X), _plain(X_test)
+    X, X_test = (X, X_test) if raw else _equal_units(X, X_test)
+    if task == "regression" and not raw:
         center, unit = y.mean(), y.std()
         y, y_test = (y - center) / unit, (y_test - center) / unit
     return Problem(name, source, task, X, y, X_test, y_test, 1e-5 if _is_text(X) else 1e-4)
