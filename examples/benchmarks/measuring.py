@@ -44,6 +44,15 @@ def _git(*arguments):
         return ""
 
 
+def _command():
+    """The script and its arguments, without the file that it writes."""
+    arguments = sys.argv[1:]
+    if "--output" in arguments:
+        at = arguments.index("--output")
+        arguments = arguments[:at] + arguments[at + 2 :]
+    return " ".join([Path(sys.argv[0]).name, *arguments])
+
+
 def conditions():
     """What the numbers depend on."""
     cpu, info = platform.processor(), Path("/proc/cpuinfo")
@@ -57,7 +66,7 @@ def conditions():
     return {
         "commit": _git("rev-parse", "--short=10", "HEAD"), "changed": bool(_git("status", "--porcelain", ".")),
         "code": code_digest(), "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), "cpu": cpu, "cores": os.cpu_count(),
+        "command": _command(), "cpu": cpu, "cores": os.cpu_count(),
         "system": platform.platform(terse=True), "python": platform.python_version(), "packages": packages,
         "pools": sorted({f"{p['internal_api']} {p.get('version')}" for p in threadpool_info()}),
     }  # fmt: skip

@@ -37,15 +37,8 @@ PRINTED = {
     "tables": ("Dense tables", "tables.py", [], ["--quick"]),
     "search": ("Searches", "search.py", ["--only", "comparison"], ["--quick", "--only", "comparison"]),
     "epoch": ("One epoch of a named solver", "epoch.py", ["--quick"], ["--quick", "--only", "sparse"]),
-    "advice": (
-        "What diagnose advises",
-        "advice.py",
-        [*SCRATCH, "--rows", "5000"],
-        [*SCRATCH, "--names", "dense_quick"],
-    ),
+    "advice": ("Advice", "advice.py", [*SCRATCH, "--rows", "5000"], [*SCRATCH, "--names", "dense_quick"]),
 }
-
-
 #: Of those that print, which run with one thread and with two; the others run with two.
 BOTH = ("lasso", "classes", "text", "tables")
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -73,7 +66,8 @@ def keep_printed(title, script, arguments, output, threads=2):
         return
     print(done.stdout, flush=True)
     title = f"{title}, {'one thread' if threads == 1 else 'two threads'}"
-    measuring.save(output, "printed", {"title": title, "text": done.stdout}, " ".join([script, *arguments]))
+    shown = " ".join([script, *(a for a in arguments if a not in SCRATCH)])
+    measuring.save(output, "printed", {"title": title, "text": done.stdout}, shown)
 
 
 def main(arguments=None):
