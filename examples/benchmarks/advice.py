@@ -273,7 +273,7 @@ def main():
     done = {(e["name"], e["loss"], e["scaled"]) for e in entries}
     known = [*OURS, *ROUND, *(data_sets.local_names(args.data) if args.data else [])]
     for name in args.names or known:
-        problem = round_problem(name) if name in ROUND else data_sets.make(name, args.data)
+        problem = round_problem(name) if name in ROUND else data_sets.make(name, args.data, raw=True)
         if name not in ROUND:
             problem.X, problem.y = problem.X[: args.rows], problem.y[: args.rows]
         kinds = {"smooth": [SMOOTH], "kinked": [KINKED], "both": [SMOOTH, KINKED]}[args.losses]

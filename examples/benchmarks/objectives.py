@@ -1,11 +1,9 @@
 r"""The objective that every method of the benchmark is measured by, and its minimum.
 
-.. math:: f(W, b) = \frac{1}{n} \sum_i \ell(y_i, x_i W + b) + \frac{\alpha}{2} \sum_j q_j \|W_j\|_2^2
+.. math:: f(W, b) = \frac{1}{n} \sum_i \ell(y_i, x_i W + b) + \frac{\alpha}{2} \|W\|_2^2
 
-with `W` in the units of the data and `b` free. :math:`q_j = 1` penalises the weights as they are; a method that stands
-behind a scaler minimises the same sum with :math:`q_j = s_j^2`, where `s` are the scales. (Centring changes nothing,
-as the intercept is free.) So each method is measured by the objective that it minimises, and by that objective's own
-minimum.
+with `b` free: the same function of the same columns for every method. Of several classes there are two, softmax and
+one-vs-rest, and each method is measured by the one that it minimises.
 
 The minimum is found in standardised coordinates by Newton's method, or by scipy's L-BFGS where there are too many
 parameters for a Hessian; the Newton decrement, or the norm of the gradient, says how far it may be off.
@@ -130,7 +128,7 @@ class Minimum:
 
 
 class Objective:
-    """Mean loss plus penalty, as a function of weights in the units of the data.
+    """Mean loss plus penalty, as a function of the weights.
 
     Parameters
     ----------
@@ -138,22 +136,19 @@ class Objective:
     y : ndarray of shape (n,)
     loss : {"squared_error", "log_loss", "multinomial", "ovr"}
     alpha : float
-    scaled : bool
-        Whether the penalty is on the weights of columns of unit variance.
     """
 
-    def __init__(self, X, y, loss, alpha, scaled=False):
+    def __init__(self, X, y, loss, alpha):
         self.X, self.alpha, self.loss = X, alpha, LOSSES[loss]
         self.y = columns_of_targets(y, loss)
         self.mean, self.scale = scales_of(X)
-        self.q = self.scale**2 if scaled else np.ones(X.shape[1])
 
     def __call__(self, coef, intercept):
         """f at a fitted model's ``coef_`` (k, d) and ``intercept_``."""
         coef = np.asarray(coef, dtype=np.float64).reshape(-1, self.X.shape[1])
         with np.errstate(all="ignore"):
             z = np.asarray(self.X @ coef.T) + np.ravel(intercept)
-            value = self.loss.value(self.y, z).mean() + 0.5 * self.alpha * (self.q * coef**2).sum()
+            value = self.loss.value(self.y, z).mean() + 0.5 * self.alpha * (coef**2).sum()
         return float(value) if np.isfinite(value) else np.inf
 
     def suboptimality(self, coef, intercept):
@@ -196,7 +191,7 @@ class Objective:
         return np.asarray(self.X @ coef) + (theta[-1] - self.mean @ coef)
 
     def _value(self, theta):
-        p = (self.q / self.scale**2)[:, None]
+        p = 1 / self.scale[:, None] ** 2
         return float(
             self.loss.value(self.y, self._predict(theta)).mean() + 0.5 * self.alpha * (p * theta[:-1] ** 2).sum()
         )
@@ -206,7 +201,7 @@ class Objective:
         g = np.empty_like(theta)
         g[-1] = r.sum(axis=0)
         g[:-1] = (np.asarray(self.X.T @ r) - self.mean[:, None] * g[-1]) / self.scale[:, None]
-        g[:-1] += self.alpha * (self.q / self.scale**2)[:, None] * theta[:-1]
+        g[:-1] += self.alpha / self.scale[:, None] ** 2 * theta[:-1]
         return g
 
     def _gram(self, weight):
@@ -239,7 +234,7 @@ class Objective:
 
     def _newton(self, theta, tol=1e-11, max_iter=100):
         k, d1 = theta.shape[1], theta.shape[0]
-        p = np.append(self.alpha * self.q / self.scale**2, 0.0)
+        p = np.append(self.alpha / self.scale**2, 0.0)
         f = self._value(theta)
         f0, decrement = f, np.inf
         for _ in range(max_iter):
@@ -277,7 +272,7 @@ class Objective:
     def _lbfgs(self, theta):
         """In coordinates in which the constant model's curvature is about one: whitened, or scaled where d is large."""
         d1, k = theta.shape
-        p = np.append(self.alpha * self.q / self.scale**2, 0.0)
+        p = np.append(self.alpha / self.scale**2, 0.0)
         whitened = d1 <= MOST_PARAMETERS
         if whitened:
             H = 0.25 * self._gram(np.ones(len(self.y))) + np.diag(p)

@@ -1,4 +1,7 @@
-"""The problems of the benchmark: synthetic, bundled with scikit-learn, or from a folder of local data.
+"""The problems of the benchmarks: synthetic, bundled with scikit-learn, or from a folder of local data.
+
+All methods are given the same columns: standardised, so that nobody needs a scaler; sparse columns as they are, or
+divided by their standard deviation where they are in unequal units. Real targets have mean zero and variance one.
 
 A folder given with ``--data`` holds a module ``load.py`` with ``names()`` and ``matrix(name)``, which returns X, y and
 the task: a numeric ndarray or CSR matrix, targets, and "binary", "multiclass" or "regression".
@@ -15,6 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Problem:
     Attributes
     ----------
     name, source : str
+        Source is "bundled", "synthetic" or "local".
     task : {"binary", "multiclass", "regression"}
     X, X_test : ndarray or CSR matrix
     y, y_test : ndarray
@@ -49,11 +54,6 @@ class Problem:
         n, d = self.X.shape
         filled = f", {self.X.nnz / n:.0f} stored a row" if self.sparse else ""
         return f"{n:,} x {d:,}{filled}"
-
-    @property
-    def unequal(self):
-        """Whether columns are in unequal units, so that a user would scale them: dense data, or large stored values."""
-        return not self.sparse or bool(np.abs(self.X.data).max(initial=0) > 10)
 
     @property
     def classes(self):
@@ -114,13 +114,25 @@ FULL = {
     "diabetes": ("bundled", "regression", lambda: load_diabetes(return_X_y=True, scaled=False)),
     "digits": ("bundled", "multiclass", lambda: load_digits(return_X_y=True)),
     "dense_1e4": ("synthetic", "binary", lambda: dense(10_000, 50, "binary")),
-    "dense_1e5": ("synthetic", "binary", lambda: dense(100_000, 100, "binary")),
-    "dense_1e6": ("synthetic", "binary", lambda: dense(1_000_000, 30, "binary")),
-    "regression_1e5": ("synthetic", "regression", lambda: dense(100_000, 100, "regression")),
-    "twenty_classes": ("synthetic", "multiclass", lambda: dense(50_000, 50, "multiclass", 20)),
-    "text_binary": ("synthetic", "binary", lambda: text(100_000, 50_000, 60, "binary")),
-    "text_classes": ("synthetic", "multiclass", lambda: text(15_000, 20_000, 60, "multiclass", 10)),
-    "one_hot_regression": ("synthetic", "regression", lambda: one_hot(200_000, 5_000, 10, "regression")),
+    "dense_1e5": ("synthetic", "binary", lambda: dense(100_000, 60, "binary")),
+    "regression_1e5": ("synthetic", "regression", lambda: dense(100_000, 60, "regression")),
+    "twenty_classes": ("synthetic", "multiclass", lambda: dense(12_500, 50, "multiclass", 20)),
+    "text_binary": ("synthetic", "binary", lambda: text(50_000, 50_000, 60, "binary")),
+    "text_long": ("synthetic", "binary", lambda: text(10_000, 30_000, 220, "binary")),
+    "text_classes": ("synthetic", "multiclass", lambda: text(5_000, 10_000, 60, "multiclass", 10)),
+    "one_hot_regression": ("synthetic", "regression", lambda: one_hot(100_000, 2_000, 10, "regression")),
+}
+#: for losses with kinks, whose specialists take long: fewer rows
+KINKS = {
+    "breast_cancer": FULL["breast_cancer"],
+    "diabetes": FULL["diabetes"],
+    "digits": FULL["digits"],
+    "dense_1e4": FULL["dense_1e4"],
+    "dense_2e4": ("synthetic", "binary", lambda: dense(20_000, 60, "binary")),
+    "text_small": ("synthetic", "binary", lambda: text(1_500, 20_000, 60, "binary")),
+    "text_classes": FULL["text_classes"],
+    "regression_1e4": ("synthetic", "regression", lambda: dense(10_000, 50, "regression")),
+    "one_hot_small": ("synthetic", "regression", lambda: one_hot(20_000, 30, 10, "regression")),
 }
 QUICK = {
     "diabetes": FULL["diabetes"],
@@ -128,8 +140,7 @@ QUICK = {
     "dense_quick": ("synthetic", "binary", lambda: dense(2_000, 10, "binary")),
     "text_quick": ("synthetic", "binary", lambda: text(1_000, 500, 20, "binary")),
 }
-#: Local sets of a full run with ``--data``, where the folder has them.
-LOCAL = ["adult", "covtype_20pct", "diamonds", "mnist", "freMTPL2freq", "nycflights_late", "newsgroups20"]
+KNOWN = {**FULL, **KINKS, **QUICK}
 
 
 def _local(folder):
@@ -144,32 +155,57 @@ def local_names(folder):
     return list(_local(folder).names())
 
 
-def names(quick=False, data=None):
-    """Names of the problems of a run."""
-    known = list(QUICK if quick else FULL)
-    if data is not None and not quick:
-        there = set(_local(data).names())
-        known += [name for name in LOCAL if name in there]
-    return known
+def names(which, data=None):
+    """Names of the problems of a run, `which` of :data:`FULL`, :data:`KINKS` or :data:`QUICK`, then all local ones."""
+    return [*which, *(local_names(data) if data is not None else [])]
 
 
-def make(name, data=None, seed=0):
-    """The problem of a name: rows shuffled, a fifth (at most 50,000 rows) kept for testing."""
-    if name in QUICK or name in FULL:
-        source, task, function = {**FULL, **QUICK}[name]
+def _plain(X):
+    """In double precision, row by row, each number stored once."""
+    if not sp.issparse(X):
+        return np.ascontiguousarray(X, dtype=np.float64)
+    X = sp.csr_matrix(X, dtype=np.float64)
+    X.sum_duplicates()
+    X.sort_indices()
+    return X
+
+
+def _equal_units(X, X_test):
+    """Training and test columns in equal units: see the module."""
+    if sp.issparse(X) and np.abs(X.data).max(initial=0) <= 10:
+        return X, X_test
+    scaler = StandardScaler(with_mean=not sp.issparse(X))
+    return _plain(scaler.fit_transform(X)), _plain(scaler.transform(X_test))
+
+
+def make(name, data=None, rows=None, seed=0, raw=False):
+    """The problem of a name: rows shuffled, at most `rows` of them, a fifth (at most 50,000) kept for testing.
+
+    Columns and real targets are in equal units, as the module says, unless `raw`.
+    """
+    if name in KNOWN:
+        source, task, function = KNOWN[name]
         X, y = function()
     else:
         if data is None:
-            raise ValueError(f"{name!r} is not among {', '.join({**FULL, **QUICK})}: pass --data for local data.")
+            raise ValueError(f"{name!r} is not among {', '.join(KNOWN)}: pass --data for local data.")
         source, (X, y, task) = "local", _local(data).matrix(name)
-    test = min(X.shape[0] // 5, 50_000)
+    some = np.random.default_rng(seed).permutation(X.shape[0])[:rows]
+    X, y = X[some], np.asarray(y)[some]
+    if task != "regression":  # a class of two rows cannot be in both parts
+        often = np.isin(y, [c for c, n in zip(*np.unique(y, return_counts=True), strict=True) if n >= 10])
+        X, y = X[often], y[often]
     X, X_test, y, y_test = train_test_split(
-        X, y, test_size=test, random_state=seed, stratify=None if task == "regression" else y
+        X, y, test_size=min(X.shape[0] // 5, 50_000), random_state=seed, stratify=None if task == "regression" else y
     )
-    if sp.issparse(X):
-        X, X_test = sp.csr_matrix(X), sp.csr_matrix(X_test)
-        X.sum_duplicates()
-        X.sort_indices()
-    else:
-        X, X_test = np.ascontiguousarray(X, dtype=np.float64), np.ascontiguousarray(X_test, dtype=np.float64)
-    return Problem(name, source, task, X, y, X_test, y_test, 1e-5 if name.startswith("text") else 1e-4)
+    X, X_test = _plain(X), _plain(X_test)
+    X, X_test = (X, X_test) if raw else _equal_units(X, X_test)
+    if task == "regression" and not raw:
+        center, unit = y.mean(), y.std()
+        y, y_test = (y - center) / unit, (y_test - center) / unit
+    return Problem(name, source, task, X, y, X_test, y_test, 1e-5 if _is_text(X) else 1e-4)
+
+
+def _is_text(X):
+    """Whether all rows have norm one."""
+    return sp.issparse(X) and bool(np.allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1, atol=1e-3))
