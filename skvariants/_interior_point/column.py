@@ -216,7 +216,7 @@ class Column:
         return ramps.weight * slopes.sum(axis=0)
 
     def _strongest(self, strength: Array, count: int) -> Array:
-        free = np.flatnonzero(self.l1 <= 0)
+        free = np.flatnonzero((self.l1 <= 0) & (self.frame.units > 0))
         order = np.argsort(-strength, kind="stable")[:count]
         return np.union1d(np.union1d(order, free), np.flatnonzero(self.state.v[:-1]))
 

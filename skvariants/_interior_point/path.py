@@ -30,6 +30,8 @@ Array = np.ndarray
 _CORRECTIONS = 2
 # share of the way to the boundary
 _NEARLY = 0.995
+# a step that is shorter leads nowhere
+_SHORTEST = 1e-8
 
 
 @dataclass(eq=False, repr=False)
@@ -218,7 +220,8 @@ class CentralPath:
             move, t, targets = other, longer, corrected
         t = min(1.0, _NEARLY * t)
         dv, dz, du, dp, dq = move
-        if not (np.isfinite(t) and np.isfinite(dv).all()) or t < 1e-8:
+        sound = np.isfinite(t) and all(np.isfinite(part).all() for part in move)
+        if not sound or t < _SHORTEST:
             self.stuck = True
             return
         at.v += t * dv
