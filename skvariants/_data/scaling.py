@@ -29,8 +29,8 @@ _STORED = 1 << 20
 _SINGLE_ROWS = 1024
 # share of values that are not zero up to which a column may stay where it is: its mean is a third of its scale at most
 _RARE = 0.1
-# share of the columns that a step may touch to be worth a step on these alone
-_TOUCHED = 0.25
+# stored values of a batch, as a share of the columns, up to which rare ones stay: `Moments.coordinates` says why
+_TOUCHED = 1.0
 
 
 @dataclass

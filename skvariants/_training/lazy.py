@@ -23,8 +23,9 @@ from skvariants._training.gradients import STEEPEST
 from skvariants._training.problem import without_axis
 
 Array = np.ndarray
-# stored values of a step, as a share of the features, up to which some features cost less than all
-_FEW = 0.25
+# stored values of a step, as a share of the features, up to which some features cost less than all: of one column, by
+# how much more for each other, and at most (256 rows of 10 to 190 values, 20,000 to 60,000 features, 1 and 20 columns)
+_FEW, _MORE, _MOST = 0.25, 0.03, 0.75
 # numbers of a block of features that is made up for
 _BLOCK = 1 << 16
 # features that are centred, as a share of all
@@ -37,7 +38,8 @@ def can_be_lazy(steps: Any) -> bool:
     penalty, solver = problem.penalty, steps.solver
     if not (rows.sparse and solver.lazy and penalty.elastic) or steps.average or steps.batch_size >= problem.n:
         return False
-    if steps.batch_size * rows.stored > _FEW * problem.n * problem.d or penalty.at(np.zeros(0, int)) is None:
+    few = min(_MOST, _FEW + _MORE * (steps.state.theta.shape[1] - 1))
+    if steps.batch_size * rows.stored > few * problem.n * problem.d or penalty.at(np.zeros(0, int)) is None:
         return False
     if not coordinates.identity:
         return np.count_nonzero(coordinates.mean_row) <= _CENTRED * problem.d
