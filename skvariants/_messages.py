@@ -44,9 +44,9 @@ def stalled(suboptimality: float, kind: str, tol: float) -> str:
     how = {"bound": "at most ", "estimate": "about ", "unknown": ""}[kind]
     far = f"{how}a share of {suboptimality:.2g}" if np.isfinite(suboptimality) else "an unknown share"
     return (
-        f"The fit stalled: its steps gain no more, and of what the optimum gains over a constant model it misses {far}, "
-        f"where tol={tol:g} was asked for. Scale the columns, use a larger alpha or one of the solvers that take steps, "
-        "such as solver='adam', or pass a larger tol."
+        "The fit stalled: its steps gain no more, and of what the optimum gains over a constant model it misses "
+        f"{far}, where tol={tol:g} was asked for. Scale the columns, use a larger alpha or one of the solvers that "
+        "take steps, such as solver='adam', or pass a larger tol."
     )
 
 

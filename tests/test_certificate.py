@@ -1,15 +1,15 @@
-"""How far a fit is from the optimum: conjugates, bounds and estimates beside independent optima, and what statuses say."""
+"""How far a fit is from the optimum: conjugates, bounds and estimates beside independent optima; statuses."""
 
 import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from _references import problem
 from scipy.optimize import linprog, minimize
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
 
+from _references import problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton.decrement import certify
 from skvariants._training.certificate import Certificate

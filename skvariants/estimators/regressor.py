@@ -63,8 +63,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Most epochs (passes over the rows).
     tol : float or None, default=1e-3
         A fit has converged if it misses at most that share of what the optimum gains over the best constant model
-        (``suboptimality_``). An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
-        validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
+        (``suboptimality_``). An epoch is progress if the objective falls by `tol` times that of the constant model (or
+        the validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
         times what they have gained over that model. None takes exactly `max_iter` epochs
         (quasi-Newton steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
