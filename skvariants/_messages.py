@@ -42,11 +42,11 @@ def not_converged(max_iter: int, curve: Sequence[float]) -> str:
 def stalled(suboptimality: float, kind: str, tol: float) -> str:
     """The sentence about a method that can go no further, and is not within what `tol` promises."""
     how = {"bound": "at most ", "estimate": "about ", "unknown": ""}[kind]
-    far = f"{how}{suboptimality:.2g}" if np.isfinite(suboptimality) else "unknown"
+    far = f"{how}a share of {suboptimality:.2g}" if np.isfinite(suboptimality) else "an unknown share"
     return (
-        f"The fit stalled: no step improves the objective, and its distance from the optimum, as a share of what the "
-        f"optimum gains over a constant model, is {far}, where tol={tol:g} was asked for. Scale the columns, use a "
-        "larger alpha or one of the solvers that take steps, such as solver='adam', or pass a larger tol."
+        "The fit stalled: its steps gain no more, and of what the optimum gains over a constant model it misses "
+        f"{far}, where tol={tol:g} was asked for. Scale the columns, use a larger alpha or one of the solvers that "
+        "take steps, such as solver='adam', or pass a larger tol."
     )
 
 

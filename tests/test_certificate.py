@@ -1,0 +1,253 @@
+"""How far a fit is from the optimum: conjugates, bounds and estimates beside independent optima; statuses."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import linprog, minimize
+from sklearn.datasets import load_breast_cancer, make_classification
+from sklearn.exceptions import ConvergenceWarning
+
+from _references import problem
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._quasi_newton.decrement import certify
+from skvariants._training.certificate import Certificate
+from skvariants.losses import LOSSES, Hinge, Loss, MultinomialLogLoss
+from skvariants.penalties import Penalty
+
+SMOOTH = [name for name, loss in LOSSES.items() if loss.smooth]
+KINKED = [name for name, loss in LOSSES.items() if not loss.smooth]
+N, D = 60, 4
+
+
+# ------------------------------------------------------------------ conjugates
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_conjugates_are_the_greatest_difference(name):
+    loss, z = LOSSES[name](), np.linspace(-400, 400, 400_001)[:, None]
+    for y in (-1.0, 1.0):
+        values = loss.value(np.array([[y]]), z)
+        for u in np.linspace(-5, 5, 41):
+            expected = (u * z - values).max()
+            found = loss.conjugate(np.array([[y]]), np.array([[u]]))[0, 0]
+            if np.isinf(found):
+                assert expected > 30  # it grows with the range of z
+            else:
+                assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_conjugate_of_the_softmax_is_an_entropy():
+    loss, y, p = MultinomialLogLoss(n_classes=3), np.array([[0.0, 1.0, 0.0]]), np.array([[0.2, 0.5, 0.3]])
+    found = minimize(lambda z: loss.value(y, z[None]).sum() - (p - y)[0] @ z, np.zeros(3))
+    assert loss.conjugate(y, p - y).sum() == pytest.approx(-found.fun, abs=1e-8)
+    assert np.isinf(loss.conjugate(y, p).sum())  # does not sum to zero
+    assert np.isinf(loss.conjugate(y, np.array([[0.5, 0.2, -0.7]])).sum())
+
+
+# ------------------------------------------------------------------ bounds beside independent optima
+
+
+def rows(loss, rng):
+    X = rng.standard_normal((N, D)) * np.logspace(-0.5, 0.5, D) + rng.standard_normal(D)
+    y = X @ rng.standard_normal(D) + rng.standard_normal(N)
+    return X, y if loss.regression else np.where(y > np.median(y), 1.0, -1.0)
+
+
+def optimum(loss, X, y, s, l1, l2, intercept):
+    """Least objective of a smooth loss, by scipy, with weights in two parts that are not negative."""
+
+    def f(v):
+        z = (X @ (v[:D] - v[D:-1]) + v[-1])[:, None]
+        w = v[:D] - v[D:-1]
+        r = s * loss.gradient(y[:, None], z, np.empty_like(z))[:, 0] / N
+        g = X.T @ r + l2 * w
+        value = np.mean(s * loss.value(y[:, None], z)[:, 0]) + 0.5 * l2 * w @ w + l1 * v[:-1].sum()
+        return value, np.concatenate([g + l1, -g + l1, [r.sum() * intercept]])
+
+    v, bounds = np.zeros(2 * D + 1), [(0, None)] * (2 * D) + [(None, None)]
+    for _ in range(4):
+        found = minimize(f, v, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 0, "gtol": 1e-12})
+        v = found.x
+    return found.fun
+
+
+def linear_program(loss, X, y, s, l1, intercept):
+    """Least objective of a loss of two straight pieces, with L1."""
+    slack, eye = np.ones(N), np.eye(N)
+    if loss.regression:
+        A = np.concatenate([np.c_[X, -X, slack, -slack, -eye], np.c_[-X, X, -slack, slack, -eye]])
+        b = np.concatenate([y + loss.epsilon, loss.epsilon - y])
+    else:
+        A = np.c_[-y[:, None] * X, y[:, None] * X, -y, y, -eye]
+        b = np.full(N, -getattr(loss, "threshold", 0.0))
+    cost = np.concatenate([np.full(2 * D, l1), [0, 0], s / N])
+    bounds = [(0, None)] * (2 * D) + [(0, None if intercept else 0)] * 2 + [(0, None)] * N
+    return linprog(cost, A, b, bounds=bounds).fun
+
+
+def certificate(loss, X, y, s, alpha, l1_ratio, intercept, scaled, theta, sparse=False):
+    weight = None if s is None else s.copy()
+    target = float(y.std()) if loss.regression and scaled else 1.0
+    features = sp.csr_matrix(X) if sparse else X
+    p = problem(
+        features, y[:, None], loss, alpha=alpha, l1_ratio=l1_ratio, scaled=scaled, weight=weight, target=target,
+        intercept=intercept,
+    )  # fmt: skip
+    (found,) = certify(p, p.coordinates.standardised(theta), 1, np.array([np.inf]), np.zeros(1))
+    return found
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_bound_is_never_below_the_truth(name, l1_ratio, intercept, weighted):
+    loss, rng = LOSSES[name](), np.random.default_rng(0)
+    if not loss.smooth and l1_ratio < 1:
+        pytest.skip("its optimum is no linear program")
+    X, y = rows(loss, rng)
+    s = rng.random(N) + 0.1 if weighted else np.ones(N)
+    s /= s.mean()
+    for alpha in (1e-3, 1e-1):
+        l1, l2 = alpha * l1_ratio, alpha * (1 - l1_ratio)
+        if loss.smooth:
+            least = optimum(loss, X, y, s, l1, l2, intercept)
+        else:
+            least = linear_program(loss, X, y, s, l1, intercept)
+        for size in (0.0, 0.1, 1.0):
+            theta = size * rng.standard_normal((D + 1, 1))
+            theta[-1] *= intercept
+            for scaled, sparse in ((True, False), (False, False), (True, True)):
+                found = certificate(
+                    loss, X, y, s if weighted else None, alpha, l1_ratio, intercept, scaled, theta, sparse
+                )
+                excess = found.objective - least
+                assert found.bound >= excess - 1e-7 * abs(found.objective)
+                assert found.bound <= found.objective + 1e-9  # zero slopes are always allowed
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_near_the_optimum_the_estimate_is_near_the_truth(name, l1_ratio):
+    X, y = rows(LOSSES[name], np.random.default_rng(1))
+    cls = SGDVariantRegressor if LOSSES[name].regression else SGDVariantClassifier
+    params = {"epsilon": 1.0} if name == "huber" else {}
+    loss = LOSSES[name](**params)
+    model = cls(loss=name, penalty="elasticnet", l1_ratio=l1_ratio, alpha=1e-2, tol=1e-10, **params).fit(X, y)
+    least = np.append(model.coef_, model.intercept_)[:, None]
+    theta = least * np.where(np.arange(D + 1)[:, None] % 2, 1.02, 0.99)
+    at = certificate(loss, X, y, None, 1e-2, l1_ratio, True, True, theta)
+    best = certificate(loss, X, y, None, 1e-2, l1_ratio, True, True, least)
+    truth = at.objective - best.objective
+    assert 0.5 * truth <= min(at.bound, at.estimate) <= 3 * truth
+    assert at.bound >= truth * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("multi_class", ["ovr", "multinomial"])
+@pytest.mark.parametrize("solver", ["adam", "minibatch", "auto"])
+def test_bounds_and_estimates_of_several_classes(solver, multi_class):
+    X, y = make_classification(300, 8, n_informative=5, n_classes=4, random_state=0)
+    kind = dict(multi_class=multi_class, alpha=1e-2, random_state=0)
+    model = SGDVariantClassifier(solver=solver, **kind).fit(X, y)
+    best = SGDVariantClassifier(tol=1e-10, **kind).fit(X, y)
+
+    def objective(model):
+        loss = model._minimised
+        t = (y[:, None] == model.classes_).astype(float)
+        values = loss.value(t if loss.columns_per_model > 1 else 2 * t - 1, model.decision_function(X))
+        return values.sum(axis=1).mean() + 0.5e-2 * (model.coef_**2).sum()
+
+    p = np.bincount(y) / len(y)
+    constant = -(p * np.log(p)).sum() if multi_class == "multinomial" else -(
+        p * np.log(p) + (1 - p) * np.log(1 - p)
+    ).sum()  # fmt: skip
+    truth = (objective(model) - objective(best)) / (constant - objective(best))
+    assert best.suboptimality_ < 1e-6
+    assert model.suboptimality_ >= (1 - 1e-6 if model.suboptimality_kind_ == "bound" else 0.5) * truth
+    assert model.suboptimality_ <= 3 * truth + 1e-9
+
+
+# ------------------------------------------------------------------ what statuses say
+
+
+@pytest.mark.parametrize("solver", ["gd", "adagrad", "adam"])
+def test_a_solver_that_ends_short_of_the_optimum_says_so(solver):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = SGDVariantClassifier(solver=solver, random_state=0).fit(X, y)
+    assert model.status_ == "plateau"
+    assert 1e-3 < model.suboptimality_ < 0.1
+    assert SGDVariantClassifier().fit(X, y).status_ == "converged"
+
+
+@pytest.mark.parametrize("cls", [SGDVariantClassifier, SGDVariantRegressor])
+def test_converged_is_within_the_tolerance(cls):
+    X, y = make_classification(300, 5, flip_y=0.2, random_state=0)
+    seen = set()
+    for solver in ("auto", "adam", "minibatch", "gd", "momentum"):
+        for tol in (1e-1, 1e-3, 1e-5):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = cls(solver=solver, tol=tol, random_state=0).fit(X, y)
+            seen.add(model.status_)
+            assert (model.status_ == "converged") == (model.suboptimality_ <= tol)
+            assert model.suboptimality_kind_ in ("bound", "estimate")
+    assert {"converged", "plateau"} <= seen
+
+
+def test_a_stream_has_no_certificate():
+    X, y = make_classification(100, 5, random_state=0)
+    model = SGDVariantClassifier(random_state=0).fit(X, y)
+    assert model.suboptimality_ is not None
+    model.partial_fit(X, y)
+    assert model.suboptimality_ is None
+    assert model.suboptimality_kind_ is None
+
+
+def test_the_best_constant_is_converged_where_nothing_is_to_be_learnt():
+    X, y = make_classification(100, 5, random_state=0)
+    for params in (dict(penalty="l1", alpha=10.0), dict(alpha=1e8)):
+        model = SGDVariantClassifier(**params).fit(X, y)
+        assert model.status_ == "converged"
+        assert model.suboptimality_ <= 1e-3
+
+
+class Margin(Hinge):
+    """A loss whose conjugate nobody gave."""
+
+    def conjugate(self, y, u):
+        return Loss.conjugate(self, y, u)
+
+
+class Ridge(Penalty):
+    """A smooth penalty whose conjugate nobody knows."""
+
+    has_prox = False
+
+    def value(self, W):
+        return 5e-3 * (W**2).sum(axis=0)
+
+    def add_gradient(self, W, out):
+        out += 1e-2 * W
+
+    def prox(self, W, step, smooth=True):
+        raise AssertionError("it has none")
+
+
+def test_where_no_conjugate_is_known_it_is_unknown_or_an_estimate():
+    X, y = make_classification(100, 5, random_state=0)
+    model = SGDVariantClassifier(loss=Margin(), solver="adam", random_state=0).fit(X, y)
+    assert np.isnan(model.suboptimality_)
+    assert (model.suboptimality_kind_, model.status_) == ("unknown", "plateau")
+    model = SGDVariantClassifier(penalty=Ridge(), scale_features=False).fit(X, y)
+    assert (model.suboptimality_kind_, model.status_) == ("estimate", "converged")
+
+
+def test_the_share_of_the_gain_that_is_missed():
+    assert Certificate(0.5, bound=0.1).suboptimality(1.0, 0.0, 1e-16) == (pytest.approx(1 / 6), "bound", False)
+    assert Certificate(0.5, bound=0.1, estimate=0.05).suboptimality(1.0, 0.0, 1e-16)[1] == "estimate"
+    assert Certificate(0.5, bound=0.1, estimate=0.05).suboptimality(1.0, 0.5, 1e-16)[1:] == ("bound", True)
+    # no better than the constant: it has missed all, at least
+    assert Certificate(1.2, estimate=0.1).suboptimality(1.0, 0.1, 1e-16)[0] >= 1
+    assert np.isnan(Certificate(1.0).suboptimality(1.0, 0.1, 1e-16)[0])

@@ -61,6 +61,7 @@ def table(seed=0, n=200, d=8):
 # ------------------------------------------------------------------ the steps of the plain rule
 
 
+@pytest.mark.filterwarnings("ignore:The fit stalled")  # of the Huber loss, whose curvature is that of a few rows
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("alpha", [0.0, 1e-4, 1.0])

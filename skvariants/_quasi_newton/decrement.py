@@ -200,7 +200,8 @@ class Surrogate:
         self.value = self.batch.value(self.Z)
 
     def _gradient(self, Z: Array) -> Array:
-        return self.batch.gradient(Z, self.theta.astype(self.batch.problem.rows.dtype), False).astype(np.float64)
+        dtype = self.batch.problem.rows.dtype
+        return self.batch.gradient(Z.astype(dtype), self.theta.astype(dtype), False).astype(np.float64)
 
     def gradient(self, Z: Array, theta: Array) -> Array:
         """Gradient of the smooth part at predictions of the rows."""

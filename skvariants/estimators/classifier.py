@@ -76,8 +76,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     max_iter : int, default=1000
         Most epochs (passes over the rows).
     tol : float or None, default=1e-3
-        An epoch is progress if the objective falls by `tol` times the objective of the best constant model (or the
-        validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
+        A fit has converged if it misses at most that share of what the optimum gains over the best constant model
+        (``suboptimality_``). An epoch is progress if the objective falls by `tol` times that of the constant model (or
+        the validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
         times what they have gained over that model. None takes exactly `max_iter` epochs
         (quasi-Newton steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
@@ -120,7 +121,14 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     t_ : float
         One plus the number of updates.
     status_ : str
-        Why the fit stopped: "converged", "max_iter", "no validation improvement", "diverged" or "interrupted".
+        Why the fit stopped: "converged" (``suboptimality_`` is at most `tol`), "plateau" (a solver that takes steps
+        made no more progress, short of that), "stalled" (quasi-Newton steps could not go on, short of that),
+        "max_iter", "no validation improvement", "diverged" or "interrupted".
+    suboptimality_ : float or None
+        How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
+        constant model. Not a number where it is unknown; None after `partial_fit` and after an interrupt.
+    suboptimality_kind_ : str or None
+        "bound" (it is no more, if the loss is convex), "estimate" (by a second-order model) or "unknown".
     eta0_ : float or None
         The step found or given; None for a rate that has none.
     race_ : Race or None
