@@ -42,6 +42,8 @@ Array = np.ndarray
 _MEMORY = 10
 # weights that one model knows all of
 _ALL = 128
+# error of a predicted change of the gradient, beside the change, with which a metric stays
+_FAITHFUL = 1e-6
 # share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
 _MISSED = 0.03
 # bytes of the factors of a model that are kept from batch to batch
@@ -482,9 +484,14 @@ class Descent:
         state.age += 1
         metric = state.metric
         if not (self.smooth or metric.diagonal):
-            if metric.unit == width:
-                for j, Q in enumerate(metric.matrices):
-                    bfgs(Q, metric.get(s, j), metric.get(y, j))
+            exact = True
+            for j, Q in enumerate(metric.matrices if metric.unit == width else []):
+                sj, yj = metric.get(s, j), metric.get(y, j)
+                if np.abs(Q @ sj - yj).max() > _FAITHFUL * np.abs(yj).max(initial=0.0):
+                    exact = False
+                    bfgs(Q, sj, yj)
+            if exact and metric.exact:
+                state.patience = max(state.patience, state.age + 1)  # it is the Hessian here too
             return
         sy = dot(s, y, width)
         if metric.diagonal:

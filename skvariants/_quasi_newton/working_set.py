@@ -34,6 +34,8 @@ from skvariants._training.state import informative, per_column, per_model
 Array = np.ndarray
 # weights at zero that join a set, at least: as many as two iterations pay for, within bounds
 _LEAST = 64, 512
+# share of its strength from which the gradient of a weight is near enough to it, as the set has room
+_NEAR = 0.9
 # filled share from which a sparse column is made dense, and the square root of what a sparse multiplication costs
 _FULL, _SPARSE = 0.2, 4.0
 # iterations that a Hessian of all rows may cost
@@ -119,7 +121,8 @@ class Sets:
     def choose(self, theta: Array, g: Array, level: Array, room: Array) -> Array:
         """The weights of each model that are to be moved: few enough beside those that are not zero."""
         inside = (theta != 0) | ((self.l1 == 0) & (self.squares > 0))
-        score = self.excess(theta, g) / np.sqrt(self.curvature(level))
+        score = np.where(theta == 0, np.maximum(np.abs(g) - _NEAR * self.l1, 0.0), 0.0)
+        score /= np.sqrt(self.curvature(level))
         for j in range(len(room)):
             at = slice(j * self.batch.width, (j + 1) * self.batch.width)
             of_model = score[:, at].ravel()
