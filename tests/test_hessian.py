@@ -263,17 +263,6 @@ def test_columns_of_equal_curvature_have_one_matrix_for_all(rng):
     assert len(matrices(batch, Z, Plan(N), factored=True).matrices) == K
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_of_many_columns_each_has_its_own_hessian(rng, dtype, weighted):
-    batch, _, Z = stage(rng, k=9, X=features(rng, 300, D).astype(dtype), weighted=weighted, alpha=0.0)
-    blocks = matrices(batch, Z, Plan(300))
-    C, curvature = batch.standardised(slice(0, 300)).astype(float), batch.hessian_weights(Z, slice(0, 300))
-    precision = 1e-11 if dtype == np.float64 else 1e-5
-    for A, d in zip(blocks.matrices, curvature.T, strict=True):
-        assert_allclose(A, (C.T * d) @ C / 300, rtol=10 * precision, atol=precision)
-
-
 def test_a_common_matrix_stands_for_curvature_times_its_mean(rng):
     batch, _, Z = stage(rng, MultinomialLogLoss(n_classes=3), 6, 3, alpha=0.0)
     D_ = batch.hessian_weights(Z, slice(0, N))
@@ -318,6 +307,17 @@ class Unknown(Penalty):
 
     def prox(self, W, step, smooth=True):
         pass
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_many_columns_each_has_its_own_hessian(rng, dtype, weighted):
+    batch, _, Z = stage(rng, k=9, X=features(rng, 300, D).astype(dtype), weighted=weighted, alpha=0.0)
+    blocks = matrices(batch, Z, Plan(300))
+    C, curvature = batch.standardised(slice(0, 300)).astype(float), batch.hessian_weights(Z, slice(0, 300))
+    precision = 1e-11 if dtype == np.float64 else 1e-5
+    for A, d in zip(blocks.matrices, curvature.T, strict=True):
+        assert_allclose(A, (C.T * d) @ C / 300, rtol=10 * precision, atol=precision)
 
 
 def test_strengths_in_l2_are_those_of_each_weight_or_none():
