@@ -53,7 +53,9 @@ class Problem:
         if not c.identity:
             if not (c.keeps_target and c.inverse_scale is None):
                 W = np.multiply(W, c.units, self._scratch_like(W))
-            b = (b if c.keeps_target else c.target * b) - np.dot(c.mean_row, W)
+            few = None if isinstance(X, np.ndarray) else c.few_centred
+            offset = np.dot(c.mean_row, W) if few is None else np.dot(c.mean_row[few], W[few])
+            b = (b if c.keeps_target else c.target * b) - offset
         b = without_axis(b)
         z = np.dot(X, W, out=out) if isinstance(X, np.ndarray) else X @ W
         if out is None or z is out:
@@ -78,6 +80,16 @@ class Problem:
             np.multiply(product, fraction, G)
             total *= fraction
             out[-1] = total if self.fit_intercept else 0.0
+            return out
+        few = None if isinstance(X, np.ndarray) or len(r) == self.n else c.few_centred
+        if few is not None:
+            product[few] -= c.mean[few] * total
+            if plain:
+                G[...], out[-1] = product, total if self.fit_intercept else 0.0
+                return out
+            units = self._units_by_count(count)
+            np.multiply(product, units[:-1], out=G)
+            np.multiply(total, units[-1], out=out[-1])
             return out
         centre = self._scratch_like(G)
         if len(total) == 1:
