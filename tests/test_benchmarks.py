@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
-MODULES = ["objectives", "problems", "methods", "benchmark", "compare_commits"]
+MODULES = ["objectives", "problems", "methods", "benchmark", "compare_commits", "lasso"]
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +274,22 @@ def test_the_working_tree_can_be_timed(scripts):
         results = compare_commits.time_in(place, "default, 500 x 20")
     assert list(results) == ["default, 500 x 20"]
     assert results["default, 500 x 20"]["seconds"] > 0
+
+
+def test_lasso_methods_are_timed_to_the_same_accuracy(scripts, monkeypatch, capsys):
+    lasso = scripts["lasso"]
+    X, y = lasso.prepared(*lasso.autoregressive(200, 10), 150, scaled=True)
+    assert X.shape == (150, 10)
+    assert y.std() == pytest.approx(1)
+    alpha = lasso.strongest(X, y)
+    methods = {name: lasso.METHODS[name] for name in ("skvariants", "scikit-learn")}
+    for method in methods.values():
+        assert lasso.fitted(method, X, y, 1.001 * alpha, 1.0, 1e-6)[2] == 0
+        assert lasso.fitted(method, X, y, 0.99 * alpha, 1.0, 1e-6)[2] > 0
+    assert lasso.objective(X, y, alpha, 1.0, np.zeros(10)) == pytest.approx(0.5)
+    times, nonzero = lasso.compare(methods, X, y, 0.1 * alpha, 0.5, repeats=1)
+    assert 0 < nonzero <= 10
+    assert all(0 < seconds < 60 for cells in times.values() for seconds in cells)
+    monkeypatch.setattr(sys, "argv", ["lasso.py", "--quick", "--only", "autoregressive", "--methods", *methods])
+    lasso.main()
+    assert "scikit-learn: " in capsys.readouterr().out
