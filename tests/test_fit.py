@@ -240,3 +240,13 @@ def test_small_products_get_one_thread_and_large_ones_theirs_but_for_scipys_libr
     # NumPy's products keep their threads, whoever else is there
     assert len(limited) < max(len(given), 1)
     assert not any("numpy.libs" in path for path in limited)
+
+
+def test_blas_has_one_thread_where_rows_are_sparse(monkeypatch):
+    asked = []
+    monkeypatch.setattr("skvariants._fit.threads", lambda count: asked.append(count) or threads(count))
+    rng = np.random.default_rng(0)
+    X, y = sp.random(3000, 15000, 1e-3, format="csr", random_state=0), rng.integers(0, 2, 3000)
+    SGDVariantClassifier().fit(X, y)
+    SGDVariantClassifier().fit(X[:, :50].toarray(), y)
+    assert asked == [0, 3000 * 50]
