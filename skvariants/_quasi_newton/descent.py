@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
@@ -403,16 +404,16 @@ class Descent:
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""
         state, width = self.state, self.width
-        q = state.g.astype(np.float64)
+        q = np.array(state.g, dtype=np.float64, order="C")
         memory = list(zip(state.steps, state.changes, state.curvatures, strict=True))
         alphas = []
         for s, y, rho in reversed(memory):
             a = rho * dot(s, q, width)
-            q -= by_column(a, width) * y
+            _add(q, y, by_column(-a, width))
             alphas.append(a)
-        q = state.metric.solve(q) * by_column(state.bb_scale, width)
+        q = np.ascontiguousarray(state.metric.solve(q) * by_column(state.bb_scale, width))
         for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
-            q += s * by_column(a - rho * dot(y, q, width), width)
+            _add(q, s, by_column(a - rho * dot(y, q, width), width))
         np.negative(q, out=q)
         return q.astype(state.theta.dtype, copy=False)
 
@@ -532,6 +533,14 @@ def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
     curved = penalty.l2_strength * P.astype(np.float64, copy=False)
     start, slope, bend = penalty.value(W), dot(curved, W, 1), dot(curved, P, 1)
     return lambda t: start + t * (slope + 0.5 * t * bend)
+
+
+def _add(q: Array, s: Array, a: Array) -> None:
+    """Add `a` times `s` to each column of `q`, in one pass over a single one."""
+    if q.shape[1] == 1:
+        daxpy(s[:, 0], q[:, 0], a=a[0])
+    else:
+        q += s * a
 
 
 def dot(A: Array, B: Array, width: int) -> Array:
