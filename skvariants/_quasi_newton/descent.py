@@ -26,18 +26,33 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg import blas
 
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import bfgs, lasso
-from skvariants._quasi_newton.line_search import LONG, SHORT, raced_length, shortened, unit_length
+from skvariants._quasi_newton.line_search import (
+    LADDER, LONG, SHORT, raced_length, shortened, unit_length, wolfe_length,
+)  # fmt: skip
 from skvariants._training.problem import by_column, by_model, columns_of
 from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared
 
 Array = np.ndarray
 # steps and changes of the gradient that are remembered
 _MEMORY = 10
+# steps whose decreases say how fast they fall
+_TREND = 4
+# predictions by which the ladder of a first step is judged where classes are coupled
+_JUDGED = 1 << 16
+# shares of the derivative at its beginning that end a step: with a metric that is exact, and with one that learns
+_FLAT, _SLANTED = 0.3, 0.9
+# relative damping is divided by this after a good step, times ten after a bad one, and no more than a few
+_RELAX, _MOST_DAMPING = 3.0, 100.0
+#: relative damping of a first metric
+DAMPED = 1.0
+# and what does not hide what is left to gain
+_SLIGHT = 0.01
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
 FAR_FROM_DONE = 100.0
 
@@ -56,6 +71,8 @@ class DescentState(Fields):
         Parameters, predictions and gradients.
     f, last, length : ndarray of shape (n_models,)
         Objective, last decrease, last length of a step.
+    decreases : list of ndarray
+        The last few decreases.
     steps, changes, curvatures : list of ndarray
         What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
     bb_scale : ndarray of shape (n_models,)
@@ -79,6 +96,7 @@ class DescentState(Fields):
     g: Any = per_column(None)
     f: Any = per_model(None)
     last: Any = per_model(None)
+    decreases: list[Array] = per_model(list)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
@@ -131,6 +149,9 @@ class Descent:
     def __init__(self, batch: StageBatch, smooth: bool, state: DescentState) -> None:
         self.batch, self.width, self.smooth, self.state = batch, batch.width, smooth, state
         self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
+        problem = batch.problem
+        #: whether a look along a step gives the derivative too, and leaves that of each prediction
+        self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
 
@@ -162,20 +183,18 @@ class Descent:
         b, state, c = self.batch, self.state, self.costs
         couples = b.problem.loss.is_softmax
         if couples and self.width * c.d <= costs.FACTORED + 1:
-            state.plan = Plan(c.sample(self.width), self.width)
+            state.plan = Plan(c.sample(self.width), self.width, relative=self.coupled)
             cost = c.hessian(state.plan.rows, self.width, False)
             if cost <= (c.worthwhile if self.smooth else c.affordable):
                 return
             state.price = cost if cost <= c.affordable else np.inf
         rows = c.sample(1)
         # blind to what couples the classes, a Hessian of each says little more than one for all
-        expensive = couples and c.hessian(min(b.n, 16 * c.d), 1, False) > costs.EXPENSIVE * c.iteration()
-        expensive = expensive or c.hessian(rows, 1, False) > c.affordable
-        expensive = expensive or self.width * c.d * c.d * 8 > costs.HESSIAN_BYTES
-        common = self.width > 1 and expensive
-        if common:
-            rows = min(b.n, max(rows, int(costs.EXPENSIVE * c.iteration() / (c.d * c.d))))
-        state.plan = Plan(rows, 1, common)
+        common = self.width > 1 and (
+            couples or c.hessian(rows, 1, False) > c.affordable or self.width * c.d * c.d * 8 > costs.HESSIAN_BYTES
+        )
+        rows = c.common_sample() if common else rows
+        state.plan = Plan(rows, 1, common, self.coupled)
 
     def _cost(self, rows: int) -> float:
         """Cost of a Hessian of so many rows."""
@@ -201,6 +220,8 @@ class Descent:
         share = self._cost(self._more_rows()) / self.costs.iteration()
         if state.metric.exact:
             state.patience = int(np.clip(np.ceil(share), 1, 10))
+        elif state.plan.common and self.coupled:
+            state.patience = costs.LASTING
         else:
             state.patience = max(5 if state.plan.rows < batch.n else 8, min(int(share), 15))
 
@@ -210,7 +231,7 @@ class Descent:
         state.spent += state.age * self.costs.iteration() + self._cost(state.plan.rows)
         if state.spent > costs.PATIENCE * state.price:
             state.price = np.inf
-            state.plan = Plan(self.costs.sample(self.width), self.width)
+            state.plan = Plan(self.costs.sample(self.width), self.width, relative=self.coupled)
         else:
             state.plan = replace(state.plan, rows=self._more_rows())
         self.make_metric()
@@ -253,9 +274,24 @@ class Descent:
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
-        careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
-        agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
+        damped = state.used + state.damping > (_SLIGHT if state.plan.relative else 0.0)
+        careful = damped | state.metric.diagonal | uncoupled
+        if self.coupled:
+            agreed = (self._trend() <= 2 * enough) & (state.length >= SHORT)
+        else:
+            agreed = last <= (0.1 if uncoupled else 1.0) * enough
+        agreed |= (estimate <= 1e-3 * enough) | ~careful
         return ((estimate <= enough) & agreed) | (last <= 0)
+
+    def _trend(self) -> Array:
+        """What is left to gain if the decreases go on as the last few did: the sum of a geometric series."""
+        past = self.state.decreases
+        if len(past) <= _TREND:
+            return np.maximum(self.state.last, 0.0) if not past else np.maximum.reduce([*past, np.zeros(len(past[0]))])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newer, older = np.add.reduce(past[-2:]), np.add.reduce(past[-_TREND - 1 : -_TREND + 1])
+            rate = np.clip(np.nan_to_num((newer / older) ** (1 / (_TREND - 1)), nan=1.0, posinf=1.0), 0.0, 0.95)
+        return 0.5 * newer * rate / (1 - rate)
 
     def _direction(self) -> tuple[Array, Array]:
         """Direction of each column, and the decrease that the model of each model foresees (negative)."""
@@ -289,6 +325,8 @@ class Descent:
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""
         state, width = self.state, self.width
+        if len(state.f) == 1 and state.g.dtype == np.float64:
+            return self._two_loops_of_one()
         q = state.g.astype(np.float64)
         memory = list(zip(state.steps, state.changes, state.curvatures, strict=True))
         alphas = []
@@ -302,6 +340,28 @@ class Descent:
         np.negative(q, out=q)
         return q.astype(state.theta.dtype, copy=False)
 
+    def _two_loops_of_one(self) -> Array:
+        """The same for a single model, whose numbers are one vector."""
+        state = self.state
+        q = state.g.copy()
+        flat = q.reshape(-1)
+        memory = [
+            (s.reshape(-1), y.reshape(-1), float(rho[0]))
+            for s, y, rho in zip(state.steps, state.changes, state.curvatures, strict=True)
+        ]
+        alphas = []
+        for s, y, rho in reversed(memory):
+            a = rho * float(np.dot(s, flat))
+            blas.daxpy(y, flat, a=-a)
+            alphas.append(a)
+        q = state.metric.solve(q)
+        q = np.ascontiguousarray(q)
+        q *= state.bb_scale[0]
+        flat = q.reshape(-1)
+        for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
+            blas.daxpy(s, flat, a=a - rho * float(np.dot(y, flat)))
+        return np.negative(q, out=q)
+
     # ------------------------------------------------------------------ a step
 
     def step(self, first: bool) -> Array | None:
@@ -312,6 +372,10 @@ class Descent:
         ZP = b.predict(P)
         W, PW = state.theta[:-1], P[:-1]
         noise = 4 * np.finfo(dtype).eps * np.abs(f)
+        if self.coupled:
+            t, ft, scores, r = self._coupled_length(P, ZP, noise, slope, first)
+            self._move(P, ZP, t, ft, r)
+            return scores
 
         def along(t: Array) -> Array:
             columns = by_column(t, width).astype(dtype)
@@ -325,7 +389,42 @@ class Descent:
         else:
             t, ft = unit_length(along, f, slope, self.smooth)
         t, ft = shortened(along, f, slope, noise, t, ft)
-        columns = by_column(t, width).astype(dtype)
+        self._move(P, ZP, t, ft)
+        return scores
+
+    def _coupled_length(
+        self, P: Array, ZP: Array, noise: Array, slope: Array, first: bool
+    ) -> tuple[Array, Array, Array | None, Array]:  # fmt: skip
+        """Length of a step, the objective there, objectives along the ladder, and derivatives in predictions.
+
+        Exponentials cost as much as products: each look gives the derivative along the step and all that the next
+        gradient needs, and the ladder is judged by some of the rows.
+        """
+        state, b, width, dtype = self.state, self.batch, self.width, self.state.theta.dtype
+        l2 = l2_strengths(b.problem.penalty, b.d, P.shape[1])
+        W, PW = state.theta[:-1], P[:-1]
+        bowl = l2 * PW
+        flat, tilt, bend = (0.5 * dot(l2 * W, W, width), dot(bowl, W, width), dot(bowl, PW, width))
+        r = np.empty_like(state.Z)
+
+        def at(t: Array) -> tuple[Array, Array]:
+            value, derivative = b.along(state.Z, ZP, by_column(t, width).astype(dtype), r)
+            value = by_model(value, width) + flat + t * (tilt + 0.5 * t * bend)
+            return np.where(np.isfinite(value), value, np.inf), by_model(derivative, width) + tilt + t * bend
+
+        t, scores = np.ones(len(state.f)), None
+        if first:
+            scores = np.array([by_model(b.value_of_some(state.Z, ZP, eta, _JUDGED), width) for eta in LADDER])
+            scores += flat + LADDER[:, None] * (tilt + 0.5 * LADDER[:, None] * bend)
+            scores[~np.isfinite(scores)] = np.inf
+            t = LADDER[np.argmin(scores, axis=0)]
+        t, ft = wolfe_length(at, state.f, slope, noise, t, _FLAT if state.metric.exact else _SLANTED)
+        return t, ft, scores, r
+
+    def _move(self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None) -> None:
+        """Take a step of length `t` to objectives `ft`."""
+        state, width, f = self.state, self.width, self.state.f
+        columns = by_column(t, width).astype(state.theta.dtype)
         step = columns * P
         ZP *= columns
         ZP += state.Z
@@ -333,9 +432,10 @@ class Descent:
         state.Z, state.length, state.f = ZP, t, ft
         # a model that cannot descend has arrived
         state.last = np.where((gain <= 0) & (state.age > 0), 0.0, gain)
+        if self.coupled:
+            state.decreases = [*state.decreases[-_TREND:], gain]
         self._damp(t)
-        self._learn(step)
-        return scores
+        self._learn(step, r)
 
     def _damp(self, t: Array) -> None:
         """More curvature for the next metric after a short step, less after a long one.
@@ -345,6 +445,10 @@ class Descent:
         """
         state = self.state
         if not (state.used.any() or state.damping.any() or (t < SHORT).any()):
+            return
+        if state.plan.relative:
+            more, less = np.clip(10 * state.used, DAMPED, _MOST_DAMPING), state.used / _RELAX
+            state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
             return
         bound = self._curvature_bound()
         more = np.clip(10 * state.used, 1e-4 * bound, bound)
@@ -359,11 +463,11 @@ class Descent:
         rows = slice(0, min(self.batch.n, costs.LEAST_ROWS))
         return float(max(self.batch.hessian_weights(self.state.Z, rows).max(), 1e-8))
 
-    def _learn(self, step: Array) -> None:
+    def _learn(self, step: Array, r: Array | None = None) -> None:
         """Gradient at the new point, and what the step tells about the curvature."""
         state, width = self.state, self.width
         state.theta = state.theta + step
-        g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient)
+        g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient, r)
         s = step.astype(np.float64, copy=False)
         y = np.subtract(g, state.g, dtype=np.float64)
         state.g = g
@@ -375,7 +479,7 @@ class Descent:
                     bfgs(Q, metric.get(s, j), metric.get(y, j))
             return
         sy = dot(s, y, width)
-        if metric.diagonal:
+        if metric.diagonal or (self.coupled and not metric.exact):
             other = sy if self.smooth else dot(s, s * metric.h, width)
             size = dot(y, metric.solve(y), width) if self.smooth else sy
             good = sy > 1e-10 * np.maximum(other, size)
@@ -406,9 +510,9 @@ class Descent:
 
 def dot(A: Array, B: Array, width: int) -> Array:
     """Inner product of each model's columns, in double precision."""
-    if A.shape[1] == 1 and A.dtype == B.dtype == np.float64:
-        return np.dot(A.T, B)[0]
+    if A.shape[1] == width and A.dtype == B.dtype == np.float64 and A.flags.c_contiguous and B.flags.c_contiguous:
+        return np.dot(A.reshape(1, -1), B.reshape(-1))
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["FAR_FROM_DONE", "Descent", "DescentState"]
+__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState"]

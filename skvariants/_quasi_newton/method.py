@@ -22,7 +22,7 @@ import numpy as np
 
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
-from skvariants._quasi_newton.descent import Descent, DescentState
+from skvariants._quasi_newton.descent import DAMPED, Descent, DescentState
 from skvariants._quasi_newton.line_search import LADDER
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import Problem, columns_of
@@ -32,7 +32,7 @@ from skvariants._training.state import Fields, State, nested, per_model, same_ge
 Array = np.ndarray
 # rows of the first batch, at least, and by what the next is larger
 _SMALLEST_BATCH, _GROWTH = 4096, 8
-# iterations on a part of the rows, at most
+# iterations on a part of the rows, at most; twice as many where classes are coupled
 _STAGE_ITERATIONS = 12
 # units in the last place by which predictions that grew step by step may differ from new ones
 _ROUNDING = 1e4
@@ -93,8 +93,7 @@ class Tolerance:
 
     def of(self, f: Array, models: Any = slice(None)) -> Array:
         """What is not worth another step of models at objectives `f`."""
-        gain = np.maximum(self.constant[models] - f, 0.0)
-        return self.fraction[models] * np.minimum(gain, np.where(f > 0, f, gain))
+        return self.fraction[models] * np.maximum(self.constant[models] - f, 0.0)
 
 
 class QuasiNewtonSteps(Method):
@@ -121,9 +120,14 @@ class QuasiNewtonSteps(Method):
     def _start(self) -> QuasiNewtonState:
         state, n_models = self.state, self.state.n_models
         return QuasiNewtonState(
-            width=state.width, damping=np.zeros(n_models), scores=np.full((len(LADDER), n_models), np.inf),
+            width=state.width, damping=np.full(n_models, DAMPED if self._damped else 0.0), scores=np.full((len(LADDER), n_models), np.inf),
             lengths=np.ones(n_models), sizes=_sizes(self.problem, bool(state.epoch.any())),
         )  # fmt: skip
+
+    @property
+    def _damped(self) -> bool:
+        """Whether damping is relative, and begins with each batch."""
+        return self.smooth and self.problem.loss.is_softmax and self.problem.penalty.elastic
 
     def _goes_on(self) -> bool:
         """Whether the state is one of these rows; then the batch is made again."""
@@ -176,6 +180,8 @@ class QuasiNewtonSteps(Method):
         state, method = self.state, self.state.method
         active = np.arange(state.n_models)
         theta = np.ascontiguousarray(state.theta)
+        if self._damped:
+            method.damping[:] = DAMPED  # other rows, another ravine
         self.descent = Descent.begin(
             self._batch(active), theta.copy(), self.smooth, active, state.n_models, method.damping.copy()
         )  # fmt: skip
@@ -195,7 +201,8 @@ class QuasiNewtonSteps(Method):
                 if self.descent is None:
                     self._begin()
                 active = self.descent.state.active
-                if not self.on_all_rows and (not len(active) or method.inner >= _STAGE_ITERATIONS):
+                most = (2 if self.descent.coupled else 1) * _STAGE_ITERATIONS
+                if not self.on_all_rows and (not len(active) or method.inner >= most):
                     self._grow()
                     continue
                 settled = self.descent.arrived(self._enough)
@@ -220,7 +227,9 @@ class QuasiNewtonSteps(Method):
         enough = self.tolerance.of(f, descent.state.active)
         if not self.on_all_rows:
             noise = 0.1 * b.problem.loss.columns_per_model * (b.d + 1) / b.n
-            enough = np.maximum(enough, noise * np.abs(f))
+            # a likelihood is known to that many nats, where classes part too; the variance of a residual to that share
+            level = self.tolerance.constant[descent.state.active] if descent.coupled else np.abs(f)
+            enough = np.maximum(enough, noise * level)
         return enough
 
     def _drop(self, positions: Array) -> None:
@@ -275,7 +284,8 @@ def _sizes(problem: Problem, began: bool) -> list[int]:
     rows, n = problem.rows, problem.n
     # parts of the rows are copied: of a memory map, no more than fits easily
     most = _ON_DISK // (problem.d * rows.dtype.itemsize) if rows.on_disk else n
-    m = max(8 * (problem.d * problem.loss.columns_per_model + 1), _SMALLEST_BATCH)
+    per_parameter = 8 if problem.loss.columns_per_model == 1 else 2
+    m = max(per_parameter * (problem.d * problem.loss.columns_per_model + 1), _SMALLEST_BATCH)
     sizes = []
     while not began and 2 * m <= n and m <= most:
         sizes.append(m)

@@ -138,7 +138,7 @@ class SmallNewton(Method):
         g = self._gradient(at)
         tolerance = self.general.tolerance
         gain = max(float(tolerance.constant[0]) - at.f, 0.0)
-        enough = max(float(tolerance.fraction[0]) * min(gain, at.f if at.f > 0 else gain), 8 * self.eps * abs(at.f))
+        enough = max(float(tolerance.fraction[0]) * gain, 8 * self.eps * abs(at.f))
         reach = 0.5 * max(at.length, 1.0)
         if at.factor is not None and at.last <= FAR_FROM_DONE * enough:
             to_gain = reach * float(np.vdot(g, lapack.dpotrs(at.factor, g, lower=1)[0]))
