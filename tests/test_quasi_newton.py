@@ -381,8 +381,9 @@ def test_with_other_rows_the_batch_starts_again_with_all(rng, few):
 def test_the_first_batch_has_rows_enough_and_the_last_one_all(rng, few, monkeypatch, tmp_path):
     assert method_of(table(rng), 3).state.method.sizes == [64, 128, 256, 600]
     assert method_of(table(rng, n=120), 3).state.method.sizes == [120]
-    # eight rows for each parameter of a model
-    assert method_of(table(rng, k=4, coupled=True), 4).state.method.sizes == [8 * 21, 600]
+    # eight rows for each parameter of a model, two where classes are coupled
+    assert method_of(table(rng, k=4, coupled=True), 4).state.method.sizes == [64, 128, 256, 600]
+    assert method_of(table(rng, k=20, coupled=True), 20).state.method.sizes == [2 * 101, 600]
     # what has begun elsewhere looks at all rows at once
     state = State.start(np.zeros((6, 3)), 1, np.random.default_rng(2))
     state.epoch += 1
@@ -395,10 +396,10 @@ def test_the_first_batch_has_rows_enough_and_the_last_one_all(rng, few, monkeypa
     assert method_of(replace(p, rows=rows_of(X, p.rows.y)), 3).state.method.sizes == [64, 128, 600]
 
 
-def test_what_is_not_worth_a_step_is_a_share_of_the_gain_or_of_what_is_left():
+def test_what_is_not_worth_a_step_is_a_share_of_the_gain_over_the_constant():
     tolerance = Tolerance(np.array([0.1, 0.1, 0.1, 0.1]), np.array([1.0, 1.0, 1.0, 1.0]))
     # half of the way, near zero, below zero, worse than the constant
-    np.testing.assert_allclose(tolerance.of(np.array([0.6, 0.01, -1.0, 3.0])), [0.04, 0.001, 0.2, 0.0])
+    np.testing.assert_allclose(tolerance.of(np.array([0.6, 0.01, -1.0, 3.0])), [0.04, 0.099, 0.2, 0.0])
     np.testing.assert_allclose(tolerance.of(np.array([0.6]), np.array([2])), [0.04])
     tolerance.keep(np.array([1, 3]))
     assert len(tolerance.constant) == 2

@@ -164,7 +164,7 @@ class StageBatch:
     def hessian_weights(self, Z: Array, rows: slice) -> Array:
         """Weighted second derivatives of some rows, one column if all are equal."""
         y, s = self.labels(rows, Z.shape[1])
-        D = np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+        D = np.asarray(self.problem.loss.curvature(y, Z[rows]), dtype=np.float64)
         if s is not None:
             D = D * s
         if D.shape[1] > 1 and (D == D[:, :1]).all():

@@ -58,7 +58,7 @@ class Costs:
     @property
     def worthwhile(self) -> float:
         """What a Hessian that couples the classes may cost at first: it saves most of the iterations."""
-        return COUPLED * self.iteration()
+        return min(COUPLED * self.iteration(), self.affordable)
 
     def common_sample(self) -> int:
         """Rows of a Hessian that all classes share: it lasts, so that all that cost a few iterations are worth it."""

@@ -41,12 +41,13 @@ from skvariants._training.state import Fields, informative, nested, per_column, 
 Array = np.ndarray
 # steps and changes of the gradient that are remembered
 _MEMORY = 10
-# steps whose decreases say how fast they fall
-_TREND = 4
+# decreases of so many steps, over those of as many before, say how fast they fall; between these rates a step
+_TREND, _FASTEST, _SLOWEST = 3, 0.75, 0.97
 # predictions by which the ladder of a first step is judged where classes are coupled
 _JUDGED = 1 << 16
-# shares of the derivative at its beginning that end a step: with a metric that is exact, and with one that learns
-_FLAT, _SLANTED = 0.3, 0.9
+# shares of the derivative at its beginning that end a step: where another look costs little beside the products or the
+# metric, and where it does not
+_FLAT, _SLANTED = 0.3, 0.5
 # relative damping is divided by this after a good step, times ten after a bad one, and no more than a few
 _RELAX, _MOST_DAMPING = 3.0, 100.0
 #: relative damping of a first metric
@@ -277,7 +278,7 @@ class Descent:
         damped = state.used + state.damping > (_SLIGHT if state.plan.relative else 0.0)
         careful = damped | state.metric.diagonal | uncoupled
         if self.coupled:
-            agreed = (self._trend() <= 2 * enough) & (state.length >= SHORT)
+            agreed = (self._trend() <= enough) & (state.length >= SHORT)
         else:
             agreed = last <= (0.1 if uncoupled else 1.0) * enough
         agreed |= (estimate <= 1e-3 * enough) | ~careful
@@ -286,12 +287,13 @@ class Descent:
     def _trend(self) -> Array:
         """What is left to gain if the decreases go on as the last few did: the sum of a geometric series."""
         past = self.state.decreases
-        if len(past) <= _TREND:
-            return np.maximum(self.state.last, 0.0) if not past else np.maximum.reduce([*past, np.zeros(len(past[0]))])
+        if len(past) < 2 * _TREND:
+            return np.maximum.reduce([*past[-_TREND:], self.state.last])
+        newer, older = np.add.reduce(past[-_TREND:]), np.add.reduce(past[:_TREND])
         with np.errstate(divide="ignore", invalid="ignore"):
-            newer, older = np.add.reduce(past[-2:]), np.add.reduce(past[-_TREND - 1 : -_TREND + 1])
-            rate = np.clip(np.nan_to_num((newer / older) ** (1 / (_TREND - 1)), nan=1.0, posinf=1.0), 0.0, 0.95)
-        return 0.5 * newer * rate / (1 - rate)
+            rate = np.nan_to_num((newer / older) ** (1 / _TREND), nan=_SLOWEST, posinf=_SLOWEST)
+        rate = np.clip(rate, _FASTEST, _SLOWEST)
+        return newer / _TREND * rate / (1 - rate)
 
     def _direction(self) -> tuple[Array, Array]:
         """Direction of each column, and the decrease that the model of each model foresees (negative)."""
@@ -418,7 +420,8 @@ class Descent:
             scores += flat + LADDER[:, None] * (tilt + 0.5 * LADDER[:, None] * bend)
             scores[~np.isfinite(scores)] = np.inf
             t = LADDER[np.argmin(scores, axis=0)]
-        t, ft = wolfe_length(at, state.f, slope, noise, t, _FLAT if state.metric.exact else _SLANTED)
+        flatness = _SLANTED if self.full and not state.metric.exact else _FLAT
+        t, ft = wolfe_length(at, state.f, slope, noise, t, flatness)
         return t, ft, scores, r
 
     def _move(self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None) -> None:
@@ -433,7 +436,7 @@ class Descent:
         # a model that cannot descend has arrived
         state.last = np.where((gain <= 0) & (state.age > 0), 0.0, gain)
         if self.coupled:
-            state.decreases = [*state.decreases[-_TREND:], gain]
+            state.decreases = [*state.decreases, gain][-2 * _TREND :]
         self._damp(t)
         self._learn(step, r)
 

@@ -145,7 +145,7 @@ class SmallNewton(Method):
             if to_gain <= 0.1 * enough:
                 return _ARRIVED
         # the Hessian; a column without curvature stays where it is
-        D = loss.second_derivative(self.y, at.z)
+        D = loss.curvature(self.y, at.z)
         B = self.C * np.sqrt(D if self.s is None else D * self.s)
         H = B.T @ B
         H /= n
