@@ -43,6 +43,8 @@ Array = np.ndarray
 _MEMORY = 10
 # decreases of so many steps, over those of as many before, say how fast they fall; between these rates a step
 _TREND, _FASTEST, _SLOWEST = 3, 0.75, 0.97
+# steps that find nothing lower, each with a new and more damped metric, after which a model is given up
+_TRIES = 4
 # predictions by which the ladder of a first step is judged where classes are coupled
 _JUDGED = 1 << 16
 # shares of the derivative at its beginning that end a step: where another look costs little beside the products or the
@@ -74,6 +76,8 @@ class DescentState(Fields):
         Objective, last decrease, last length of a step.
     decreases : list of ndarray
         The last few decreases.
+    failures : ndarray of shape (n_models,)
+        Steps in a row that found nothing lower.
     steps, changes, curvatures : list of ndarray
         What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
     bb_scale : ndarray of shape (n_models,)
@@ -98,6 +102,7 @@ class DescentState(Fields):
     f: Any = per_model(None)
     last: Any = per_model(None)
     decreases: list[Array] = per_model(list)
+    failures: Any = per_model(None)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
@@ -151,6 +156,8 @@ class Descent:
         self.batch, self.width, self.smooth, self.state = batch, batch.width, smooth, state
         self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
         problem = batch.problem
+        #: models that find nothing lower although their gradients say that there is
+        self.stuck = np.zeros(len(state.f), bool)
         #: whether a look along a step gives the derivative too, and leaves that of each prediction
         self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
         #: whether the metric is a full matrix
@@ -165,6 +172,7 @@ class Descent:
         state = DescentState(
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
+            failures=np.zeros(len(active)),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
@@ -254,7 +262,9 @@ class Descent:
         while True:
             enough = tolerance(self)
             if state.P is None:
-                if state.patience == 1 and self.metric_expired and (state.last > FAR_FROM_DONE * enough).all():
+                if self.smooth and ((state.failures > 0) & (state.failures < _TRIES)).any() and state.age:
+                    self._renew()  # damped more, and without a memory that misled
+                elif state.patience == 1 and self.metric_expired and (state.last > FAR_FROM_DONE * enough).all():
                     self._renew()
                 state.P, state.slope = self._direction()
             expired = self.metric_expired
@@ -270,8 +280,10 @@ class Descent:
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
         estimate = np.where(np.isfinite(state.slope), -0.5 * state.slope * np.maximum(state.length, 1.0), 0.0)
         enough = np.maximum(enough, noise)
+        failed = state.failures >= _TRIES if self.smooth else last <= 0
+        self.stuck = (failed & ~(estimate <= enough)) | ~np.isfinite(state.slope)
         if not (estimate <= enough).any():
-            return last <= 0
+            return failed
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
@@ -282,7 +294,7 @@ class Descent:
         else:
             agreed = last <= (0.1 if uncoupled else 1.0) * enough
         agreed |= (estimate <= 1e-3 * enough) | ~careful
-        return ((estimate <= enough) & agreed) | (last <= 0)
+        return ((estimate <= enough) & agreed) | failed
 
     def _trend(self) -> Array:
         """What is left to gain if the decreases go on as the last few did: the sum of a geometric series."""
@@ -433,8 +445,8 @@ class Descent:
         ZP += state.Z
         gain = f - ft
         state.Z, state.length, state.f = ZP, t, ft
-        # a model that cannot descend has arrived
         state.last = np.where((gain <= 0) & (state.age > 0), 0.0, gain)
+        state.failures = np.where(gain > 0, 0, state.failures + 1)
         if self.coupled:
             state.decreases = [*state.decreases, gain][-2 * _TREND :]
         self._damp(t)
@@ -454,7 +466,9 @@ class Descent:
             state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
             return
         bound = self._curvature_bound()
-        more = np.clip(10 * state.used, 1e-4 * bound, bound)
+        # more where nothing was lower: a bound of the curvature foresees a decrease that comes true
+        failed = state.failures > 0
+        more = np.clip(np.where(failed, 100, 10) * state.used, np.where(failed, 1e-2, 1e-4) * bound, bound)
         less = np.where(state.used > 1e-5 * bound, state.used / 10, 0.0)
         state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
 

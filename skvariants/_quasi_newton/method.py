@@ -52,6 +52,8 @@ class QuasiNewtonState(Fields):
         Objectives along the ladder of the first step.
     lengths : ndarray of shape (n_models,)
         Length of the first step.
+    stuck : ndarray of shape (n_models,)
+        Whether a model found nothing lower although its gradient says that there is.
     raced : bool
         Whether the first step was made.
     sizes, stage, inner : list of int, int, int
@@ -65,6 +67,7 @@ class QuasiNewtonState(Fields):
     damping: Any = per_model(None)
     scores: Any = per_model(None)
     lengths: Any = per_model(None)
+    stuck: Any = per_model(None)
     raced: bool = shared(False)
     sizes: list[int] = shared(list)
     stage: int = shared(0)
@@ -120,8 +123,9 @@ class QuasiNewtonSteps(Method):
     def _start(self) -> QuasiNewtonState:
         state, n_models = self.state, self.state.n_models
         return QuasiNewtonState(
-            width=state.width, damping=np.full(n_models, DAMPED if self._damped else 0.0), scores=np.full((len(LADDER), n_models), np.inf),
-            lengths=np.ones(n_models), sizes=_sizes(self.problem, bool(state.epoch.any())),
+            width=state.width, damping=np.full(n_models, DAMPED if self._damped else 0.0),
+            scores=np.full((len(LADDER), n_models), np.inf), lengths=np.ones(n_models), stuck=np.zeros(n_models, bool),
+            sizes=_sizes(self.problem, bool(state.epoch.any())),
         )  # fmt: skip
 
     @property
@@ -210,6 +214,7 @@ class QuasiNewtonSteps(Method):
                     # models that have done with this batch have done altogether
                     mask = np.zeros(self.state.n_models, bool)
                     mask[active] = settled
+                    method.stuck[active] = self.descent.stuck
                     return mask
                 if settled.any():
                     self._drop(np.flatnonzero(settled))
