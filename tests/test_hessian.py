@@ -255,7 +255,7 @@ def test_a_damped_common_matrix_is_the_covariance_with_a_share_of_its_diagonal(r
     for j in range(6):
         level = D_[:, 3 * (j // 3) : 3 * (j // 3) + 3].mean()
         A = level * (C * s[:, None]).T @ C / N
-        A[np.arange(D), np.arange(D)] += 0.2 + damping[j] * level * (C[:, :D] ** 2).mean(axis=0)
+        A[np.arange(D), np.arange(D)] += 0.2 + damping[j] * level * (s[:, None] * C[:, :D] ** 2).mean(axis=0)
         assert_allclose(A @ blocks.solve(G)[:, j], G[:, j], rtol=1e-6, atol=1e-8)
 
 
@@ -267,7 +267,7 @@ def test_relative_damping_of_coupled_classes_is_a_share_of_what_a_constant_model
     damped = sampled_hessian(batch, Z, Plan(N, 3, relative=True), damping, False).matrices
     y, s = batch.labels(slice(0, N), 6)
     share = (y if s is None else y * s).mean(axis=0)
-    squares = (batch.standardised(slice(0, N))[:, :D] ** 2).mean(axis=0)
+    squares = ((1.0 if s is None else s) * batch.standardised(slice(0, N))[:, :D] ** 2).mean(axis=0)
     for j, (A, B) in enumerate(zip(damped, plain, strict=True)):
         level = (share * (1 - share))[3 * j : 3 * j + 3].mean()
         more = np.tile(np.append(damping[3 * j] * level * squares, 0.0), 3)

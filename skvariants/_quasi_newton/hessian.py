@@ -258,7 +258,8 @@ def _hessians(
             rows = slice(i, min(i + step, m))
             C = batch.standardised(rows)
             if partial or plan.relative:
-                squares += np.einsum("ij,ij->j", C, C)
+                s = batch.weights(rows)
+                squares += np.einsum("ij,ij->j", C, C if s is None else C * s)
             if unit == 1:
                 _add_products(H, C, D[rows])
             else:
@@ -318,13 +319,14 @@ def _thin_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array
     S = X[:, rest] @ sp.diags_array(inverse[rest])
     S = S.tocsr()
     mu = mean[rest] * inverse[rest]
-    columns = [*D.T, np.ones(m)]
+    s = batch.weights(slice(0, m))
+    columns = [*D.T, np.ones(m) if s is None else s[:, 0].astype(np.float64)]
     squares = np.zeros(d + 1)
     for j, a in enumerate(columns):
         a = np.maximum(a, 0)
         if j == len(columns) - 1:
-            squares[rest] = S.multiply(S).sum(axis=0) - 2 * mu * (S.T @ a) + mu**2 * m
-            squares[q] = (C * C).sum(axis=0)
+            squares[rest] = S.multiply(S).T @ a - 2 * mu * (S.T @ a) + mu**2 * a.sum()
+            squares[q] = a @ (C * C)
             break
         A = H[j]
         AC = C * a[:, None]
