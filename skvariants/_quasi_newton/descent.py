@@ -33,7 +33,13 @@ from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import bfgs, lasso
 from skvariants._quasi_newton.line_search import (
-    LADDER, LONG, SHORT, raced_length, shortened, unit_length, wolfe_length,
+    LADDER,
+    LONG,
+    SHORT,
+    raced_length,
+    shortened,
+    unit_length,
+    wolfe_length,
 )  # fmt: skip
 from skvariants._training.problem import by_column, by_model, columns_of
 from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared

@@ -162,8 +162,8 @@ def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, fac
         blocks.scale, blocks.exact, blocks.unit = np.repeat(level, batch.width), False, batch.width
         if plan.relative:
             # in all rows the same: what rows that are told apart say no more is what the others are about to need
-            D = np.ones((len(D), len(level))) if batch.problem.rows.weight is None else batch.weights(rows)
-            D = np.broadcast_to(D, (len(D), len(level)))
+            s = batch.weights(rows)
+            D = np.broadcast_to(np.ones((1, 1)) if s is None else s, (len(D), len(level)))
         else:
             D = D.reshape(len(D), -1, batch.width).mean(axis=2) / level
         l2 = (l2 / blocks.scale).reshape(d, -1, batch.width).mean(axis=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from skvariants._component import hyperparameter, integers
-from skvariants.losses.base import Loss, column_sums
+from skvariants.losses.base import Loss
 
 Array = np.ndarray
 # predictions whose exponentials neither overflow nor vanish in single precision
