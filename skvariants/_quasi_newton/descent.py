@@ -13,6 +13,12 @@ or its diagonal where there are too many features: the *metric*. With an L1 part
 exactly by a search over signs [2]_, and `B` is updated in place (BFGS); so zeros are exact. Rows and products are
 shared by all columns, while steps, memories, and stopping are each model's own.
 
+Classes that a loss couples have one metric for all, the covariance of the features times their mean curvature, with as
+much again on its diagonal (Marquardt): where classes part, the curvature of a sample says too little about the rows
+that matter next, and directions of little variance would leap. L-BFGS learns the rest. Few classes of few features
+have the Hessian of all of them, damped in the same way. A look along a step then gives the derivative, and what the
+next gradient needs.
+
 References
 ----------
 .. [1] Liu and Nocedal (1989), "On the limited memory BFGS method for large scale optimization",
@@ -166,6 +172,8 @@ class Descent:
         self.stuck = np.zeros(len(state.f), bool)
         #: whether a look along a step gives the derivative too, and leaves that of each prediction
         self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
+        #: whether what is left is judged by several decreases: columns that take one step hide each other's
+        self.trending = smooth and self.width > 1
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
 
@@ -295,8 +303,8 @@ class Descent:
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
         damped = state.used + state.damping > (_SLIGHT if state.plan.relative else 0.0)
         careful = damped | state.metric.diagonal | uncoupled
-        if self.coupled:
-            agreed = (self._trend() <= enough) & (state.length >= SHORT)
+        if self.trending:
+            agreed = (self._trend() <= (1.0 if self.coupled else 0.1) * enough) & (state.length >= SHORT)
         else:
             agreed = last <= (0.1 if uncoupled else 1.0) * enough
         agreed |= (estimate <= 1e-3 * enough) | ~careful
@@ -453,7 +461,7 @@ class Descent:
         state.Z, state.length, state.f = ZP, t, ft
         state.last = np.where((gain <= 0) & (state.age > 0), 0.0, gain)
         state.failures = np.where(gain > 0, 0, state.failures + 1)
-        if self.coupled:
+        if self.trending:
             state.decreases = [*state.decreases, gain][-2 * _TREND :]
         self._damp(t)
         self._learn(step, r)
