@@ -121,8 +121,9 @@ def cutting_planes(X, lines, alpha, l1_ratio=0.0, weight=None, intercept=True):
     right = [-c for _, c in lines] + [np.zeros(2 * d)]
     cost = np.concatenate([np.zeros(d + 1), s, np.full(d, l1), np.full(d, 0.5 * l2)])
     bounds = [(None, None)] * (d + 1) + [(None, None)] * n + [(0, None)] * (2 * d)
+    digits = dict(primal_feasibility_tolerance=1e-10, dual_feasibility_tolerance=1e-10)
     for _ in range(60 if l2 else 1):
-        found = linprog(cost, sp.vstack(rows).tocsr(), np.concatenate(right), bounds=bounds)
+        found = linprog(cost, sp.vstack(rows).tocsr(), np.concatenate(right), bounds=bounds, options=digits)
         assert found.status == 0, found.message
         w, b = found.x[:d], found.x[d]
         if 0.5 * l2 * (w @ w - found.x[-d:].sum()) <= 1e-11 * max(found.fun, 1e-6):

@@ -152,7 +152,10 @@ class CentralPath:
         """The point; weights with L1 whose slope has more room than they have size are zero."""
         v, n_rows = at.v.copy(), self.kinks * self.m
         size = np.abs(v[self.sparse_weights])
-        largest = size.max(initial=0.0)
+        # in units of the weights: what spreads predictions as far as they are from their kinks
+        spread = float(np.ptp(at.z[: self.m])) if self.m else 0.0
+        distance = float(np.abs(at.z[:n_rows] - self.position[:n_rows]).mean()) if self.m else 0.0
+        largest = size.max(initial=0.0) * max(1.0, distance / max(spread, 1e-300))
         room = 1.0 - np.abs(at.u[n_rows:])
         v[self.sparse_weights[size < room * largest]] = 0.0
         return v
