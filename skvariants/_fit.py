@@ -261,7 +261,9 @@ def fit(
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
     batch_size = _batch_size(job.spec, solver, rows)
-    with threads(batch_size * rows.d * job.problem.encoding.n_columns * len(specs)):
+    # BLAS sees no sparse row: its threads would only wait for each other, over vectors of many weights
+    per_row = rows.d if rows.densify or not rows.sparse else 0
+    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(specs)):
         outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
         if not streaming:
             _certify(job, outcomes, certified)

@@ -19,7 +19,7 @@ from skvariants.diagnostics import facts as measure_facts
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 MODULES = [
     "measuring", "objectives", "problems", "methods", "benchmark", "kinks", "pictures", "report", "run_all",
-    "compare_commits", "advice",
+    "compare_commits", "advice", "lasso",
 ]  # fmt: skip
 DOCS = FOLDER.parents[1] / "docs"
 
@@ -443,3 +443,22 @@ def test_the_advice_is_judged_beside_the_best_named_solver_and_auto(scripts):
     assert judged["factor"] == pytest.approx(advice.cost(runs[judged["advised"]]) / np.sqrt(2))
     assert judged["seconds beside auto"] == 1
     assert "always `adam` | 100%" in advice.report([entry])
+
+
+def test_lasso_methods_are_timed_to_the_same_accuracy(scripts, monkeypatch, capsys):
+    lasso = scripts["lasso"]
+    X, y = lasso.prepared(*lasso.autoregressive(200, 10), 150, scaled=True)
+    assert X.shape == (150, 10)
+    assert y.std() == pytest.approx(1)
+    alpha = lasso.strongest(X, y)
+    methods = {name: lasso.METHODS[name] for name in ("skvariants", "scikit-learn")}
+    for method in methods.values():
+        assert lasso.fitted(method, X, y, 1.001 * alpha, 1.0, 1e-6)[2] == 0
+        assert lasso.fitted(method, X, y, 0.99 * alpha, 1.0, 1e-6)[2] > 0
+    assert lasso.objective(X, y, alpha, 1.0, np.zeros(10)) == pytest.approx(0.5)
+    times, nonzero = lasso.compare(methods, X, y, 0.1 * alpha, 0.5, repeats=1)
+    assert 0 < nonzero <= 10
+    assert all(0 < seconds < 60 for cells in times.values() for seconds in cells)
+    monkeypatch.setattr(sys, "argv", ["lasso.py", "--quick", "--only", "autoregressive", "--methods", *methods])
+    lasso.main()
+    assert "scikit-learn: " in capsys.readouterr().out

@@ -251,3 +251,13 @@ def test_one_sample_a_step_is_one_sample_a_step_however_few(n):
     for _ in range(2):
         stream.partial_fit(X[:n], YR[:n])
     assert stream.t_ == 1 + 2 * n
+
+
+def test_blas_has_one_thread_where_rows_are_sparse(monkeypatch):
+    asked = []
+    monkeypatch.setattr("skvariants._fit.threads", lambda count: asked.append(count) or threads(count))
+    rng = np.random.default_rng(0)
+    X, y = sp.random(3000, 15000, 1e-3, format="csr", random_state=0), rng.integers(0, 2, 3000)
+    SGDVariantClassifier().fit(X, y)
+    SGDVariantClassifier().fit(X[:, :50].toarray(), y)
+    assert asked == [0, 3000 * 50]

@@ -263,30 +263,48 @@ def test_columns_of_equal_curvature_have_one_matrix_for_all(rng):
     assert len(matrices(batch, Z, Plan(N), factored=True).matrices) == K
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_of_many_columns_each_has_its_own_hessian(rng, dtype, weighted):
-    batch, _, Z = stage(rng, k=9, X=features(rng, 300, D).astype(dtype), weighted=weighted, alpha=0.0)
-    blocks = matrices(batch, Z, Plan(300))
-    C, curvature = batch.standardised(slice(0, 300)).astype(float), batch.hessian_weights(Z, slice(0, 300))
-    precision = 1e-11 if dtype == np.float64 else 1e-5
-    for A, d in zip(blocks.matrices, curvature.T, strict=True):
-        assert_allclose(A, (C.T * d) @ C / 300, rtol=10 * precision, atol=precision)
-
-
-def test_a_common_matrix_stands_for_curvature_times_its_mean(rng):
-    batch, _, Z = stage(rng, MultinomialLogLoss(n_classes=3), 6, 3, alpha=0.0)
+def test_a_common_matrix_stands_for_the_mean_curvature_of_a_model(rng, weighted):
+    batch, _, Z = stage(rng, MultinomialLogLoss(n_classes=3), 6, 3, alpha=0.0, weighted=weighted)
     D_ = batch.hessian_weights(Z, slice(0, N))
-    level = D_.mean(axis=0)
     blocks = matrices(batch, Z, Plan(N, 1, True), factored=True)
     assert (blocks.unit, blocks.exact, len(blocks.matrices)) == (3, False, 2)
-    assert_allclose(blocks.scale, level)
     C, G = batch.standardised(slice(0, N)), rng.standard_normal((D + 1, 6))
     for j in range(6):
-        model = slice(3 * (j // 3), 3 * (j // 3) + 3)
-        mean = (D_[:, model] / level[model]).mean(axis=1)
-        A = level[j] * (C * mean[:, None]).T @ C / N
+        mean = D_[:, 3 * (j // 3) : 3 * (j // 3) + 3].mean(axis=1)
+        assert_allclose(blocks.scale[j], mean.mean())
+        A = (C * mean[:, None]).T @ C / N
         assert_allclose(A @ blocks.solve(G)[:, j], G[:, j], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_damped_common_matrix_is_the_covariance_with_a_share_of_its_diagonal(rng, weighted):
+    batch, _, Z = stage(rng, MultinomialLogLoss(n_classes=3), 6, 3, alpha=0.2, weighted=weighted, scaled=False)
+    D_ = batch.hessian_weights(Z, slice(0, N))
+    damping = np.repeat([0.5, 2.0], 3)
+    blocks = sampled_hessian(batch, Z, Plan(N, 1, True, True), damping, True)
+    C, G = batch.standardised(slice(0, N)), rng.standard_normal((D + 1, 6))
+    s = np.ones(N) if not weighted else batch.problem.rows.weight
+    for j in range(6):
+        level = D_[:, 3 * (j // 3) : 3 * (j // 3) + 3].mean()
+        A = level * (C * s[:, None]).T @ C / N
+        A[np.arange(D), np.arange(D)] += 0.2 + damping[j] * level * (s[:, None] * C[:, :D] ** 2).mean(axis=0)
+        assert_allclose(A @ blocks.solve(G)[:, j], G[:, j], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_relative_damping_of_coupled_classes_is_a_share_of_what_a_constant_model_has(rng, weighted):
+    batch, _, Z = stage(rng, MultinomialLogLoss(n_classes=3), 6, 3, alpha=0.1, weighted=weighted)
+    damping = np.repeat([0.5, 2.0], 3)
+    plain = matrices(batch, Z, Plan(N, 3)).matrices
+    damped = sampled_hessian(batch, Z, Plan(N, 3, relative=True), damping, False).matrices
+    y, s = batch.labels(slice(0, N), 6)
+    share = (y if s is None else y * s).mean(axis=0)
+    squares = ((1.0 if s is None else s) * batch.standardised(slice(0, N))[:, :D] ** 2).mean(axis=0)
+    for j, (A, B) in enumerate(zip(damped, plain, strict=True)):
+        level = (share * (1 - share))[3 * j : 3 * j + 3].mean()
+        more = np.tile(np.append(damping[3 * j] * level * squares, 0.0), 3)
+        assert_allclose(A - B, np.diag(more), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -318,6 +336,17 @@ class Unknown(Penalty):
 
     def prox(self, W, step, smooth=True):
         pass
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_many_columns_each_has_its_own_hessian(rng, dtype, weighted):
+    batch, _, Z = stage(rng, k=9, X=features(rng, 300, D).astype(dtype), weighted=weighted, alpha=0.0)
+    blocks = matrices(batch, Z, Plan(300))
+    C, curvature = batch.standardised(slice(0, 300)).astype(float), batch.hessian_weights(Z, slice(0, 300))
+    precision = 1e-11 if dtype == np.float64 else 1e-5
+    for A, d in zip(blocks.matrices, curvature.T, strict=True):
+        assert_allclose(A, (C.T * d) @ C / 300, rtol=10 * precision, atol=precision)
 
 
 def test_strengths_in_l2_are_those_of_each_weight_or_none():

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skvariants._quasi_newton.line_search import ARMIJO, LADDER, parabola, raced_length, shortened, unit_length
+from skvariants._quasi_newton.line_search import (
+    ARMIJO,
+    LADDER,
+    parabola,
+    raced_length,
+    shortened,
+    unit_length,
+    wolfe_length,
+)
 
 #: Minima of three parabolas of curvature one from zero.
 BEST = np.array([0.5, 1.0, 2.8])
@@ -132,3 +140,61 @@ def test_a_rise_within_the_noise_is_none():
         np.full(1, 1 + 1e-12),
     )
     assert (t.item(), ft.item()) == (1.0, 1 + 1e-12)
+
+
+# ------------------------------------------------------------------ values and derivatives
+
+
+def looks(value, slope):
+    """What is looked at, in order."""
+    seen = []
+
+    def at(t):
+        seen.append(t.copy())
+        with np.errstate(over="ignore", invalid="ignore"):
+            return value(t), slope(t)
+
+    return at, seen
+
+
+@pytest.mark.parametrize("flat", [0.1, 0.3, 0.9])
+@pytest.mark.parametrize("first", [1e-3, 1.0, 50.0])
+def test_lengths_meet_the_conditions_of_wolfe_and_are_looked_at_last(first, flat):
+    at, seen = looks(along, lambda t: t - BEST)
+    t, ft = wolfe_length(at, F, SLOPE, np.zeros(3), np.full(3, first), flat)
+    assert_allclose(ft, along(t))
+    assert_array_equal(seen[-1], t)
+    assert (ft <= F + ARMIJO * t * SLOPE).all()
+    assert (np.abs(t - BEST) <= flat * np.abs(SLOPE)).all()
+
+
+def test_a_length_that_is_good_costs_one_look():
+    at, seen = looks(along, lambda t: t - BEST)
+    wolfe_length(at, F, SLOPE, np.zeros(3), BEST.copy(), 0.1)
+    assert len(seen) == 1
+
+
+def test_each_model_has_its_own_length_whatever_the_others_do():
+    at, _ = looks(along, lambda t: t - BEST)
+    together = wolfe_length(at, F, SLOPE, np.zeros(3), np.ones(3), 0.1)[0]
+    for j in range(3):
+        one = slice(j, j + 1)
+        alone, _ = looks(lambda t, one=one: 0.5 * (t - BEST[one]) ** 2, lambda t, one=one: t - BEST[one])
+        assert_array_equal(wolfe_length(alone, F[one], SLOPE[one], np.zeros(1), np.ones(1), 0.1)[0], together[one])
+
+
+def test_a_cliff_of_infinity_is_backed_away_from():
+    at, _ = looks(
+        lambda t: np.where(t > 0.01, np.inf, -t + 50 * t * t), lambda t: np.where(t > 0.01, np.nan, -1 + 100 * t)
+    )
+    t, ft = wolfe_length(at, np.zeros(1), -np.ones(1), np.zeros(1), np.ones(1), 0.3)
+    assert 0 < t <= 0.01
+    assert ft < 0
+
+
+def test_where_nothing_is_lower_the_length_is_zero():
+    at, seen = looks(lambda t: t, lambda t: np.ones_like(t))  # the slope at zero was wrong
+    t, ft = wolfe_length(at, np.zeros(2), -np.ones(2), np.zeros(2), np.ones(2), 0.3)
+    assert_array_equal(t, 0)
+    assert_array_equal(ft, 0)
+    assert_array_equal(seen[-1], 0)

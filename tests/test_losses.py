@@ -568,3 +568,13 @@ def test_the_logistic_loss_and_it_alone_has_one_that_couples_classes():
         assert (together is not None) == (name == "log_loss")
     assert LogLoss().coupled(4).key() == MultinomialLogLoss(n_classes=4).key()
     assert MultinomialLogLoss(n_classes=4).columns_per_model == 4
+
+
+def test_the_curvature_of_huber_is_a_parabola_that_touches_and_lies_above():
+    loss, y, z = LOSSES["huber"](epsilon=0.5), np.zeros((1, 1)), np.linspace(-4, 4, 33)[:, None]
+    for at in (-3.0, -0.6, 0.2, 2.0):
+        here = np.array([[at]])
+        f, g, h = loss.value(y, here), loss.gradient(y, here, np.empty((1, 1))), loss.curvature(y, here)
+        parabola = f + g * (z - at) + 0.5 * h * (z - at) ** 2
+        assert (parabola >= loss.value(np.zeros_like(z), z) - 1e-12).all()
+        assert h >= loss.second_derivative(y, here)

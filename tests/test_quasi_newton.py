@@ -382,8 +382,9 @@ def test_with_other_rows_the_batch_starts_again_with_all(rng, few):
 def test_the_first_batch_has_rows_enough_and_the_last_one_all(rng, few, monkeypatch, tmp_path):
     assert method_of(table(rng), 3).state.method.sizes == [64, 128, 600]
     assert method_of(table(rng, n=120), 3).state.method.sizes == [120]
-    # eight rows for each parameter of a model
-    assert method_of(table(rng, k=4, coupled=True), 4).state.method.sizes == [8 * 21, 600]
+    # eight rows for each parameter of a model, two where classes are coupled
+    assert method_of(table(rng, k=4, coupled=True), 4).state.method.sizes == [64, 128, 600]
+    assert method_of(table(rng, k=20, coupled=True), 20).state.method.sizes == [2 * 101, 600]
     # what has begun elsewhere looks at all rows at once
     state = State.start(np.zeros((6, 3)), 1, np.random.default_rng(2))
     state.epoch += 1
@@ -396,10 +397,10 @@ def test_the_first_batch_has_rows_enough_and_the_last_one_all(rng, few, monkeypa
     assert method_of(replace(p, rows=rows_of(X, p.rows.y)), 3).state.method.sizes == [64, 128, 600]
 
 
-def test_what_is_not_worth_a_step_is_a_share_of_the_gain_or_of_what_is_left():
+def test_what_is_not_worth_a_step_is_a_share_of_the_gain_over_the_constant():
     tolerance = Tolerance(np.array([0.1, 0.1, 0.1, 0.1]), np.array([1.0, 1.0, 1.0, 1.0]))
     # half of the way, near zero, below zero, worse than the constant
-    np.testing.assert_allclose(tolerance.of(np.array([0.6, 0.01, -1.0, 3.0])), [0.04, 0.001, 0.2, 0.0])
+    np.testing.assert_allclose(tolerance.of(np.array([0.6, 0.01, -1.0, 3.0])), [0.04, 0.099, 0.2, 0.0])
     np.testing.assert_allclose(tolerance.of(np.array([0.6]), np.array([2])), [0.04])
     tolerance.keep(np.array([1, 3]))
     assert len(tolerance.constant) == 2
@@ -506,3 +507,132 @@ def test_text_of_many_words_ends_within_what_is_promised(d):
     reference = LogisticRegression(C=1 / (1e-4 * 2000), tol=1e-10, max_iter=5000).fit(X, y)
     assert best <= objective(reference, X, y, loss, penalty) + 1e-7
     assert found - best <= 5e-4 * (np.log(2) - best)
+
+
+# ------------------------------------------------------------------ coupled classes
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("models", [1, 2])
+def test_a_look_gives_value_derivative_and_what_the_gradient_needs(rng, weighted, models):
+    k = 3 * models
+    X, y = features(rng, 90, 5), rng.integers(0, 3, 90)
+    encoding = OneHotColumns(k, columns=np.arange(k) % 3)
+    weight = rng.random(90) + 0.5 if weighted else None
+    batch = StageBatch(problem(X, y, MultinomialLogLoss(n_classes=3), encoding=encoding, weight=weight), 3)
+    theta, P = rng.standard_normal((6, k)), rng.standard_normal((6, k))
+    Z, ZP, t, r = batch.predict(theta), batch.predict(P), rng.random(k), np.empty((90, k))
+    t[:3] = t[0]
+    t[-3:] = t[-1]
+    value, slope = batch.along(Z, ZP, t, r)
+    np.testing.assert_allclose(by_model(value, 3), by_model(batch.value(Z, ZP, t), 3))
+    h = 1e-6
+    rise = by_model(batch.value(Z, ZP, t + h) - batch.value(Z, ZP, t - h), 3)
+    np.testing.assert_allclose(by_model(slope, 3), rise / (2 * h), rtol=1e-5, atol=1e-8)
+    there = theta + t * P
+    known = batch.gradient(batch.predict(there), there, True, r)
+    np.testing.assert_allclose(known, batch.gradient(batch.predict(there), there, True), atol=1e-12)
+    # some of the rows stand for all
+    np.testing.assert_allclose(by_model(batch.value_of_some(Z, ZP, t, Z.size), 3), by_model(value, 3))
+    assert np.isfinite(batch.value_of_some(Z, ZP, t, 20)).all()
+
+
+@pytest.mark.parametrize("multi_class", ["multinomial", "ovr"])
+@pytest.mark.parametrize("data", [np.asarray, sp.csr_matrix])
+def test_classes_that_part_lose_all_but_what_tol_allows_of_the_constant_loss(data, multi_class):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 5, 400)
+    X = 3.0 * np.eye(5)[y] + 0.1 * rng.standard_normal((400, 5))
+    X = np.column_stack([X, X[:, 0] + 1e-6 * rng.standard_normal(400), (np.arange(400) == 7).astype(float)])
+    model = SGDVariantClassifier(alpha=1e-8, multi_class=multi_class, random_state=0).fit(data(X), y)
+    assert model.status_ == "converged"
+    p = model.predict_proba(data(X))[np.arange(400), y]
+    assert -np.log(p).mean() <= 2e-3 * np.log(5)
+    assert len(model.loss_curve_) < 40
+
+
+def test_rare_classes_and_columns_without_spread_among_separable_ones_reach_the_optimum():
+    rng = np.random.default_rng(1)
+    n = 3000
+    y = np.where(rng.random(n) < 0.003, 2, (rng.random(n) < 0.3).astype(int))
+    y[:2] = 3
+    X = rng.standard_normal((n, 6)) + 4 * np.eye(6)[y]
+    X = np.column_stack([X, 1e3 * (y == 3) + rng.standard_normal(n), np.ones(n)])
+    S = StandardScaler().fit_transform(X)
+
+    def objective(model):
+        p = model.predict_proba(S)[np.arange(n), y]
+        return -np.log(p).mean() + 1e-4 / 2 * (model.coef_**2).sum()
+
+    theirs = LogisticRegression(C=1 / (1e-4 * n), tol=1e-10, max_iter=5000).fit(S, y)
+    model = SGDVariantClassifier(alpha=1e-4, random_state=0).fit(S, y)
+    share = np.bincount(y) / n
+    assert objective(model) - objective(theirs) <= 1e-3 * -(share * np.log(share)).sum()
+
+
+# ------------------------------------------------------------------ little curvature
+
+
+@pytest.mark.parametrize("scale_features", [True, False])
+@pytest.mark.parametrize("penalty", [None, "l2"])
+def test_huber_of_prices_without_a_penalty_is_nearly_the_absolute_error(penalty, scale_features):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 10))
+    y = 2e5 + 1e5 * (X @ rng.standard_normal(10)) + 1e5 * rng.standard_t(2, 500)
+    model = SGDVariantRegressor(
+        loss="huber", penalty=penalty, alpha=1e-9, random_state=0, scale_features=scale_features
+    ).fit(X, y)
+    loss, C = LOSSES["huber"](), np.column_stack([X, np.ones(500)])
+
+    def f(w):
+        return np.abs(y - C @ w).mean() * loss.epsilon
+
+    # least absolute deviations, by weighted least squares
+    w = np.linalg.lstsq(C, y, rcond=None)[0]
+    for _ in range(500):
+        root = np.sqrt(1 / np.maximum(np.abs(y - C @ w), 1e-2))
+        w = np.linalg.lstsq(C * root[:, None], y * root, rcond=None)[0]
+    reached = f(np.append(model.coef_, model.intercept_))
+    assert reached - f(w) <= 1e-3 * (np.abs(y - np.median(y)).mean() * loss.epsilon - f(w))
+
+
+@pytest.mark.parametrize("loss", ["modified_huber", "squared_hinge", "log_loss"])
+@pytest.mark.parametrize("outliers", [False, True])
+def test_without_a_penalty_margins_end_at_their_optimum_or_at_nothing(loss, outliers):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 8))
+    y = np.where(X @ rng.standard_normal(8) > 0, 1.0, -1.0)
+    if outliers:
+        X[:20] *= 50
+        y[:20] *= -1
+    model = SGDVariantClassifier(loss=loss, penalty=None, random_state=0).fit(X, y)
+    instance, none = LOSSES[loss](), Penalty(alpha=0.0, l1_ratio=0.0)
+    best = optimum(X, y, instance, none)
+    constant = instance.value(y[:, None], np.zeros((400, 1))).mean()
+    assert objective(model, X, y, instance, none) - best <= 1e-3 * (constant - best)
+
+
+def test_a_step_that_finds_nothing_lower_is_tried_again_and_then_known_as_stuck(rng, few, monkeypatch):
+    method = method_of(table(rng, k=1), 1, fraction=1e-6)
+    assert method.arrived() is None
+    # a line search that fails, whatever the direction
+    monkeypatch.setattr(
+        "skvariants._quasi_newton.descent.shortened", lambda along, f, slope, noise, t, ft: (np.zeros_like(t), f)
+    )
+    monkeypatch.setattr(
+        "skvariants._quasi_newton.descent.raced_length", lambda along, m, k: (np.ones(m), np.ones(m), None)
+    )
+    method.state.method.raced = True
+    method.state.method.stage = len(method.state.method.sizes) - 1
+    method._begin()
+    steps = 0
+    damping = []
+    while (done := method.arrived()) is None or not done.all():
+        method.iterate()
+        damping.append(method.descent.state.damping[0])
+        steps += 1
+        assert steps < 10
+    assert steps == 4
+    assert method.state.method.stuck.all()
+    assert (np.diff(damping) >= 0).all()
+    assert damping[-1] > 0

@@ -4,7 +4,7 @@ One command, no data needed::
 
     python examples/benchmarks/epoch.py              # a few minutes, 2 GB of memory
     python examples/benchmarks/epoch.py --quick      # a tenth of the rows
-    python examples/benchmarks/epoch.py --only dense sparse
+    python examples/benchmarks/epoch.py --only dense named
 
 Each number is the best of several repetitions, interleaved with what it is compared to. Ratios matter, seconds are this
 machine's. Set ``OMP_NUM_THREADS=1`` to compare single threads: SGDClassifier has one.
@@ -140,6 +140,13 @@ def labels(X):
     return (X @ w + 0.5 * rng.standard_normal(X.shape[0]) > 0).astype(int)
 
 
+def many_labels(X, classes):
+    """Some classes from a linear model with noise."""
+    rng = np.random.default_rng(1)
+    Z = X @ rng.standard_normal((X.shape[1], classes)) + 0.5 * rng.standard_normal((X.shape[0], classes))
+    return Z.argmax(axis=1)
+
+
 # ----------------------------------------------------------------------------- tables
 
 
@@ -207,6 +214,36 @@ def bench_sparse(scale, repeat):
             [(label, t, t / bare, t / other) for label, t in times.items()],
         )
         fits(f"Sparse, {name}: whole fits, alpha={alpha:g}", X, y, alpha)
+
+
+def bench_named(scale, repeat):
+    """An epoch of the named solvers at batch 256 on text, beside SGDClassifier's: two classes, and one of twenty."""
+    shapes = ((20_000, 60_000, 10), (20_000, 20_000, 60), (10_000, 60_000, 220), (20_000, 5_000, 60))
+    rows = []
+    for n, d, length in shapes:
+        X = text(int(n * scale), d, length)
+        for classes in (2, 20):
+            y = labels(X) if classes == 2 else many_labels(X, classes)
+            calls = {"SGDClassifier": lambda X=X, y=y: reference_epoch(X, y)}
+            for solver in ("minibatch", "adagrad", "momentum", "adam"):
+                for scaled in (False, True):
+                    calls[solver, scaled] = lambda X=X, y=y, s=solver, c=scaled: epochs(
+                        X, y, solver=s, batch_size=256, alpha=1e-5, scale_features=c, multi_class="ovr"
+                    )
+            times = best(calls, 1 if classes > 2 else repeat)
+            other = times.pop("SGDClassifier")
+            shape = f"{X.shape[0]:,} x {d:,}, {X.nnz / X.shape[0]:.0f} a row, {classes} classes"
+            rows += [(shape, f"{s}{', scaled' if c else ''}", t, t / other) for (s, c), t in times.items()]
+    table("Sparse, named solvers at batch 256: one epoch", ["rows", "solver", "seconds", "times SGDClassifier"], rows)
+    rows = []
+    for d in (5_000, 20_000, 80_000):
+        X = text(int(5_000 * scale), d, 20)
+        y = labels(X)
+        for scaled in (False, True):
+            t = epochs(X, y, solver="sgd", batch_size=1, scale_features=scaled, eta0=1e-3, alpha=1e-5)
+            rows.append((d, X.nnz / X.shape[0], "yes" if scaled else "no", 1e6 * t / X.shape[0]))
+    columns = ["features", "stored a row", "scaled", "microseconds"]
+    table("Sparse, one sample a step: microseconds a sample", columns, rows)
 
 
 def fits(title, X, y, alpha):
@@ -292,8 +329,8 @@ def bench_growth(scale, repeat):
 
 
 BENCHES = {
-    "dense": bench_dense, "single": bench_single, "sparse": bench_sparse, "classes": bench_classes,
-    "memory": bench_memory, "growth": bench_growth,
+    "dense": bench_dense, "single": bench_single, "sparse": bench_sparse, "named": bench_named,
+    "classes": bench_classes, "memory": bench_memory, "growth": bench_growth,
 }  # fmt: skip
 
 

@@ -29,6 +29,8 @@ _STORED = 1 << 20
 _SINGLE_ROWS = 1024
 # share of values that are not zero up to which a column may stay where it is: its mean is a third of its scale at most
 _RARE = 0.1
+# columns that are centred, as a share of all, up to which they are few
+_CENTRED = 0.1
 # stored values of a batch, as a share of the columns, up to which rare ones stay: `Moments.coordinates` says why
 _TOUCHED = 1.0
 
@@ -64,6 +66,12 @@ class Coordinates:
     def keeps_target(self) -> bool:
         """Whether the target keeps its unit."""
         return np.ndim(self.target) == 0 and self.target == 1.0
+
+    @cached_property
+    def few_centred(self) -> Array | None:
+        """Numbers of the columns that are centred, where they are few."""
+        centred = np.flatnonzero(self.mean_row)
+        return centred if len(centred) <= _CENTRED * len(self.mean_row) else None
 
     def of_scaled_rows(self) -> Coordinates:
         """The same for rows that have been divided by the scales."""

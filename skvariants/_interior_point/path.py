@@ -106,23 +106,26 @@ class CentralPath:
         self.curvature = np.append(l2, 0.0)
         self.sparse_weights = np.flatnonzero(l1 > 0)
         n_l1 = len(self.sparse_weights)
+        # a weight counts by what it moves predictions by, so that distances of all ramps are of one size
+        squares = matrix.diagonal(ramps.weight)[:-1][self.sparse_weights] / max(float(ramps.weight.sum()), 1e-300)
+        self.reach = np.sqrt(np.where(squares > 0, squares, 1.0))
         self.kinks, self.m = ramps.position.shape
         ones = np.ones(n_l1)
         self.position = np.concatenate([ramps.position.ravel(), np.zeros(n_l1)])
         self.low = np.concatenate([ramps.low.ravel(), -ones])
         self.high = np.concatenate([ramps.high.ravel(), ones])
-        self.weight = np.concatenate([np.tile(ramps.weight, self.kinks), l1[self.sparse_weights]])
+        self.weight = np.concatenate([np.tile(ramps.weight, self.kinks), l1[self.sparse_weights] / self.reach])
         self.stuck = False
 
     def ramps_of(self, v: Array) -> Array:
         """``a_k' v`` of all ramps."""
-        return np.concatenate([np.tile(self.matrix.dot(v), self.kinks), v[self.sparse_weights]])
+        return np.concatenate([np.tile(self.matrix.dot(v), self.kinks), self.reach * v[self.sparse_weights]])
 
     def sums(self, r: Array) -> Array:
         """``sum_k r_k a_k``."""
         n_rows = self.kinks * self.m
         g = self.matrix.transposed(r[:n_rows].reshape(self.kinks, self.m).sum(axis=0))
-        g[self.sparse_weights] += r[n_rows:]
+        g[self.sparse_weights] += self.reach * r[n_rows:]
         return g
 
     def start(self, v: Array, width: float) -> PathState:
@@ -151,11 +154,10 @@ class CentralPath:
     def v_with_zeros(self, at: PathState) -> Array:
         """The point; weights with L1 whose slope has more room than they have size are zero."""
         v, n_rows = at.v.copy(), self.kinks * self.m
-        size = np.abs(v[self.sparse_weights])
-        # in units of the weights: what spreads predictions as far as they are from their kinks
-        spread = float(np.ptp(at.z[: self.m])) if self.m else 0.0
-        distance = float(np.abs(at.z[:n_rows] - self.position[:n_rows]).mean()) if self.m else 0.0
-        largest = size.max(initial=0.0) * max(1.0, distance / max(spread, 1e-300))
+        size = self.reach * np.abs(v[self.sparse_weights])
+        # where all of them are to be zero, the largest is one of those
+        distance = np.abs(at.z[:n_rows] - self.position[:n_rows])
+        largest = max(size.max(initial=0.0), float(distance.mean()) if n_rows else 0.0)
         room = 1.0 - np.abs(at.u[n_rows:])
         v[self.sparse_weights[size < room * largest]] = 0.0
         return v
@@ -177,7 +179,7 @@ class CentralPath:
         W = self.weight * D
         rows = W[: self.kinks * self.m].reshape(self.kinks, self.m).sum(axis=0)
         curvature = self.curvature.copy()
-        curvature[self.sparse_weights] += W[self.kinks * self.m :]
+        curvature[self.sparse_weights] += W[self.kinks * self.m :] * self.reach**2
         self.equations.factor(rows, curvature)
         r = at.z - self.position
         constant = self.linear + self.curvature * at.v

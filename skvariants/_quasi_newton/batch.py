@@ -19,6 +19,8 @@ _BLOCK = 1 << 16
 _CACHED, _FEW = 1 << 26, 1 << 20
 # numbers of a sparse matrix that is made dense
 _DENSE = 1 << 27
+# columns from which, and share of stored values up to which, sparse products are faster
+_MANY, _HOLLOW = 4, 0.2
 
 
 class StageBatch:
@@ -40,7 +42,8 @@ class StageBatch:
         self, problem: Problem, width: int, index: Array | None = None, order: Callable[[], Array] | None = None
     ) -> None:
         rows = problem.rows if index is None else problem.rows.take(index)
-        if rows.densify and rows.n * rows.d <= _DENSE:
+        many = problem.encoding.n_columns >= _MANY and rows.stored < _HOLLOW * rows.n * rows.d
+        if rows.densify and rows.n * rows.d <= _DENSE and not (rows.sparse and many):
             rows = ArrayRows(rows.dense(), rows.y, rows.weight)
         self.width, self.order = width, order
         self.X: Any = None
@@ -113,15 +116,54 @@ class StageBatch:
         columns = (self.value(Z) + self.problem.penalty.value(theta[:-1])) / self.objective_scale
         return by_model(columns, self.width)
 
-    def gradient(self, Z: Array, theta: Array, l2: bool) -> Array:
-        """Gradient in `theta` of the loss, and of the smooth part of the penalty."""
+    def along(self, Z: Array, P: Array, t: Array, r: Array) -> tuple[Array, Array]:
+        """Mean loss of each column at ``Z + t P`` and its derivative in `t`; derivatives in predictions go to `r`.
+
+        Parameters
+        ----------
+        Z, P : ndarray of shape (n_rows, n_columns)
+            Predictions, and what they change by.
+        t : ndarray of shape (n_columns,)
+            Length of each column.
+        r : ndarray of shape (n_rows, n_columns)
+            Receives what :meth:`gradient` needs.
+        """
         k = Z.shape[1]
-        r = np.empty_like(Z)
+        total, slope, loss = np.zeros(k), np.zeros(k), self.problem.loss
         for rows in self.slices(k):
             y, s = self.labels(rows, k)
-            self.problem.loss.gradient(y, Z[rows], out=r[rows])
+            p = P[rows]
+            z = t * p
+            z += Z[rows]
+            loss.gradient(y, z, out=r[rows])
+            total += loss.total(y, z, s, r[rows])
             if s is not None:
                 r[rows] *= s
+            slope += np.einsum("ij,ij->j", r[rows], p, dtype=np.float64)
+        scale = self.objective_scale / self.n
+        return total * scale, slope * scale
+
+    def value_of_some(self, Z: Array, P: Array, t: Any, most: int) -> Array:
+        """As :meth:`value`, of evenly spaced rows, so many predictions at most."""
+        k = Z.shape[1]
+        some = slice(None, None, max(1, -(-Z.size // most)))
+        y, s = self.labels(some, k)
+        z = Z[some] + t * P[some]
+        return self.problem.loss.total(y, z, s) * (self.objective_scale / len(z))
+
+    def gradient(self, Z: Array, theta: Array, l2: bool, r: Array | None = None) -> Array:
+        """Gradient in `theta` of the loss, and of the smooth part of the penalty.
+
+        What :meth:`along` left in `r` for these predictions spares their loss; it is overwritten.
+        """
+        k = Z.shape[1]
+        if r is None:
+            r = np.empty_like(Z)
+            for rows in self.slices(k):
+                y, s = self.labels(rows, k)
+                self.problem.loss.gradient(y, Z[rows], out=r[rows])
+                if s is not None:
+                    r[rows] *= s
         r /= self.n
         g = self.problem.gradient(self.X, r, np.empty_like(theta))
         if l2:
@@ -129,9 +171,9 @@ class StageBatch:
         return g
 
     def curvatures(self, Z: Array, rows: slice) -> Array:
-        """Second derivatives of some rows, without their weights."""
+        """Curvatures of the loss in some rows, without their weights."""
         y, _ = self.labels(rows, Z.shape[1])
-        return np.asarray(self.problem.loss.second_derivative(y, Z[rows]), dtype=np.float64)
+        return np.asarray(self.problem.loss.curvature(y, Z[rows]), dtype=np.float64)
 
     def hessian_weights(self, Z: Array, rows: slice) -> Array:
         """Weighted second derivatives of some rows, one column if all are equal."""

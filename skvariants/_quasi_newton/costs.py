@@ -18,10 +18,14 @@ PASSES = 20
 READING, COLUMN = 20.0, 8.0
 #: Loss and derivative of one prediction; the interpreter.
 PREDICTION, INTERPRETER = 900.0, 8e6
+#: The same where classes are coupled, and how many iterations a Hessian of all of them may cost.
+COUPLED_PREDICTION, COUPLED = 100.0, 1
 #: Iterations from whose cost on a Hessian of each class is expensive.
 EXPENSIVE = 3
 #: Times its cost that is spent without a Hessian of all classes before it is made after all.
 PATIENCE = 4
+#: Steps that a metric common to all classes lasts: what L-BFGS learnt upon it is worth more than a new one.
+LASTING = 40
 #: Features for which a Cholesky factor is worth it.
 FACTORED = 1024
 #: Bytes of all Hessians together.
@@ -56,8 +60,13 @@ class Costs:
 
     @property
     def worthwhile(self) -> float:
-        """What a Hessian that couples the classes may cost at first: it saves a third of the iterations."""
-        return max(CHEAP, PASSES * 4.0 * self.stored * self.width)
+        """What a Hessian that couples the classes may cost at first: it saves most of the iterations."""
+        return min(COUPLED * self.iteration(), self.affordable)
+
+    def common_sample(self) -> int:
+        """Rows of a Hessian that all classes share: it lasts, so that all that cost a few iterations are worth it."""
+        rows = int(EXPENSIVE * self.iteration() / (self.d * self.d))
+        return min(self.n, max(ROWS * self.d, LEAST_ROWS, rows, int(CHEAP / (8 * self.d * self.d))))
 
     def hessian(self, rows: int, unit: int, common: bool) -> float:
         """A Hessian of so many rows for every unit of columns, or a common one for all columns of a model."""
@@ -66,7 +75,8 @@ class Costs:
 
     def iteration(self) -> float:
         """An iteration: reading, products, loss, interpreter."""
-        return self.stored * (READING + COLUMN * self.width) + PREDICTION * self.n * self.width + INTERPRETER
+        prediction = PREDICTION if self.width == 1 else COUPLED_PREDICTION
+        return self.stored * (READING + COLUMN * self.width) + prediction * self.n * self.width + INTERPRETER
 
     def sample(self, unit: int, brief: bool = False) -> int:
         """Rows of the first Hessian: all where that is cheap; `brief` says that it changes from step to step."""

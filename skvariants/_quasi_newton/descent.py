@@ -13,6 +13,12 @@ or its diagonal where there are too many features: the *metric*. With an L1 part
 exactly [2]_, in working sets of the weights where there are many, and `B` is updated in place (BFGS); so zeros are
 exact. Rows and products are shared by all columns, while steps, memories, and stopping are each model's own.
 
+Classes that a loss couples have one metric for all, the covariance of the features times their mean curvature, with as
+much again on its diagonal (Marquardt): where classes part, the curvature of a sample says too little about the rows
+that matter next, and directions of little variance would leap. L-BFGS learns the rest. Few classes of few features
+have the Hessian of all of them, damped in the same way. A look along a step then gives the derivative, and what the
+next gradient needs.
+
 References
 ----------
 .. [1] Liu and Nocedal (1989), "On the limited memory BFGS method for large scale optimization",
@@ -27,12 +33,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg import blas
 
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import bfgs, lasso, left_over
-from skvariants._quasi_newton.line_search import LONG, SHORT, raced_length, shortened, unit_length
+from skvariants._quasi_newton.line_search import (
+    LADDER,
+    LONG,
+    SHORT,
+    raced_length,
+    shortened,
+    unit_length,
+    wolfe_length,
+)  # fmt: skip
 from skvariants._quasi_newton.working_set import Sets
 from skvariants._training.problem import by_column, by_model, columns_of
 from skvariants._training.state import Fields, informative, nested, per_column, per_model, shared
@@ -54,6 +69,21 @@ _FOREVER = 1 << 30
 _DIAGONAL = 20
 # last decrease times the estimate of what is left, in squares of what is enough, at which a diagonal metric is believed
 _AGREED = 3.0
+# decreases of so many steps, over those of as many before, say how fast they fall; between these rates a step
+_TREND, _FASTEST, _SLOWEST = 3, 0.75, 0.97
+# steps that find nothing lower, each with a new and more damped metric, after which a model is given up
+_TRIES = 4
+# predictions by which the ladder of a first step is judged where classes are coupled
+_JUDGED = 1 << 16
+# shares of the derivative at its beginning that end a step: where another look costs little beside the products or the
+# metric, and where it does not
+_FLAT, _SLANTED = 0.3, 0.5
+# relative damping is divided by this after a good step, times ten after a bad one, and no more than a few
+_RELAX, _MOST_DAMPING = 3.0, 100.0
+#: relative damping of a first metric
+DAMPED = 1.0
+# and what does not hide what is left to gain
+_SLIGHT = 0.01
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
 FAR_FROM_DONE = 100.0
 
@@ -72,6 +102,10 @@ class DescentState(Fields):
         Parameters, predictions and gradients.
     f, last, length : ndarray of shape (n_models,)
         Objective, last decrease, last length of a step.
+    decreases : list of ndarray
+        The last few decreases.
+    failures : ndarray of shape (n_models,)
+        Steps in a row that found nothing lower.
     steps, changes, curvatures : list of ndarray
         What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
     bb_scale : ndarray of shape (n_models,)
@@ -99,6 +133,8 @@ class DescentState(Fields):
     g: Any = per_column(None)
     f: Any = per_model(None)
     last: Any = per_model(None)
+    decreases: list[Array] = per_model(list)
+    failures: Any = per_model(None)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
@@ -153,6 +189,11 @@ class Descent:
     def __init__(self, batch: StageBatch, smooth: bool, state: DescentState) -> None:
         self.batch, self.width, self.smooth, self.state = batch, batch.width, smooth, state
         self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
+        problem = batch.problem
+        #: whether a look along a step gives the derivative too, and leaves that of each prediction
+        self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
+        #: whether what is left is judged by several decreases: columns that take one step hide each other's
+        self.trending = smooth and self.width > 1
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
         #: whether the quadratic model knows some of the weights alone
@@ -170,7 +211,7 @@ class Descent:
         state = DescentState(
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
-            room=np.ones(len(active)), stuck=np.zeros(len(active), bool),
+            room=np.ones(len(active)), stuck=np.zeros(len(active), bool), failures=np.zeros(len(active)),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
@@ -190,20 +231,18 @@ class Descent:
         b, state, c = self.batch, self.state, self.costs
         couples = b.problem.loss.is_softmax
         if couples and self.width * c.d <= costs.FACTORED + 1:
-            state.plan = Plan(c.sample(self.width), self.width)
+            state.plan = Plan(c.sample(self.width), self.width, relative=self.coupled)
             cost = c.hessian(state.plan.rows, self.width, False)
             if cost <= (c.worthwhile if self.smooth else c.affordable):
                 return
             state.price = cost if cost <= c.affordable else np.inf
         rows = c.sample(1, brief=self.smooth and not b.problem.loss.regression)
         # blind to what couples the classes, a Hessian of each says little more than one for all
-        expensive = couples and c.hessian(min(b.n, 16 * c.d), 1, False) > costs.EXPENSIVE * c.iteration()
-        expensive = expensive or c.hessian(rows, 1, False) > c.affordable
-        expensive = expensive or self.width * c.d * c.d * 8 > costs.HESSIAN_BYTES
-        common = self.width > 1 and expensive
-        if common:
-            rows = min(b.n, max(rows, int(costs.EXPENSIVE * c.iteration() / (c.d * c.d))))
-        state.plan = Plan(rows, 1, common)
+        common = self.width > 1 and (
+            couples or c.hessian(rows, 1, False) > c.affordable or self.width * c.d * c.d * 8 > costs.HESSIAN_BYTES
+        )
+        rows = c.common_sample() if common else rows
+        state.plan = Plan(rows, 1, common, self.coupled)
 
     def _cost(self, rows: int) -> float:
         """Cost of a Hessian of so many rows."""
@@ -234,6 +273,8 @@ class Descent:
         share = self._cost(self._more_rows()) / self.costs.iteration()
         if state.metric.exact:
             state.patience = int(np.clip(np.ceil(share), 1, 10))
+        elif state.plan.common and self.coupled:
+            state.patience = costs.LASTING
         else:
             state.patience = max(5 if state.plan.rows < batch.n else 8, min(int(share), 15))
         if self.smooth and state.metric.diagonal:
@@ -267,7 +308,7 @@ class Descent:
         state.spent += state.age * self.costs.iteration() + self._cost(state.plan.rows)
         if state.spent > costs.PATIENCE * state.price:
             state.price = np.inf
-            state.plan = Plan(self.costs.sample(self.width), self.width)
+            state.plan = Plan(self.costs.sample(self.width), self.width, relative=self.coupled)
         else:
             state.plan = replace(state.plan, rows=self._more_rows())
         self.make_metric()
@@ -298,7 +339,9 @@ class Descent:
             if state.P is None:
                 # a direction costs more with L1 than a metric
                 far = FAR_FROM_DONE if self.smooth else 1.0
-                if state.patience == 1 and self.metric_expired and (state.last > far * enough).all():
+                if self.smooth and ((state.failures > 0) & (state.failures < _TRIES)).any() and state.age:
+                    self._renew()  # damped more, and without a memory that misled
+                elif state.patience == 1 and self.metric_expired and (state.last > far * enough).all():
                     self._renew()
                 state.P, state.slope = self._direction()
             expired = self.metric_expired
@@ -323,7 +366,8 @@ class Descent:
 
     def _settled(self, enough: Array) -> Array:
         """Which models have no more than `enough` to gain, by their own model of the objective, or cannot descend."""
-        return self.expected(enough)[1] | (self.state.last <= 0)
+        state = self.state
+        return self.expected(enough)[1] | (state.failures >= _TRIES if self.smooth else state.last <= 0)
 
     def reliable(self, j: int) -> bool:
         """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
@@ -352,7 +396,10 @@ class Descent:
         share = 0.5 if self.smooth else 1.0  # with L1 between a half and all of the slope
         estimate = np.where(np.isfinite(state.slope), -share * state.slope * np.maximum(state.length, 1.0), 0.0)
         enough = np.maximum(enough, noise)
-        if not self.smooth:
+        if self.smooth:
+            failed = state.failures >= _TRIES
+            state.stuck = (failed & ~(estimate <= enough)) | ~np.isfinite(state.slope)
+        else:
             # no descent is no arrival: an old metric may be at fault; with a new one, no step leads further
             blocked = (last <= 0) & (estimate > enough)
             state.stuck = blocked & (state.age <= 1)
@@ -364,12 +411,28 @@ class Descent:
         # a metric that is diagonal sees the ravine so badly, and a damped one so much curvature, that the last decrease
         # must agree; without what couples the classes, decreases are so alike that it must be a tenth
         uncoupled = state.plan.unit < self.batch.problem.loss.columns_per_model
-        careful = (state.used + state.damping > 0) | state.metric.diagonal | uncoupled
-        # together: decreases fall by a factor, so that what is left is less than the last by the same
-        agreed = (last <= (0.1 if uncoupled else 1.0) * enough) | (estimate <= 1e-3 * enough) | ~careful
-        if state.metric.diagonal and not uncoupled:
-            agreed |= (last * estimate <= _AGREED * enough * enough) & (state.used + state.damping == 0)
+        damped = state.used + state.damping > (_SLIGHT if state.plan.relative else 0.0)
+        careful = damped | state.metric.diagonal | uncoupled
+        if self.trending:
+            agreed = (self._trend() <= (1.0 if self.coupled else 0.1) * enough) & (state.length >= SHORT)
+        else:
+            agreed = last <= (0.1 if uncoupled else 1.0) * enough
+        agreed |= (estimate <= 1e-3 * enough) | ~careful
+        if state.metric.diagonal and not (uncoupled or self.trending):
+            # together: decreases fall by a factor, so that what is left is less than the last by the same
+            agreed |= (last * estimate <= _AGREED * enough * enough) & ~damped
         return estimate, (estimate <= enough) & agreed
+
+    def _trend(self) -> Array:
+        """What is left to gain if the decreases go on as the last few did: the sum of a geometric series."""
+        past = self.state.decreases
+        if len(past) < 2 * _TREND:
+            return np.maximum.reduce([*past[-_TREND:], self.state.last])
+        newer, older = np.add.reduce(past[-_TREND:]), np.add.reduce(past[:_TREND])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rate = np.nan_to_num((newer / older) ** (1 / _TREND), nan=_SLOWEST, posinf=_SLOWEST)
+        rate = np.clip(rate, _FASTEST, _SLOWEST)
+        return newer / _TREND * rate / (1 - rate)
 
     def _direction(self) -> tuple[Array, Array]:
         """Direction of each column, and the decrease that the model of each model foresees (negative)."""
@@ -403,18 +466,42 @@ class Descent:
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""
         state, width = self.state, self.width
-        q = state.g.astype(np.float64)
+        if len(state.f) == 1 and state.g.dtype == np.float64:
+            return self._two_loops_of_one()
+        q = np.array(state.g, dtype=np.float64, order="C")
         memory = list(zip(state.steps, state.changes, state.curvatures, strict=True))
         alphas = []
         for s, y, rho in reversed(memory):
             a = rho * dot(s, q, width)
-            q -= by_column(a, width) * y
+            _add(q, y, by_column(-a, width))
             alphas.append(a)
-        q = state.metric.solve(q) * by_column(state.bb_scale, width)
+        q = np.ascontiguousarray(state.metric.solve(q) * by_column(state.bb_scale, width))
         for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
-            q += s * by_column(a - rho * dot(y, q, width), width)
+            _add(q, s, by_column(a - rho * dot(y, q, width), width))
         np.negative(q, out=q)
         return q.astype(state.theta.dtype, copy=False)
+
+    def _two_loops_of_one(self) -> Array:
+        """The same for a single model, whose numbers are one vector."""
+        state = self.state
+        q = state.g.copy()
+        flat = q.reshape(-1)
+        memory = [
+            (s.reshape(-1), y.reshape(-1), float(rho[0]))
+            for s, y, rho in zip(state.steps, state.changes, state.curvatures, strict=True)
+        ]
+        alphas = []
+        for s, y, rho in reversed(memory):
+            a = rho * float(np.dot(s, flat))
+            blas.daxpy(y, flat, a=-a)
+            alphas.append(a)
+        q = state.metric.solve(q)
+        q = np.ascontiguousarray(q)
+        q *= state.bb_scale[0]
+        flat = q.reshape(-1)
+        for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
+            blas.daxpy(s, flat, a=a - rho * float(np.dot(y, flat)))
+        return np.negative(q, out=q)
 
     # ------------------------------------------------------------------ a step
 
@@ -426,6 +513,10 @@ class Descent:
         ZP = b.predict(P)
         penalty_at = penalty_along(b.problem.penalty, state.theta[:-1], P[:-1])
         noise = 4 * np.finfo(dtype).eps * np.abs(f)
+        if self.coupled:
+            t, ft, scores, r = self._coupled_length(P, ZP, noise, slope, first)
+            self._move(P, ZP, t, ft, r)
+            return scores
 
         def along(t: Array) -> Array:
             columns = by_column(t, width).astype(dtype)
@@ -439,17 +530,54 @@ class Descent:
         else:
             t, ft = unit_length(along, f, slope, self.smooth)
         t, ft = shortened(along, f, slope, noise, t, ft)
-        columns = by_column(t, width).astype(dtype)
+        self._move(P, ZP, t, ft)
+        return scores
+
+    def _coupled_length(
+        self, P: Array, ZP: Array, noise: Array, slope: Array, first: bool
+    ) -> tuple[Array, Array, Array | None, Array]:  # fmt: skip
+        """Length of a step, the objective there, objectives along the ladder, and derivatives in predictions.
+
+        Exponentials cost as much as products: each look gives the derivative along the step and all that the next
+        gradient needs, and the ladder is judged by some of the rows.
+        """
+        state, b, width, dtype = self.state, self.batch, self.width, self.state.theta.dtype
+        l2 = l2_strengths(b.problem.penalty, b.d, P.shape[1])
+        W, PW = state.theta[:-1], P[:-1]
+        bowl = l2 * PW
+        flat, tilt, bend = (0.5 * dot(l2 * W, W, width), dot(bowl, W, width), dot(bowl, PW, width))
+        r = np.empty_like(state.Z)
+
+        def at(t: Array) -> tuple[Array, Array]:
+            value, derivative = b.along(state.Z, ZP, by_column(t, width).astype(dtype), r)
+            value = by_model(value, width) + flat + t * (tilt + 0.5 * t * bend)
+            return np.where(np.isfinite(value), value, np.inf), by_model(derivative, width) + tilt + t * bend
+
+        t, scores = np.ones(len(state.f)), None
+        if first:
+            scores = np.array([by_model(b.value_of_some(state.Z, ZP, eta, _JUDGED), width) for eta in LADDER])
+            scores += flat + LADDER[:, None] * (tilt + 0.5 * LADDER[:, None] * bend)
+            scores[~np.isfinite(scores)] = np.inf
+            t = LADDER[np.argmin(scores, axis=0)]
+        flatness = _SLANTED if self.full and not state.metric.exact else _FLAT
+        t, ft = wolfe_length(at, state.f, slope, noise, t, flatness)
+        return t, ft, scores, r
+
+    def _move(self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None) -> None:
+        """Take a step of length `t` to objectives `ft`."""
+        state, width, f = self.state, self.width, self.state.f
+        columns = by_column(t, width).astype(state.theta.dtype)
         step = columns * P
         ZP *= columns
         ZP += state.Z
         gain = f - ft
         state.Z, state.length, state.f = ZP, t, ft
-        # a model that cannot descend has arrived
         state.last = np.where((gain <= 0) & (state.age > 0), 0.0, gain)
+        state.failures = np.where(gain > 0, 0, state.failures + 1)
+        if self.trending:
+            state.decreases = [*state.decreases, gain][-2 * _TREND :]
         self._damp(t)
-        self._learn(step)
-        return scores
+        self._learn(step, r)
 
     def _damp(self, t: Array) -> None:
         """More curvature for the next metric after a short step, less after a long one.
@@ -460,8 +588,14 @@ class Descent:
         state = self.state
         if not (state.used.any() or state.damping.any() or (t < SHORT).any()):
             return
+        if state.plan.relative:
+            more, less = np.clip(10 * state.used, DAMPED, _MOST_DAMPING), state.used / _RELAX
+            state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
+            return
         bound = self._curvature_bound()
-        more = np.clip(10 * state.used, 1e-4 * bound, bound)
+        # more where nothing was lower: a bound of the curvature foresees a decrease that comes true
+        failed = state.failures > 0
+        more = np.clip(np.where(failed, 100, 10) * state.used, np.where(failed, 1e-2, 1e-4) * bound, bound)
         less = np.where(state.used > 1e-5 * bound, state.used / 10, 0.0)
         state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
 
@@ -473,11 +607,11 @@ class Descent:
         rows = slice(0, min(self.batch.n, costs.LEAST_ROWS))
         return float(max(self.batch.hessian_weights(self.state.Z, rows).max(), 1e-8))
 
-    def _learn(self, step: Array) -> None:
+    def _learn(self, step: Array, r: Array | None = None) -> None:
         """Gradient at the new point, and what the step tells about the curvature."""
         state, width = self.state, self.width
         state.theta = state.theta + step
-        g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient)
+        g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient, r)
         s = step.astype(np.float64, copy=False)
         y = np.subtract(g, state.g, dtype=np.float64)
         state.g = g
@@ -494,7 +628,7 @@ class Descent:
                 state.patience = max(state.patience, state.age + 1)  # it is the Hessian here too
             return
         sy = dot(s, y, width)
-        if metric.diagonal:
+        if metric.diagonal or (self.coupled and not metric.exact):
             other = sy if self.smooth else dot(s, s * metric.h, width)
             size = dot(y, metric.solve(y), width) if self.smooth else sy
             good = sy > 1e-10 * np.maximum(other, size)
@@ -534,11 +668,19 @@ def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
     return lambda t: start + t * (slope + 0.5 * t * bend)
 
 
+def _add(q: Array, s: Array, a: Array) -> None:
+    """Add `a` times `s` to each column of `q`, in one pass over a single one."""
+    if q.shape[1] == 1:
+        blas.daxpy(s[:, 0], q[:, 0], a=a[0])
+    else:
+        q += s * a
+
+
 def dot(A: Array, B: Array, width: int) -> Array:
     """Inner product of each model's columns, in double precision."""
-    if A.shape[1] == 1 and A.dtype == B.dtype == np.float64:
-        return np.dot(A.T, B)[0]
+    if A.shape[1] == width and A.dtype == B.dtype == np.float64 and A.flags.c_contiguous and B.flags.c_contiguous:
+        return np.dot(A.reshape(1, -1), B.reshape(-1))
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["FAR_FROM_DONE", "Descent", "DescentState", "penalty_along"]
+__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "penalty_along"]

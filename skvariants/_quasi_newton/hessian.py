@@ -51,13 +51,17 @@ class Plan:
     unit : int
         Adjacent columns of one block: one, or those of a model whose loss couples them.
     common : bool
-        Whether the columns of a model have one block, which stands for :math:`H_j \approx h_j \bar H` with `h` the mean
-        curvature of the column.
+        Whether the columns of a model have one block, which stands for :math:`H_j \approx h \bar H` with `h` the mean
+        curvature of the model.
+    relative: bool = False
+        Whether damping is relative to the curvature that each weight would have were it the same in all rows
+        (Marquardt), instead of curvature of each prediction (Levenberg).
     """
 
     rows: int
     unit: int = 1
     common: bool = False
+    relative: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -157,15 +161,24 @@ def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, fac
     rows = slice(0, plan.rows)
     l2 = l2_strengths(batch.problem.penalty, d, k)
     D = batch.hessian_weights(Z, rows) if unit == 1 else batch.coupling(Z, rows)
-    if unit == 1 and damping.any():
+    if unit == 1 and not plan.relative and damping.any():
         s = batch.weights(rows)
         D = D + (damping if s is None else damping * s)
+    level = _levels(D, plan, batch)
     if plan.common and D.shape[1] > 1:
-        level = np.maximum(D.mean(axis=0), 1e-300)
-        blocks.scale, blocks.exact, blocks.unit = level, False, batch.width
-        D = (D / level).reshape(len(D), -1, batch.width).mean(axis=2)
-        l2 = (l2 / level).reshape(d, -1, batch.width).mean(axis=2)
-    H, missing_variance = hessians(batch, D, plan, partial, damping)
+        blocks.scale, blocks.exact, blocks.unit = np.repeat(level, batch.width), False, batch.width
+        if plan.relative:
+            # in all rows the same: what rows that are told apart say no more is what the others are about to need
+            s = batch.weights(rows)
+            D = np.broadcast_to(np.ones((1, 1)) if s is None else s, (len(D), len(level)))
+        else:
+            D = D.reshape(len(D), -1, batch.width).mean(axis=2) / level
+        l2 = (l2 / blocks.scale).reshape(d, -1, batch.width).mean(axis=2)
+        damping, level = damping[:: batch.width], np.ones(len(level))
+    H, squares, missing_variance = hessians(batch, D, plan, partial, np.zeros(k) if plan.relative else damping)
+    if plan.relative:
+        squares = squares + missing_variance
+        l2 = l2 + squares[:, None] * damping * np.repeat(level, len(damping) // len(level))
     single = len(H) == 1 and factored and (l2 == l2[:, :1]).all()
     for j in range(1 if single else l2.shape[1] // unit):
         A = H[j] if len(H) > 1 else H[0].copy()
@@ -177,6 +190,20 @@ def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, fac
             extra[:-1] += missing_variance[:, None] * D[:, c].mean(axis=0)
         blocks.matrices.append(finished(A, extra, batch.problem.fit_intercept, Z.dtype, factored))
     return blocks
+
+
+def _levels(D: Array, plan: Plan, batch: StageBatch) -> Array:
+    """Curvature that stands for that of all weights of a model: its mean over rows and columns.
+
+    For classes that are coupled it is that of the best constant model: it does not vanish as they part.
+    """
+    width = batch.width
+    if plan.unit > 1 and plan.relative:
+        y, s = batch.labels(slice(0, plan.rows), batch.problem.encoding.n_columns)
+        share = (y.mean(axis=0) if s is None else (y * s).mean(axis=0)).astype(np.float64)
+        return np.maximum((share * (1 - share)).reshape(-1, width).mean(axis=1), 1e-300)
+    # rows or columns of one curvature have one column
+    return np.maximum(D.mean(axis=0).reshape(-1, min(width, D.shape[1])).mean(axis=1), 1e-300)
 
 
 def finished(A: Array, extra: Array, fit_intercept: bool, dtype: Any, factored: bool) -> Array:
@@ -220,8 +247,8 @@ def _cholesky(A: Array, ridge: Array) -> Array:
 
 def hessians(
     batch: StageBatch, D: Array, plan: Plan, partial: bool, damping: Array
-) -> tuple[list[Array], Array]:  # fmt: skip
-    """Hessians of the loss over the first rows, and the variance of each column that these rows lack.
+) -> tuple[list[Array], Array, Array]:  # fmt: skip
+    """Hessians of the loss over the first rows, the mean square of each column, and the variance that these rows lack.
 
     A standardised column has variance one; a sample that misses the few rows where it is not zero does not
     show that.
@@ -232,27 +259,28 @@ def hessians(
     X = batch.problem.rows.X
     if batch.sparse and unit == 1 and X.nnz < batch.n * d / _THIN:
         squares = _thin_hessians(batch, D, m, H)
-    elif unit == 1 and _keeps_digits(batch):
+    elif unit == 1 and _keeps_digits(batch) and not (plan.relative and batch.problem.rows.weight is not None):
         squares = _raw_hessians(batch, D, m, H)
     else:
         step = max(64, (1 << 19) // (unit * (d + 1)))
         for i in range(0, m, step):
             rows = slice(i, min(i + step, m))
             C = batch.standardised(rows)
-            if partial:
-                squares += np.einsum("ij,ij->j", C, C)
+            if partial or plan.relative:
+                s = batch.weights(rows)
+                squares += np.einsum("ij,ij->j", C, C if s is None else C * s)
             if unit == 1:
                 _add_products(H, C, D[rows])
             else:
                 _add_coupled(H, C, D[rows], batch.weights(rows), damping)
     for A in H:
         A /= m
+    squares = squares[:-1] / m
     missing = np.zeros(d)
     coordinates = batch.problem.coordinates
     if partial and not coordinates.identity:
-        variance = squares[:-1] / m
-        missing = np.where((variance < 0.5) & (coordinates.inverse_scale[:, 0] > 0), 1.0 - variance, 0.0)
-    return H, missing
+        missing = np.where((squares < 0.5) & (coordinates.inverse_scale[:, 0] > 0), 1.0 - squares, 0.0)
+    return H, squares, missing
 
 
 def _add_products(H: list[Array], C: Array, D: Array) -> None:
@@ -323,13 +351,14 @@ def _thin_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array
     S = X[:, rest] @ sp.diags_array(inverse[rest])
     S = S.tocsr()
     mu = mean[rest] * inverse[rest]
-    columns = [*D.T, np.ones(m)]
+    s = batch.weights(slice(0, m))
+    columns = [*D.T, np.ones(m) if s is None else s[:, 0].astype(np.float64)]
     squares = np.zeros(d + 1)
     for j, a in enumerate(columns):
         a = np.maximum(a, 0)
         if j == len(columns) - 1:
-            squares[rest] = S.multiply(S).sum(axis=0) - 2 * mu * (S.T @ a) + mu**2 * m
-            squares[q] = (C * C).sum(axis=0)
+            squares[rest] = S.multiply(S).T @ a - 2 * mu * (S.T @ a) + mu**2 * a.sum()
+            squares[q] = a @ (C * C)
             break
         A = H[j]
         AC = C * a[:, None]

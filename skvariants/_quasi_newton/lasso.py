@@ -12,6 +12,8 @@ _ROUNDS = 200
 _ROUNDING = 1e-11
 # weights that may join at first, at least; points of a step that are looked at
 _FEW, _POINTS = 8, 24
+# rounds without descent, by rounding, after which the search ends: the model is all but unbounded
+_IDLE = 5
 # ridges, relative to the diagonal, of a step that a singular matrix would send astray; beyond, it is not convex
 _RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6)
 
@@ -47,13 +49,16 @@ def lasso(Q: Array, c: Array, strength: Array, v: Array) -> Array:
     """
     search = _Search(Q, c, strength, v.copy())
     most, ridge = len(v), 0
+    best, idle = search.value, 0
     for _ in range(_ROUNDS + len(v)):
         new = search.violators()
-        if not new.size and search.settled:
+        if (not new.size and search.settled) or idle > _IDLE:
             break
         new = new[: min(most, max(_FEW, np.count_nonzero(search.active)))]
         if search.round(new, _RIDGES[ridge]):
             most = max(1, search.joined) if 2 * search.joined < len(new) else min(2 * most, len(v))
+            idle = 0 if search.value < best else idle + 1
+            best = min(best, search.value)
         else:
             ridge += 1
             if ridge == len(_RIDGES):
@@ -87,6 +92,11 @@ class _Search:
         few = 4 * len(A) < len(self.v)
         self.gradient = self.c + (self.v[A] @ self.Q[A] if few else self.Q @ self.v)
         self.active = (self.v != 0) | self.free
+
+    @property
+    def value(self) -> float:
+        """What is minimised."""
+        return float(0.5 * (self.c + self.gradient) @ self.v + self.strength @ np.abs(self.v))
 
     @property
     def settled(self) -> bool:

@@ -14,6 +14,8 @@ ARMIJO = 1e-4
 #: a step that calls for damping, and one that calls for less
 SHORT, LONG = 0.2, 0.7
 _HALVINGS = 30
+# lengths that a search by values and derivatives looks at
+_LOOKS = 12
 
 
 def parabola(t: Array, f: Array, ft: Array, slope: Array) -> Array:
@@ -73,4 +75,51 @@ def shortened(
     return np.where(bad, 0.0, t), np.where(bad, f, ft)
 
 
-__all__ = ["ARMIJO", "LADDER", "LONG", "SHORT", "parabola", "raced_length", "shortened", "unit_length"]
+def wolfe_length(
+    at: Callable[[Array], tuple[Array, Array]], f: Array, slope: Array, noise: Array, t: Array, flat: float
+) -> tuple[Array, Array]:  # fmt: skip
+    """Lengths that meet the strong conditions of Wolfe, each looked at with its derivative; and the objective there.
+
+    The last call of `at` is at the lengths returned, zero for a model that cannot descend.
+
+    Parameters
+    ----------
+    at : callable
+        Objective of each model at one length each, and its derivative in the length.
+    f, slope, noise : ndarray of shape (n_models,)
+        Objective and its derivative at zero, and rounding of the objective.
+    t : ndarray of shape (n_models,)
+        Lengths to look at first.
+    flat : float
+        Share of the derivative at zero that is flat enough.
+
+    References
+    ----------
+    Wolfe (1969), "Convergence conditions for ascent methods", doi:10.1137/1011036.
+    """
+    low, low_slope, high = np.zeros(len(f)), slope, np.full(len(f), np.inf)
+    best, f_best = np.zeros(len(f)), f
+    for _ in range(_LOOKS):
+        ft, bend = at(t)
+        better = ft < f_best
+        best, f_best = np.where(better, t, best), np.where(better, ft, f_best)
+        falls = ft <= f + ARMIJO * t * slope + noise
+        good = falls & (np.abs(bend) <= flat * np.abs(slope))
+        if good.all():
+            return t, ft
+        over = ~good & ~(falls & (bend <= 0))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            secant = low + (t - low) * low_slope / (low_slope - bend)
+        high = np.where(over, t, high)
+        under = ~good & ~over
+        reach = np.where(np.isfinite(high), high, low + np.where(under, 4.0, 1.0) * (t - low))
+        # where even the derivative overflows, a tenth of the way
+        inside = np.where(np.isfinite(secant) & (secant > low), secant, np.where(under, reach, 0.0))
+        low, low_slope = np.where(under, t, low), np.where(under, bend, low_slope)
+        closest = np.where(np.isfinite(high), low + 0.1 * (high - low), 1.1 * t)
+        farthest = np.where(np.isfinite(high), low + 0.9 * (high - low), 4.0 * t)
+        t = np.where(good, t, np.clip(inside, closest, farthest))
+    return best, at(best)[0]
+
+
+__all__ = ["ARMIJO", "LADDER", "LONG", "SHORT", "parabola", "raced_length", "shortened", "unit_length", "wolfe_length"]

@@ -23,7 +23,7 @@ import numpy as np
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.costs import CHEAP
-from skvariants._quasi_newton.descent import Descent, DescentState
+from skvariants._quasi_newton.descent import DAMPED, Descent, DescentState
 from skvariants._quasi_newton.hessian import Blocks
 from skvariants._quasi_newton.line_search import LADDER
 from skvariants._training.certificate import Certificate
@@ -37,7 +37,7 @@ Array = np.ndarray
 # (bank_full, adult and drawn tables of 10,000 rows: a third faster than 4096 for all)
 _SMALLEST_BATCH, _GROWTH = 2048, 8
 _FIRST_SHARE, _FIRST_BATCH = 5, 8192
-# iterations on a part of the rows, at most
+# iterations on a part of the rows, at most; twice as many where classes are coupled
 _STAGE_ITERATIONS = 12
 # units in the last place by which predictions that grew step by step may differ from new ones
 _ROUNDING = 1e4
@@ -57,6 +57,8 @@ class QuasiNewtonState(Fields):
         Objectives along the ladder of the first step.
     lengths : ndarray of shape (n_models,)
         Length of the first step.
+    stuck : ndarray of shape (n_models,)
+        Whether a model found nothing lower although its gradient says that there is.
     raced : bool
         Whether the first step was made.
     sizes, stage, inner : list of int, int, int
@@ -72,6 +74,7 @@ class QuasiNewtonState(Fields):
     damping: Any = per_model(None)
     scores: Any = per_model(None)
     lengths: Any = per_model(None)
+    stuck: Any = per_model(None)
     raced: bool = shared(False)
     sizes: list[int] = shared(list)
     stage: int = shared(0)
@@ -101,8 +104,7 @@ class Tolerance:
 
     def of(self, f: Array, models: Any = slice(None)) -> Array:
         """What is not worth another step of models at objectives `f`."""
-        gain = np.maximum(self.constant[models] - f, 0.0)
-        return self.fraction[models] * np.minimum(gain, np.where(f > 0, f, gain))
+        return self.fraction[models] * np.maximum(self.constant[models] - f, 0.0)
 
 
 class QuasiNewtonSteps(Method):
@@ -129,9 +131,15 @@ class QuasiNewtonSteps(Method):
     def _start(self) -> QuasiNewtonState:
         state, n_models = self.state, self.state.n_models
         return QuasiNewtonState(
-            width=state.width, damping=np.zeros(n_models), scores=np.full((len(LADDER), n_models), np.inf),
-            lengths=np.ones(n_models), sizes=_sizes(self.problem, bool(state.epoch.any())),
+            width=state.width, damping=np.full(n_models, DAMPED if self._damped else 0.0),
+            scores=np.full((len(LADDER), n_models), np.inf), lengths=np.ones(n_models), stuck=np.zeros(n_models, bool),
+            sizes=_sizes(self.problem, bool(state.epoch.any())),
         )  # fmt: skip
+
+    @property
+    def _damped(self) -> bool:
+        """Whether damping is relative, and begins with each batch."""
+        return self.smooth and self.problem.loss.is_softmax and self.problem.penalty.elastic
 
     def _goes_on(self) -> bool:
         """Whether the state is one of these rows; then the batch is made again."""
@@ -184,6 +192,8 @@ class QuasiNewtonSteps(Method):
         state, method = self.state, self.state.method
         active = np.arange(state.n_models)
         theta = np.ascontiguousarray(state.theta)
+        if self._damped:
+            method.damping[:] = DAMPED  # other rows, another ravine
         self.descent = Descent.begin(
             self._batch(active), theta.copy(), self.smooth, active, state.n_models, method.damping.copy(),
             self._carried(),
@@ -224,7 +234,8 @@ class QuasiNewtonSteps(Method):
                 if self.descent is None:
                     self._begin()
                 active = self.descent.state.active
-                if not self.on_all_rows and (not len(active) or method.inner >= _STAGE_ITERATIONS):
+                most = (2 if self.descent.coupled else 1) * _STAGE_ITERATIONS
+                if not self.on_all_rows and (not len(active) or method.inner >= most):
                     self._grow()
                     continue
                 settled = self.descent.arrived(self._enough)
@@ -232,6 +243,7 @@ class QuasiNewtonSteps(Method):
                     # models that have done with this batch have done altogether
                     mask = np.zeros(self.state.n_models, bool)
                     mask[active] = settled
+                    method.stuck[active] = self.descent.state.stuck
                     return mask
                 if settled.any():
                     self._drop(np.flatnonzero(settled))
@@ -249,7 +261,9 @@ class QuasiNewtonSteps(Method):
         enough = self.tolerance.of(f, descent.state.active)
         if not self.on_all_rows:
             noise = 0.1 * b.problem.loss.columns_per_model * (b.d + 1) / b.n
-            enough = np.maximum(enough, noise * np.abs(f))
+            # a likelihood is known to that many nats, where classes part too; the variance of a residual to that share
+            level = self.tolerance.constant[descent.state.active] if descent.coupled else np.abs(f)
+            enough = np.maximum(enough, noise * level)
         return enough
 
     def _drop(self, positions: Array) -> None:
@@ -325,7 +339,9 @@ def _sizes(problem: Problem, began: bool) -> list[int]:
     rows, n = problem.rows, problem.n
     # parts of the rows are copied: of a memory map, no more than fits easily
     most = _ON_DISK // (problem.d * rows.dtype.itemsize) if rows.on_disk else n
-    m = max(8 * (problem.d * problem.loss.columns_per_model + 1), _SMALLEST_BATCH, min(n // _FIRST_SHARE, _FIRST_BATCH))
+    per_parameter = 8 if problem.loss.columns_per_model == 1 else 2
+    parameters = problem.d * problem.loss.columns_per_model + 1
+    m = max(per_parameter * parameters, _SMALLEST_BATCH, min(n // _FIRST_SHARE, _FIRST_BATCH))
     sizes: list[int] = []
     with_l1 = problem.penalty.has_prox
     if problem.loss.quadratic and not with_l1 and n * (problem.d + 1) ** 2 <= CHEAP:

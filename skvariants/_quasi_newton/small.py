@@ -142,14 +142,14 @@ class SmallNewton(Method):
         g = self._gradient(at)
         tolerance = self.general.tolerance
         gain = max(float(tolerance.constant[0]) - at.f, 0.0)
-        enough = max(float(tolerance.fraction[0]) * min(gain, at.f if at.f > 0 else gain), 8 * self.eps * abs(at.f))
+        enough = max(float(tolerance.fraction[0]) * gain, 8 * self.eps * abs(at.f))
         reach = 0.5 * max(at.length, 1.0)
         if at.factor is not None and (loss.quadratic or at.last <= FAR_FROM_DONE * enough):
             at.to_gain = reach * float(np.vdot(g, lapack.dpotrs(at.factor, g, lower=1)[0]))
             if at.to_gain <= (1.0 if loss.quadratic else 0.1) * enough:
                 return _ARRIVED
         # the Hessian; a column without curvature stays where it is
-        D = loss.second_derivative(self.y, at.z)
+        D = loss.curvature(self.y, at.z)
         B = self.C * np.sqrt(D if self.s is None else D * self.s)
         H = B.T @ B
         H /= n

@@ -263,7 +263,7 @@ def _restricted(batch: StageBatch, features: Array) -> StageBatch:
 def _hessian(batch: StageBatch, features: Array, D: Array, partial: bool) -> tuple[Array, Array]:
     """Hessian of the loss in some weights and the intercept, and the variance of their columns that the rows lack."""
     part = _restricted(batch, features)
-    H, missing = hessians(part, D, Plan(batch.n), partial, np.zeros(1))
+    H, _, missing = hessians(part, D, Plan(batch.n), partial, np.zeros(1))
     return H[0], missing
 
 

@@ -28,8 +28,6 @@ Array = np.ndarray
 _FEW, _MORE, _MOST = 0.25, 0.03, 0.75
 # numbers of a block of features that is made up for
 _BLOCK = 1 << 16
-# features that are centred, as a share of all
-_CENTRED = 0.1
 
 
 def can_be_lazy(steps: Any) -> bool:
@@ -42,7 +40,7 @@ def can_be_lazy(steps: Any) -> bool:
     if steps.batch_size * rows.stored > few * problem.n * problem.d or penalty.at(np.zeros(0, int)) is None:
         return False
     if not coordinates.identity:
-        return np.count_nonzero(coordinates.mean_row) <= _CENTRED * problem.d
+        return coordinates.few_centred is not None
     # in the coordinates of the data L2 is part of the gradient, or a memory of what L1 is due is kept without it
     l2 = bool(np.any(penalty.l2_strength))
     return not l2 or (solver.is_gradient and not (penalty.has_prox and steps.state.memory))

@@ -168,6 +168,23 @@ class Loss(Component):
             return rise / (above - below)
         return np.full(shape, float(self.max_curvature or 1.0))
 
+    def curvature(self, y: Array, z: Array) -> Array:
+        """Curvature of a quadratic model at a prediction: the second derivative, unless that says too little.
+
+        A loss that is linear far from its minimum has none there; it answers with the parabola that touches it at the
+        prediction and lies above it everywhere, or a step would see few rows, or none.
+
+        Parameters
+        ----------
+        y, z : ndarray
+            Targets and predictions, as for :meth:`value`.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns)
+        """
+        return self.second_derivative(y, z)
+
     def gradient_scalar(self, y: float, z: float) -> float:
         """Derivative for one target and one prediction, as Python floats.
 

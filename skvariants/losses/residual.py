@@ -96,6 +96,9 @@ class Huber(Loss):
     def second_derivative(self, y: Array, z: Array) -> Array:
         return 1.0 * (np.abs(y - z) < self.epsilon)
 
+    def curvature(self, y: Array, z: Array) -> Array:
+        return self.epsilon / np.maximum(np.abs(y - z), self.epsilon)
+
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return weighted_median(y, weight)
 

@@ -18,7 +18,7 @@ from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, transform_fold
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
-from skvariants.model_selection._score import score, scores_at_once
+from skvariants.model_selection._score import score, scores_at_once, scores_itself
 
 Array = np.ndarray
 # metadata of `fit` that a matrix of candidates can share
@@ -98,8 +98,8 @@ class TrainedModel:
     ----------
     candidate : Candidate
         Whose it is.
-    final : estimator
-        Fitted, if all went well.
+    made : estimator or None
+        The final estimator, where it was asked for.
     fitted : Fitted or None
         The result, where it was trained as columns.
     failure : Exception or None
@@ -111,11 +111,20 @@ class TrainedModel:
     """
 
     candidate: Candidate
-    final: Any
+    made: Any = None
     fitted: Fitted | None = None
     failure: Exception | None = None
     seconds: float = 0.0
     epochs: int = 0
+
+    @property
+    def final(self) -> Any:
+        """The final estimator, with the result if there is one: made when it is asked for, as scores seldom need it."""
+        if self.made is None:
+            self.made = clone(self.candidate.final)
+            if self.fitted is not None:
+                self.made.__skvariants_publish__(self.fitted)
+        return self.made
 
     @property
     def status(self) -> str | None:
@@ -133,9 +142,13 @@ class TrainedModel:
         self.publish()
 
     def publish(self) -> None:
-        """Let the estimator have the result."""
+        """Let the estimator have the result, if it exists or does so in its own way."""
+        if self.made is None and not scores_itself(type(self.candidate.final)):
+            return
         try:
-            self.final.__skvariants_publish__(self.fitted)
+            if self.made is None:
+                self.made = clone(self.candidate.final)
+            self.made.__skvariants_publish__(self.fitted)
         except Exception as error:
             self.failure = error
 
@@ -217,7 +230,7 @@ def train_block(fold: Fold, block: list[Candidate], rung: Rung | None = None) ->
     KeyboardInterrupt
         If the user interrupted a fit.
     """
-    models = [TrainedModel(candidate, clone(candidate.final)) for candidate in block]
+    models = [TrainedModel(candidate) for candidate in block]
     if fold.failure is not None:
         for model in models:
             model.failure, model.seconds = fold.failure, fold.seconds
@@ -263,7 +276,7 @@ def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None
     if not models:
         return
     clock = time.perf_counter()
-    final = models[0].final
+    final = models[0].candidate.final
     try:
         specs = [_spec(model, rung) for model in models]
         header = Header.of(type(final).__name__, get_tags(final))
@@ -282,11 +295,12 @@ def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None
 
 def _spec(model: TrainedModel, rung: Rung | None) -> Any:
     """What a fit is asked for; on a rung for the epochs that are still to come."""
-    if rung is None:
-        return model.final.__skvariants_spec__()
-    if model.fitted is None:
-        return model.final.__skvariants_spec__().with_epochs(rung.epochs)
-    return model.fitted.spec.with_epochs(rung.epochs - rung.behind)
+    if model.fitted is not None and rung is not None:
+        return model.fitted.spec.with_epochs(rung.epochs - rung.behind)
+    spec = model.candidate.spec
+    if spec is None or hasattr(spec.random_state, "randint"):  # each fit draws from a copy of its own
+        spec = model.final.__skvariants_spec__()
+    return spec if rung is None else spec.with_epochs(rung.epochs)
 
 
 def fit_alone(fold: Fold, model: TrainedModel) -> None:
@@ -361,8 +375,8 @@ def assess(context: SearchContext, fold: Fold, models: list[TrainedModel]) -> li
         clock = time.perf_counter()
         together = None
         if fold.pipeline is None:
-            finals = [model.final for _, model in sound]
-            together = scores_at_once(context, type(finals[0]), [model.fitted for _, model in sound], X, y, params)
+            cls = type(sound[0][1].candidate.final)
+            together = scores_at_once(context, cls, [model.fitted for _, model in sound], X, y, params)
         share = (time.perf_counter() - clock) / len(sound)
         for position, (result, model) in enumerate(sound):
             clock = time.perf_counter()

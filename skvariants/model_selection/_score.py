@@ -45,7 +45,7 @@ def scores_at_once(
     results = [result for result in fitted if result is not None]
     if not context.default_score or len(results) < len(fitted) or not set(params) <= {"sample_weight"}:
         return None
-    if _scores_itself(cls):
+    if scores_itself(cls):
         return None
     lead, task = results[0], results[0].task
     by_loss: dict[Any, list[int]] = {}
@@ -70,8 +70,18 @@ def scores_at_once(
         return None
 
 
-def _scores_itself(cls: type) -> bool:
-    """Whether a subclass of the class whose `fit` it is has scores, predictions or a result of its own."""
+def scores_itself(cls: type) -> bool:
+    """Whether a subclass of the class whose `fit` it is has scores, predictions or a result of its own.
+
+    Parameters
+    ----------
+    cls : type
+        Of an estimator that is trained as columns.
+
+    Returns
+    -------
+    bool
+    """
     lineage = cls.__mro__
     fits = max(position for position, parent in enumerate(lineage) if vars(parent).get("fit") is cls.fit)
     changed = {name for parent in lineage[:fits] for name in vars(parent)}
@@ -138,4 +148,4 @@ def _number(value: Any, what: Any) -> float:
     return value  # type: ignore[return-value]
 
 
-__all__ = ["score", "scores_at_once"]
+__all__ = ["score", "scores_at_once", "scores_itself"]
