@@ -554,7 +554,10 @@ def _train_along_paths(job: _Job, solver: Any, callback: Any, fresh: bool) -> li
     if limit:
         fraction = np.maximum(fraction, _LIMIT)
     problem = replace(job.problem, loss=loss)
-    method = InteriorPointSteps(problem, job.state, fraction.copy(), _column_constants(problem), limit)
+    losses = [job.data.task.bind_loss(spec.loss).limit() for spec in job.specs]
+    of_one = replace(problem.take(np.arange(job.width)), loss=losses[0])
+    constant = _constants(of_one, losses)[1] * problem.coordinates.objective_scale
+    method = InteriorPointSteps(problem, job.state, fraction.copy(), constant, limit)
     return Training(method, job.spec.stopping, job.reference, tol, _watch(job, callback)).run()
 
 

@@ -140,6 +140,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     solver = resolve(params["solver"], {"auto": Auto, **SOLVERS}, Solver, "solver", context)
     schedule = _schedule(params["learning_rate"], context, loss)
     solver.check_loss(loss)
+    solver.check_penalty(penalty)
     batch_size, average = params["batch_size"], int(params["average"])
     auto_rate = _is_auto(params["learning_rate"])
     free = auto_rate and _is_auto(params["eta0"]) and _is_auto(batch_size) and not average

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Coordinates, Moments
@@ -15,13 +15,32 @@ from skvariants._data.tasks import RealColumns
 from skvariants._training.problem import Problem
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
-from skvariants.losses import SquaredError
+from skvariants.losses import LOSSES, SquaredError
 from skvariants.penalties import ElasticNet
 from skvariants.schedules import Constant
 from skvariants.solvers import SOLVERS, AdaGrad
 
 #: Names of the solvers that take steps.
 STEPPING = [name for name, solver in SOLVERS.items() if solver.method == "steps"]
+#: Names of those that find their own steps, "auto" included: no step or batch can be asked of them.
+EXACT = ["auto", *(name for name, solver in SOLVERS.items() if solver.method != "steps")]
+
+
+def asked(solver, classification=True):
+    """Parameters that ask for a solver by name, with the default loss where it takes that, else with one it takes."""
+    if solver not in SOLVERS or not refuses(solver, "log_loss" if classification else "squared_error"):
+        return {"solver": solver}
+    names = [name for name, loss in LOSSES.items() if classification or loss.regression]
+    return {"solver": solver, "loss": next(name for name in names if not refuses(solver, name))}
+
+
+def refuses(solver, loss):
+    """Whether a solver cannot minimise a loss, both by name."""
+    try:
+        SOLVERS[solver]().check_loss(LOSSES[loss]())
+    except ValueError:
+        return True
+    return False
 
 
 def torch():
@@ -71,6 +90,47 @@ def lasso_by_coordinates(X, y, alpha, n_iter=3000):
             rho, a = X[:, j] @ r / n, X[:, j] @ X[:, j] / n
             w[j] = np.sign(rho) * max(abs(rho) - alpha, 0) / a
     return w
+
+
+#: Losses of linear pieces as the largest of some lines ``a z + c``: (a, c) for each, by definition.
+LINES = {
+    "hinge": lambda y: [(-y, np.ones_like(y)), (0 * y, 0 * y)],
+    "perceptron": lambda y: [(-y, 0 * y), (0 * y, 0 * y)],
+    "epsilon_insensitive": lambda y: [(0 * y + 1, -y - 0.1), (0 * y - 1, y - 0.1), (0 * y, 0 * y)],
+    "absolute": lambda y: [(0 * y + 1, -y), (0 * y - 1, y)],
+    "quantile": lambda y: [(0 * y + 0.1, -0.1 * y), (0 * y - 0.9, 0.9 * y)],
+}
+
+
+def cutting_planes(X, lines, alpha, l1_ratio=0.0, weight=None, intercept=True):
+    """Minimum of a mean of the largest of lines and an elastic net, by linear programs (Kelley 1960): a lower bound.
+
+    Squares are replaced by their tangents; more are added until nothing is gained. Returns the bound, `w` and `b`.
+    """
+    n, d = X.shape
+    s = (np.ones(n) if weight is None else weight) / (n if weight is None else weight.sum())
+    l1, l2 = alpha * l1_ratio, alpha * (1 - l1_ratio)
+    unit, none = sp.identity(d), sp.csr_matrix((d, n + 1))
+    zeros, ones = sp.csr_matrix((d, d)), np.full((n, 1), float(intercept))
+    # w, b, losses, absolute weights, squares
+    above = [
+        sp.hstack([sp.csr_matrix(a[:, None] * X), a[:, None] * ones, -sp.identity(n), sp.csr_matrix((n, 2 * d))])
+        for a, _ in lines
+    ]
+    rows = [*above, sp.hstack([unit, none, -unit, zeros]), sp.hstack([-unit, none, -unit, zeros])]
+    right = [-c for _, c in lines] + [np.zeros(2 * d)]
+    cost = np.concatenate([np.zeros(d + 1), s, np.full(d, l1), np.full(d, 0.5 * l2)])
+    bounds = [(None, None)] * (d + 1) + [(None, None)] * n + [(0, None)] * (2 * d)
+    digits = dict(primal_feasibility_tolerance=1e-10, dual_feasibility_tolerance=1e-10)
+    for _ in range(60 if l2 else 1):
+        found = linprog(cost, sp.vstack(rows).tocsr(), np.concatenate(right), bounds=bounds, options=digits)
+        assert found.status == 0, found.message
+        w, b = found.x[:d], found.x[d]
+        if 0.5 * l2 * (w @ w - found.x[-d:].sum()) <= 1e-11 * max(found.fun, 1e-6):
+            break
+        rows.append(sp.hstack([sp.diags_array(2 * w), none, zeros, -unit]))
+        right.append(w * w)
+    return found.fun, w, b
 
 
 # ------------------------------------------------------------------ small problems

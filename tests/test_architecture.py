@@ -33,6 +33,7 @@ LEVELS = [
     "_quasi_newton.small",
     "_quasi_newton.method",
     "_interior_point.path _interior_point.rows",
+    "_interior_point.proximal",
     "_interior_point.column",
     "_interior_point.method",
     "_fit displays._style model_selection._plan",
@@ -71,6 +72,10 @@ ELSEWHERE = {
     "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
+    "_interior_point.column": "test_interior_point",
+    "_interior_point.method": "test_interior_point",  # there is another of its name
+    "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
+    "_interior_point.proximal": "test_interior_point",
 }
 #: Estimators, whose constructors list what they take.
 PUBLIC_ESTIMATORS = {
@@ -162,9 +167,7 @@ def test_imports_go_downward_only(name):
             assert LEVEL[target] < LEVEL[name], f"{name} imports {target}"
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in SOURCES if name.split(".")[0] in ("_training", "_data", "_quasi_newton")]
-)
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.split(".")[0] in EMPTY - {"_advice"}])
 def test_what_trains_imports_no_family(name):
     for target in imports(name):
         assert target.split(".")[0] not in FAMILIES, target

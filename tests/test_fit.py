@@ -12,6 +12,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from _references import asked
 from skvariants import SGDVariantClassifier, SGDVariantRegressor, _fit
 from skvariants._component import hyperparameter
 from skvariants._data.validate import Given, Header, prepare
@@ -77,7 +78,7 @@ def assert_columns_are_fits(models, X, y, tol=1e-9, **fit_params):
 @pytest.mark.parametrize("solver", ["auto", *SOLVERS])
 @pytest.mark.parametrize("y", [Y2, Y3], ids=["binary", "multinomial"])
 def test_a_column_is_a_fit_with_every_solver(solver, y):
-    model = SGDVariantClassifier(solver=solver, random_state=0, max_iter=12)
+    model = SGDVariantClassifier(**asked(solver), random_state=0, max_iter=12)
     assert_columns_are_fits(grow(model, alpha=ALPHAS, tol=[1e-2, 1e-3]), X, y)
 
 
@@ -139,7 +140,7 @@ def test_stopping_is_local_and_divergence_too():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_columns_go_on_where_they_stopped(solver):
-    model = SGDVariantClassifier(solver=solver, random_state=0, tol=None, warm_start=True, max_iter=3)
+    model = SGDVariantClassifier(**asked(solver), random_state=0, tol=None, warm_start=True, max_iter=3)
     parts = grow(model, alpha=ALPHAS)
     stands = [result.kept for result in fit_columns(parts, X, Y3)]
     for part in parts:

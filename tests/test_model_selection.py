@@ -34,6 +34,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncod
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from _references import STEPPING, asked
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._fit import fit_together
@@ -128,15 +129,15 @@ def assert_same(estimator, grid, X, y, fit_params=None, **kwargs):
 
 @pytest.mark.parametrize("solver", [*SOLVERS, "auto"])
 def test_a_search_is_a_grid_search_for_every_solver(solver):
-    model, steps = SGDVariantClassifier(solver=solver, **FAST), solver != "quasi_newton"
+    model, steps = SGDVariantClassifier(**asked(solver), **FAST), solver == "auto" or solver in STEPPING
     grid = {"alpha": ALPHAS, **({"eta0": [0.01, 0.1], "batch_size": [16]} if steps else {})}
-    assert_same(model, grid, *BINARY, scoring="neg_log_loss")
+    assert_same(model, grid, *BINARY, scoring="neg_log_loss" if hasattr(model, "predict_proba") else "roc_auc")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_raced_steps_are_those_of_the_single_fit(solver):
-    batch_size = "auto" if solver == "quasi_newton" else 16
-    assert_same(SGDVariantClassifier(solver=solver, batch_size=batch_size, **FAST), {"alpha": ALPHAS}, *THREE)
+    batch_size = 16 if solver in STEPPING else "auto"
+    assert_same(SGDVariantClassifier(**asked(solver), batch_size=batch_size, **FAST), {"alpha": ALPHAS}, *THREE)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -517,7 +517,7 @@ def test_gradient_solvers_are_those_whose_direction_is_the_gradient(name):
 @pytest.mark.parametrize("cls", [*SOLVERS.values(), *PASSIVE_AGGRESSIVE.values()])
 def test_what_a_class_says_of_itself_is_complete(cls):
     assert cls.cures
-    assert cls.method in ("steps", "quasi-Newton")
+    assert cls.method in ("steps", "quasi-Newton", "interior point")
     assert cls.needs <= {"rows"}
     assert cls.eta0 > 0
     assert cls.batch_size == "full" or cls.batch_size >= 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from _references import asked
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._data.tasks import Classification, Regression
@@ -244,7 +245,7 @@ def test_l1_that_is_none_is_apart_from_some():
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_more_epochs_are_the_same_problem(name):
-    more = spec(solver=name).with_epochs(7)
+    more = spec(**asked(name)).with_epochs(7)
     assert more.stopping.max_iter == 7
     assert more.warm_start
-    assert more.key() == spec(solver=name).key()
+    assert more.key() == spec(**asked(name)).key()

@@ -7,9 +7,9 @@ Minimised is a sum of ramps, a linear part and squares,
           + c^\top v + \tfrac12 v^\top \Lambda v
 
 over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |w_j|` is a ramp of :math:`w_j` itself.
-With :math:`a_k^\top v - t_k - \gamma_k u_k = p_k - q_k` the optimum has :math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central
-path has :math:`\mu` instead of zero, and Newton's method on it, with second-order corrections [1]_ and corrections of
-the centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
+With :math:`a_k^\top v - t_k - \gamma_k u_k = p_k - q_k` the optimum has
+:math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu` instead of zero, and Newton's method on
+it, with second-order corrections [1]_ and corrections of the centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
 :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal minus dual bounds what is left to gain.
 
 References
@@ -193,7 +193,9 @@ class CentralPath:
         """The point; weights with L1 whose slope has more room than they have size are zero."""
         v, n_rows = at.v.copy(), self.kinks * self.m
         size = self.reach * np.abs(v[self.sparse_weights])
-        largest = size.max(initial=0.0)
+        # where all of them are to be zero, the largest is one of those
+        distance = np.abs(at.z[:n_rows] - self.position[:n_rows])
+        largest = max(size.max(initial=0.0), float(distance.mean()) if n_rows else 0.0)
         room = 1.0 - np.abs(at.u[n_rows:])
         v[self.sparse_weights[size < room * largest]] = 0.0
         return v

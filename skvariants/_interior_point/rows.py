@@ -15,6 +15,8 @@ from scipy.linalg import lapack
 Array = np.ndarray
 #: Features up to which a Cholesky factor of their Hessian is made.
 FACTORED = 1536
+#: Rows or features, whichever are fewer, up to which a factor is made where L1 leaves more features than that.
+LARGEST = 6000
 #: Rows up to which one of their Gram matrix is made, where there are more features.
 GRAM = 2500
 #: Rows up to which it is made without trying conjugate gradients first.
@@ -245,6 +247,19 @@ class GramFactor:
         return out
 
 
+class MovingGramFactor(GramFactor):
+    """The same where the diagonal is another at each step, and positive."""
+
+    def __init__(self, matrix: Matrix, curvature: Array) -> None:
+        self.matrix = matrix
+
+    def factor(self, weight: Array, curvature: Array) -> None:
+        """Factor the Gram matrix of this diagonal."""
+        self.inverse = 1.0 / np.maximum(curvature[:-1], 1e-300)
+        self.K = self.matrix.gram(self.inverse)
+        super().factor(weight, curvature)
+
+
 class ConjugateGradients:
     """The same system by conjugate gradients with a diagonal preconditioner (Hestenes and Stiefel 1952)."""
 
@@ -320,7 +335,11 @@ def normal_equations(matrix: Matrix, curvature: Array) -> Any:
     curvature : ndarray of shape (n_features + 1,)
         What is on the diagonal at first.
     """
-    return (HessianFactor if matrix.d <= FACTORED else ConjugateGradients)(matrix, curvature)
+    if matrix.d <= FACTORED:
+        return HessianFactor(matrix, curvature)
+    if min(matrix.n, matrix.d) > LARGEST:
+        return ConjugateGradients(matrix, curvature)
+    return (MovingGramFactor if matrix.n < matrix.d else HessianFactor)(matrix, curvature)
 
 
 __all__ = ["FACTORED", "Frame", "Matrix", "newton_system", "normal_equations"]

@@ -26,6 +26,7 @@ SOLVER_STYLES = {
     "adam": (VERMILLION, "-"),
     # seen on top of "auto", which it often is
     "quasi_newton": (GREEN, "--"),
+    "interior_point": (BLUE, "--"),
 }
 #: of everything else, in this order
 CYCLE = [

@@ -226,7 +226,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        deterministic = ("auto", "gd", "quasi_newton")
+        deterministic = ("auto", "gd", "quasi_newton", "interior_point")
         tags.non_deterministic = not (isinstance(self.solver, str) and self.solver in deterministic)
         return tags
 

@@ -200,6 +200,20 @@ class Solver(Component):
             If the loss lacks what the solver needs.
         """
 
+    def check_penalty(self, penalty: Any) -> None:
+        """Refuse a penalty that this solver cannot minimise, in a sentence with the remedy.
+
+        Parameters
+        ----------
+        penalty : Penalty
+            The penalty asked for.
+
+        Raises
+        ------
+        ValueError
+            If the penalty lacks what the solver needs.
+        """
+
     def solution(self, theta: Array, *memory: Array) -> Array:
         """The model that the iterate stands for: itself, unless the rule says otherwise.
 

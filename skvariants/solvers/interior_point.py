@@ -52,3 +52,10 @@ class InteriorPoint(Solver):
                 "solver='interior_point' needs a loss made of linear pieces such as 'hinge', and "
                 f"{type(loss).__name__} is not one: use solver='auto', which chooses among all solvers."
             )
+
+    def check_penalty(self, penalty: Any) -> None:
+        if not penalty.elastic:
+            raise ValueError(
+                "solver='interior_point' needs a penalty of L1 and L2 alone, one that says elastic = True, and "
+                f"{type(penalty).__name__} is not: use solver='auto', which chooses among all solvers."
+            )
