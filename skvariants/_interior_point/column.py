@@ -36,6 +36,8 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
+# share of the largest gradient that is rounding
+_ROUNDING = 1e-8
 
 
 @dataclass(eq=False, repr=False)
@@ -399,16 +401,20 @@ class Column:
 
     def _lower(self, rows: Any, ramps: Ramps) -> tuple[float, bool, Array]:
         """A lower bound of the optimum from the slopes of all rows, whether it is one, and the gradient of the loss."""
-        return lower_bound(self.frame, self._table(rows), ramps, self.state.slopes, self.l1, self.l2, self.state.v)
+        state = self.state
+        wanted = state.best - max(self.enough, 1e-13 * abs(state.best))
+        table = self._table(rows)
+        return lower_bound(self.frame, table, ramps, state.slopes, self.l1, self.l2, state.v, wanted)
 
 
 def lower_bound(
-    frame: Frame, X: Any, ramps: Ramps, slopes: Array, l1: Array, l2: Array, v: Array
+    frame: Frame, X: Any, ramps: Ramps, slopes: Array, l1: Array, l2: Array, v: Array, wanted: float = -np.inf
 ) -> tuple[float, bool, Array]:  # fmt: skip
     r"""The dual objective :math:`-\sum_k \omega_k u_k t_k - R^*(-\sum_k \omega_k u_k x_k)`.
 
     Slopes are shrunk to add up to zero where there is an intercept, and to stay within the L1 strength where there is
     no L2. Where neither is, what is left of the gradient counts by the weights at hand, and the bound is an estimate.
+    So it is where L1 strengths are about as small as roundings and the bound is not as high as `wanted`.
     """
     u = slopes
     if frame.intercept:
@@ -420,15 +426,23 @@ def lower_bound(
     gradient = s.copy()
     loss = -float(ramps.weight @ (u * ramps.position).sum(axis=0))
     excess = np.maximum(np.abs(s[:-1]) - l1, 0.0)
-    hard = (l2 <= 0) & (l1 > 0)
-    if (hard & (excess > 0)).any():
-        shrink = float((l1[hard] / np.maximum(np.abs(s[:-1][hard]), 1e-300)).min())
-        loss, excess = shrink * loss, np.maximum(shrink * np.abs(s[:-1]) - l1, 0.0)
-    free = (l2 <= 0) & (l1 <= 0)
-    squares = excess[l2 > 0] ** 2 / (2 * l2[l2 > 0])
-    rest = excess[free] * np.abs(v[:-1][free])
-    noise = 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
-    return loss - float(squares.sum()) - float(rest.sum()), bool(rest.sum() <= noise), gradient
+    curved, hard = l2 > 0, (l2 <= 0) & (l1 > 0)
+    free, noise = ~curved, 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
+
+    def bound(share: float, free: Array) -> tuple[float, bool]:
+        over = np.maximum(share * np.abs(s[:-1]) - l1, 0.0)
+        rest = float(over[free] @ np.abs(v[:-1][free]))
+        return share * loss - float((over[curved] ** 2 / (2 * l2[curved])).sum()) - rest, rest <= noise
+
+    if not (hard & (excess > 0)).any():
+        return *bound(1.0, free), gradient
+    share = l1 / np.maximum(np.abs(s[:-1]), 1e-300)
+    found = bound(float(share[hard].min()), free & ~hard)
+    # weights that are not zero, whose gradient is as good as their strength
+    settled = hard & (v[:-1] != 0) & (excess <= _ROUNDING * float(ramps.weight @ np.abs(u).sum(axis=0)))
+    if found[0] < wanted and (hard & settled).any():
+        found = max(found, bound(min(1.0, float(share[hard & ~settled].min(initial=1.0))), free & (settled | ~hard)))
+    return *found, gradient
 
 
 def ramps_of(problem: Any) -> Ramps:
