@@ -20,7 +20,7 @@ import numpy as np
 
 from skvariants._interior_point.path import CentralPath, Ramps
 from skvariants._interior_point.proximal import ProximalPoint
-from skvariants._interior_point.rows import FACTORED, Frame, normal_equations
+from skvariants._interior_point.rows import FACTORED, Frame, factored, normal_equations
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
@@ -64,6 +64,8 @@ class ColumnState(Fields):
         The highest lower bound of the optimum.
     exact : bool
         Whether the lower bound is one.
+    central : bool
+        Whether envelopes have gained no more, so that the central path is taken at its price.
     done, stuck : bool
         Whether there is nothing left to gain, or no way to gain it.
     fingerprint : tuple of float
@@ -82,6 +84,7 @@ class ColumnState(Fields):
     best_v: Any = informative(None)
     lower: float = informative(-np.inf)
     exact: bool = informative(True)
+    central: bool = informative(False)
     done: bool = informative(False)
     stuck: bool = informative(False)
     fingerprint: tuple[float, ...] = informative(())
@@ -241,7 +244,7 @@ class Column:
         taking_part = linear if features is None else np.append(linear[:-1][features], linear[-1])
         matrix = self._matrix(near_rows)
         l1, l2 = self.l1[which], self._ridged(self.l2[which])
-        if matrix.d > FACTORED and not l1.any():
+        if matrix.d > FACTORED and not l1.any() and not state.central:
             path: Any = ProximalPoint(matrix, near_ramps, taking_part, l2)
         else:
             path = CentralPath(matrix, near_ramps, taking_part, l1, l2, normal_equations(matrix, np.append(l2, 0.0)))
@@ -392,6 +395,8 @@ class Column:
         elif path.stuck or state.steps >= (_PATH_STEPS if state.near is None else _PART_STEPS):
             if state.near is not None:
                 state.near, state.path, self._path = None, None, None
+            elif path.loose and factored(path.matrix):
+                state.central, state.path, self._path = True, None, None
             else:
                 state.stuck, state.path, self._path = True, None, None
                 if state.best_v is not None:

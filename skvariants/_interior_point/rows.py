@@ -340,6 +340,11 @@ def newton_system(matrix: Matrix, active: Array, weight: Array, curvature: Array
     return exact.solve(g)
 
 
+def factored(matrix: Matrix) -> bool:
+    """Whether a factor of the Hessian is made, by features or rows."""
+    return min(2 * matrix.n, matrix.d) <= LARGEST
+
+
 def normal_equations(matrix: Matrix, curvature: Array) -> Any:
     """The way to solve with ``C' W C + diag(curvature)`` that suits a matrix.
 
@@ -352,10 +357,10 @@ def normal_equations(matrix: Matrix, curvature: Array) -> Any:
     """
     if matrix.d <= FACTORED:
         return HessianFactor(matrix, curvature)
-    if min(2 * matrix.n, matrix.d) > LARGEST:
+    if not factored(matrix):
         return ConjugateGradients(matrix, curvature)
     # that of the features loses fewer digits
     return (MovingGramFactor if 2 * matrix.n < matrix.d else HessianFactor)(matrix, curvature)
 
 
-__all__ = ["FACTORED", "Frame", "Matrix", "newton_system", "normal_equations"]
+__all__ = ["FACTORED", "Frame", "Matrix", "factored", "newton_system", "normal_equations"]
