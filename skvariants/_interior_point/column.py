@@ -20,7 +20,7 @@ import numpy as np
 
 from skvariants._interior_point.path import CentralPath, Ramps
 from skvariants._interior_point.proximal import ProximalPoint
-from skvariants._interior_point.rows import FACTORED, Frame, normal_equations
+from skvariants._interior_point.rows import FACTORED, Frame, factored, normal_equations
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
@@ -36,6 +36,8 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
+# share of the largest gradient that is rounding
+_ROUNDING = 1e-8
 
 
 @dataclass(eq=False, repr=False)
@@ -62,6 +64,8 @@ class ColumnState(Fields):
         The highest lower bound of the optimum.
     exact : bool
         Whether the lower bound is one.
+    central : bool
+        Whether envelopes have gained no more, so that the central path is taken at its price.
     done, stuck : bool
         Whether there is nothing left to gain, or no way to gain it.
     fingerprint : tuple of float
@@ -80,6 +84,7 @@ class ColumnState(Fields):
     best_v: Any = informative(None)
     lower: float = informative(-np.inf)
     exact: bool = informative(True)
+    central: bool = informative(False)
     done: bool = informative(False)
     stuck: bool = informative(False)
     fingerprint: tuple[float, ...] = informative(())
@@ -239,7 +244,7 @@ class Column:
         taking_part = linear if features is None else np.append(linear[:-1][features], linear[-1])
         matrix = self._matrix(near_rows)
         l1, l2 = self.l1[which], self._ridged(self.l2[which])
-        if matrix.d > FACTORED and not l1.any():
+        if matrix.d > FACTORED and not l1.any() and not state.central:
             path: Any = ProximalPoint(matrix, near_ramps, taking_part, l2)
         else:
             path = CentralPath(matrix, near_ramps, taking_part, l1, l2, normal_equations(matrix, np.append(l2, 0.0)))
@@ -390,6 +395,8 @@ class Column:
         elif path.stuck or state.steps >= (_PATH_STEPS if state.near is None else _PART_STEPS):
             if state.near is not None:
                 state.near, state.path, self._path = None, None, None
+            elif path.loose and factored(path.matrix):
+                state.central, state.path, self._path = True, None, None
             else:
                 state.stuck, state.path, self._path = True, None, None
                 if state.best_v is not None:
@@ -399,16 +406,20 @@ class Column:
 
     def _lower(self, rows: Any, ramps: Ramps) -> tuple[float, bool, Array]:
         """A lower bound of the optimum from the slopes of all rows, whether it is one, and the gradient of the loss."""
-        return lower_bound(self.frame, self._table(rows), ramps, self.state.slopes, self.l1, self.l2, self.state.v)
+        state = self.state
+        wanted = state.best - max(self.enough, 1e-13 * abs(state.best))
+        table = self._table(rows)
+        return lower_bound(self.frame, table, ramps, state.slopes, self.l1, self.l2, state.v, wanted)
 
 
 def lower_bound(
-    frame: Frame, X: Any, ramps: Ramps, slopes: Array, l1: Array, l2: Array, v: Array
+    frame: Frame, X: Any, ramps: Ramps, slopes: Array, l1: Array, l2: Array, v: Array, wanted: float = -np.inf
 ) -> tuple[float, bool, Array]:  # fmt: skip
     r"""The dual objective :math:`-\sum_k \omega_k u_k t_k - R^*(-\sum_k \omega_k u_k x_k)`.
 
     Slopes are shrunk to add up to zero where there is an intercept, and to stay within the L1 strength where there is
     no L2. Where neither is, what is left of the gradient counts by the weights at hand, and the bound is an estimate.
+    So it is where L1 strengths are about as small as roundings and the bound is not as high as `wanted`.
     """
     u = slopes
     if frame.intercept:
@@ -420,17 +431,24 @@ def lower_bound(
     gradient = s.copy()
     linear = float(ramps.weight @ (u * ramps.position).sum(axis=0))
     square = float(ramps.weight @ (0.5 * ramps.width * u * u).sum(axis=0))
-    loss = -linear - square
     excess = np.maximum(np.abs(s[:-1]) - l1, 0.0)
-    hard = (l2 <= 0) & (l1 > 0)
-    if (hard & (excess > 0)).any():
-        shrink = float((l1[hard] / np.maximum(np.abs(s[:-1][hard]), 1e-300)).min())
-        loss, excess = -shrink * linear - shrink * shrink * square, np.maximum(shrink * np.abs(s[:-1]) - l1, 0.0)
-    free = (l2 <= 0) & (l1 <= 0)
-    squares = excess[l2 > 0] ** 2 / (2 * l2[l2 > 0])
-    rest = excess[free] * np.abs(v[:-1][free])
-    noise = 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
-    return loss - float(squares.sum()) - float(rest.sum()), bool(rest.sum() <= noise), gradient
+    curved, hard = l2 > 0, (l2 <= 0) & (l1 > 0)
+    free, noise = ~curved, 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
+
+    def bound(share: float, free: Array) -> tuple[float, bool]:
+        over = np.maximum(share * np.abs(s[:-1]) - l1, 0.0)
+        rest = float(over[free] @ np.abs(v[:-1][free]))
+        return -share * linear - share * share * square - float((over[curved] ** 2 / (2 * l2[curved])).sum()) - rest, rest <= noise
+
+    if not (hard & (excess > 0)).any():
+        return *bound(1.0, free), gradient
+    share = l1 / np.maximum(np.abs(s[:-1]), 1e-300)
+    found = bound(float(share[hard].min()), free & ~hard)
+    # weights that are not zero, whose gradient is as good as their strength
+    settled = hard & (v[:-1] != 0) & (excess <= _ROUNDING * float(ramps.weight @ np.abs(u).sum(axis=0)))
+    if found[0] < wanted and (hard & settled).any():
+        found = max(found, bound(min(1.0, float(share[hard & ~settled].min(initial=1.0))), free & (settled | ~hard)))
+    return *found, gradient
 
 
 def ramps_of(problem: Any) -> Ramps:

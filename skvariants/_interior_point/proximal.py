@@ -37,7 +37,7 @@ _HALVINGS = 12
 
 @dataclass(eq=False, repr=False)
 class ProximalState:
-    """Where it stands: the point and its predictions, the slopes it is around, the slopes there, widths, damping."""
+    """Where it stands: the point and its predictions, the slopes it is around, the slopes there, widths, damping, gap."""
 
     v: Array
     z: Array
@@ -46,11 +46,12 @@ class ProximalState:
     delta: float
     least: float
     damping: float = 0.0
+    gap: float = np.inf
 
     def copy(self) -> ProximalState:
         """The same, to change."""
         v, z, centre, u = (a.copy() for a in (self.v, self.z, self.centre, self.u))
-        return ProximalState(v, z, centre, u, self.delta, self.least, self.damping)
+        return ProximalState(v, z, centre, u, self.delta, self.least, self.damping, self.gap)
 
 
 class ProximalPoint:
@@ -114,7 +115,9 @@ class ProximalPoint:
             self.stuck = True
             return objective, gap
         if -slope <= _ROUGHLY * max(slack, 1e-16 * abs(objective)):
-            at.centre, at.delta = u, max(_SHRINK * at.delta, at.least)
+            if at.delta <= at.least and gap > 0.5 * at.gap:  # so wide an envelope has nothing more to say
+                at.least *= _SHRINK
+            at.centre, at.delta, at.gap = u, max(_SHRINK * at.delta, at.least), gap
             value, _ = self._envelope(at, z)
         self._move(at, z, value + smooth, slope, dv)
         return objective, gap
