@@ -26,7 +26,7 @@ _THIN = 1 / 16
 # of a diagonal, so that a factor exists
 _RIDGE = 1e-13
 # steps of conjugate gradients, and the share of the squared residual that ends them
-_CG_STEPS, _CG_ENOUGH = 150, 1e-2
+_CG_STEPS, _CG_ENOUGH = 150, 1e-6
 # most refinements of a solution
 _REFINED = 4
 
@@ -125,6 +125,10 @@ class Matrix:
         """Some of the rows."""
         raise NotImplementedError
 
+    def stretched(self, scale: Array) -> Any:
+        """Rows without the ones, each feature times its scale; features that no row stores are left out."""
+        raise NotImplementedError
+
 
 class DenseMatrix(Matrix):
     """Dense rows."""
@@ -152,6 +156,9 @@ class DenseMatrix(Matrix):
 
     def take(self, index: Array) -> Matrix:
         return DenseMatrix(self.C[index], self.intercept)
+
+    def stretched(self, scale: Array) -> Any:
+        return self.C[:, :-1] * scale
 
 
 class SparseMatrix(Matrix):
@@ -190,6 +197,13 @@ class SparseMatrix(Matrix):
 
     def take(self, index: Array) -> Matrix:
         return SparseMatrix(self.X[index], self.intercept)
+
+    def stretched(self, scale: Array) -> Any:
+        stored = np.zeros(self.d, bool)
+        stored[self.X.indices] = True
+        number = np.cumsum(stored) - 1
+        data = self.X.data * scale[self.X.indices]
+        return sp.csr_matrix((data, number[self.X.indices], self.X.indptr), shape=(self.n, int(stored.sum())))
 
 
 class HessianFactor:
@@ -275,6 +289,51 @@ class MovingGramFactor(GramFactor):
         return x
 
 
+class GramGradients:
+    """The system of :class:`GramFactor` by conjugate gradients: vectors are as long as rows are many."""
+
+    def __init__(self, matrix: Matrix, curvature: Array) -> None:
+        self.matrix, self.inverse = matrix, 1.0 / curvature[:-1]
+        self.S = matrix.stretched(np.sqrt(self.inverse))
+        self.T = self.S.T
+
+    def factor(self, weight: Array, curvature: Array) -> None:
+        """Take down the weights."""
+        self.diagonal = 1.0 / np.maximum(weight, 1e-300)[:, None]
+        squares = self.S.multiply(self.S).sum(axis=1) if sp.issparse(self.S) else (self.S * self.S).sum(axis=1)
+        self.preconditioner = 1.0 / (self.diagonal + np.asarray(squares).reshape(-1, 1))
+
+    def solve(self, g: Array) -> Array:
+        """``H^-1 g``, nearly."""
+        h = self.matrix.dot(np.append(self.inverse * g[:-1], 0.0))
+        columns = np.column_stack([h, np.ones(len(h))]) if self.matrix.intercept else h[:, None]
+        Y = self._solved(columns)
+        y, b = Y[:, 0], 0.0
+        if self.matrix.intercept:
+            b = (g[-1] - y.sum()) / Y[:, 1].sum()
+            y = y + b * Y[:, 1]
+        return np.append(self.inverse * (g[:-1] - self.matrix.transposed(y)[:-1]), b)
+
+    def _solved(self, R: Array) -> Array:
+        """``(S S' + diag)^-1 R``, all columns at once."""
+        X, R = np.zeros(R.shape), R.copy()
+        Y = self.preconditioner * R
+        P, rho = Y.copy(), (R * Y).sum(axis=0)
+        first, self.converged = rho, False
+        for _ in range(_CG_STEPS):
+            if (rho <= _CG_ENOUGH * first).all():
+                self.converged = True
+                break
+            MP = self.S @ (self.T @ P) + self.diagonal * P
+            step = rho / np.maximum((P * MP).sum(axis=0), 1e-300)
+            X += step * P
+            R -= step * MP
+            Y = self.preconditioner * R
+            rho, before = (R * Y).sum(axis=0), rho
+            P = Y + (rho / np.maximum(before, 1e-300)) * P
+        return X
+
+
 class ConjugateGradients:
     """The same system by conjugate gradients with a diagonal preconditioner (Hestenes and Stiefel 1952)."""
 
@@ -330,7 +389,7 @@ def newton_system(matrix: Matrix, active: Array, weight: Array, curvature: Array
         return np.append(g[:-1] / curvature[:-1], 0.0)
     part = matrix.take(active)
     if active.size > FEW:
-        equations = ConjugateGradients(part, curvature)
+        equations = GramGradients(part, curvature)
         equations.factor(weight, curvature)
         solution = equations.solve(g)
         if equations.converged or active.size > GRAM:
