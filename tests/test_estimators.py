@@ -464,7 +464,7 @@ def test_units_do_not_matter():
     rng = np.random.default_rng(0)
     scale, shift = 10.0 ** rng.uniform(-4, 4, X.shape[1]), rng.normal(size=X.shape[1])
     for name in NAMES:
-        model = SGDVariantRegressor(**asked(name, False), penalty=None, random_state=0)
+        model = SGDVariantRegressor(**asked(name, False), penalty=None, epsilon=0.0, random_state=0)
         plain = clone(model).fit(X, y).predict(X)
         moved = clone(model).fit((X + shift) * scale, y).predict((X + shift) * scale)
         np.testing.assert_allclose(moved, plain, rtol=1e-4)

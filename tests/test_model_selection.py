@@ -682,8 +682,8 @@ def test_an_unknown_parameter_is_refused():
 
 
 def test_an_interrupted_search_ends_and_stays_unfitted(monkeypatch):
-    def interrupted(*args):
-        return [replace(fitted, status="interrupted") for fitted in fit_together(*args)]
+    def interrupted(*args, **kwargs):
+        return [replace(fitted, status="interrupted") for fitted in fit_together(*args, **kwargs)]
 
     monkeypatch.setattr(_evaluate, "fit_together", interrupted)
     search = BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS})
