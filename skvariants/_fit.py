@@ -23,6 +23,7 @@ from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
 from skvariants._interior_point.method import InteriorPointSteps
+from skvariants._interior_point.rows import FACTORED
 from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
@@ -44,6 +45,10 @@ _WORSE = 2.0
 _FLOOR = 50
 #: Least accuracy of what stands for the limit of a loss: the limit itself is farther.
 _LIMIT = 1e-4
+#: Shares of the tolerance with which a fit goes on that is not where it expected to be.
+_TIGHTER = (0.1, 0.01)
+#: Multiplications of a Hessian up to which it then takes interior-point steps, and how many at most.
+_AFFORDABLE, _PATH = 2e10, 200
 #: Times the constant model's objective from which a model has diverged.
 _WILD = 100
 
@@ -208,6 +213,7 @@ class _Job:
     reference: Array
     started: bool
     streaming: bool
+    epochs: Array
 
     @property
     def spec(self) -> Spec:
@@ -220,6 +226,15 @@ class _Job:
     @property
     def dtype(self) -> Any:
         return self.data.rows.dtype
+
+    def part(self, j: int, state: State) -> _Job:
+        """One model as a job of its own, at a state of it."""
+        at = np.array([j])
+        problem = self.problem if len(self.specs) == 1 else self.problem.take(columns_of(at, self.width))
+        return replace(
+            self, specs=[self.specs[j]], problem=problem, setups=[self.setups[j]], state=state,
+            constants=self.constants[at], reference=self.reference[at], epochs=self.epochs[at],
+        )  # fmt: skip
 
     def stacked(self, components: Sequence[Any]) -> Any:
         """One component for all columns."""
@@ -260,13 +275,15 @@ def fit(
     if previous is None:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
-    batch_size = _batch_size(job.spec, solver, rows)
+    batch_size = _batch_size(job.spec, solver, rows, job.streaming)
     # BLAS sees no sparse row: its threads would only wait for each other, over vectors of many weights
     per_row = rows.d if rows.densify or not rows.sparse else 0
     with threads(batch_size * per_row * job.problem.encoding.n_columns * len(specs)):
         outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
         if not streaming:
             _certify(job, outcomes, certified)
+            if solver.method == "quasi-Newton":
+                _go_on(job, solver, callback, outcomes)
     return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
 
 
@@ -315,7 +332,9 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
             _move(state, old.coordinates, coordinates)
     reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
     constant = by_model(costs * wide.objective_scale, k)
-    return _Job(specs, data, problem, setups, state, constant, reference, starts is not None, streaming)
+    return _Job(
+        specs, data, problem, setups, state, constant, reference, starts is not None, streaming, state.epoch.copy()
+    )
 
 
 def _follow(setup: Setup, spec: Spec) -> None:
@@ -433,19 +452,19 @@ def _chosen(job: _Job) -> Any:
     return SOLVERS[choose(asked, facts).solver_name]()
 
 
-def _batch_size(spec: Spec, solver: Any, rows: Any) -> int:
+def _batch_size(spec: Spec, solver: Any, rows: Any, streaming: bool = False) -> int:
     """Rows of a step."""
     n, size = rows.n, spec.batch_size
     if solver.method != "steps":
         return n
     if isinstance(size, str) and size == "auto":
         size = solver.batch_size if spec.natural_batch_size is None else spec.natural_batch_size
-        if not isinstance(size, str) and size > 1:
-            if rows.sparse:
+        if not isinstance(size, str):
+            if rows.sparse and size > 1:
                 # a step costs its stored values and an update of every weight: enough rows to outweigh it
                 size = max(size, min(2048, int(rows.d * n / max(rows.stored, 1))))
             # passes count: small tables deserve small batches, and tiny ones are one batch
-            size = n if n <= 32 else min(size, max(32, n // 32))
+            size = n if n <= 32 and (size > 1 or not streaming) else min(size, max(32, n // 32))
     return n if isinstance(size, str) else min(int(size), n)
 
 
@@ -473,7 +492,7 @@ def _tolerances(job: _Job) -> Array | None:
 def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Race the first step where none was given, then train in batches."""
     spec, problem, state, setups = job.spec, job.problem, job.state, job.setups
-    batch_size = _batch_size(spec, solver, job.data.rows)
+    batch_size = _batch_size(spec, solver, job.data.rows, job.streaming)
     raced = fresh and setups[0].schedule.raced
     if raced:
         schedule = job.stacked([setup.schedule for setup in setups])
@@ -508,17 +527,22 @@ def _limit(job: _Job, tol: Array | None, raced: bool) -> float:
 
 def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Quasi-Newton iterations."""
-    tol = _tolerances(job)
-    fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else tol)
-    tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
-    watch = _watch(job, callback)
-    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None)
-    outcomes = Training(method, job.spec.stopping, job.reference, tol, watch).run()
+    outcomes = _iterated(job, solver, 1.0, callback, job.spec.stopping.max_iter)
     for setup, outcome in zip(job.setups, outcomes, strict=True):
         setup.race = outcome.race
     if job.spec.verbose:
         print(*(setup.race for setup in job.setups), sep="\n")
     return outcomes
+
+
+def _iterated(job: _Job, solver: Any, share: float, callback: Any, max_iter: int) -> list[Outcome]:
+    """The same, with a share of the tolerance."""
+    tol = _tolerances(job)
+    fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else share * tol)
+    tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
+    watch = _watch(job, callback)
+    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None)
+    return Training(method, replace(job.spec.stopping, max_iter=max_iter), job.reference, tol, watch).run()
 
 
 def _train_along_paths(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
@@ -563,6 +587,49 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
         if own is not None and np.isnan(certificate.estimate):
             certificate = replace(certificate, estimate=own.estimate)
         outcomes[j].certificate = certificate
+
+
+def _go_on(job: _Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> None:
+    """Models that expected to have arrived, and are not proven to be within what `tol` promises, go on.
+
+    First with a smaller tolerance; then, where their loss is a sum of ramps, along the central path, whose steps know
+    where its curvature ends.
+    """
+    if job.data.validation is not None:
+        return  # the model is that of the best score
+    for j in range(len(outcomes)):
+        for share in _TIGHTER:
+            if outcomes[j].status != "converged" or _proven(job, j, outcomes[j]):
+                break
+            part = job.part(j, outcomes[j].state)
+            remaining = job.spec.stopping.max_iter - int(part.state.epoch[0] - job.epochs[j])
+            if remaining <= 0:
+                break
+            [outcomes[j]] = _iterated(part, solver, share, callback if len(outcomes) == 1 else None, remaining)
+            _certify(part, outcomes[j : j + 1], True)
+        else:
+            _finish_along_path(job.part(j, outcomes[j].state), outcomes[j], solver)
+
+
+def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
+    """End a model by interior-point steps, where that is possible and they prove more."""
+    p = part.problem
+    possible = p.loss.has_ramps and p.penalty.elastic and p.d <= FACTORED and p.n * p.d * p.d <= _AFFORDABLE
+    if outcome.status != "converged" or _proven(part, 0, outcome) or not possible:
+        return
+    fraction = np.array([solver.safety * part.spec.stopping.tol])
+    start = replace(outcome.state, method=None, history=[])
+    method = InteriorPointSteps(p, start.copy(), fraction, _column_constants(p))
+    ended = Training(method, replace(part.spec.stopping, max_iter=_PATH), part.reference).run()[0]
+    known = ended.certificate
+    if known is not None and known.objective <= outcome.certificate.objective * (1 + 1e-9):
+        outcome.theta, outcome.certificate = ended.theta, known
+        outcome.state.theta, outcome.state.method = ended.theta.copy(), None
+
+
+def _column_constants(problem: Problem) -> Array:
+    """Objective of the best constant of each column, in the units worked in."""
+    return np.asarray(problem.intercept_only()[1] * problem.coordinates.objective_scale)
 
 
 def _proven(job: _Job, j: int, outcome: Outcome) -> bool:

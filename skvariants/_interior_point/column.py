@@ -191,7 +191,7 @@ class Column:
         state.rounds, state.path, self._path = 0, None, None
         n = ramps.weight.size
         if state.stage == 0:
-            state.near, state.slopes = None, 0.5 * (ramps.low + ramps.high)
+            state.near, state.slopes = None, np.zeros(ramps.low.shape)
             if self.l1.any() and self.d > FACTORED:
                 slopes = ramps.slopes(self._predictions(rows, state.v))
                 gradient = self.frame.gradient(self._table(rows), self._row_sums(ramps, slopes))
@@ -206,7 +206,7 @@ class Column:
     def _nearest(self, ramps: Ramps, z: Array, count: int) -> Array | None:
         """Numbers of the rows nearest to a kink; None for all."""
         n = len(z)
-        if 2 * count >= n:
+        if 2 * count >= n or not ramps.kinked:
             return None
         distance = np.abs(z - ramps.position).min(axis=0)
         return np.sort(np.argpartition(distance, count)[:count])
@@ -429,7 +429,8 @@ def lower_bound(
             u = np.where((u > 0) == (up > down), u * (min(up, down) / most), u)
     s = frame.gradient(X, ramps.weight * u.sum(axis=0))
     gradient = s.copy()
-    loss = -float(ramps.weight @ (u * ramps.position).sum(axis=0))
+    linear = float(ramps.weight @ (u * ramps.position).sum(axis=0))
+    square = float(ramps.weight @ (0.5 * ramps.width * u * u).sum(axis=0))
     excess = np.maximum(np.abs(s[:-1]) - l1, 0.0)
     curved, hard = l2 > 0, (l2 <= 0) & (l1 > 0)
     free, noise = ~curved, 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
@@ -437,7 +438,8 @@ def lower_bound(
     def bound(share: float, free: Array) -> tuple[float, bool]:
         over = np.maximum(share * np.abs(s[:-1]) - l1, 0.0)
         rest = float(over[free] @ np.abs(v[:-1][free]))
-        return share * loss - float((over[curved] ** 2 / (2 * l2[curved])).sum()) - rest, rest <= noise
+        loss = -share * linear - share * share * square
+        return loss - float((over[curved] ** 2 / (2 * l2[curved])).sum()) - rest, rest <= noise
 
     if not (hard & (excess > 0)).any():
         return *bound(1.0, free), gradient
@@ -454,12 +456,12 @@ def ramps_of(problem: Any) -> Ramps:
     """The ramps of all rows of a column, weighted so that their sum is its objective's loss."""
     y, s = problem.labels_of(slice(None))
     kinks = problem.loss.ramps(y.astype(np.float64))
-    position, low, high = (
-        np.stack([np.broadcast_to(np.asarray(ramp[i], float), y.shape)[:, 0] for ramp in kinks]) for i in range(3)
+    position, low, high, width = (
+        np.stack([np.broadcast_to(np.asarray(ramp[i], float), y.shape)[:, 0] for ramp in kinks]) for i in range(4)
     )
     scale = float(np.ravel(problem.coordinates.objective_scale)[0]) / problem.n
     weight = np.full(problem.n, scale) if s is None else s[:, 0].astype(np.float64) * scale
-    return Ramps(position, low, high, weight)
+    return Ramps(position, low, high, width, weight)
 
 
 def _by_feature(strength: Any, d: int) -> Array:

@@ -2,12 +2,14 @@ r"""The central path of a piecewise linear objective, and predictor-corrector st
 
 Minimised is a sum of ramps, a linear part and squares,
 
-.. math:: \min_v \sum_k \omega_k \max_{l_k \le u \le h_k} u\,(a_k^\top v - t_k) + c^\top v + \tfrac12 v^\top \Lambda v
+.. math:: \min_v \sum_k \omega_k \max_{l_k \le u \le h_k}
+          \bigl[u\,(a_k^\top v - t_k) - \tfrac{\gamma_k}2 u^2\bigr]
+          + c^\top v + \tfrac12 v^\top \Lambda v
 
 over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |w_j|` is a ramp of :math:`w_j` itself.
-With :math:`a_k^\top v - t_k = p_k - q_k` the optimum has :math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central
-path has :math:`\mu` instead of zero, and Newton's method on it, with second-order corrections [1]_ and corrections of
-the centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
+With :math:`a_k^\top v - t_k - \gamma_k u_k = p_k - q_k` the optimum has
+:math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu` instead of zero, and Newton's method on
+it, with second-order corrections [1]_ and corrections of the centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
 :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal minus dual bounds what is left to gain.
 
 References
@@ -44,6 +46,8 @@ class Ramps:
         Where a ramp has its kink.
     low, high : ndarray
         Slopes below and above.
+    width : ndarray
+        What a prediction changes by while the slope changes by one.
     weight : ndarray
         Weight of each row.
     """
@@ -51,20 +55,41 @@ class Ramps:
     position: Array
     low: Array
     high: Array
+    width: Array
     weight: Array
+
+    @property
+    def kinked(self) -> bool:
+        """Whether no slope changes but at once."""
+        return not self.width.any()
 
     def take(self, index: Any) -> Ramps:
         """Those of some rows."""
-        return Ramps(self.position[:, index], self.low[:, index], self.high[:, index], self.weight[index])
+        position, low, high, width = (a[:, index] for a in (self.position, self.low, self.high, self.width))
+        return Ramps(position, low, high, width, self.weight[index])
 
     def loss(self, z: Array) -> float:
         """Weighted sum at predictions `z`."""
-        r = z - self.position
-        return float(self.weight @ np.maximum(self.low * r, self.high * r).sum(axis=0))
+        return float(self.weight @ ramp_values(z - self.position, self.low, self.high, self.width).sum(axis=0))
 
     def slopes(self, z: Array) -> Array:
-        """The slope of each ramp where the prediction is on one side of its kink."""
-        return np.where(z > self.position, self.high, self.low)
+        """The slope of each ramp at predictions `z`."""
+        return ramp_slopes(z - self.position, self.low, self.high, self.width)
+
+
+def ramp_slopes(r: Array, low: Array, high: Array, width: Array) -> Array:
+    """Slopes at distances `r` from the positions."""
+    if not width.any():
+        return np.where(r > 0, high, low)
+    return np.clip(r / np.maximum(width, 1e-300), low, high)
+
+
+def ramp_values(r: Array, low: Array, high: Array, width: Array) -> Array:
+    """Values at distances `r` from the positions."""
+    if not width.any():
+        return np.maximum(low * r, high * r)
+    u = ramp_slopes(r, low, high, width)
+    return u * r - 0.5 * width * u * u
 
 
 @dataclass(eq=False, repr=False)
@@ -114,6 +139,10 @@ class CentralPath:
         self.position = np.concatenate([ramps.position.ravel(), np.zeros(n_l1)])
         self.low = np.concatenate([ramps.low.ravel(), -ones])
         self.high = np.concatenate([ramps.high.ravel(), ones])
+        self.width = np.concatenate([ramps.width.ravel(), np.zeros(n_l1)])
+        #: ramps without an end, above and below
+        self.open = np.isinf(self.high), np.isinf(self.low)
+        self.ends = not (self.open[0].any() or self.open[1].any())
         self.weight = np.concatenate([np.tile(ramps.weight, self.kinks), l1[self.sparse_weights] / self.reach])
         self.stuck = False
 
@@ -132,12 +161,20 @@ class CentralPath:
         """A point well inside, near `v`, at `width` from its kinks."""
         z = self.ramps_of(v)
         r = z - self.position
-        return PathState(v, z, 0.5 * (self.low + self.high), np.maximum(r, 0) + width, np.maximum(-r, 0) + width)
+        with np.errstate(invalid="ignore"):
+            u = 0.5 * (self.low + self.high)
+        if not self.ends:
+            slope = ramp_slopes(r, self.low, self.high, self.width)
+            inside = width / np.maximum(self.width, 1e-300)
+            u = np.where(self.open[0], slope + inside, np.where(self.open[1], slope - inside, u))
+            u = np.where(self.open[0] & self.open[1], slope, u)
+        r = r - self.width * u
+        return PathState(v, z, u, np.maximum(r, 0) + width, np.maximum(-r, 0) + width)
 
     def value(self, at: PathState) -> float:
         """The objective."""
         r = at.z - self.position
-        ramps = float(self.weight @ np.maximum(self.low * r, self.high * r))
+        ramps = float(self.weight @ ramp_values(r, self.low, self.high, self.width))
         return ramps + float(self.linear @ at.v) + 0.5 * float((self.l2 * at.v[:-1] ** 2).sum())
 
     def gap(self, at: PathState) -> float:
@@ -147,7 +184,8 @@ class CentralPath:
         is nil.
         """
         r = at.z - self.position
-        slack = float(self.weight @ (np.maximum(self.low * r, self.high * r) - at.u * r))
+        slack = ramp_values(r, self.low, self.high, self.width) - at.u * r + 0.5 * self.width * at.u * at.u
+        slack = float(self.weight @ slack)
         g = self.sums(self.weight * at.u) + self.linear + self.curvature * at.v
         return slack + float(np.abs(g * at.v).sum())
 
@@ -171,69 +209,94 @@ class CentralPath:
         self._step(at)
         return self.value(at), self.gap(at)
 
+    def products(self, p: Array, above: Array, q: Array, below: Array) -> tuple[Array, Array]:
+        """Distances times room of slopes; nil where there is no end."""
+        with np.errstate(invalid="ignore"):
+            first, second = p * above, q * below
+        if not self.ends:
+            first[self.open[0]] = second[self.open[1]] = 0.0
+        return first, second
+
     def _step(self, at: PathState) -> None:
         above, below = self.high - at.u, at.u - self.low
         total = 2 * self.weight.sum()
-        mu = float(self.weight @ (at.p * above + at.q * below)) / total
-        D = 1.0 / (at.p / above + at.q / below)
+        first, second = self.products(at.p, above, at.q, below)
+        mu = float(self.weight @ (first + second)) / total
+        D = 1.0 / (self.width + at.p / above + at.q / below)
         W = self.weight * D
         rows = W[: self.kinks * self.m].reshape(self.kinks, self.m).sum(axis=0)
         curvature = self.curvature.copy()
         curvature[self.sparse_weights] += W[self.kinks * self.m :] * self.reach**2
         self.equations.factor(rows, curvature)
-        r = at.z - self.position
-        constant = self.linear + self.curvature * at.v
-
-        def toward(first: Any, second: Any) -> tuple[Array, ...]:
-            """The Newton step to products `first` and `second` of distances and slopes."""
-            e = r - first / above + second / below
-            dv = -self.equations.solve(self.sums(self.weight * (at.u + D * e)) + constant)
-            dz = self.ramps_of(dv)
-            du = D * (dz + e)
-            dp = (first + at.p * du) / above - at.p
-            dq = (second - at.q * du) / below - at.q
-            return dv, dz, du, dp, dq
-
-        def length(move: tuple[Array, ...]) -> float:
-            _, _, du, dp, dq = move
-            most = max((-dp / at.p).max(), (-dq / at.q).max(), (du / above).max(), (-du / below).max())
-            return 1.0 / max(float(most), 1e-12)
-
-        move = toward(0.0, 0.0)
-        t = min(1.0, length(move))
-        _, _, du, dp, dq = move
-        left = (at.p + t * dp) * (above - t * du)
-        right = (at.q + t * dq) * (below + t * du)
-        goal = (float(self.weight @ (left + right)) / total / mu) ** 3 * mu
-        targets = goal + dp * du, goal - dq * du
-        move = toward(*targets)
-        t = length(move)
-        for _ in range(_CORRECTIONS):
-            if t > 0.95:
-                break
-            farther = min(1.0, 1.5 * t + 0.3)
-            _, _, du, dp, dq = move
-            products = (at.p + farther * dp) * (above - farther * du), (at.q + farther * dq) * (below + farther * du)
-            corrected = tuple(
-                target + np.maximum(np.clip(product, 0.1 * goal, 10 * goal) - product, -10 * goal)
-                for target, product in zip(targets, products, strict=True)
-            )
-            other = toward(*corrected)
-            longer = length(other)
-            if not min(longer, 1.0) >= min(t, 1.0) + 0.01:
-                break
-            move, t, targets = other, longer, corrected
+        newton = _Newton(self, at, above, below, D)
+        move = newton.toward(0.0, 0.0)
+        t = min(1.0, newton.length(move))
+        first, second = newton.products(move, t)
+        goal = (float(self.weight @ (first + second)) / total / mu) ** 3 * mu
+        move, t = self._corrected(newton, move, goal)
         t = min(1.0, _NEARLY * t)
-        dv, dz, du, dp, dq = move
         sound = np.isfinite(t) and all(np.isfinite(part).all() for part in move)
         if not sound or t < _SHORTEST:
             self.stuck = True
             return
-        at.v += t * dv
-        at.z += t * dz
-        at.u += t * du
-        at.p += t * dp
-        at.q += t * dq
+        for now, change in zip((at.v, at.z, at.u, at.p, at.q), move, strict=True):
+            now += t * change
+
+    def _corrected(self, newton: _Newton, move: tuple[Array, ...], goal: float) -> tuple[tuple[Array, ...], float]:
+        """The step to products `goal`, with what the first one has shown, and its length."""
+        _, _, du, dp, dq = move
+        targets = goal + dp * du, goal - dq * du
+        move = newton.toward(*targets)
+        t = newton.length(move)
+        for _ in range(_CORRECTIONS):
+            if t > 0.95:
+                break
+            products = newton.products(move, min(1.0, 1.5 * t + 0.3))
+            corrected = tuple(
+                target + np.maximum(np.clip(product, 0.1 * goal, 10 * goal) - product, -10 * goal)
+                for target, product in zip(targets, products, strict=True)
+            )
+            other = newton.toward(*corrected)
+            longer = newton.length(other)
+            if not min(longer, 1.0) >= min(t, 1.0) + 0.01:
+                break
+            move, t, targets = other, longer, corrected
+        return move, t
 
 
-__all__ = ["CentralPath", "PathState", "Ramps"]
+class _Newton:
+    """Newton steps from one point, which share a factor."""
+
+    def __init__(self, path: CentralPath, at: PathState, above: Array, below: Array, D: Array) -> None:
+        self.path, self.at, self.above, self.below, self.D = path, at, above, below, D
+        self.r = at.z - path.position - path.width * at.u
+        self.constant = path.linear + path.curvature * at.v
+
+    def toward(self, first: Any, second: Any) -> tuple[Array, ...]:
+        """The step to products `first` and `second` of distances and room of slopes."""
+        path, at = self.path, self.at
+        e = self.r - first / self.above + second / self.below
+        dv = -path.equations.solve(path.sums(path.weight * (at.u + self.D * e)) + self.constant)
+        dz = path.ramps_of(dv)
+        du = self.D * (dz + e)
+        dp = (first + at.p * du) / self.above - at.p
+        dq = (second - at.q * du) / self.below - at.q
+        if not path.ends:
+            dp[path.open[0]] = dq[path.open[1]] = 0.0
+        return dv, dz, du, dp, dq
+
+    def length(self, move: tuple[Array, ...]) -> float:
+        """The length that reaches the boundary."""
+        _, _, du, dp, dq = move
+        at = self.at
+        most = max((-dp / at.p).max(), (-dq / at.q).max(), (du / self.above).max(), (-du / self.below).max())
+        return 1.0 / max(float(most), 1e-12)
+
+    def products(self, move: tuple[Array, ...], t: float) -> tuple[Array, Array]:
+        """Products of distances and room of slopes after a step of length `t`."""
+        _, _, du, dp, dq = move
+        at = self.at
+        return self.path.products(at.p + t * dp, self.above - t * du, at.q + t * dq, self.below + t * du)
+
+
+__all__ = ["CentralPath", "PathState", "Ramps", "ramp_slopes", "ramp_values"]

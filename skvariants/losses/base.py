@@ -18,19 +18,22 @@ _NEGLIGIBLE = 1e-6
 
 
 class Ramp(NamedTuple):
-    r"""A piecewise linear function with one kink, :math:`\max_{l \le u \le h} u (z - t)`.
+    r"""A function of one slope, then another: :math:`\max_{l \le u \le h} u (z - t) - \tfrac\gamma2 u^2`.
 
     Attributes
     ----------
     position : ndarray
         The kink :math:`t`, shaped like the targets.
     low, high : float or ndarray
-        Slopes :math:`l \le 0` below it and :math:`h \ge 0` above it.
+        Slopes :math:`l \le 0` below it and :math:`h \ge 0` above it; infinite where it has no end.
+    width : float or ndarray, default=0.0
+        :math:`\gamma \ge 0`, by how much a prediction changes while the slope changes by one; zero for a kink.
     """
 
     position: Array
     low: Any
     high: Any
+    width: Any = 0.0
 
 
 class Loss(Component):
@@ -61,9 +64,9 @@ class Loss(Component):
         Whether the passive-aggressive rules know what to do with it.
     is_softmax : bool
         Whether it couples its columns as the softmax does, so that its Hessian is made of `probability`.
-    piecewise_linear : bool
-        Whether it is a sum of ramps, which interior-point steps minimise exactly; a class is that defines
-        :meth:`ramps`.
+    has_ramps, piecewise_linear : bool
+        Whether it is a sum of ramps, which interior-point steps minimise exactly, as that of a class is that defines
+        :meth:`ramps`; and whether these have kinks.
     """
 
     regression: ClassVar[bool] = False
@@ -74,13 +77,15 @@ class Loss(Component):
     in_target_units: ClassVar[bool] = True
     passive_aggressive: ClassVar[bool] = False
     is_softmax: ClassVar[bool] = False
+    has_ramps: ClassVar[bool] = False
     piecewise_linear: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
             cls.smooth = True
         if {"ramps", "value"} & vars(cls).keys():  # another value is not what ramps of a base class add up to
-            cls.piecewise_linear = "ramps" in vars(cls)
+            cls.has_ramps = "ramps" in vars(cls)
+            cls.piecewise_linear = cls.has_ramps and not cls.smooth
         super().__init_subclass__(**kwargs)
 
     @property
@@ -276,7 +281,7 @@ class Loss(Component):
         return z
 
     def ramps(self, y: Array) -> Sequence[Ramp] | None:
-        """The ramps whose sum the loss is; None where it is not piecewise linear.
+        """The ramps whose sum the loss is; None where it is none.
 
         Parameters
         ----------
@@ -286,7 +291,7 @@ class Loss(Component):
         Returns
         -------
         sequence of Ramp, or None
-            ``(position, low, high)``, each of a shape that broadcasts with `y`.
+            ``(position, low, high, width)``, each of a shape that broadcasts with `y`.
         """
         return None
 

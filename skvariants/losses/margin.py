@@ -158,6 +158,9 @@ class SquaredHinge(Loss):
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return 2 * positive_share(y, weight) - 1
 
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y, np.where(y > 0, -np.inf, 0.0), np.where(y > 0, 0.0, np.inf), 0.5)]
+
     def conjugate(self, y: Array, u: Array) -> Array:
         return within(-y * u, 0.0, np.inf, lambda a: 0.25 * a * a - a)
 
@@ -301,6 +304,9 @@ class ModifiedHuber(Loss):
     def probability(self, z: Array) -> Array:
         """Probability of the positive class, ``(clip(z, -1, 1) + 1) / 2``."""
         return (np.clip(z, -1, 1) + 1) / 2
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y, np.minimum(-4.0 * y, 0.0), np.maximum(-4.0 * y, 0.0), 0.5)]
 
     def conjugate(self, y: Array, u: Array) -> Array:
         return within(-y * u, 0.0, 4.0, lambda a: 0.25 * a * a - a)

@@ -102,6 +102,9 @@ class Huber(Loss):
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
         return weighted_median(y, weight)
 
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y, -self.epsilon, self.epsilon, 1.0)]
+
     def conjugate(self, y: Array, u: Array) -> Array:
         return within(u, -self.epsilon, self.epsilon, lambda u: u * (0.5 * u + y))
 
@@ -205,6 +208,9 @@ class SquaredEpsilonInsensitive(Loss):
 
     def second_derivative(self, y: Array, z: Array) -> Array:
         return 2.0 * (np.abs(y - z) > self.epsilon)
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y + self.epsilon, 0.0, np.inf, 0.5), Ramp(y - self.epsilon, -np.inf, 0.0, 0.5)]
 
     def conjugate(self, y: Array, u: Array) -> Array:
         return u * (0.25 * u + y) + self.epsilon * np.abs(u)
