@@ -29,6 +29,7 @@ from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
 from skvariants._threads import spare_thread, threads
+from skvariants._training.certificate import Certificate
 from skvariants._training.loop import Outcome, Training, Watch
 from skvariants._training.problem import Problem, by_model, columns_of
 from skvariants._training.race import race
@@ -592,12 +593,14 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
 def _go_on(job: _Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> None:
     """Models that expected to have arrived, and are not proven to be within what `tol` promises, go on.
 
-    First with a smaller tolerance; then, where their loss is a sum of ramps, along the central path, whose steps know
-    where its curvature ends.
+    Along the central path where their loss is a sum of ramps, as its steps know where the curvature of a loss ends;
+    else, or if that was not enough, with a smaller tolerance.
     """
     if job.data.validation is not None:
         return  # the model is that of the best score
     for j in range(len(outcomes)):
+        if outcomes[j].status == "converged" and not _proven(job, j, outcomes[j]):
+            _finish_along_path(job.part(j, outcomes[j].state), outcomes[j], solver)
         for share in _TIGHTER:
             if outcomes[j].status != "converged" or _proven(job, j, outcomes[j]):
                 break
@@ -606,25 +609,31 @@ def _go_on(job: _Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> No
             if remaining <= 0:
                 break
             [outcomes[j]] = _iterated(part, solver, share, callback if len(outcomes) == 1 else None, remaining)
-            _certify(part, outcomes[j : j + 1], True)
-        else:
-            _finish_along_path(job.part(j, outcomes[j].state), outcomes[j], solver)
+            alone = outcomes[j : j + 1]
+            _certify(part, alone, True)
 
 
 def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
     """End a model by interior-point steps, where that is possible and they prove more."""
     p = part.problem
     possible = p.loss.has_ramps and p.penalty.elastic and p.d <= FACTORED and p.n * p.d * p.d <= _AFFORDABLE
-    if outcome.status != "converged" or _proven(part, 0, outcome) or not possible:
+    if not possible:
         return
     fraction = np.array([solver.safety * part.spec.stopping.tol])
     start = replace(outcome.state, method=None, history=[])
     method = InteriorPointSteps(p, start.copy(), fraction, _column_constants(p))
     ended = Training(method, replace(part.spec.stopping, max_iter=_PATH), part.reference).run()[0]
-    known = ended.certificate
-    if known is not None and known.objective <= outcome.certificate.objective * (1 + 1e-9):
-        outcome.theta, outcome.certificate = ended.theta, known
+    found = ended.certificate
+    if found is None:
+        return
+    objective = float(outcome.certificate.objective)
+    if found.objective < objective:
+        outcome.theta, objective = ended.theta, found.objective
         outcome.state.theta, outcome.state.method = ended.theta.copy(), None
+    # what bounds one model from below bounds the other
+    more = objective - found.objective
+    bound, estimate = max(found.bound + more, 0.0), max(found.estimate + more, 0.0)
+    outcome.certificate = Certificate(objective, bound=bound, estimate=estimate)
 
 
 def _column_constants(problem: Problem) -> Array:
