@@ -682,7 +682,7 @@ def test_an_unknown_parameter_is_refused():
 
 
 def test_an_interrupted_search_ends_and_stays_unfitted(monkeypatch):
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         return [replace(fitted, status="interrupted") for fitted in fit_together(*args)]
 
     monkeypatch.setattr(_evaluate, "fit_together", interrupted)
