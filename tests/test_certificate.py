@@ -166,7 +166,7 @@ def test_bounds_and_estimates_of_several_classes(solver, multi_class):
     truth = (objective(model) - objective(best)) / (constant - objective(best))
     assert best.suboptimality_ < 1e-6
     assert model.suboptimality_ >= (1 - 1e-6 if model.suboptimality_kind_ == "bound" else 0.5) * truth
-    assert model.suboptimality_ <= 3 * truth + 1e-9
+    assert model.suboptimality_ <= (10 if model.suboptimality_kind_ == "bound" else 3) * truth + 1e-9
 
 
 # ------------------------------------------------------------------ what statuses say

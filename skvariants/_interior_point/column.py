@@ -443,8 +443,8 @@ def lower_bound(
     def bound(share: float, free: Array) -> tuple[float, bool]:
         over = np.maximum(share * np.abs(s[:-1]) - l1, 0.0)
         rest = float(over[free] @ np.abs(v[:-1][free]))
-        loss = -share * linear - share * share * square
-        return loss - float((over[curved] ** 2 / (2 * l2[curved])).sum()) - rest, rest <= noise
+        squares = float((over[curved] ** 2 / (2 * l2[curved])).sum())
+        return -share * linear - share * share * square - squares - rest, rest <= noise
 
     if not (hard & (excess > 0)).any():
         return *bound(1.0, free), gradient

@@ -10,8 +10,8 @@ over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |
 With :math:`a_k^\top v - t_k - \gamma_k u_k = p_k - q_k` the optimum has
 :math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu` instead of zero, and Newton's method on
 it, with second-order corrections [1]_ and corrections of the centrality [2]_, ends in some twenty steps whatever the
-condition of the data. Each costs one factor of :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so
-that primal minus dual bounds what is left to gain.
+condition of the data. Each costs one factor of :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that
+primal minus dual bounds what is left to gain.
 
 References
 ----------

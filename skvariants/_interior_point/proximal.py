@@ -37,7 +37,7 @@ _HALVINGS = 12
 
 @dataclass(eq=False, repr=False)
 class ProximalState:
-    """Where it stands: the point and its predictions, slopes around and there, widths, damping, the last gap."""
+    """Where it stands: point and predictions, the slopes it is around, the slopes there, widths, damping, gap."""
 
     v: Array
     z: Array
