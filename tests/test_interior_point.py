@@ -69,7 +69,8 @@ def excess(model, X, y, loss, penalty="l2", weight=None, intercept=True):
     constant = cutting_planes(np.zeros((len(y), 1)), lines, 0.0, 0.0, weight, intercept)[0]
     dense = X.toarray() if sp.issparse(X) else X
     reached = objective(np.ravel(model.coef_), np.ravel(model.intercept_)[0], dense, lines, alpha, ratio, weight)
-    return (reached - least) / max(constant - least, 1e-6 * constant)
+    gain = constant - least
+    return (reached - least) / (gain if gain > 1e-6 * constant else constant)
 
 
 # ------------------------------------------------------------------ the optimum, and the bound
@@ -109,7 +110,8 @@ def test_weights_are_zero_where_those_of_the_optimum_are(loss, penalty):
     for seed in range(4):
         X, y = table(loss, n=60, d=12, seed=seed)
         X = StandardScaler().fit_transform(X)
-        alpha, ratio = 0.6 if LOSSES[loss].regression else 0.15, SHARES[penalty]
+        ratio = SHARES[penalty]
+        alpha = 0.3 / ratio if LOSSES[loss].regression else 0.15
         _, w, _ = cutting_planes(X, LINES[loss](y), alpha, ratio)
         assert 0 < (abs(w) < 1e-7).sum() < 12
         model = estimator(loss, penalty, alpha=alpha).fit(X, y)
@@ -574,6 +576,16 @@ def test_few_positives_do_not_leave_the_constant(class_weight):
     for seed in range(3):
         model = SGDVariantClassifier(loss="hinge", class_weight=class_weight, random_state=seed).fit(X, y)
         assert model.score(X, y) > 0.98
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_where_nothing_beats_the_constant_it_is_the_optimum(scale):
+    rng = np.random.default_rng(0)
+    X, y = scale * rng.standard_normal((500, 4)), np.where(np.arange(500) < 12, 1.0, -1.0)
+    model = SGDVariantClassifier(loss="hinge", random_state=0).fit(X, y)
+    assert model.status_ == "converged"
+    assert model.suboptimality_ <= 1e-3
+    assert np.maximum(1 - y * model.decision_function(X), 0).mean() <= 2 * 12 / 500 * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("loss", ["hinge", "perceptron"])

@@ -301,7 +301,12 @@ class Column:
         gain = max(self.constant - min(state.best, self.constant), 0.0)
         if not np.isfinite(state.best):
             gain = self.constant - lower
-        return self.fraction * max(gain, _NOTHING * self.constant)
+        return self._worth(gain)
+
+    def _worth(self, gain: float) -> float:
+        """What is not worth another step where the constant is behind by `gain`; where it is not, nearly nothing is."""
+        nothing = _NOTHING * self.constant
+        return self.fraction * gain if gain > nothing else 0.5 * nothing
 
     def step(self) -> float:
         """One step along the path; the objective of the rows of the stage, as far as known."""
@@ -311,7 +316,7 @@ class Column:
         path, at = self._path, state.path
         value, gap = path.step(at)
         state.steps += 1
-        scale = self.fraction * max(self.constant - value, _NOTHING * self.constant)
+        scale = self._worth(self.constant - value)
         if self.last_stage:
             goal = (_LOOSE if path.loose else _ZEROS if self.l1.any() else _FARTHER) * max(scale, 1e-14 * abs(value))
         else:

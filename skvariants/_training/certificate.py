@@ -83,6 +83,8 @@ class Certificate:
         if self.bound < np.inf:
             # the more is left to gain, the more the optimum gains over the constant; worse than that, who knows
             bound = self.bound / max(gain + self.bound if gain > 0 else gain, least)
+            if max(abs(gain), self.bound) <= least:  # as good as the constant, and so is the optimum
+                bound = min(bound, self.bound / constant)
         if self.estimate < np.inf:
             excess = max(self.estimate, -gain)
             estimate = excess / max(gain + excess, least)

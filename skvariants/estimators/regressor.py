@@ -41,9 +41,10 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Whether there is an intercept; it is never penalised.
     solver : str or Solver, default="auto"
         How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
-        "adam", "quasi_newton", or an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto"
-        chooses among them before training: "quasi_newton" where the loss is smooth and no step, batch or average is
-        asked for (`max_iter` and `history_` then count iterations), "adagrad" in `partial_fit`, else what the rules of
+        "adam", "quasi_newton", "interior_point", or an instance with its own hyperparameters such as
+        ``Momentum(momentum=0.95)``. "auto" chooses among them before training: where no step, batch or average is
+        asked for, "quasi_newton" if the loss is smooth and "interior_point" if it is piecewise linear (`max_iter` and
+        `history_` then count iterations), "adagrad" in `partial_fit`, else what the rules of
         :func:`skvariants.diagnostics.diagnose` advise for the data. `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
         Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
