@@ -20,7 +20,7 @@ _NEGLIGIBLE = 1e-6
 class Ramp(NamedTuple):
     r"""A function of one slope, then another: :math:`\max_{l \le u \le h} u (z - t) - \tfrac\gamma2 u^2`.
 
-    Attributes
+    Parameters
     ----------
     position : ndarray
         The kink :math:`t`, shaped like the targets.
