@@ -35,6 +35,8 @@ def not_converged(max_iter: int, curve: Sequence[float]) -> str:
     )
     if len(curve) < 2:
         return message
+    if not curve[-1] < curve[-2]:
+        return message
     drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300)
     return f"{message} In the last epoch the objective still fell by {drop:.2g} (relative)."
 

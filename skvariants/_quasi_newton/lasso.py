@@ -81,7 +81,9 @@ class _Search:
         self.Q, self.c, self.strength, self.v = Q, c, strength, v
         diagonal = Q.diagonal()
         self.unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-        scale = (np.abs(c) / self.unit).max(initial=0.0) + (strength / self.unit).max(initial=0.0)
+        # strengths beyond the gradient hold weights at zero, however large they are
+        bound = np.maximum(np.abs(c), np.abs(c + Q @ v))
+        scale = ((bound + np.minimum(strength, bound)) / self.unit).max(initial=0.0)
         self.rounding = _ROUNDING * float(scale) * self.unit
         self.free, self.joined = strength == 0, 0
         self._look()

@@ -15,6 +15,8 @@ Array = np.ndarray
 _SHORT = 64
 # share of the derivative at zero, and of the length of an interval, that is as good as none
 _NEGLIGIBLE = 1e-6
+# steps to the best constant
+_NEWTON = 8
 
 
 class Ramp(NamedTuple):
@@ -67,6 +69,8 @@ class Loss(Component):
     has_ramps, piecewise_linear : bool
         Whether it is a sum of ramps, which interior-point steps minimise exactly, as that of a class is that defines
         :meth:`ramps`; and whether these have kinks.
+    saturates : bool
+        Whether its slope is bounded on both sides, so that few rows may have curvature, and say little of the others.
     """
 
     regression: ClassVar[bool] = False
@@ -79,6 +83,7 @@ class Loss(Component):
     is_softmax: ClassVar[bool] = False
     has_ramps: ClassVar[bool] = False
     piecewise_linear: ClassVar[bool] = False
+    saturates: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
@@ -265,6 +270,21 @@ class Loss(Component):
             The default, None, says that it is not known.
         """
         return None
+
+    def _newton_constant(self, y: Array, weight: Array, start: Array) -> Array:
+        """The best constant of a smooth convex loss by Newton's method from a good one; the best that was seen."""
+        constant, best, least = start, start, np.full(y.shape[1], np.inf)
+        for _ in range(_NEWTON):
+            z = np.repeat(constant[None], len(y), axis=0).astype(np.float64)
+            value = (weight * self.value(y, z)).sum(axis=0)
+            best, least = np.where(value < least, constant, best), np.fmin(least, value)
+            slope = (weight * self.gradient(y, z, np.empty(z.shape))).sum(axis=0)
+            bend = (weight * self.second_derivative(y, z)).sum(axis=0)
+            step = np.where(bend > 0, slope / np.where(bend > 0, bend, 1.0), 0.0)
+            if (np.abs(step) <= _NEGLIGIBLE * np.abs(constant)).all():
+                break
+            constant = constant - step
+        return np.asarray(best)
 
     def inverse_link(self, z: Array) -> Array:
         """Mean of the target that a prediction stands for: the prediction itself, unless a loss says otherwise.

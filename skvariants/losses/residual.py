@@ -79,6 +79,7 @@ class Huber(Loss):
     epsilon: float = hyperparameter(0.1, Interval(0))
     regression = True
     max_curvature = 1.0
+    saturates = True
 
     def value(self, y: Array, z: Array) -> Array:
         r = np.abs(y - z)
@@ -100,7 +101,7 @@ class Huber(Loss):
         return self.epsilon / np.maximum(np.abs(y - z), self.epsilon)
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
-        return weighted_median(y, weight)
+        return self._newton_constant(y, weight, weighted_median(y, weight))
 
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(y, -self.epsilon, self.epsilon, 1.0)]
@@ -153,7 +154,8 @@ class EpsilonInsensitive(Loss):
         return 1.0 if r > self.epsilon else (-1.0 if r < -self.epsilon else 0.0)
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
-        return weighted_median(y, weight)
+        # the median of the two kinks of each row
+        return weighted_median(np.concatenate([y - self.epsilon, y + self.epsilon]), np.concatenate([weight, weight]))
 
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(y + self.epsilon, 0.0, 1.0), Ramp(y - self.epsilon, -1.0, 0.0)]
@@ -208,6 +210,9 @@ class SquaredEpsilonInsensitive(Loss):
 
     def second_derivative(self, y: Array, z: Array) -> Array:
         return 2.0 * (np.abs(y - z) > self.epsilon)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return self._newton_constant(y, weight, super().fit_intercept_only(y, weight))
 
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(y + self.epsilon, 0.0, np.inf, 0.5), Ramp(y - self.epsilon, -np.inf, 0.0, 0.5)]
