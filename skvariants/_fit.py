@@ -220,6 +220,7 @@ class _Job:
     started: bool
     streaming: bool
     epochs: Array
+    column_constants: Array
 
     @property
     def spec(self) -> Spec:
@@ -240,6 +241,7 @@ class _Job:
         return replace(
             self, specs=[self.specs[j]], problem=problem, setups=[self.setups[j]], state=state,
             constants=self.constants[at], reference=self.reference[at], epochs=self.epochs[at],
+            column_constants=self.column_constants[columns_of(at, self.width)],
         )  # fmt: skip
 
     def stacked(self, components: Sequence[Any]) -> Any:
@@ -337,10 +339,11 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
         if streaming and coordinates is not old.coordinates:
             _move(state, old.coordinates, coordinates)
     reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
-    constant = by_model(costs * wide.objective_scale, k)
+    of_columns = costs * wide.objective_scale
     return _Job(
-        specs, data, problem, setups, state, constant, reference, starts is not None, streaming, state.epoch.copy()
-    )
+        specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
+        state.epoch.copy(), of_columns,
+    )  # fmt: skip
 
 
 def _follow(setup: Setup, spec: Spec) -> None:
@@ -620,7 +623,7 @@ def _go_on(job: _Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> No
 
 def _curved(job: _Job, outcome: Outcome, j: int) -> bool:
     """Whether so many rows have curvature at a model that a second-order estimate is to be believed."""
-    if not job.problem.loss.saturates or outcome.certificate.bound < outcome.certificate.estimate:
+    if not job.problem.loss.saturates or _suboptimality(job, j, outcome)[1] == "bound":
         return True
     p = job.part(j, outcome.state).problem
     y, s = p.labels_of(slice(None))
@@ -638,7 +641,7 @@ def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
         return
     fraction = np.array([solver.safety * _promised(part.spec, float(np.finfo(part.dtype).eps))])
     start = replace(outcome.state, method=None, history=[])
-    method = InteriorPointSteps(p, start.copy(), fraction, _column_constants(p))
+    method = InteriorPointSteps(p, start.copy(), fraction, part.column_constants)
     ended = Training(method, replace(part.spec.stopping, max_iter=_PATH), part.reference).run()[0]
     found = ended.certificate
     if found is None:
@@ -651,11 +654,6 @@ def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
     more = objective - found.objective
     bound, estimate = max(found.bound + more, 0.0), max(found.estimate + more, 0.0)
     outcome.certificate = Certificate(objective, bound=bound, estimate=estimate)
-
-
-def _column_constants(problem: Problem) -> Array:
-    """Objective of the best constant of each column, in the units worked in."""
-    return np.asarray(problem.intercept_only()[1] * problem.coordinates.objective_scale)
 
 
 def _proven(job: _Job, j: int, outcome: Outcome) -> bool:

@@ -281,7 +281,8 @@ class Loss(Component):
             slope = (weight * self.gradient(y, z, np.empty(z.shape))).sum(axis=0)
             bend = (weight * self.second_derivative(y, z)).sum(axis=0)
             step = np.where(bend > 0, slope / np.where(bend > 0, bend, 1.0), 0.0)
-            if (np.abs(step) <= _NEGLIGIBLE * np.abs(constant)).all():
+            step = np.where(np.abs(step) <= _NEGLIGIBLE * np.abs(constant), 0.0, step)
+            if not step.any():
                 break
             constant = constant - step
         return np.asarray(best)

@@ -154,8 +154,11 @@ class EpsilonInsensitive(Loss):
         return 1.0 if r > self.epsilon else (-1.0 if r < -self.epsilon else 0.0)
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
-        # the median of the two kinks of each row
-        return weighted_median(np.concatenate([y - self.epsilon, y + self.epsilon]), np.concatenate([weight, weight]))
+        # the median of the two kinks of each row; that of the targets where it costs no more
+        ends = weighted_median(np.concatenate([y - self.epsilon, y + self.epsilon]), np.concatenate([weight, weight]))
+        middle = weighted_median(y, weight)
+        costs = [(weight * self.value(y, z + np.zeros_like(y))).sum(axis=0) for z in (middle, ends)]
+        return np.where(costs[0] <= costs[1] * (1 + 1e-12), middle, ends)
 
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(y + self.epsilon, 0.0, 1.0), Ramp(y - self.epsilon, -1.0, 0.0)]
