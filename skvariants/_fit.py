@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skvariants._advice.choice import Asked, choose
+from skvariants._advice.choice import Asked, choose, too_wide
 from skvariants._advice.facts import Facts, measure
 from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates, Moments
@@ -457,7 +457,9 @@ def _chosen(job: _Job) -> Any:
             center=spec.fit_intercept, moments=job.setups[0].moments, random_state=0,
         )  # fmt: skip
 
-    asked = Asked(loss.smooth, loss.piecewise_linear, job.problem.penalty.elastic, job.streaming, spec.free)
+    penalty, rows = job.problem.penalty, data.rows
+    wide = too_wide(rows.n, rows.d, penalty.has_prox)
+    asked = Asked(loss.smooth, loss.piecewise_linear, penalty.elastic, wide, job.streaming, spec.free)
     return SOLVERS[choose(asked, facts).solver_name]()
 
 

@@ -23,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_X_y, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skvariants._advice.choice import CHOICES, Asked, choose
+from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
 from skvariants._advice.facts import Facts, facts, measure
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
@@ -312,7 +312,8 @@ def diagnose(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
     )  # fmt: skip
-    asked = Asked(resolved.smooth, resolved.piecewise_linear, resolved_penalty.elastic)
+    wide = too_wide(X.shape[0], X.shape[1], resolved_penalty.has_prox)
+    asked = Asked(resolved.smooth, resolved.piecewise_linear, resolved_penalty.elastic, wide)
     auto, advice = choose(asked, lambda: numbers), recommend(numbers)
     result = None
     if race:

@@ -7,9 +7,9 @@ import pytest
 
 from _references import isotropic
 from skvariants import SGDVariantClassifier
-from skvariants._advice.choice import CHOICES, Asked, choose
+from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
 from skvariants._advice.facts import facts
-from skvariants._advice.rules import recommend
+from skvariants._advice.rules import first, recommend
 from skvariants.losses import LOSSES
 from skvariants.solvers import SOLVERS
 
@@ -62,3 +62,14 @@ def test_the_data_are_looked_at_only_where_no_choice_applies():
     assert (chosen.rule, chosen.reason, chosen.reference) == (rule.condition, rule.reason, rule.reference)
     for seen in (measured(), replace(measured(), ravine=1e9)):
         assert choose(Asked(smooth=True, free=False), lambda seen=seen: seen) == recommend(seen)
+
+
+def test_l1_on_a_kinked_loss_is_exact_where_rows_or_features_are_few_enough_for_a_factor():
+    assert not too_wide(10**6, 4096, True)
+    assert not too_wide(4096, 10**6, True)
+    assert not too_wide(10**6, 10**6, False)
+    assert too_wide(5000, 5000, True)
+    wide = Asked(smooth=False, piecewise_linear=True, wide=True)
+    narrow = Asked(smooth=False, piecewise_linear=True)
+    assert choose(narrow, dict).solver_name == "interior_point"
+    assert first(CHOICES, wide) is None

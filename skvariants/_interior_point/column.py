@@ -132,6 +132,8 @@ class Column:
         self.sizes = self._sizes()
         self.shared = shared
         self._path: Any = None
+        #: what the slopes of rows far from their kinks add to the objective
+        self._offset = 0.0
         fingerprint = self._fingerprint(ramps)
         if state is None or state.fingerprint != fingerprint:
             self.state = ColumnState(v=self.frame.inner(theta[:, 0]), fingerprint=fingerprint)
@@ -233,13 +235,15 @@ class Column:
         numbers = np.arange(self.problem.n)[rows] if state.near is not None else rows
         features = state.features
         which = slice(None) if features is None else features
-        linear = np.zeros(self.d + 1)
+        linear, self._offset = np.zeros(self.d + 1), 0.0
         if state.near is None:
             near_ramps, near_rows = ramps, numbers
         else:
             near_ramps, near_rows = ramps.take(state.near), numbers[state.near]
             far = self._row_sums(ramps, state.slopes)
             far[state.near] = 0.0
+            at = ramps.weight * (state.slopes * ramps.position).sum(axis=0)
+            self._offset = float(at[state.near].sum() - at.sum())
             linear = self.frame.gradient(self._table(rows), far)
         taking_part = linear if features is None else np.append(linear[:-1][features], linear[-1])
         matrix = self._matrix(near_rows)
@@ -315,6 +319,7 @@ class Column:
             self._path = self._make_path()
         path, at = self._path, state.path
         value, gap = path.step(at)
+        value += self._offset
         state.steps += 1
         scale = self._worth(self.constant - value)
         if self.last_stage:
