@@ -138,8 +138,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         where nothing was raced, as by "interior_point".
     loss_curve_ : list of float
         Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
-        (that of the start for a single batch, else the mean of start and end). For quasi-Newton and interior-point
-        steps: the objective after each, over the rows that it saw.
+        (that of the start for a single batch, else the mean of start and end). For quasi-Newton steps: the
+        objective after each, over the rows that it saw. For interior-point steps: that of the model of each step, in
+        which rows far from a kink count by their slope alone; the last is over all rows.
     history_ : dict of lists
         "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
     validation_scores_ : list of float or None
