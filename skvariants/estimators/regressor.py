@@ -43,8 +43,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
         "adam", "quasi_newton", "interior_point", or an instance with its own hyperparameters such as
         ``Momentum(momentum=0.95)``. "auto" chooses among them before training: where no step, batch or average is
-        asked for, "quasi_newton" if the loss is smooth and "interior_point" if it is piecewise linear (`max_iter` and
-        `history_` then count iterations), "adagrad" in `partial_fit`, else what the rules of
+        asked for, "quasi_newton" if the loss is smooth and "interior_point" if it is piecewise linear (`max_iter`,
+        `n_iter_` and `history_` then count iterations), "adagrad" in `partial_fit`, else what the rules of
         :func:`skvariants.diagnostics.diagnose` advise for the data. `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
         Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
@@ -61,13 +61,13 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     power_t : float, default=0.25
         The power of "invscaling".
     max_iter : int, default=1000
-        Most epochs (passes over the rows).
+        Most epochs (passes over the rows), or iterations of "quasi_newton" and "interior_point".
     tol : float or None, default=1e-3
         A fit has converged if it misses at most that share of what the optimum gains over the best constant model
         (``suboptimality_``). An epoch is progress if the objective falls by `tol` times that of the constant model (or
         the validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
-        times what they have gained over that model. None takes exactly `max_iter` epochs
-        (quasi-Newton steps end when nothing is left to gain).
+        times what they have gained over that model, interior-point steps when the dual leaves no more than that. None
+        takes exactly `max_iter` epochs (quasi-Newton and interior-point steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
@@ -97,26 +97,29 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     intercept_ : ndarray of shape (1,) or (n_targets,)
         Intercept.
     n_iter_ : int
-        Epochs of the last fit.
+        Epochs of the last fit; iterations of "quasi_newton" and "interior_point".
     t_ : float
         One plus the number of updates.
     status_ : str
         Why the fit stopped: "converged" (``suboptimality_`` is at most `tol`), "plateau" (a solver that takes steps
-        made no more progress, short of that), "stalled" (quasi-Newton steps could not go on, short of that),
-        "max_iter", "no validation improvement", "diverged" or "interrupted".
+        made no more progress, short of that), "stalled" (quasi-Newton or interior-point steps could not go on, short
+        of that), "max_iter" (also after `partial_fit`), "no validation improvement", "diverged" or "interrupted".
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
-        constant model. Not a number where it is unknown; None after `partial_fit` and after an interrupt.
+        constant model; of several targets, that of the sum of their objectives. Not a number where it is unknown; None
+        after `partial_fit` and after an interrupt.
     suboptimality_kind_ : str or None
         "bound" (it is no more, if the loss is convex), "estimate" (by a second-order model) or "unknown".
     eta0_ : float or None
-        The step found or given; None for a rate that has none.
+        The step found or given; None for a rate that has none, and for "interior_point".
     race_ : Race or None
-        The ladder of steps that were raced, and their scores; the lengths that the first quasi-Newton step tried.
+        The ladder of steps that were raced, and their scores; the lengths that the first quasi-Newton step tried. None
+        where nothing was raced, as by "interior_point".
     loss_curve_ : list of float
         Objective of each epoch: the mean loss over its batches, each taken before its step, plus the penalty
         (that of the start for a single batch, else the mean of start and end). For quasi-Newton steps: the
-        objective after each, over the rows that it saw.
+        objective after each, over the rows that it saw. For interior-point steps: that of the model of each step, in
+        which rows far from a kink count by their slope alone; the last is over all rows.
     history_ : dict of lists
         "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
     validation_scores_ : list of float or None
