@@ -152,7 +152,7 @@ def autoregressive(rng, n, d):
 
 
 def wide(rng, n=300, d=1500):
-    X = sp.random(n, d, density=0.05, format="csr", rng=rng)
+    X = sp.random(n, d, density=0.05, format="csr", random_state=rng)
     return X, X @ (rng.standard_normal(d) * (rng.random(d) < 0.02)) * 10 + 0.1 * rng.standard_normal(n)
 
 
