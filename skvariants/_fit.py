@@ -560,14 +560,15 @@ def _train_along_paths(job: _Job, solver: Any, callback: Any, fresh: bool) -> li
     """Interior-point steps."""
     tol, eps = _tolerances(job), float(np.finfo(job.dtype).eps)
     fraction = solver.safety * np.array([_promised(spec, eps) for spec in job.specs])
-    loss = job.problem.loss.limit()
-    limit = loss is not job.problem.loss
+    problem, constant = job.problem, job.column_constants
+    loss = problem.loss.limit()
+    limit = loss is not problem.loss
     if limit:
         fraction = np.maximum(fraction, _LIMIT)
-    problem = replace(job.problem, loss=loss)
-    losses = [job.data.task.bind_loss(spec.loss).limit() for spec in job.specs]
-    of_one = replace(problem.take(np.arange(job.width)), loss=losses[0])
-    constant = _constants(of_one, losses)[1] * problem.coordinates.objective_scale
+        problem = replace(problem, loss=loss)
+        losses = [job.data.task.bind_loss(spec.loss).limit() for spec in job.specs]
+        of_one = replace(problem.take(np.arange(job.width)), loss=losses[0])
+        constant = _constants(of_one, losses)[1] * problem.coordinates.objective_scale
     method = InteriorPointSteps(problem, job.state, fraction.copy(), constant, limit)
     return Training(method, job.spec.stopping, job.reference, tol, _watch(job, callback)).run()
 
