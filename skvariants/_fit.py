@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,7 @@ from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
+from skvariants._stream.learner import Learner, begin, go_on_from, matrices
 from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
 from skvariants._training.loop import Outcome, Training, Watch
@@ -36,6 +38,7 @@ from skvariants._training.race import race
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
 from skvariants.solvers import SOLVERS
+from skvariants.solvers.recursive import Recursive
 
 Array = np.ndarray
 #: Most numbers in the arrays of one block of columns.
@@ -113,7 +116,7 @@ class Kept:
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, of the class asked for, for the same targets."""
         setup = self.setup
-        return setup.solver.method == "steps" and setup.asked is type(spec.solver) and task.same_as(setup.task)
+        return setup.solver.method in ("steps", "recursive") and setup.asked is type(spec.solver) and task.same_as(setup.task)
 
 
 @dataclass(eq=False, repr=False)
@@ -162,7 +165,7 @@ class Fitted:
         setup, state = self.kept.setup, self.kept.state
         history = history_of(state)
         scores = [score for score in history["validation_score"] if score is not None] or None
-        steps = setup.solver.method == "steps"
+        steps = setup.solver.method in ("steps", "recursive")
         return {
             **model_attributes(self.task, self.header, self.spec.loss, self.theta),
             "status_": self.status, "n_iter_": self.n_iter,
@@ -276,6 +279,8 @@ def fit(
     -------
     list of Fitted
     """
+    if streaming and recursive(specs[0], data.task, data.rows.d):
+        return [_learn(specs[0], data, None if previous is None else previous[0], None if starts is None else starts[0])]
     job = _assemble(specs, data, previous, starts, streaming)
     if previous is None:
         _choose(job)
@@ -293,6 +298,58 @@ def fit(
             if solver.method == "quasi-Newton":
                 _go_on(job, solver, callback, outcomes)
     return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
+
+
+# ---------------------------------------------------------------------- a chunk of a stream
+
+
+def recursive(spec: Spec, task: Any, d: int) -> bool:
+    """Whether a stream learns from sums over its rows: nothing of steps was asked for, and the sums are affordable."""
+    if spec.solver.method == "steps" or not spec.free or not spec.penalty.elastic:
+        return False
+    loss = task.bind_loss(spec.loss)
+    return loss.limit() is loss and matrices(loss, d, task.n_columns) is not None
+
+
+def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any) -> Fitted:
+    """One model after one more chunk, by sums over all rows."""
+    task, rows = data.task, data.rows
+    loss, old = task.bind_loss(spec.loss), None if kept is None else kept.setup
+    spec.penalty.check_features(rows.d, "penalty")
+    moments = None
+    if loss.in_target_units:
+        moments = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
+    setup = Setup(
+        None, task, Coordinates(), None, moments, type(spec.solver), Recursive(),
+        n_rows=rows.n + (0.0 if old is None else old.n_rows),
+        total_weight=data.total_weight + (0.0 if old is None else old.total_weight),
+    )  # fmt: skip
+    if kept is None:
+        state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
+        state.method = begin(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
+        if start is not None:
+            coef, intercept, trust = start
+            go_on_from(state.method, np.concatenate([coef.T, intercept[None]]), trust, spec.penalty)
+    else:
+        state = kept.state.copy()
+    started = time.perf_counter()
+    learner = Learner(state.method, loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept))
+    weight = np.full(rows.n, data.total_weight / rows.n)
+    if rows.weight is not None:
+        weight *= rows.weight
+    y = task.encoding(np.float64).expand(rows.y)
+    with threads(0), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+        losses = learner.learn(rows.X, y, weight)
+        theta = state.method.frame.original(state.method.theta)
+    state.seconds += time.perf_counter() - started
+    state.theta, state.t = theta, state.t + rows.n
+    state.epoch = state.epoch + 1
+    mean = float(weight @ losses) / float(weight.sum())
+    state.history.append({
+        "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
+        "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
+    })  # fmt: skip
+    return Fitted(spec, data.header, Kept(setup, state), theta.astype(rows.dtype), "max_iter", 1, [])
 
 
 # ---------------------------------------------------------------------- what is minimised

@@ -87,6 +87,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                 setattr(self, name, value)
             elif hasattr(self, name):
                 delattr(self, name)
+        #: weight of the rows that the model has seen: what it is worth beside further ones
+        self._learned = fitted.kept.setup.total_weight
         goes_on = streaming or fitted.spec.warm_start
         #: whether the state is part of what is pickled
         self._keeps_state = goes_on
@@ -176,7 +178,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if kept is not None and not kept.takes_chunks(spec, task):
             kept = None
         if kept is None and fitted_before:
-            start = task.as_columns(dense(self.coef_), self.intercept_)
+            start = *task.as_columns(dense(self.coef_), self.intercept_), getattr(self, "_learned", 0.0)
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True
         )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Streams: rows that come in chunks and are seen once."""

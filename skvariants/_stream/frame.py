@@ -1,0 +1,78 @@
+"""Units to add rows up in: far from zero is near the middle, and no square overflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+Array = np.ndarray
+# binary orders of magnitude that a value may be away from one
+_FAR = 20
+
+
+class Frame:
+    """Features minus a row of the stream, times powers of two, and a one as last.
+
+    Parameters
+    ----------
+    centre : ndarray of shape (n_features,)
+        What is subtracted.
+    """
+
+    def __init__(self, centre: Array) -> None:
+        self.centre = centre
+        self.factor = np.ones(len(centre))
+        self.known = np.zeros(len(centre), bool)
+
+    @classmethod
+    def of(cls, X: Any, fit_intercept: bool) -> Frame:
+        """The frame of a stream that begins with some rows; sparse ones, and models without intercept, keep zero."""
+        d = X.shape[1]
+        return cls(np.zeros(d) if sp.issparse(X) or not fit_intercept else X.mean(axis=0, dtype=np.float64))
+
+    def rows(self, X: Any) -> tuple[Array, Array | None]:
+        """Rows in these units, and by what the units have changed, if they have; both as float64."""
+        C = np.empty((X.shape[0], X.shape[1] + 1))
+        C[:, -1] = 1.0
+        if sp.issparse(X):
+            X = X.toarray()
+        np.subtract(X, self.centre, out=C[:, :-1])
+        C *= np.append(self.factor, 1.0)
+        change = self._follow(C[:, :-1])
+        if change is not None:
+            C[:, :-1] *= change
+        return C, change
+
+    def _follow(self, D: Array) -> Array | None:
+        """Units for columns that begin to differ or have outgrown theirs; by what these were multiplied."""
+        if not D.size or (self.known.all() and max(D.max(), -D.min()) <= 2.0**_FAR):
+            return None
+        largest = np.maximum(D.max(axis=0), -D.min(axis=0))
+        moves = (largest > 0) & (~self.known | (largest > 2.0**_FAR))
+        if not moves.any():
+            return None
+        change = np.ones(len(self.factor))
+        # a column that is new had only zeros so far, which any unit fits
+        change[moves] = np.exp2(-np.ceil(np.log2(largest[moves])))
+        self.factor = self.factor * change
+        self.known = self.known | moves
+        return change
+
+    def original(self, theta: Array) -> Array:
+        """Weights and intercept in the units of the data."""
+        out = theta.copy()
+        out[:-1] *= self.factor[:, None]
+        out[-1] -= self.centre @ out[:-1]
+        return out
+
+    def of_original(self, theta: Array) -> Array:
+        """Inverse of :meth:`original`."""
+        out = theta.astype(np.float64)
+        out[-1] += self.centre @ out[:-1]
+        out[:-1] /= self.factor[:, None]
+        return out
+
+
+__all__ = ["Frame"]

@@ -1,0 +1,729 @@
+r"""The stream learner: what the rows seen so far ask for, from sums over them and nothing else.
+
+The loss of each row is replaced by a parabola at the model at which it was seen (:mod:`.linearization`); their sums
+:math:`A = \sum s_i h_i x_i x_i^\top` and :math:`b = \sum s_i (h_i z_i - g_i) x_i` are all that is kept. The next model
+minimises
+
+.. math:: \tfrac12 \theta^\top A\, \theta - b^\top \theta + n \cdot \text{penalty}(\theta)
+          + \sum_{\text{pending}} s_i\, \ell(y_i, x_i \theta)
+
+where the last rows are pending: they are few, and still exact. For squared error that is recursive least squares; for
+others the extended Kalman filter with an iterated update, its parabolas free of the bias of an early model. A sample of
+the rows, as large as the sums, tells when the parabolas no longer hold, and corrects them.
+
+References
+----------
+Bertsekas (1996), "Incremental least squares methods and the extended Kalman filter", doi:10.1137/S1052623494268522.
+Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predictive variance reduction", NIPS 26.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import lapack
+
+from skvariants._quasi_newton.lasso import lasso
+from skvariants._stream.frame import Frame
+from skvariants._stream.linearization import slopes, values
+from skvariants._training.state import Fields, informative, same_generator
+
+Array = np.ndarray
+#: Numbers of one matrix of sums up to which a stream keeps them.
+MOST = 1 << 20
+#: The same of the matrices of all columns.
+MOST_OF_ALL = 1 << 23
+# numbers of a block of rows
+_BLOCK = 1 << 17
+# rows that wait until their parabolas are made: of a stream that begins, and later
+_FIRST, _WAITING = 512, 256
+# numbers of the sample of rows (those of the sums where these are more), and while a class was not seen, or has just
+# come: rows sorted by class ask for all lines anew
+_SAMPLE, _SORTED, _SAMPLED = 1 << 14, 1 << 20, 64
+# growth of a stream after which its sample is asked
+_GROWTH = 1.25
+# share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
+# (of 0.5 to 1, and 0.5 to 4, on six tables; w8a, almost separable, 2e-3 against 2e-2 of its gap)
+_AHEAD, _REACH = 0.5, 1.0
+# the same for kinks, whose curvature is a density: a narrower window is fewer rows
+_AHEAD_OF_KINKS = 0.25
+# deviation below which a parabola at the prediction itself is as good
+_NARROW, _FEW = 0.1, 64
+# steps of one solution, and what they may leave, as a share of what the noise of the rows leaves anyway
+_STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-3, 1e-2
+# share of the gain of a step below which the next is taken with its Hessian
+_CHORD = 0.1
+_SHORTEST = 1e-4
+# change of a prediction in one step, in units of the loss
+_LONGEST = 8.0
+# rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
+_PRIOR = 0.3
+# curvature of a row that a step sees at least, where lines have none, in units of the loss
+_FLAT = 0.05
+_RIDGE = 1e-12
+# times the noise of the sample's correction from which it is made
+_SIGNIFICANT = 2.0
+# weight of a row that stands for a class that was not seen yet
+_UNSEEN = 0.5
+# weight, as a share, of directions of an anchor in which no row was seen
+_LOADING = 1e-2
+
+
+@dataclass(eq=False, repr=False)
+class Sample:
+    """Rows of the stream, with the lines that stand for them in the sums.
+
+    Attributes
+    ----------
+    C, y, s : ndarray
+        Rows, targets as columns, weights.
+    z, slope, curvature : ndarray of shape (n_sampled, n_columns)
+        Where, and which.
+    """
+
+    C: Array
+    y: Array
+    s: Array
+    z: Array
+    slope: Array
+    curvature: Array
+
+    def arrays(self) -> list[Array]:
+        """All arrays."""
+        return [self.C, self.y, self.s, self.z, self.slope, self.curvature]
+
+    def become(self, arrays: Sequence[Array]) -> None:
+        """Take other arrays, in the same order."""
+        self.C, self.y, self.s, self.z, self.slope, self.curvature = arrays
+
+    def keep_rows(self, rows: Array) -> None:
+        """Keep some of the rows."""
+        self.become([array[rows] for array in self.arrays()])
+
+
+@dataclass(eq=False, repr=False)
+class Sums(Fields):
+    """All that is kept of a stream.
+
+    Attributes
+    ----------
+    frame : Frame
+        Units.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The model, in these units.
+    A : ndarray of shape (n_matrices, q, q)
+        Curvature; one for all columns where it is the same, one for each, or one of all of them where they are coupled.
+    b : ndarray of shape (n_features + 1, n_columns)
+        See above.
+    weight, rows : float
+        Of the rows in the sums: their weights, how many.
+    C, y, s : ndarray
+        Rows that are pending.
+    sample : Sample
+        Of the rows in the sums.
+    second, counted : ndarray of shape (n_features,), float
+        Weighted sum of squares of each column, and the weights.
+    squares, bend : float
+        Sums of squared slopes and of curvatures: their ratio is the unit of a variance.
+    begun, asked : float
+        Rows when the last new class came, and when the sample was last asked.
+    seen : ndarray of bool or None
+        Which columns' classes were seen.
+    anchor, trust, pull : ndarray, float, ndarray
+        Where a stream goes on from, how many rows that is worth, and its penalty's gradient.
+    narrow : bool
+        Whether predictions are as good as certain, so that no row has to wait.
+    rng : numpy.random.Generator
+        Draws the sample.
+    """
+
+    frame: Any = informative(None)
+    theta: Any = informative(None)
+    A: Any = informative(None)
+    b: Any = informative(None)
+    weight: float = informative(0.0)
+    rows: float = informative(0.0)
+    C: Any = informative(None)
+    y: Any = informative(None)
+    s: Any = informative(None)
+    sample: Any = informative(None)
+    second: Any = informative(None)
+    counted: float = informative(0.0)
+    squares: float = informative(0.0)
+    bend: float = informative(0.0)
+    begun: float = informative(0.0)
+    asked: float = informative(0.0)
+    seen: Any = informative(None)
+    anchor: Any = informative(None)
+    trust: float = informative(0.0)
+    pull: Any = informative(None)
+    narrow: bool = informative(False)
+    rng: Any = informative(None)
+
+    def join_key(self) -> Any:
+        return id(self)  # a stream is one model
+
+    def copy(self) -> Sums:
+        """The same, to be gone on with; arrays are never changed in place, so they are shared."""
+        rng = same_generator(self.rng)
+        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample), rng=rng)
+
+
+def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
+    """How many matrices of sums a model has, and their size; None where they are too large.
+
+    Parameters
+    ----------
+    loss : Loss
+        Bound to the task.
+    d, k : int
+        Features, columns.
+    """
+    coupled, size = loss.columns_per_model > 1, d + 1
+    if coupled and (k * size) ** 2 <= MOST:
+        return 1, k * size
+    count = 1 if loss.quadratic and not coupled else k
+    return (count, size) if size * size <= MOST and count * size * size <= MOST_OF_ALL else None
+
+
+def begin(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> Sums:
+    """A stream before its first row.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+        The rows that it begins with.
+    loss, task : Loss, Task
+        What is learned.
+    fit_intercept : bool
+        Whether there is an intercept.
+    seed : int
+        Of the sample.
+    """
+    d1, k = X.shape[1] + 1, task.n_columns
+    count, size = matrices(loss, d1 - 1, k) or (k, d1)
+    rows, columns = np.empty((0, d1)), np.empty((0, k))
+    return Sums(
+        frame=Frame.of(X, fit_intercept), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
+        b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
+        sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
+        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), rng=np.random.default_rng(seed),
+    )  # fmt: skip
+
+
+def go_on_from(sums: Sums, theta: Array, trust: float, penalty: Any) -> None:
+    """Let a stream begin at a model that is worth as much as rows of some weight, and was their optimum."""
+    W = theta[:-1]
+    pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
+    pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
+    pull[:-1] /= sums.frame.factor[:, None]
+    sums.anchor = sums.frame.of_original(theta)
+    sums.theta, sums.pull, sums.trust = sums.anchor.copy(), pull, trust
+    if sums.seen is not None:
+        sums.seen = np.ones(len(sums.seen), bool)
+
+
+class Learner:
+    """One call: some rows are added to what is known.
+
+    Parameters
+    ----------
+    sums : Sums
+        What is known; changed in place.
+    loss : Loss
+        Bound to the task.
+    penalty : Penalty
+        In the units of the data.
+    fit_intercept : bool
+        Whether there is an intercept.
+    unit : float
+        Of the predictions, in which an error is small or large.
+    """
+
+    def __init__(self, sums: Sums, loss: Any, penalty: Any, fit_intercept: bool, unit: float = 1.0) -> None:
+        self.at, self.loss, self.fit_intercept = sums, loss, fit_intercept
+        self.reach = _REACH * unit
+        self.k = sums.theta.shape[1]
+        self.coupled = loss.columns_per_model > 1
+        self.whole = self.coupled and sums.A.shape[1] == sums.theta.size
+        self.shared = loss.quadratic and not self.coupled
+        self.kinks = loss.piecewise_linear
+        self.lines: Any = None
+        self.mean: Any = None
+        self.prior = _PRIOR * (loss.max_curvature or 1.0 / self.reach)
+        l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
+        self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
+
+    # ------------------------------------------------------------------ units
+
+    def _weights(self) -> tuple[Array, Array]:
+        """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
+        at = self.at
+        f = at.frame.factor[:, None]
+        total = at.weight + at.s.sum() + at.trust
+        zero = np.zeros((1, self.k))
+        l2 = total * self.raw_l2 * f * f
+        if not self.shared:
+            l2 = l2 + self.prior * (at.second / max(at.counted, 1e-300))[:, None]
+        return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
+
+    def _rescale(self, change: Array) -> None:
+        """Follow a change of units by powers of two, which is exact."""
+        at = self.at
+        c = np.append(change, 1.0)
+        at.theta = at.theta / c[:, None]
+        at.b = at.b * c[:, None]
+        of_block = np.tile(c, at.A.shape[1] // len(c))
+        at.A = at.A * of_block[:, None] * of_block
+        at.C = at.C * c
+        at.second = at.second * (change * change)
+        at.sample.C = at.sample.C * c
+        if at.anchor is not None:
+            at.anchor = at.anchor / c[:, None]
+            at.pull = at.pull * c[:, None]
+
+    # ------------------------------------------------------------------ one call
+
+    def learn(self, X: Any, y: Array, s: Array) -> Array:
+        """Add rows; returns their losses before that.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+            Features.
+        y : ndarray of shape (n_rows, n_columns)
+            Targets as columns.
+        s : ndarray of shape (n_rows,)
+            Their weights.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+        """
+        at = self.at
+        before = []
+        size = max(_WAITING, min(4096, _BLOCK // at.theta.shape[0]))
+        for start in range(0, X.shape[0], size):
+            part = slice(start, start + size)
+            C, change = at.frame.rows(X[part])
+            if change is not None:
+                self._rescale(change)
+            if not self.fit_intercept:
+                C[:, -1] = 0.0
+            before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
+            at.second = at.second + np.einsum("ij,ij,i->j", C[:, :-1], C[:, :-1], s[part])
+            at.counted += float(s[part].sum())
+            if at.seen is not None:
+                self._see(y[part])
+            if len(at.C):
+                at.C, at.y = np.concatenate([at.C, C]), np.concatenate([at.y, y[part]])
+                at.s = np.concatenate([at.s, s[part]])
+            else:
+                at.C, at.y, at.s = C, y[part], s[part].copy()
+            waits = not at.narrow and len(at.C) < (_WAITING if at.rows else _FIRST)
+            factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
+            if not waits:
+                self._add(factors)
+        return np.concatenate(before)
+
+    def forget(self, factor: float) -> None:
+        """Let everything before count less."""
+        at = self.at
+        at.A, at.b, at.s, at.second = (a * factor for a in (at.A, at.b, at.s, at.second))
+        at.sample.s = at.sample.s * factor
+        for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
+            setattr(at, name, getattr(at, name) * factor)
+
+    def _see(self, y: Array) -> None:
+        seen = (y > 0).any(axis=0)
+        if len(self.at.seen) == 2 and self.k == 1:
+            seen = np.array([(y <= 0).any(), (y > 0).any()])
+        if (seen & ~self.at.seen).any():
+            self.at.begun = self.at.asked = self.at.rows  # the lines so far did not know of it
+        self.at.seen = self.at.seen | seen
+
+    @property
+    def _one_sided(self) -> bool:
+        """Whether there is nothing to tell apart yet."""
+        return self.at.seen is not None and self.at.seen.sum() < 2
+
+    def _pending(self) -> tuple[Array, Array, Array]:
+        """Rows that count as they are; one stands for each class that was not seen, or its intercept had no end."""
+        at = self.at
+        if at.seen is None or at.seen.all() or not len(at.C):
+            return at.C, at.y, at.s
+        unseen = np.flatnonzero(~at.seen)
+        C = np.repeat(np.average(at.C, axis=0, weights=at.s)[None], len(unseen), axis=0)
+        if self.k == 1:
+            y = np.where(unseen == 1, 1.0, -1.0)[:, None]
+        else:
+            low = 0.0 if self.coupled else -1.0
+            y = np.where(unseen[:, None] == np.arange(self.k), 1.0, low)
+        s = np.full(len(unseen), _UNSEEN)
+        return np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s])
+
+    # ------------------------------------------------------------------ the next model
+
+    def _solve(self, most: int) -> list[Any]:
+        """Newton's steps to the minimum; the factors of the last Hessian."""
+        at = self.at
+        C, y, s = self._pending()
+        theta, (l2, l1) = at.theta, self._weights()
+        z = C @ theta
+        spread = self._spread_of_kinks(C)
+        value, enough = self._value(y, z, s, spread), _ENOUGH * self._noise()
+        factors: list[Any] = []
+        before, self.lines = np.inf, None
+        for _ in range(most):
+            slope, bend = self._lines(y, z, spread)
+            g = self._quadratic_gradient(theta) + l2 * theta + C.T @ (slope * s[:, None])
+            decrement = np.inf
+            if factors:
+                # the last Hessian is good enough for a step that is short beside the one before
+                G = self._anchored_gradient(g, theta)
+                P, decrement = self._direction(factors, G, theta, l1)
+                if decrement <= enough:
+                    break
+            if not (factors and decrement <= _CHORD * before):
+                if self.kinks:
+                    bend = np.maximum(bend, _FLAT / self.reach)
+                grams = self._grams(C, bend, s)
+                factors = self._factors(at.A + grams, l2)
+                G = self._anchored_gradient(g, theta)
+                P, decrement = self._direction(factors, G, theta, l1)
+                self.lines = z, grams
+            if not decrement > enough * _LITTLE:
+                break
+            before, ZP = decrement, C @ P
+            length, theta, z, value = self._along(y, z, s, spread, theta, P, ZP, value, l2, l1, decrement)
+            if (self.shared and not self.has_l1) or length < _SHORTEST:
+                break
+        at.theta = theta
+        return factors
+
+    def _noise(self) -> float:
+        """What the rows leave undecided, in units of the summed loss."""
+        at = self.at
+        unit = at.squares / at.bend if at.bend > 0 else 1.0
+        return 0.5 * min(at.theta.size, at.weight + at.s.sum()) * max(unit, 1e-300)
+
+    def _quadratic_gradient(self, theta: Array) -> Array:
+        return self._times(self.at.A, theta) - self.at.b
+
+    def _times(self, A: Array, theta: Array) -> Array:
+        """The matrices times the columns they belong to."""
+        if self.whole:
+            return (A[0] @ theta.ravel("F")).reshape(theta.shape, order="F")
+        if len(A) == 1:
+            return np.asarray(A[0] @ theta)
+        return np.stack([M @ theta[:, j] for j, M in enumerate(A)], axis=1)
+
+    def _lines(self, y: Array, z: Array, spread: Any) -> tuple[Array, Array]:
+        """Slopes and curvatures; of columns that are coupled in the sums, their probabilities."""
+        if self.coupled:
+            slope = self.loss.gradient(y, z, np.empty_like(z))
+            p = slope + y
+            # either is a diagonal above diag(p) - pp'
+            return slope, p if self.whole else np.minimum(p, 2 * p * (1 - p))
+        return slopes(self.loss, y, z, spread)
+
+    def _value(self, y: Array, z: Array, s: Array, spread: Any) -> float:
+        if spread is None:
+            return float(self.loss.total(y, z, s[:, None]).sum())
+        return float(s @ values(self.loss, y, z, spread).sum(axis=1))
+
+    def _grams(self, C: Array, bend: Array, s: Array) -> Array:
+        """Sums of ``s h x x'`` over rows."""
+        if not self.whole:
+            columns = range(1 if self.shared else self.k)
+            return np.stack([_gram(C, s * bend[:, j]) for j in columns])
+        k, d1 = self.k, C.shape[1]
+        H = np.empty((k, d1, k, d1))
+        for i in range(k):
+            for j in range(i + 1):
+                weight = -bend[:, i] * bend[:, j]
+                if i == j:
+                    weight += bend[:, i]
+                H[i, :, j] = H[j, :, i] = _gram(C, s * weight)
+        return H.reshape(1, k * d1, k * d1)
+
+    def _factors(self, H: Array, l2: Array) -> list[Any]:
+        """Factors of the matrices, those of an anchor and of the penalty added."""
+        at = self.at
+        if at.trust > 0:
+            # as many rows of the kind that was seen
+            self.mean = H / max(at.weight + float(at.s.sum()), 1e-300)
+            diagonal = np.einsum("kii->ki", self.mean)
+            diagonal *= 1.0 + _LOADING
+            H = H + at.trust * self.mean
+        if self.whole:
+            return [_factor(H[0], l2.ravel("F"))]
+        return [_factor(M, l2[:, j] if len(H) > 1 else l2.max(axis=1)) for j, M in enumerate(H)]
+
+    def _anchored_gradient(self, G: Array, theta: Array) -> Array:
+        """The gradient with the model that the stream goes on from; where no row has said anything, it stays."""
+        at = self.at
+        if at.trust <= 0:
+            return G
+        silent = np.einsum("kii->ki", self.mean).reshape(-1, len(theta)).T <= 0
+        return np.where(silent, 0.0, G + at.trust * (self._times(self.mean, theta - at.anchor) - at.pull))
+
+    def _direction(self, factors: list[Any], G: Array, theta: Array, l1: Array) -> tuple[Array, float]:
+        """Newton's step of all columns, and twice what it expects to gain."""
+        P = -self._solved(factors, G)
+        if not self.has_l1:
+            return P, -float(np.vdot(G, P))
+        columns = [self._as_columns(a) for a in (G, theta, l1)]
+        steps = []
+        for j, (g, v, lam) in enumerate(zip(*columns, strict=True)):
+            Q = factors[min(j, len(factors) - 1)][2]
+            steps.append(lasso(Q, g - Q @ v, lam, v) - v)
+        P = steps[0].reshape(P.shape, order="F") if self.whole else np.stack(steps, axis=1)
+        return P, -float(np.vdot(G, P)) - float((l1 * (np.abs(theta + P) - np.abs(theta))).sum())
+
+    def _as_columns(self, a: Array) -> list[Array]:
+        """The columns, one after the other where they are coupled."""
+        return [a.ravel("F")] if self.whole else [a[:, j].copy() for j in range(a.shape[1])]
+
+    def _solved(self, factors: list[Any], G: Array) -> Array:
+        """The inverses of the matrices times the columns they belong to."""
+        if self.whole:
+            return _solved(factors[0], G.ravel("F")[:, None]).reshape(G.shape, order="F")
+        if len(factors) == 1:
+            return _solved(factors[0], G)
+        return np.concatenate([_solved(f, G[:, j : j + 1]) for j, f in enumerate(factors)], axis=1)
+
+    def _along(
+        self, y: Array, z: Array, s: Array, spread: Any, theta: Array, P: Array, ZP: Array, value: float,
+        l2: Array, l1: Array, decrement: float,
+    ) -> tuple[float, Array, Array, float]:  # fmt: skip
+        """The longest halving of a step that descends."""
+        at = self.at
+        bend = float(np.vdot(P, self._times(at.A, P) + l2 * P))
+        slope = float(np.vdot(P, self._quadratic_gradient(theta) + l2 * theta))
+        if at.trust > 0:
+            mean = self._times(at.A, P) / max(at.weight, 1e-300)
+            bend += at.trust * float(np.vdot(P, mean))
+            slope += at.trust * float(np.vdot(theta - at.anchor, mean) - np.vdot(P, at.pull))
+        before = value + float((l1 * np.abs(theta)).sum())
+        length = 1.0 if self.shared else self._bounded(z, ZP)
+        while length > _SHORTEST:
+            new = theta + length * P
+            there = self._value(y, z + length * ZP, s, spread)
+            change = there + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
+            if change <= -1e-4 * length * decrement or decrement <= 1e-12 * abs(before):
+                return length, new, z + length * ZP, there
+            length *= 0.5
+        return 0.0, theta, z, value
+
+    def _bounded(self, z: Array, ZP: Array) -> float:
+        """Length of a step that changes no prediction by more than a few units, or than undoes it."""
+        with np.errstate(divide="ignore"):
+            return min(1.0, float(((_LONGEST * self.reach + 2 * np.abs(z)) / np.abs(ZP)).min(initial=1.0)))
+
+    # ------------------------------------------------------------------ lines for rows
+
+    def _unit_of_variance(self) -> float:
+        """Variance of a slope over its mean curvature: one for a likelihood."""
+        at = self.at
+        return at.squares / at.bend if at.bend > 0 else 1.0
+
+    def _spread_of_kinks(self, C: Array) -> Array | None:
+        """Deviations of the predictions of pending rows, where the loss has kinks."""
+        if not self.kinks:
+            return None
+        at = self.at
+        if not at.weight:
+            return np.full((len(C), self.k), self.reach)
+        return self._spread(C, self._factors(at.A, self._weights()[0]))
+
+    def _spread(self, C: Array, factors: list[Any]) -> Array | None:
+        """Deviation of predictions between now and the end; None where it is next to none."""
+        ahead = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * self._unit_of_variance()
+        few = C[:: max(1, len(C) // _FEW)]
+        if not self.kinks and len(few) < len(C):
+            variance = max(_quadratic_forms(few, factor).mean() for factor in factors)
+            if np.all(ahead * variance <= (_NARROW * self.reach) ** 2):
+                return None
+        variance = ahead * np.stack([_quadratic_forms(C, factor) for factor in factors], axis=1)
+        spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach)
+        return np.broadcast_to(spread, (len(C), self.k))
+
+    def _add(self, factors: list[Any]) -> None:
+        """Pending rows become lines."""
+        at = self.at
+        C, y, s = at.C, at.y, at.s
+        theta = np.zeros_like(at.theta) if self._one_sided else at.theta
+        z = C @ theta
+        spread = None
+        if not (self.coupled or self.shared or self._one_sided) and factors:
+            spread = self._spread(C, factors)
+            at.narrow = spread is None
+        slope, bend = self._lines(y, z, spread)
+        self._count(slope, bend, s)
+        A = self._grams_of_last_step(z) if spread is None else None
+        if A is None:
+            A = self._grams(C, bend, s)
+        at.b = at.b + self._times(A, theta) - C.T @ (slope * s[:, None])
+        at.A = at.A + A
+        at.weight += float(s.sum())
+        self._draw(C, y, s, z, slope, bend)
+        at.rows += len(C)
+        at.C, at.y, at.s = C[:0].copy(), y[:0].copy(), s[:0].copy()
+        if not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
+            self._ask(factors)
+
+    def _grams_of_last_step(self, z: Array) -> Array | None:
+        """Those of a step that was so short that curvatures are still the same; None where there are none."""
+        if self.lines is None or self.kinks or len(self.lines[0]) != len(z):
+            return None
+        near = np.all(np.abs(z - self.lines[0]).max(axis=0, initial=0.0) <= _NARROW * self.reach)
+        return self.lines[1] if near or self.shared else None
+
+    def _count(self, slope: Array, bend: Array, s: Array) -> None:
+        if self.whole:
+            bend = bend * (1 - bend)
+        self.at.squares += float(s @ (slope * slope).sum(axis=1))
+        self.at.bend += float(s @ bend.sum(axis=1))
+
+    def _room(self) -> int:
+        """Rows of the sample."""
+        at = self.at
+        unsettled = at.seen is not None and (not at.seen.all() or at.rows < 2 * at.begun)
+        numbers = _SORTED if unsettled else max(_SAMPLE, at.A[0].size)
+        return max(_SAMPLED, numbers // at.theta.shape[0])
+
+    def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
+        """Add rows to the sample, each with its share of chance (Vitter 1985, doi:10.1145/3147.3165)."""
+        at = self.at
+        if self.shared:
+            return
+        size = self._room()
+        sample, given = at.sample, [C, y, s, *lines]
+        if len(sample.C) > size:
+            sample.keep_rows(at.rng.permutation(len(sample.C))[:size])
+        free = min(size - len(sample.C), len(C))
+        if free > 0:
+            sample.become([np.concatenate([a, b[:free]]) for a, b in zip(sample.arrays(), given, strict=True)])
+        free = max(free, 0)
+        rest = len(C) - free
+        if rest:
+            chance = size / (at.rows + free + 1.0 + np.arange(rest))
+            chosen = free + np.flatnonzero(at.rng.random(rest) < chance)
+            places = at.rng.integers(0, size, len(chosen))
+            if len(chosen):
+                arrays = [array.copy() for array in sample.arrays()]
+                for array, new in zip(arrays, given, strict=True):
+                    array[places] = new[chosen]
+                sample.become(arrays)
+
+    def _ask(self, factors: list[Any]) -> None:
+        """Correct the sums where the sample says that their lines are off by more than chance."""
+        at, sample = self.at, self.at.sample
+        at.asked = at.rows
+        if not len(sample.C) or not factors:
+            return
+        for _ in range(4):
+            z = sample.C @ at.theta
+            spread = None if self.coupled else self._spread(sample.C, factors)
+            slope, bend = self._lines(sample.y, z, spread)
+            expected = sample.slope + self._bent(sample.curvature, z - sample.z)
+            off = (slope - expected) * sample.s[:, None]
+            share = at.rows / len(sample.C)
+            bias = sample.C.T @ off
+            step = self._solved(factors, bias)
+            gain = float(np.vdot(bias, step))
+            chance = self._chance(sample.C, off, factors)
+            if not gain > _SIGNIFICANT * chance:
+                return
+            step *= -share
+            length = self._bounded(z, sample.C @ step)
+            self._replace(z, expected, length * (slope - expected), bend, share)
+            factors = self._solve(_STEPS)
+            if not factors:
+                return
+
+    def _replace(self, z: Array, expected: Array, off: Array, bend: Array, share: float) -> None:
+        """New lines for the sample, and so for the rows that it stands for.
+
+        The curvature of the sums is scaled down, or grows by what the sample adds: either leaves it positive.
+        """
+        at, sample = self.at, self.at.sample
+        gradient = self._quadratic_gradient(at.theta) + share * (sample.C.T @ (off * sample.s[:, None]))
+        old = sample.curvature
+        if self.whole:
+            bend = old  # the whole matrix stays as it is, and positive
+        else:
+            falls = min(1.0, float(sample.s @ bend.sum(axis=1)) / max(float(sample.s @ old.sum(axis=1)), 1e-300))
+            old = old * falls
+            bend = np.maximum(bend, old)
+            at.A = at.A * falls + share * self._grams(sample.C, bend - old, sample.s)
+        at.b = self._times(at.A, at.theta) - gradient
+        sample.z, sample.slope, sample.curvature = z, expected + off, bend
+
+    def _bent(self, bend: Array, move: Array) -> Array:
+        """Change of the slopes of lines over a move of the predictions."""
+        if self.whole:
+            return bend * (move - (bend * move).sum(axis=1, keepdims=True))
+        return bend * move
+
+    def _chance(self, C: Array, off: Array, factors: list[Any]) -> float:
+        """What the gain of a correction would be if rows were off by chance alone."""
+        total = 0.0
+        for j in range(self.k):
+            if self.whole:
+                d1 = C.shape[1]
+                wide = np.zeros((len(C), d1 * self.k))
+                wide[:, j * d1 : (j + 1) * d1] = C
+                forms = _quadratic_forms(wide, factors[0])
+            else:
+                forms = _quadratic_forms(C, factors[min(j, len(factors) - 1)])
+            total += float(off[:, j] ** 2 @ forms)
+        return total
+
+
+def _gram(C: Array, weight: Array) -> Array:
+    """``C' diag(weight) C`` for weights of any sign; BLAS does half the work where they have one."""
+    if len(weight) and weight.min() >= 0:
+        C = C * np.sqrt(weight)[:, None]
+        return np.dot(C.T, C)
+    return np.dot((C * weight[:, None]).T, C)
+
+
+def _factor(H: Array, diagonal: Array) -> tuple[Array, Array, Array]:
+    """Cholesky factor of a matrix with something added to its diagonal, in units of it; those; the matrix."""
+    Q = H.copy()
+    at = np.arange(len(Q))
+    Q[at, at] += diagonal
+    scale = np.sqrt(np.where(Q[at, at] > 0, Q[at, at], 1.0))
+    S = Q / scale
+    S /= scale[:, None]
+    ridge = _RIDGE
+    S[at, at] = 1.0 + ridge
+    while True:
+        factor, failed = lapack.dpotrf(S, lower=1, clean=0)
+        if not failed:
+            return factor, scale, Q
+        ridge *= 100
+        S[at, at] = 1.0 + ridge
+
+
+def _solved(factor: tuple[Array, Array, Array], G: Array) -> Array:
+    L, scale, _ = factor
+    return np.asarray(lapack.dpotrs(L, G / scale[:, None], lower=1)[0] / scale[:, None])
+
+
+def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
+    """``x' H^-1 x`` of each row."""
+    L, scale, _ = factor
+    inverse = np.tril(lapack.dtrtri(L, lower=1)[0])
+    V = C @ (inverse / scale).T
+    return np.einsum("ij,ij->i", V, V)
+
+
+__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "begin", "go_on_from", "matrices"]

@@ -1,0 +1,83 @@
+r"""Straight lines in place of a slope: what a row says of predictions near the present one.
+
+A row is seen once, at a model that is not the last one. Its prediction there will differ by about :math:`N(0, v^2)`,
+and the line that fits its slope :math:`\ell'` best under that distribution is
+
+.. math:: \ell'(z + \delta) \approx \bar g + \bar h \delta, \qquad
+          \bar g = \mathrm{E}\, \ell'(z + v \epsilon), \quad \bar h = \mathrm{E}\, \ell''(z + v \epsilon)
+
+(statistical linearization). Where :math:`v \to 0` that is the expansion of second order; elsewhere it is free of its
+bias, knows that a row which seems certain may not be, and gives a curvature to losses that have none.
+
+References
+----------
+Gelb, ed. (1974), "Applied Optimal Estimation", MIT Press, section 6.2. Garcia-Fernandez, Svensson, Morelande and Sarkka
+(2015), "Posterior linearization filter", doi:10.1109/TSP.2015.2454485.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+Array = np.ndarray
+# Gauss and Hermite's three nodes: exact for slopes that are polynomials of fifth degree
+_NODE, _MIDDLE, _OUTER = np.sqrt(3.0), 2.0 / 3.0, 1.0 / 6.0
+_DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
+
+
+def slopes(loss: Any, y: Array, z: Array, spread: Array | None) -> tuple[Array, Array]:
+    """Mean slope and mean curvature of each prediction.
+
+    Parameters
+    ----------
+    loss : Loss
+        Of columns that are not coupled.
+    y : ndarray of shape (n_rows, n_columns)
+        Targets.
+    z : ndarray of shape (n_rows, n_columns)
+        Predictions.
+    spread : ndarray of shape (n_rows, n_columns) or None
+        Their standard deviations; None for the expansion at the prediction itself.
+
+    Returns
+    -------
+    slope, curvature : ndarray of shape (n_rows, n_columns)
+    """
+    if spread is not None and loss.piecewise_linear:
+        return _of_ramps(loss, y, z, spread)[1:]
+    slope = loss.gradient(y, z, np.empty_like(z))
+    if spread is None or loss.quadratic:
+        return slope, loss.second_derivative(y, z)
+    reach = _NODE * spread
+    above = loss.gradient(y, z + reach, np.empty_like(z))
+    below = loss.gradient(y, z - reach, np.empty_like(z))
+    curvature = (above - below) / (2.0 * reach)
+    slope *= _MIDDLE
+    slope += _OUTER * (above + below)
+    return slope, curvature
+
+
+def values(loss: Any, y: Array, z: Array, spread: Array | None) -> Array:
+    """The loss of each prediction whose slope the lines follow: its mean where it has kinks."""
+    if spread is not None and loss.piecewise_linear:
+        return _of_ramps(loss, y, z, spread)[0]
+    return np.asarray(loss.value(y, z))
+
+
+def _of_ramps(loss: Any, y: Array, z: Array, spread: Array) -> tuple[Array, Array, Array]:
+    """Mean value, slope and curvature of a sum of ramps, in closed form."""
+    value, slope, curvature = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
+    for ramp in loss.ramps(y):
+        u = (z - ramp.position) / spread
+        share, density = ndtr(u), _DENSITY * np.exp(-0.5 * u * u)
+        rise = ramp.high - ramp.low
+        slope += ramp.low + rise * share
+        curvature += rise * density / spread
+        value += spread * (ramp.low * u + rise * (u * share + density))
+    return value, slope, curvature
+
+
+__all__ = ["slopes", "values"]
