@@ -30,7 +30,7 @@ from scipy.linalg import lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.frame import Frame
-from skvariants._stream.linearization import slopes, values
+from skvariants._stream.linearization import has_kinks, slopes, values
 from skvariants._training.state import Fields, informative, same_generator
 
 Array = np.ndarray
@@ -44,7 +44,7 @@ _BLOCK = 1 << 17
 _FIRST, _WAITING = 512, 256
 # numbers of the sample of rows (those of the sums where these are more), and while a class was not seen, or has just
 # come: rows sorted by class ask for all lines anew
-_SAMPLE, _SORTED, _SAMPLED = 1 << 14, 1 << 20, 64
+_SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
 # growth of a stream after which its sample is asked
 _GROWTH = 1.25
 # share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
@@ -63,11 +63,14 @@ _SHORTEST = 1e-4
 _LONGEST = 8.0
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
-# curvature of a row that a step sees at least, where lines have none, in units of the loss
+# curvature of a row that a step sees at least, where lines have none, as a share of a typical one
 _FLAT = 0.05
 _RIDGE = 1e-12
 # times the noise of the sample's correction from which it is made
 _SIGNIFICANT = 2.0
+# rows for each of the sample, up to which it speaks for all
+_MOST_OF_THEM = 1.5
+_CORRECTIONS = 4
 # weight of a row that stands for a class that was not seen yet
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
@@ -168,6 +171,10 @@ class Sums(Fields):
     def join_key(self) -> Any:
         return id(self)  # a stream is one model
 
+    def become(self, other: Sums) -> None:
+        """Take what another holds."""
+        self._become(other)
+
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
         rng = same_generator(self.rng)
@@ -252,10 +259,10 @@ class Learner:
         self.coupled = loss.columns_per_model > 1
         self.whole = self.coupled and sums.A.shape[1] == sums.theta.size
         self.shared = loss.quadratic and not self.coupled
-        self.kinks = loss.piecewise_linear
+        self.kinks = has_kinks(loss)
         self.lines: Any = None
         self.mean: Any = None
-        self.prior = _PRIOR * (loss.max_curvature or 1.0 / self.reach)
+        self.bend = _typical_curvature(loss, self.k, self.reach)
         l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
         self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
 
@@ -269,7 +276,7 @@ class Learner:
         zero = np.zeros((1, self.k))
         l2 = total * self.raw_l2 * f * f
         if not self.shared:
-            l2 = l2 + self.prior * (at.second / max(at.counted, 1e-300))[:, None]
+            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.counted, 1e-300))[:, None]
         return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
 
     def _rescale(self, change: Array) -> None:
@@ -369,13 +376,14 @@ class Learner:
 
     # ------------------------------------------------------------------ the next model
 
-    def _solve(self, most: int) -> list[Any]:
+    def _solve(self, most: int, spread: Any = None) -> list[Any]:
         """Newton's steps to the minimum; the factors of the last Hessian."""
         at = self.at
         C, y, s = self._pending()
         theta, (l2, l1) = at.theta, self._weights()
         z = C @ theta
-        spread = self._spread_of_kinks(C)
+        if spread is None or len(spread) != len(C):
+            spread = self._spread_of_kinks(C)
         value, enough = self._value(y, z, s, spread), _ENOUGH * self._noise()
         factors: list[Any] = []
         before, self.lines = np.inf, None
@@ -391,7 +399,7 @@ class Learner:
                     break
             if not (factors and decrement <= _CHORD * before):
                 if self.kinks:
-                    bend = np.maximum(bend, _FLAT / self.reach)
+                    bend = np.maximum(bend, _FLAT * self.bend)
                 grams = self._grams(C, bend, s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, theta)
@@ -445,11 +453,11 @@ class Learner:
         k, d1 = self.k, C.shape[1]
         H = np.empty((k, d1, k, d1))
         for i in range(k):
-            for j in range(i + 1):
-                weight = -bend[:, i] * bend[:, j]
-                if i == j:
-                    weight += bend[:, i]
-                H[i, :, j] = H[j, :, i] = _gram(C, s * weight)
+            weight = -bend[:, i : i + 1] * bend[:, : i + 1]
+            weight[:, i] += bend[:, i]
+            weight *= s[:, None]
+            H[i, :, : i + 1] = (C.T @ (weight[:, :, None] * C[:, None]).reshape(len(C), -1)).reshape(d1, i + 1, d1)
+            H[: i + 1, :, i] = H[i, :, : i + 1].transpose(1, 0, 2)
         return H.reshape(1, k * d1, k * d1)
 
     def _factors(self, H: Array, l2: Array) -> list[Any]:
@@ -554,7 +562,7 @@ class Learner:
         spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach)
         return np.broadcast_to(spread, (len(C), self.k))
 
-    def _add(self, factors: list[Any]) -> None:
+    def _add(self, factors: list[Any], asks: bool = True) -> None:
         """Pending rows become lines."""
         at = self.at
         C, y, s = at.C, at.y, at.s
@@ -575,7 +583,7 @@ class Learner:
         self._draw(C, y, s, z, slope, bend)
         at.rows += len(C)
         at.C, at.y, at.s = C[:0].copy(), y[:0].copy(), s[:0].copy()
-        if not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
+        if asks and not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
             self._ask(factors)
 
     def _grams_of_last_step(self, z: Array) -> Array | None:
@@ -595,8 +603,9 @@ class Learner:
         """Rows of the sample."""
         at = self.at
         unsettled = at.seen is not None and (not at.seen.all() or at.rows < 2 * at.begun)
-        numbers = _SORTED if unsettled else max(_SAMPLE, at.A[0].size)
-        return max(_SAMPLED, numbers // at.theta.shape[0])
+        d1 = at.theta.shape[0]
+        numbers = _SORTED if unsettled else max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, d1 * d1)
+        return max(_SAMPLED, numbers // d1)
 
     def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
         """Add rows to the sample, each with its share of chance (Vitter 1985, doi:10.1145/3147.3165)."""
@@ -624,29 +633,48 @@ class Learner:
 
     def _ask(self, factors: list[Any]) -> None:
         """Correct the sums where the sample says that their lines are off by more than chance."""
-        at, sample = self.at, self.at.sample
+        at = self.at
         at.asked = at.rows
-        if not len(sample.C) or not factors:
+        if not len(at.sample.C) or not factors:
             return
-        for _ in range(4):
+        share = at.rows / len(at.sample.C)
+        for _ in range(_CORRECTIONS):
+            sample = at.sample
             z = sample.C @ at.theta
             spread = None if self.coupled else self._spread(sample.C, factors)
             slope, bend = self._lines(sample.y, z, spread)
             expected = sample.slope + self._bent(sample.curvature, z - sample.z)
             off = (slope - expected) * sample.s[:, None]
-            share = at.rows / len(sample.C)
             bias = sample.C.T @ off
             step = self._solved(factors, bias)
-            gain = float(np.vdot(bias, step))
-            chance = self._chance(sample.C, off, factors)
-            if not gain > _SIGNIFICANT * chance:
+            if not float(np.vdot(bias, step)) > _SIGNIFICANT * self._chance(sample.C, off, factors):
                 return
-            step *= -share
-            length = self._bounded(z, sample.C @ step)
+            if share <= _MOST_OF_THEM:
+                self._begin_again(share, spread)
+                return
+            before = self._sampled_value(z)
+            saved = dataclasses.replace(at, sample=copy.copy(sample))
+            length = self._bounded(z, sample.C @ step * share)
             self._replace(z, expected, length * (slope - expected), bend, share)
             factors = self._solve(_STEPS)
-            if not factors:
+            if not factors or not self._sampled_value(at.sample.C @ at.theta) <= before:
+                at.become(saved)
                 return
+
+    def _sampled_value(self, z: Array) -> float:
+        return self._value(self.at.sample.y, z, self.at.sample.s, None)
+
+    def _begin_again(self, share: float, spread: Any) -> None:
+        """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
+        at, sample = self.at, self.at.sample
+        rows, weight = at.rows, at.weight
+        at.C, at.y, at.s = sample.C, sample.y, share * sample.s
+        at.A, at.b, at.weight, at.rows = np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0
+        at.squares = at.bend = 0.0
+        at.sample = Sample(*(array[:0] for array in sample.arrays()))
+        self._add(self._solve(_STEPS, spread if self.kinks else None), asks=False)
+        at.rows, at.weight = rows, weight
+        at.sample.s = at.sample.s / share
 
     def _replace(self, z: Array, expected: Array, off: Array, bend: Array, share: float) -> None:
         """New lines for the sample, and so for the rows that it stands for.
@@ -657,7 +685,7 @@ class Learner:
         gradient = self._quadratic_gradient(at.theta) + share * (sample.C.T @ (off * sample.s[:, None]))
         old = sample.curvature
         if self.whole:
-            bend = old  # the whole matrix stays as it is, and positive
+            bend = old
         else:
             falls = min(1.0, float(sample.s @ bend.sum(axis=1)) / max(float(sample.s @ old.sum(axis=1)), 1e-300))
             old = old * falls
@@ -685,6 +713,14 @@ class Learner:
                 forms = _quadratic_forms(C, factors[min(j, len(factors) - 1)])
             total += float(off[:, j] ** 2 @ forms)
         return total
+
+
+def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
+    """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
+    y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
+    z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
+    above, below = (loss.gradient(y, z + move, np.empty((1, k))) for move in (reach, -reach))
+    return np.maximum(above - below, 1e-300)[0] / (2 * reach)
 
 
 def _gram(C: Array, weight: Array) -> Array:

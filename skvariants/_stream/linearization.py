@@ -25,7 +25,14 @@ from scipy.special import ndtr
 Array = np.ndarray
 # Gauss and Hermite's three nodes: exact for slopes that are polynomials of fifth degree
 _NODE, _MIDDLE, _OUTER = np.sqrt(3.0), 2.0 / 3.0, 1.0 / 6.0
+# width of a ramp, beside the deviation of a prediction, below which it is a kink
+_SHARP = 1e-3
 _DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
+
+
+def has_kinks(loss: Any) -> bool:
+    """Whether a loss is made of ramps with two ends, whose slope changes within a short way or at once."""
+    return bool(loss.piecewise_linear or (loss.has_ramps and loss.saturates))
 
 
 def slopes(loss: Any, y: Array, z: Array, spread: Array | None) -> tuple[Array, Array]:
@@ -46,7 +53,7 @@ def slopes(loss: Any, y: Array, z: Array, spread: Array | None) -> tuple[Array, 
     -------
     slope, curvature : ndarray of shape (n_rows, n_columns)
     """
-    if spread is not None and loss.piecewise_linear:
+    if spread is not None and has_kinks(loss):
         return _of_ramps(loss, y, z, spread)[1:]
     slope = loss.gradient(y, z, np.empty_like(z))
     if spread is None or loss.quadratic:
@@ -62,7 +69,7 @@ def slopes(loss: Any, y: Array, z: Array, spread: Array | None) -> tuple[Array, 
 
 def values(loss: Any, y: Array, z: Array, spread: Array | None) -> Array:
     """The loss of each prediction whose slope the lines follow: its mean where it has kinks."""
-    if spread is not None and loss.piecewise_linear:
+    if spread is not None and has_kinks(loss):
         return _of_ramps(loss, y, z, spread)[0]
     return np.asarray(loss.value(y, z))
 
@@ -71,13 +78,29 @@ def _of_ramps(loss: Any, y: Array, z: Array, spread: Array) -> tuple[Array, Arra
     """Mean value, slope and curvature of a sum of ramps, in closed form."""
     value, slope, curvature = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
     for ramp in loss.ramps(y):
-        u = (z - ramp.position) / spread
-        share, density = ndtr(u), _DENSITY * np.exp(-0.5 * u * u)
-        rise = ramp.high - ramp.low
-        slope += ramp.low + rise * share
-        curvature += rise * density / spread
-        value += spread * (ramp.low * u + rise * (u * share + density))
+        z0, rise = z - ramp.position, ramp.high - ramp.low
+        width = np.broadcast_to(rise * ramp.width, z.shape)
+        if width.max(initial=0.0) <= _SHARP * spread.min(initial=np.inf):
+            share, first, _ = _integrals(z0 / spread)
+            slope += ramp.low + rise * share
+            curvature += rise * _DENSITY * np.exp(-0.5 * (z0 / spread) ** 2) / spread
+            value += ramp.low * z0 + rise * spread * first
+            continue
+        # the mean of a line that is cut at both ends: differences of integrals of the normal distribution
+        begin = ramp.low * ramp.width
+        lower, upper = _integrals((z0 - begin) / spread), _integrals((z0 - begin - width) / spread)
+        share, first, second = (a - b for a, b in zip(lower, upper, strict=True))
+        curvature += share / ramp.width
+        slope += ramp.low + spread * first / ramp.width
+        value += ramp.low * z0 - 0.5 * ramp.low * begin + spread * spread * second / ramp.width
     return value, slope, curvature
+
+
+def _integrals(u: Array) -> tuple[Array, Array, Array]:
+    """The normal distribution function, its integral, and the integral of that."""
+    share, density = ndtr(u), _DENSITY * np.exp(-0.5 * u * u)
+    first = u * share + density
+    return share, first, 0.5 * (u * first + share)
 
 
 __all__ = ["slopes", "values"]
