@@ -28,12 +28,13 @@ from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
+from skvariants._stream.progress import Progress
 from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
 from skvariants._training.loop import Outcome, Training, Watch
 from skvariants._training.problem import Problem, by_model, columns_of
 from skvariants._training.race import race
-from skvariants._training.state import State
+from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
 from skvariants.solvers import SOLVERS
 
@@ -105,15 +106,22 @@ class Setup:
 
 @dataclass(eq=False, repr=False)
 class Kept:
-    """What a fit goes on from: what it was set up with, and where it stands."""
+    """What a fit goes on from: what it was set up with, where it stands, and how a stream went so far."""
 
     setup: Setup
     state: State
+    progress: Progress | None = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, of the class asked for, for the same targets."""
         setup = self.setup
         return setup.solver.method == "steps" and setup.asked is type(spec.solver) and task.same_as(setup.task)
+
+    def grown(self, task: Any, coef: Array, intercept: Array) -> Kept:
+        """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew."""
+        theta = self.setup.coordinates.standardised(np.concatenate([coef.T, intercept[None]]))
+        state = State.start(theta.astype(self.state.theta.dtype), task.n_columns, same_generator(self.state.rng))
+        return Kept(replace(self.setup, task=task), state, self.progress)
 
 
 @dataclass(eq=False, repr=False)
@@ -266,7 +274,7 @@ def fit(
     starts : sequence of (coef, intercept) or None, optional
         Where each starts, in the units of the data.
     streaming : bool, default=False
-        Whether this is one pass over a chunk of a stream, which has no stopping rule.
+        Whether this is a chunk of a stream, which has no stopping rule beside the number of passes, `max_iter`.
     callback : object, optional
         Told of each epoch.
     certified : bool, default=True
@@ -280,7 +288,7 @@ def fit(
     if previous is None:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
-    if previous is None:
+    if not job.state.memory:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
     batch_size = _batch_size(job.spec, solver, rows, job.streaming)
@@ -521,8 +529,7 @@ def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[
     schedule = job.stacked([setup.schedule for setup in setups])
     ahead = problem.rows.large and spare_thread()
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
-    stopping = replace(spec.stopping, max_iter=1) if job.streaming else spec.stopping
-    return Training(method, stopping, job.reference, tol, _watch(job, callback)).run()
+    return Training(method, spec.stopping, job.reference, tol, _watch(job, callback)).run()
 
 
 def _limit(job: _Job, tol: Array | None, raced: bool) -> float:

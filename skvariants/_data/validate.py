@@ -101,6 +101,8 @@ class Data:
         Names and number of the features.
     total_weight : float
         Sum of the weights before they were divided by their mean.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Weights of the training rows as the user gave them, without those of classes.
     """
 
     rows: ArrayRows
@@ -109,6 +111,7 @@ class Data:
     task: Task
     header: Header
     total_weight: float
+    sample_weight: Array | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -177,7 +180,7 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         As the user gave them.
     task : Task, optional
         What the targets of earlier rows were, for rows that go on with them: a chunk of a stream, which is not split,
-        and which may be empty.
+        which may be empty, and whose labels may add to the classes.
 
     Returns
     -------
@@ -205,15 +208,21 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         X_val, y_val = X[held_out], y[held_out]
         validation = Validation(X_val, y_val, None if weight is None else weight[held_out])
         X, y, weight = X[train], y[train], None if weight is None else weight[train]
-    weight = task.weights(y, weight)
-    X, y, weight = _used(X, y, weight)
+    if chunk:
+        task = spec.task.extended(task, y, spec.loss)
+    own, stored = weight, task.stored(y, X.dtype)
+    if X.shape[0]:
+        task = task.counted(stored, own)
+    weight = task.weights(y, own)
+    if weight is not None and not weight.all():
+        used = weight > 0
+        X, y, weight, stored, own = X[used], y[used], weight[used], stored[used], None if own is None else own[used]
     total = float(X.shape[0]) if weight is None else float(weight.sum())
     if weight is not None:
         if not (X.shape[0] or chunk):
             raise ValueError("class_weight is zero for all samples: at least one class must have a positive weight.")
         weight = None if not len(weight) or np.ptp(weight) == 0 else (weight / weight.mean()).astype(X.dtype)
-    rows = rows_of(X, task.stored(y, X.dtype), weight)
-    return Data(rows, y, validation, task, header, total)
+    return Data(rows_of(X, stored, weight), y, validation, task, header, total, own)
 
 
 def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
