@@ -37,7 +37,8 @@ LEVELS = [
     "_interior_point.column",
     "_interior_point.method",
     "_fit displays._style model_selection._plan",
-    "displays.curves displays.diagnosis displays.race displays.search displays.trajectory model_selection._fold",
+    "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
+    " model_selection._fold",
     "displays model_selection._progress",
     "model_selection._score",
     "model_selection._evaluate",
