@@ -120,7 +120,8 @@ class Kept:
     def grown(self, task: Any, coef: Array, intercept: Array) -> Kept:
         """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew."""
         theta = self.setup.coordinates.standardised(np.concatenate([coef.T, intercept[None]]))
-        state = State.start(theta.astype(self.state.theta.dtype), task.n_columns, same_generator(self.state.rng))
+        theta = np.ascontiguousarray(theta, self.state.theta.dtype)
+        state = State.start(theta, task.n_columns, same_generator(self.state.rng))
         return Kept(replace(self.setup, task=task), state, self.progress)
 
 

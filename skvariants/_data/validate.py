@@ -145,7 +145,7 @@ def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Arra
     Raises
     ------
     ValueError
-        If there is not one weight a row, or one is negative or not finite.
+        If there is not one weight a row, one is negative or not finite, or their sum overflows.
     """
     if sample_weight is None:
         return None
@@ -156,6 +156,9 @@ def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Arra
         raise ValueError(f"{name}.shape == {weight.shape}, expected {(n,)}: one weight per row.")
     if (weight < 0).any():
         raise ValueError(f"Negative values in data passed to `{name}`: weights must be zero or positive.")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise ValueError(f"The sum of `{name}` overflows: divide the weights by a power of ten.")
     return weight
 
 

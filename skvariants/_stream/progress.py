@@ -68,21 +68,19 @@ def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
     -------
     Scored
     """
-    task, rows, weight = data.task, data.rows, data.sample_weight
-    encoding = task.encoding(rows.dtype)
+    task, rows = data.task, data.rows
+    weight = np.ones(rows.n) if data.sample_weight is None else data.sample_weight
+    count = float(weight.sum())
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         z = np.asarray(rows.X @ coef.T) + intercept
-        columns, s = encoding.expand(rows.y), None if weight is None else weight[:, None]
-        total = float(task.bind_loss(loss).total(columns, np.ascontiguousarray(z, rows.dtype), s).sum())
-        errors = task.errors(z, data.y, loss)
-        errors = errors.sum(axis=0, dtype=np.float64) if weight is None else weight @ errors
-    targets = None
-    if not task.classification:
-        targets = Moments()
-        targets.update(data.y, weight)
-    return Scored(
-        rows.n, float(rows.n if weight is None else weight.sum()), total if total == total else np.inf, errors, targets
-    )  # fmt: skip
+        columns = task.encoding(rows.dtype).expand(rows.y)
+        losses = task.bind_loss(loss).total(columns, np.ascontiguousarray(z, rows.dtype), weight[:, None])
+        errors, total = weight @ task.errors(z, data.y, loss), float(losses.sum())
+        targets = None
+        if not task.classification:
+            mean = weight @ data.y / count
+            targets = Moments(count, mean, weight @ (data.y - mean) ** 2)
+    return Scored(rows.n, count, np.inf if np.isnan(total) else total, errors, targets)
 
 
 class Progress:
