@@ -14,9 +14,10 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.metrics import accuracy_score, hinge_loss, log_loss, mean_squared_error, r2_score
 
+from _references import asked, refuses
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.scaling import Moments
-from skvariants._data.tasks import Binary, Classification, ClassCounts, OneClass, OneVsRest, Softmax
+from skvariants._data.tasks import Binary, ClassCounts, Classification, OneClass, OneVsRest, Softmax
 from skvariants._stream.progress import BINS, Progress, Scored
 from skvariants.displays import ProgressDisplay
 from skvariants.losses import Hinge, LogLoss
@@ -115,7 +116,7 @@ def test_a_rare_class_is_found_where_its_weight_is_balanced(rng):
 @pytest.mark.parametrize("multi_class", ["auto", "ovr"])
 @pytest.mark.parametrize("solver", NAMES)
 def test_classes_that_are_all_in_the_first_chunk_need_no_list(X, y, solver, multi_class):
-    model = SGDVariantClassifier(solver=solver, multi_class=multi_class, random_state=0)
+    model = SGDVariantClassifier(**asked(solver), multi_class=multi_class, random_state=0)
     told = taught(clone(model), X, y, 40, classes=[0, 1, 2])
     grown = taught(clone(model).set_params(on_new_class="grow"), X, y, 40)
     assert_array_equal(grown.coef_, told.coef_)
@@ -125,10 +126,8 @@ def test_classes_that_are_all_in_the_first_chunk_need_no_list(X, y, solver, mult
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "modified_huber", "perceptron", "squared_error"])
 @pytest.mark.parametrize("solver", NAMES)
 def test_a_label_adds_a_column_whatever_the_solver(X, y, loss, solver):
-    if solver == "interior_point" and loss != "hinge":
-        pytest.skip("takes losses of linear pieces")
-    if solver == "quasi_newton" and loss in ("hinge", "perceptron"):
-        pytest.skip("takes smooth losses")
+    if solver in SOLVERS and refuses(solver, loss):
+        pytest.skip("does not take this loss")
     model = SGDVariantClassifier(loss, solver=solver, on_new_class="grow", random_state=0)
     order = np.argsort(y, kind="stable")
     for rows in np.array_split(order, 6):
@@ -142,11 +141,11 @@ def test_a_label_adds_a_column_whatever_the_solver(X, y, loss, solver):
     assert pickle.loads(pickle.dumps(model)).partial_fit(X, y).score(X, y) == model.partial_fit(X, y).score(X, y)
 
 
-@pytest.mark.parametrize("size", [1, 10])
+@pytest.mark.parametrize("size", [2, 10])
 def test_a_model_that_grew_ends_as_well_as_one_that_was_told(size):
     X, y = load_iris(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
-    X, y = np.tile(X[order], (4, 1)), np.tile(y[order], 4)
+    X, y = X[order], y[order]
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     model = SGDVariantClassifier(solver="adagrad", eta0=0.3, scale_features=True, random_state=0)
     told = taught(clone(model), X, names, size, classes=np.unique(names))
@@ -165,7 +164,7 @@ def test_odds_of_the_old_classes_stay_and_new_ones_are_rare(X, rng, new):
     before = (X @ coef.T + intercept)[:, 0]
     b, d, at = (list(task.classes).index(label) for label in ("b", "d", new))
     assert_allclose(np.log(p[:, d] / p[:, b]), before, atol=1e-9)
-    assert (p[:, at] <= 1 / 40).all()
+    assert (p[:, at] <= 0.5 / 90).all()
     # several classes: their columns as they are
     third = asked.extended(task, np.array(["y"]), LogLoss())
     more, constants = third.grown(task, LogLoss(), weights, columns, X)
@@ -220,9 +219,8 @@ def test_later_calls_may_name_more_classes(X, y):
     assert model.predict_proba(X)[:, 2].max() < 0.1
     first = SGDVariantClassifier(on_new_class="grow", random_state=0).partial_fit(X, y, classes=[0, 1, 2, 3])
     assert_array_equal(first.classes_, [0, 1, 2, 3])
-    fitted = SGDVariantClassifier(on_new_class="grow").fit(X, y).partial_fit(X[:1], [9])
+    fitted = SGDVariantClassifier(on_new_class="grow").fit(X, y).partial_fit(X, np.append(y[:-1], 9))
     assert_array_equal(fitted.classes_, [0, 1, 2, 9])
-    assert np.mean(fitted.predict(X) == SGDVariantClassifier().fit(X, y).predict(X)) > 0.9
 
 
 def test_one_class_is_a_model_too(X):
@@ -255,9 +253,10 @@ def test_unknown_labels_are_an_error_that_names_the_way_out(X, y):
 @pytest.mark.parametrize("estimator", [SGDVariantClassifier, SGDVariantRegressor])
 def test_weights_that_are_all_zero_change_nothing(X, y, solver, estimator):
     classes = {} if estimator is SGDVariantRegressor else {"classes": [0, 1, 2]}
+    model = estimator(**asked(solver, bool(classes)), random_state=0)
     with pytest.raises(ValueError, match=r"sample_weight is zero for all samples.*at least one weight"):
-        estimator(solver=solver).partial_fit(X, y, sample_weight=np.zeros(len(y)), **classes)
-    model = taught(estimator(solver=solver, random_state=0), X, y, **classes)
+        clone(model).partial_fit(X, y, sample_weight=np.zeros(len(y)), **classes)
+    taught(model, X, y, **classes)
     before = everything(model)
     model.partial_fit(X, y, sample_weight=0.0)
     assert everything(model) == before
@@ -294,7 +293,7 @@ def test_a_call_that_fails_leaves_the_model_as_it_was(X, y, kind, estimator):
     alpha = model.alpha
     for bad in ({"alpha": -1.0}, {"solver": "newton"}, {"loss": "zero"}, {"early_stopping": True}):
         model.set_params(**bad)
-        with pytest.raises(ValueError, match=r"is not accepted|should be False with partial_fit"):
+        with pytest.raises(ValueError, match=r"is not accepted|is not one of|should be False with partial_fit"):
             model.partial_fit(X, y)
         model.set_params(alpha=alpha, solver="auto", loss=estimator().loss, early_stopping=False)
         assert everything(model) == before
@@ -519,12 +518,12 @@ def test_progress_is_copied_merged_and_pickled():
 def test_a_stream_of_any_length_keeps_as_much(X, y):
     model = SGDVariantClassifier(solver="sgd", eta0=0.01, random_state=0).partial_fit(X, y, classes=[0, 1, 2])
     sizes = []
-    for i in range(3 * BINS):
+    for i in range(BINS + 20):
         model.partial_fit(X[i % 120 : i % 120 + 1], y[i % 120 : i % 120 + 1])
         sizes.append(len(pickle.dumps(model._state.progress)))
     assert max(sizes) < 40 * BINS
-    assert sizes[-1] <= max(sizes[: 2 * BINS])
-    assert model.progressive_scores_["n_rows"][-1] == 3 * BINS
+    assert sizes[-1] < max(sizes)
+    assert model.progressive_scores_["n_rows"][-1] == BINS + 20
 
 
 @pytest.mark.parametrize("score", [True, False])

@@ -154,14 +154,10 @@ class ClassCounts:
         totals, present = self.totals, self.totals > 0
         return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1.0)), 1.0)
 
-    def shares(self, rare: Array) -> Array:
-        """Shares of the classes, none of them zero; those that are `rare` have no more than half together."""
-        shares = (self.totals + 0.5) / (self.totals + 0.5).sum()
-        few = shares[rare].sum()
-        if few > 0.5:
-            shares[rare] *= 0.5 / few
-            shares[~rare] *= 0.5 / shares[~rare].sum()
-        return shares
+    def shares(self, new: Array) -> Array:
+        """Shares of the classes; those that are `new` count as half a row together."""
+        totals = self.totals + np.where(new, 0.5 / max(1, new.sum()), 0.5)
+        return totals / totals.sum()
 
 
 class Task:
@@ -338,11 +334,12 @@ class _Classes(Task):
         return self if self.counts is None else replace(self, counts=self.counts.forget(factor))
 
     def grown(self, old: Any, loss: Any, coef: Array, intercept: Array, X: Any) -> tuple[Array, Array]:
-        """Columns of the old classes as they were, and columns of the new ones that are their share everywhere."""
+        """Columns of the old classes as they were, and constant ones of the new classes, of which no row was seen."""
         at = np.searchsorted(self.classes, old.classes)
         new = np.ones(self.n_classes, bool)
         new[at] = False
-        columns = self._constants(loss, new)
+        counts = ClassCounts(np.zeros(old.n_classes)) if old.counts is None else old.counts
+        columns = self._constants(loss, counts.spread(at, self.n_classes).shares(new), new)
         weights = np.zeros((len(columns), coef.shape[1]))
         if old.n_classes > 1:
             coef, intercept = self._columns_of(coef, intercept)
@@ -351,15 +348,11 @@ class _Classes(Task):
                 columns[new] += self._level(X @ coef.T + intercept)
         return weights, columns
 
-    def _constants(self, loss: Any, rare: Array) -> Array:
-        """The best constant model of the classes, by the weight of their rows."""
-        shares = self._shares_with(rare)
+    def _constants(self, loss: Any, shares: Array, new: Array) -> Array:
+        """The best constant model of classes of these shares."""
         columns = self.encoding(np.float64).expand(self.stored(self.classes, np.float64))
         best = self.bind_loss(loss).fit_intercept_only(columns, shares[:, None] * np.ones_like(columns))
         return np.array(np.broadcast_to(best, columns.shape[1:]), dtype=np.float64)
-
-    def _shares_with(self, rare: Array) -> Array:
-        return (self.counts or ClassCounts(np.zeros(self.n_classes))).shares(rare)
 
     def _columns_of(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
         """A column for each class, of a model of two classes that has a single one."""
@@ -442,10 +435,9 @@ class Softmax(_Classes):
     def bind_loss(self, loss: Any) -> Any:
         return loss.coupled(self.n_classes)
 
-    def _constants(self, loss: Any, rare: Array) -> Array:
+    def _constants(self, loss: Any, shares: Array, new: Array) -> Array:
         """Logarithms of the shares, beside that of all the old classes."""
-        shares = self._shares_with(rare)
-        return np.log(shares / shares[~rare].sum())
+        return np.log(shares / shares[~new].sum())
 
     def _columns_of(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
         if len(coef) > 1:

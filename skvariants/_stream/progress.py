@@ -120,7 +120,8 @@ class Progress:
 
     def merge(self, other: Progress) -> Progress:
         """Add what another saw later, in place."""
-        self.bins = np.concatenate([self.bins, other.bins]) if len(self.bins) else other.bins.copy()
+        parts = [progress.bins for progress in (self, other) if len(progress.bins)]
+        self.bins = np.concatenate(parts) if parts else self.bins
         self.rows_per_bin = max(self.rows_per_bin, other.rows_per_bin)
         self._add_targets(other.targets)
         self._halve()
