@@ -1,1 +1,1 @@
-"""Streams: what is kept and done beside training where rows arrive in chunks. No component."""
+"""Rows that come once: what is learned from them, and for how long it is remembered."""
