@@ -246,6 +246,35 @@ def test_unknown_labels_are_an_error_that_names_the_way_out(X, y):
         SGDVariantClassifier(on_new_class="shrink").partial_fit(X, y)
 
 
+@pytest.mark.parametrize("grows", ["error", "grow"])
+def test_classes_are_any_list_of_labels_of_one_kind(X, y, grows):
+    model = SGDVariantClassifier(on_new_class=grows, solver="adam", random_state=0)
+    for classes in (
+        range(3),
+        {2, 1, 0},
+        {0: "a", 1: "b", 2: "c"}.keys(),
+        pd.Series([2, 0, 1, 1]),
+        np.array([0.0, 1, 2]),
+    ):
+        assert_array_equal(clone(model).partial_fit(X, y, classes=classes).classes_, [0, 1, 2])
+    for classes in ([0, 1, np.nan], [[0, 1, 2]], "012", 3, ["0", 1, 2], [None, 1, 2]):
+        with pytest.raises(ValueError, match=r"classes=.* is not accepted: give a list of labels, all of them numbers"):
+            clone(model).partial_fit(X, y, classes=classes)
+
+
+def test_class_weights_may_name_classes_to_come(X, y):
+    model = SGDVariantClassifier(on_new_class="grow", class_weight={0: 3.0, 2: 5.0}, **PLAIN)
+    in_time = SGDVariantClassifier(on_new_class="grow", class_weight={0: 3.0}, **PLAIN)
+    for rows in (y < 2, y == 2):
+        model.partial_fit(X[rows], y[rows])
+        in_time.partial_fit(X[rows], y[rows]).set_params(class_weight={0: 3.0, 1: 1.0, 2: 5.0})
+    assert_array_equal(model.coef_, in_time.coef_)
+    equal = SGDVariantClassifier(on_new_class="grow", **PLAIN)
+    for rows in (y < 2, y == 2):
+        equal.partial_fit(X[rows], y[rows])
+    assert np.abs(equal.coef_ - model.coef_).max() > 1e-3
+
+
 # ---------------------------------------------------------------------- nothing to learn, bad calls
 
 
@@ -270,6 +299,8 @@ BAD = {
     "lengths": (lambda X, y: (X, y[:-1], {}), "inconsistent numbers of samples"),
     "negative": (lambda X, y: (X, y, {"sample_weight": -np.ones(len(y))}), "Negative values"),
     "overflow": (lambda X, y: (X, y, {"sample_weight": 1e307}), "sum of `sample_weight` overflows"),
+    "words": (lambda X, y: (X, y, {"sample_weight": "heavy"}), "sample_weight of type str is not accepted"),
+    "sparse weights": (lambda X, y: (X, y, {"sample_weight": sp.csr_matrix(y)}), "sample_weight of type csr_matrix"),
     "shape": (lambda X, y: (X, y, {"sample_weight": np.ones(3)}), "one weight per row"),
     "targets": (lambda X, y: (X, np.column_stack([y, y, y]), {}), "1d array|3 targets"),
     "no epoch": (lambda X, y: (X, y, {"n_epochs": 0}), r"n_epochs=0 is not accepted: n_epochs must be an integer"),

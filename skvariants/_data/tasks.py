@@ -580,7 +580,7 @@ class Classification:
         grows = self.on_new_class == "grow"
         if classes is None and task is None and not grows:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        labels = np.array([]) if classes is None else np.unique(np.asarray(classes))
+        labels = np.array([]) if classes is None else _announced_labels(classes)
         if task is None:
             nothing = _Classes(np.array([]), self.class_weight)
             return self.extended(nothing, labels, loss) if grows else self.of_classes(labels, loss, _REMEDY)
@@ -605,7 +605,7 @@ class Classification:
             if (labels.dtype.kind in _TEXT) != (task.classes.dtype.kind in _TEXT):
                 raise ValueError(
                     f"y holds the label {labels.tolist()[0]!r}, which is of another kind than the classes "
-                    f"{task.classes!r} of earlier calls: give labels of one kind."
+                    f"{task.classes!r} so far: give labels of one kind."
                 )
             labels = np.union1d(task.classes, labels)
         if len(labels) == len(task.classes):
@@ -617,8 +617,11 @@ class Classification:
 
     def _going_on(self, classes: Array, loss: Any, counts: ClassCounts | None) -> Task:
         """The task of the classes of a stream so far."""
-        task = OneClass(classes, self.class_weight) if len(classes) == 1 else self.of_classes(classes, loss)
-        return replace(task, counts=counts)
+        weight = self.class_weight
+        if self.on_new_class == "grow" and isinstance(weight, dict):  # classes to come may have a weight already
+            weight = {label: weight[label] for label in classes.tolist() if label in weight}
+        task = OneClass(classes) if len(classes) == 1 else self.of_classes(classes, loss)
+        return replace(task, counts=counts, class_weight=weight)
 
     def of_classes(self, classes: Array, loss: Any, remedy: str = "") -> Any:
         """The task of some classes, in order.
@@ -675,6 +678,27 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
         kind = type(loss).__name__
         raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")
+
+
+def _announced_labels(classes: Any) -> Array:
+    """Different labels among those that the user listed, in order."""
+    labels = np.asarray(classes)
+    if labels.ndim == 0 and hasattr(classes, "__iter__") and not isinstance(classes, str):
+        labels = np.asarray(list(classes))  # a set, or the keys of a dict
+    mixed = (
+        not hasattr(classes, "dtype")
+        and labels.dtype.kind in "US"
+        and not all(isinstance(label, str | bytes) for label in np.ravel(np.asarray(classes, dtype=object)).tolist())
+    )
+    missing = labels.dtype.kind == "f" and np.isnan(labels).any()
+    if labels.ndim == 1 and not mixed and not missing:
+        try:
+            return np.unique(labels)
+        except TypeError:  # labels that have no order
+            pass
+    raise ValueError(
+        f"classes={classes!r} is not accepted: give a list of labels, all of them numbers or strings, none missing."
+    )
 
 
 def _labels(y: Any) -> Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -149,7 +148,11 @@ def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Arra
     """
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, Real):
+    given = np.asarray(sample_weight)
+    kind, alone = given.dtype.kind, given.ndim == 0
+    if kind not in "buifO" or (kind == "O" and alone):  # strings, dates; mappings, sparse matrices
+        raise ValueError(f"{name} of type {type(sample_weight).__name__} is not accepted: give a number for each row.")
+    if alone:
         sample_weight = np.full(n, sample_weight)
     weight = check_array(sample_weight, ensure_2d=False, allow_nd=False, dtype=np.float64, input_name=name)
     if weight.shape != (n,):

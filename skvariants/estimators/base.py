@@ -171,8 +171,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if data.rows.n == 0:
             if not fitted_before:
                 raise ValueError(
-                    "sample_weight is zero for all samples of the first call of partial_fit: "
-                    "at least one weight must be positive."
+                    "sample_weight is zero for all samples of the first call of partial_fit, or class_weight for all "
+                    "of its classes: at least one weight must be positive."
                 )
             return []
         kept, start, progress = None, None, Progress()

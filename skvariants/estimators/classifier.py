@@ -98,7 +98,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         same total weight; in `partial_fit` it counts the rows so far, those of the chunk included.
     on_new_class : {"error", "grow"}, default="error"
         What `partial_fit` does with a label that is not among the classes of earlier calls. "grow" adds a column for
-        it, so that the first call needs no `classes`, and later ones may name more; `fit` takes no notice.
+        it, so that the first call needs no `classes`, later ones may name more, and a dict of class weights may name
+        classes to come; `fit` takes no notice.
     average : bool or int, default=False
         Whether to return the mean of the iterates, from the update of that number on.
     warm_start : bool, default=False
