@@ -507,6 +507,15 @@ def test_labels_that_are_new_are_predicted_wrongly(X, y):
     assert np.isfinite(model.progressive_scores_["loss"]).all()
 
 
+def test_a_wide_sparse_chunk_is_scored_as_a_dense_one(y):
+    X = sp.random(120, 30_000, 0.001, "csr", random_state=0)
+    models = [SGDVariantClassifier(solver="sgd", eta0=0.1, random_state=0) for _ in range(2)]
+    for rows in chunks(120, 40):
+        models[0].partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+        models[1].partial_fit(X[rows].toarray(), y[rows], classes=[0, 1, 2])
+    assert_allclose(models[0].progressive_scores_["loss"], models[1].progressive_scores_["loss"])
+
+
 def chunk(i, n=3):
     return Scored(n, 2.0 * n, i + 1.0, np.array([i % 3]), Moments(2.0 * n, np.array([1.0 * i]), np.array([0.5])))
 

@@ -17,6 +17,8 @@ from skvariants._data.scaling import Moments
 Array = np.ndarray
 #: Most bins, an even number.
 BINS = 256
+# numbers of a model from which its copy costs more than products one by one
+_LARGE = 1 << 16
 _ROWS, _WEIGHT, _LOSS, _ERRORS = 0, 1, 2, slice(3, None)
 
 
@@ -72,7 +74,7 @@ def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
     weight = np.ones(rows.n) if data.sample_weight is None else data.sample_weight
     count = float(weight.sum())
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        z = np.asarray(rows.X @ coef.T) + intercept
+        z = _product(rows.X, coef) + intercept
         columns = task.encoding(rows.dtype).expand(rows.y)
         losses = task.bind_loss(loss).total(columns, np.ascontiguousarray(z, rows.dtype), weight[:, None])
         errors, total = weight @ task.errors(z, data.y, loss), float(losses.sum())
@@ -81,6 +83,13 @@ def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
             mean = weight @ data.y / count
             targets = Moments(count, mean, weight @ (data.y - mean) ** 2)
     return Scored(rows.n, count, np.inf if np.isnan(total) else total, errors, targets)
+
+
+def _product(X: Any, coef: Array) -> Array:
+    """Products of rows with each column; one by one where a sparse product would copy a large model to turn it."""
+    if isinstance(X, np.ndarray) or coef.size < _LARGE:
+        return np.asarray(X @ coef.T)
+    return np.stack([X @ column for column in coef], axis=1)
 
 
 class Progress:
