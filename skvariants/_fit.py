@@ -29,13 +29,14 @@ from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
-from skvariants._stream.learner import Learner, begin, go_on_from, matrices
+from skvariants._stream.learner import Learner, Sums, begin, go_on_from, matrices
+from skvariants._stream.progress import Progress
 from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
 from skvariants._training.loop import Outcome, Training, Watch
 from skvariants._training.problem import Problem, by_model, columns_of
 from skvariants._training.race import race
-from skvariants._training.state import State
+from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
 from skvariants.solvers import SOLVERS
 from skvariants.solvers.recursive import Recursive
@@ -108,15 +109,30 @@ class Setup:
 
 @dataclass(eq=False, repr=False)
 class Kept:
-    """What a fit goes on from: what it was set up with, and where it stands."""
+    """What a fit goes on from: what it was set up with, where it stands, and how a stream went so far."""
 
     setup: Setup
     state: State
+    progress: Progress | None = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, of the class asked for, for the same targets."""
         setup = self.setup
-        return setup.solver.method in ("steps", "recursive") and setup.asked is type(spec.solver) and task.same_as(setup.task)
+        return (
+            setup.solver.method in ("steps", "recursive")
+            and setup.asked is type(spec.solver)
+            and task.same_as(setup.task)
+        )
+
+    def grown(self, task: Any, coef: Array, intercept: Array) -> Kept:
+        """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.
+
+        Sums over rows know nothing of a new class: the model stands for them, and is worth as much.
+        """
+        theta = self.setup.coordinates.standardised(np.concatenate([coef.T, intercept[None]]))
+        theta = np.ascontiguousarray(theta, self.state.theta.dtype)
+        state = State.start(theta, task.n_columns, same_generator(self.state.rng))
+        return Kept(replace(self.setup, task=task), state, self.progress)
 
 
 @dataclass(eq=False, repr=False)
@@ -254,7 +270,7 @@ class _Job:
 
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None, certified: bool = True,
+    streaming: bool = False, callback: Any = None, certified: bool = True, trust: float = 0.0,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -269,23 +285,26 @@ def fit(
     starts : sequence of (coef, intercept) or None, optional
         Where each starts, in the units of the data.
     streaming : bool, default=False
-        Whether this is one pass over a chunk of a stream, which has no stopping rule.
+        Whether this is a chunk of a stream, which has no stopping rule beside the number of passes, `max_iter`.
     callback : object, optional
         Told of each epoch.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
+    trust : float, default=0.0
+        Weight of the rows that the start of a stream is worth.
 
     Returns
     -------
     list of Fitted
     """
     if streaming and recursive(specs[0], data.task, data.rows.d):
-        return [_learn(specs[0], data, None if previous is None else previous[0], None if starts is None else starts[0])]
+        kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
+        return [_learn(specs[0], data, kept, start, trust)]
     job = _assemble(specs, data, previous, starts, streaming)
     if previous is None:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
-    if previous is None:
+    if not job.state.memory:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
     batch_size = _batch_size(job.spec, solver, rows, job.streaming)
@@ -311,7 +330,7 @@ def recursive(spec: Spec, task: Any, d: int) -> bool:
     return loss.limit() is loss and matrices(loss, d, task.n_columns) is not None
 
 
-def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any) -> Fitted:
+def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) -> Fitted:
     """One model after one more chunk, by sums over all rows."""
     task, rows = data.task, data.rows
     loss, old = task.bind_loss(spec.loss), None if kept is None else kept.setup
@@ -324,14 +343,13 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any) -> Fitted:
         n_rows=rows.n + (0.0 if old is None else old.n_rows),
         total_weight=data.total_weight + (0.0 if old is None else old.total_weight),
     )  # fmt: skip
-    if kept is None:
+    state = None if kept is None else kept.state.copy()
+    if state is None:
         state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
+    if state.method is None or not _is_at(state.method, start, rows.dtype):
         state.method = begin(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
         if start is not None:
-            coef, intercept, trust = start
-            go_on_from(state.method, np.concatenate([coef.T, intercept[None]]), trust, spec.penalty)
-    else:
-        state = kept.state.copy()
+            go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
     learner = Learner(state.method, loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept))
     weight = np.full(rows.n, data.total_weight / rows.n)
@@ -350,6 +368,12 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any) -> Fitted:
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
     })  # fmt: skip
     return Fitted(spec, data.header, Kept(setup, state), theta.astype(rows.dtype), "max_iter", 1, [])
+
+
+def _is_at(sums: Sums, model: tuple[Array, Array], dtype: Any) -> bool:
+    """Whether a model is the one that the sums led to, and not another that was put in its place."""
+    theta = sums.frame.original(sums.theta).astype(dtype)
+    return np.array_equal(theta[:-1].T, model[0]) and np.array_equal(theta[-1], model[1])
 
 
 # ---------------------------------------------------------------------- what is minimised
@@ -578,8 +602,7 @@ def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[
     schedule = job.stacked([setup.schedule for setup in setups])
     ahead = problem.rows.large and spare_thread()
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
-    stopping = replace(spec.stopping, max_iter=1) if job.streaming else spec.stopping
-    return Training(method, stopping, job.reference, tol, _watch(job, callback)).run()
+    return Training(method, spec.stopping, job.reference, tol, _watch(job, callback)).run()
 
 
 def _limit(job: _Job, tol: Array | None, raced: bool) -> float:

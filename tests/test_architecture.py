@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent
 LEVELS = [
     "_doclinks _callbacks _step _threads",
     "_data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows _training.certificate",
+    "_component _messages _data.rows _training.certificate _stream.progress",
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
@@ -37,7 +37,8 @@ LEVELS = [
     "_interior_point.column",
     "_interior_point.method",
     "_fit displays._style model_selection._plan",
-    "displays.curves displays.diagnosis displays.race displays.search displays.trajectory model_selection._fold",
+    "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
+    " model_selection._fold",
     "displays model_selection._progress",
     "model_selection._score",
     "model_selection._evaluate",
@@ -53,7 +54,7 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 #: Packages that only hold modules.
-EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_advice"}
+EMPTY = {"_data", "_training", "_stream", "_quasi_newton", "_interior_point", "_advice"}
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
     "schedules": schedules.SCHEDULES, "solvers": solvers.SOLVERS,
@@ -76,6 +77,7 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
+    "_stream.progress": "test_streams_api",  # what online users read
 }
 #: Estimators, whose constructors list what they take.
 PUBLIC_ESTIMATORS = {

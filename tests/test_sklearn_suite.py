@@ -71,6 +71,7 @@ DIFFERENCES = {
     "test_sgd_error_on_zero_validation_weight": "rows of weight zero are dropped before the split",
     "test_weights_multiplied": "only ratios of sample weights matter",
     "test_balanced_weight": "a class weight is a sample weight, in every column of one-vs-rest",
+    "test_partial_fit_weight_class_balanced": "a stream counts its classes",
     "test_class_weights": "a prediction on the decision boundary; the shuffled order decides it",
     "test_sample_weights": "a prediction on the decision boundary; the shuffled order decides it",
     "test_underflow_or_overflow": "divergence steps back and warns instead of raising",

@@ -291,11 +291,13 @@ def test_one_class_is_none():
         Classification().announced([3, 3], LogLoss())
 
 
-def test_classes_that_are_announced_need_no_rows_and_no_weights_of_all():
+def test_classes_that_are_announced_need_no_rows():
     task = Classification(class_weight={"pear": 2.0}).announced(["plum", "apple", "pear", "pear"], Hinge())
     assert_array_equal(task.classes, ["apple", "pear", "plum"])
-    with pytest.raises(ValueError, match=r"'balanced' is not supported for partial_fit.*compute_class_weight"):
-        Classification(class_weight="balanced").announced([0, 1], Hinge())
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        Classification().announced(None, Hinge())
+    with pytest.raises(ValueError, match=r"classes=\['plum', 'fig'\]. is not the same as on last call"):
+        Classification().announced(["plum", "fig"], Hinge(), task)
 
 
 def test_labels_that_are_reals_are_refused():

@@ -221,7 +221,8 @@ def test_a_chunk_of_a_stream_may_be_empty_and_is_not_split(X):
     task = Binary(np.array([0, 1]))
     data = prepared(SGDVariantClassifier(early_stopping=True), X, np.zeros(N, int), task=task)
     assert (data.rows.n, data.validation) == (N, None)
-    assert data.task is task
+    assert data.task.same_as(task)
+    assert_array_equal(data.task.counts.totals, [N, 0])
     empty = prepared(SGDVariantClassifier(), X, np.zeros(N, int), np.zeros(N), task=task)
     assert (empty.rows.n, empty.total_weight) == (0, 0)
     with pytest.raises(ValueError, match="y holds the label 2, which is not among"):

@@ -199,11 +199,7 @@ class Moments:
             stays |= self.filled <= _RARE * self.count
         variance[stays] += mean[stays] ** 2
         if not np.isfinite(variance).all():
-            columns = np.flatnonzero(~np.isfinite(variance))[:5].tolist()
-            raise ValueError(
-                f"X has columns of so large values that their variance overflows (by number: {columns}): divide them "
-                "by a power of ten so that they stay below 1e150."
-            )
+            raise ValueError(too_large(~np.isfinite(variance)))
         scale = np.sqrt(variance)
         # constant up to rounding: no information beside the intercept
         noise = 64 * np.finfo(dtype).eps * np.where(stays, 0.0, np.abs(mean))
@@ -218,6 +214,15 @@ class Moments:
             inverse[:, None].astype(dtype),
             target.astype(dtype) if isinstance(target, np.ndarray) else float(target),
         )
+
+
+def too_large(columns: Array) -> str:
+    """What to say of columns, given by mask, whose squares no sum can hold."""
+    numbers = np.flatnonzero(columns)[:5].tolist()
+    return (
+        f"X has columns of so large values that their variance overflows (by number: {numbers}): divide them "
+        "by a power of ten so that they stay below 1e150."
+    )
 
 
 def _filled(X: Any, weight: Array | None) -> Array:

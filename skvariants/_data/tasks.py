@@ -10,11 +10,12 @@ A class weight multiplies the weight of the rows of its class, in every column: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -23,6 +24,9 @@ from skvariants._data.scaling import Moments
 
 Array = np.ndarray
 _CLASS_WEIGHT = number(0)
+_REMEDY = "pass every label in classes."
+# kinds of arrays of labels that are not numbers
+_TEXT = "USO"
 # numbers of a table with a row for each class
 _TABLE = 1 << 20
 
@@ -119,6 +123,43 @@ class OneHotColumns(ClassColumns):
 # ---------------------------------------------------------------------- what was learned of the targets
 
 
+@dataclass(frozen=True, eq=False)
+class ClassCounts:
+    """Weight of the rows of each class that were seen, without that of their classes.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (n_classes,)
+        A sum for each class.
+    """
+
+    totals: Array
+
+    def added(self, totals: Array) -> ClassCounts:
+        """The same with those of further rows."""
+        return ClassCounts(self.totals + totals)
+
+    def forget(self, factor: float) -> ClassCounts:
+        """The same, where rows seen so far count `factor` times what they did."""
+        return ClassCounts(self.totals * factor)
+
+    def spread(self, at: Array, n_classes: int) -> ClassCounts:
+        """The same among more classes, in which these have the numbers `at`."""
+        totals = np.zeros(n_classes)
+        totals[at] = self.totals
+        return ClassCounts(totals)
+
+    def balanced(self) -> Array:
+        """Weights that give all classes the same total weight; those without rows have no say."""
+        totals, present = self.totals, self.totals > 0
+        return np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1.0)), 1.0)
+
+    def shares(self, new: Array) -> Array:
+        """Shares of the classes; those that are `new` count as half a row together."""
+        totals = self.totals + np.where(new, 0.5 / max(1, new.sum()), 0.5)
+        return totals / totals.sum()
+
+
 class Task:
     """What targets are, once they were seen."""
 
@@ -153,9 +194,21 @@ class Task:
         """The loss that is minimised."""
         return loss
 
+    def counted(self, stored: Array, weight: Array | None) -> Task:
+        """The same task, that has seen further rows: what is stored of their targets, and their weights."""
+        return self
+
+    def forget(self, factor: float) -> Task:
+        """The same task, where rows seen so far count `factor` times what they did."""
+        return self
+
     def weights(self, y: Array, weight: Array | None) -> Array | None:
         """Weights of rows, those of their classes included."""
         return weight
+
+    def grown(self, old: Task, loss: Any, coef: Array, intercept: Array, X: Any) -> tuple[Array, Array]:
+        """A model of these targets that is, as far as is possible, that of `old`, which knew fewer of them."""
+        raise NotImplementedError
 
     def target_moments(self, y: Array, weight: Array | None, moments: Moments | None) -> Moments | None:
         """Moments of the targets, added to those of earlier rows; None where they have no unit."""
@@ -167,6 +220,10 @@ class Task:
 
     def decode(self, z: Array, loss: Any) -> Array:
         """What predictions ``(n_rows, n_columns)`` stand for."""
+        raise NotImplementedError
+
+    def errors(self, z: Array, y: Array, loss: Any) -> Array:
+        """Errors of predictions ``(n_rows, n_columns)``: 0 or 1 of a label, the squares of real targets."""
         raise NotImplementedError
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
@@ -212,6 +269,7 @@ class _Classes(Task):
 
     classes: Array = field(compare=False)
     class_weight: Any = None
+    counts: ClassCounts | None = field(default=None, compare=False)
 
     classification: ClassVar[bool] = True
 
@@ -245,7 +303,7 @@ class _Classes(Task):
         if np.any(unknown):
             raise ValueError(
                 f"y holds the label {y[unknown].tolist()[0]!r}, which is not among the classes "
-                f"{self.classes!r} of the first call: pass every label in classes there."
+                f"{self.classes!r} of the first call: pass every label in classes there, or set on_new_class='grow'."
             )
         return codes
 
@@ -257,9 +315,8 @@ class _Classes(Task):
             return weight
         codes = self.codes(y)
         if isinstance(self.class_weight, str):
-            totals = np.bincount(codes, weight, minlength=self.n_classes)
-            present = totals > 0
-            by_class = np.where(present, totals.sum() / (present.sum() * np.where(present, totals, 1.0)), 1.0)
+            counts = ClassCounts(np.bincount(codes, weight, minlength=self.n_classes))
+            by_class = (self.counts or counts).balanced()
         else:
             if not all(value in _CLASS_WEIGHT for value in self.class_weight.values()):
                 raise ValueError(
@@ -269,8 +326,49 @@ class _Classes(Task):
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
 
+    def counted(self, stored: Array, weight: Array | None) -> Task:
+        totals = self.encoding(np.float64).distinct(stored, weight)[1][: self.n_classes]  # type: ignore[index]
+        return replace(self, counts=ClassCounts(totals * 1.0) if self.counts is None else self.counts.added(totals))
+
+    def forget(self, factor: float) -> Task:
+        return self if self.counts is None else replace(self, counts=self.counts.forget(factor))
+
+    def grown(self, old: Any, loss: Any, coef: Array, intercept: Array, X: Any) -> tuple[Array, Array]:
+        """Columns of the old classes as they were, and constant ones of the new classes, of which no row was seen."""
+        at = np.searchsorted(self.classes, old.classes)
+        new = np.ones(self.n_classes, bool)
+        new[at] = False
+        counts = ClassCounts(np.zeros(old.n_classes)) if old.counts is None else old.counts
+        columns = self._constants(loss, counts.spread(at, self.n_classes).shares(new), new)
+        weights = np.zeros((len(columns), coef.shape[1]))
+        if old.n_classes > 1:
+            coef, intercept = self._columns_of(coef, intercept)
+            weights[at], columns[at] = coef, intercept
+            if new.any():
+                columns[new] += self._level(X @ coef.T + intercept)
+        return weights, columns
+
+    def _constants(self, loss: Any, shares: Array, new: Array) -> Array:
+        """The best constant model of classes of these shares."""
+        columns = self.encoding(np.float64).expand(self.stored(self.classes, np.float64))
+        best = self.bind_loss(loss).fit_intercept_only(columns, shares[:, None] * np.ones_like(columns))
+        return np.array(np.broadcast_to(best, columns.shape[1:]), dtype=np.float64)
+
+    def _columns_of(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
+        """A column for each class, of a model of two classes that has a single one."""
+        if len(coef) > 1:
+            return coef, intercept
+        return np.concatenate([-coef, coef]), np.concatenate([-intercept, intercept])
+
+    def _level(self, z: Array) -> float:
+        """What constants of new columns are measured from, beside predictions of the old ones."""
+        return 0.0
+
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[z.argmax(axis=1)]
+
+    def errors(self, z: Array, y: Array, loss: Any) -> Array:
+        return (self.decode(z, loss) != y)[:, None]
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
         return np.average(self.classes[self._winners(z)] == y[:, None], axis=0, weights=weight)
@@ -311,6 +409,16 @@ class Binary(_Classes):
         return (z[:, :, 0] > 0).astype(int)
 
 
+class OneClass(Binary):
+    """The only class that a stream has shown so far: the first of two."""
+
+    def decode(self, z: Array, loss: Any) -> Array:
+        return self.classes[np.zeros(len(z), int)]
+
+    def _winners(self, z: Array) -> Array:
+        return np.zeros(z.shape[:2], int)
+
+
 class OneVsRest(_Classes):
     """Three classes or more: a column for each, on -1 and 1."""
 
@@ -326,6 +434,19 @@ class Softmax(_Classes):
 
     def bind_loss(self, loss: Any) -> Any:
         return loss.coupled(self.n_classes)
+
+    def _constants(self, loss: Any, shares: Array, new: Array) -> Array:
+        """Logarithms of the shares, beside that of all the old classes."""
+        return np.log(shares / shares[~new].sum())
+
+    def _columns_of(self, coef: Array, intercept: Array) -> tuple[Array, Array]:
+        if len(coef) > 1:
+            return coef, intercept
+        return super()._columns_of(coef / 2, intercept / 2)
+
+    def _level(self, z: Array) -> float:
+        """Logarithm of the least total of the old columns: no new class is more probable than its share anywhere."""
+        return float(logsumexp(z, axis=1).min())
 
 
 @dataclass(frozen=True)
@@ -382,6 +503,10 @@ class RealTargets(Task):
         variance = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
         return np.where((variance > 0) & (np.ptp(y, axis=0) > 0), variance, 1.0)
 
+    def errors(self, z: Array, y: Array, loss: Any) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (y - loss.inverse_link(z)) ** 2
+
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
         r = y[:, None, :] - loss.inverse_link(z)
         w = np.ones(len(y)) if weight is None else weight
@@ -412,6 +537,7 @@ class Classification:
 
     multi_class: str = "auto"
     class_weight: Any = None
+    on_new_class: str = "error"
 
     classification: ClassVar[bool] = True
     #: how `X` and `y` are to be checked together
@@ -434,25 +560,70 @@ class Classification:
             check_classification_targets(y)
         return self.of_classes(classes, loss, "y must hold at least two different labels.")
 
-    def announced(self, classes: Any, loss: Any) -> Task:
-        """The task of classes that are known beforehand, as the first call of `partial_fit` says them.
+    def announced(self, classes: Any, loss: Any, task: Any = None) -> Task:
+        """The task of classes that are known beforehand, as a call of `partial_fit` says them.
+
+        Parameters
+        ----------
+        classes : array-like or None
+            All classes, or those that `task` may lack; None for none, which go on with `task` or are learned from rows.
+        loss : Loss
+            What is minimised.
+        task : Task, optional
+            Of earlier calls.
 
         Raises
         ------
         ValueError
-            If there are fewer than two classes, or class weights that all rows would have to be seen for.
+            If there are fewer than two classes, or others than in earlier calls, and classes are not to grow.
         """
-        if isinstance(self.class_weight, str):
+        grows = self.on_new_class == "grow"
+        if classes is None and task is None and not grows:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        labels = np.array([]) if classes is None else _announced_labels(classes)
+        if task is None:
+            nothing = _Classes(np.array([]), self.class_weight)
+            return self.extended(nothing, labels, loss) if grows else self.of_classes(labels, loss, _REMEDY)
+        if not grows and classes is not None and not np.array_equal(task.classes, labels):
             raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit. In order to use "
-                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y). "
-                "In place of y you can use a large enough sample of the full training set target "
-                "to properly estimate the class frequency distributions. Pass the resulting "
-                "weights as the class_weight parameter."
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {task.classes!r}"
             )
-        return self.of_classes(np.unique(np.asarray(classes)), loss, "pass every label in classes.")
+        return self.extended(self._going_on(task.classes, loss, task.counts), labels, loss)
 
-    def of_classes(self, classes: Array, loss: Any, remedy: str = "") -> Task:
+    def extended(self, task: Any, labels: Array, loss: Any) -> Task:
+        """The task with further classes, where they are to grow and some labels are not among them.
+
+        Raises
+        ------
+        ValueError
+            If labels are of another kind than the classes.
+        """
+        if self.on_new_class != "grow" or not len(labels):
+            return task
+        labels = np.unique(labels)
+        if len(task.classes):
+            if (labels.dtype.kind in _TEXT) != (task.classes.dtype.kind in _TEXT):
+                raise ValueError(
+                    f"y holds the label {labels.tolist()[0]!r}, which is of another kind than the classes "
+                    f"{task.classes!r} so far: give labels of one kind."
+                )
+            labels = np.union1d(task.classes, labels)
+        if len(labels) == len(task.classes):
+            return task
+        counts = task.counts
+        if counts is not None:
+            counts = counts.spread(np.searchsorted(labels, task.classes), len(labels))
+        return self._going_on(labels, loss, counts)
+
+    def _going_on(self, classes: Array, loss: Any, counts: ClassCounts | None) -> Task:
+        """The task of the classes of a stream so far."""
+        weight = self.class_weight
+        if self.on_new_class == "grow" and isinstance(weight, dict):  # classes to come may have a weight already
+            weight = {label: weight[label] for label in classes.tolist() if label in weight}
+        task = OneClass(classes) if len(classes) == 1 else self.of_classes(classes, loss)
+        return replace(task, counts=counts, class_weight=weight)
+
+    def of_classes(self, classes: Array, loss: Any, remedy: str = "") -> Any:
         """The task of some classes, in order.
 
         Raises
@@ -490,6 +661,10 @@ class Regression:
         check_domain(y, loss)
         return RealTargets(y.shape[1], y.shape[1] == 1)
 
+    def extended(self, task: Any, targets: Array, loss: Any) -> Task:
+        """The task as it is: real targets bring nothing new."""
+        return task
+
 
 def check_domain(y: Array, loss: Any, name: str = "y") -> None:
     """Raise the sentence about targets for which the loss is not defined.
@@ -503,6 +678,27 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
         kind = type(loss).__name__
         raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")
+
+
+def _announced_labels(classes: Any) -> Array:
+    """Different labels among those that the user listed, in order."""
+    labels = np.asarray(classes)
+    if labels.ndim == 0 and hasattr(classes, "__iter__") and not isinstance(classes, str):
+        labels = np.asarray(list(classes))  # a set, or the keys of a dict
+    mixed = (
+        not hasattr(classes, "dtype")
+        and labels.dtype.kind in "US"
+        and not all(isinstance(label, str | bytes) for label in np.ravel(np.asarray(classes, dtype=object)).tolist())
+    )
+    missing = labels.dtype.kind == "f" and np.isnan(labels).any()
+    if labels.ndim == 1 and not mixed and not missing:
+        try:
+            return np.unique(labels)
+        except TypeError:  # labels that have no order
+            pass
+    raise ValueError(
+        f"classes={classes!r} is not accepted: give a list of labels, all of them numbers or strings, none missing."
+    )
 
 
 def _labels(y: Any) -> Array:
@@ -521,8 +717,10 @@ def _reals(y: Any, warn: bool = False) -> Array:
 __all__ = [
     "Binary",
     "ClassColumns",
+    "ClassCounts",
     "Classification",
     "Encoding",
+    "OneClass",
     "OneHotColumns",
     "OneVsRest",
     "RealColumns",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -101,6 +100,8 @@ class Data:
         Names and number of the features.
     total_weight : float
         Sum of the weights before they were divided by their mean.
+    sample_weight : ndarray of shape (n_rows,) or None
+        Weights of the training rows as the user gave them, without those of classes.
     """
 
     rows: ArrayRows
@@ -109,6 +110,7 @@ class Data:
     task: Task
     header: Header
     total_weight: float
+    sample_weight: Array | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -142,17 +144,24 @@ def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Arra
     Raises
     ------
     ValueError
-        If there is not one weight a row, or one is negative or not finite.
+        If there is not one weight a row, one is negative or not finite, or their sum overflows.
     """
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, Real):
+    given = np.asarray(sample_weight)
+    kind, alone = given.dtype.kind, given.ndim == 0
+    if kind not in "buifO" or (kind == "O" and alone):  # strings, dates; mappings, sparse matrices
+        raise ValueError(f"{name} of type {type(sample_weight).__name__} is not accepted: give a number for each row.")
+    if alone:
         sample_weight = np.full(n, sample_weight)
     weight = check_array(sample_weight, ensure_2d=False, allow_nd=False, dtype=np.float64, input_name=name)
     if weight.shape != (n,):
         raise ValueError(f"{name}.shape == {weight.shape}, expected {(n,)}: one weight per row.")
     if (weight < 0).any():
         raise ValueError(f"Negative values in data passed to `{name}`: weights must be zero or positive.")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise ValueError(f"The sum of `{name}` overflows: divide the weights by a power of ten.")
     return weight
 
 
@@ -177,7 +186,7 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         As the user gave them.
     task : Task, optional
         What the targets of earlier rows were, for rows that go on with them: a chunk of a stream, which is not split,
-        and which may be empty.
+        which may be empty, and whose labels may add to the classes.
 
     Returns
     -------
@@ -205,15 +214,21 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         X_val, y_val = X[held_out], y[held_out]
         validation = Validation(X_val, y_val, None if weight is None else weight[held_out])
         X, y, weight = X[train], y[train], None if weight is None else weight[train]
-    weight = task.weights(y, weight)
-    X, y, weight = _used(X, y, weight)
+    if chunk:
+        task = spec.task.extended(task, y, spec.loss)
+    own, stored = weight, task.stored(y, X.dtype)
+    if X.shape[0]:
+        task = task.counted(stored, own)
+    weight = task.weights(y, own)
+    if weight is not None and not weight.all():
+        used = weight > 0
+        X, y, weight, stored, own = X[used], y[used], weight[used], stored[used], None if own is None else own[used]
     total = float(X.shape[0]) if weight is None else float(weight.sum())
     if weight is not None:
         if not (X.shape[0] or chunk):
             raise ValueError("class_weight is zero for all samples: at least one class must have a positive weight.")
         weight = None if not len(weight) or np.ptp(weight) == 0 else (weight / weight.mean()).astype(X.dtype)
-    rows = rows_of(X, task.stored(y, X.dtype), weight)
-    return Data(rows, y, validation, task, header, total)
+    return Data(rows_of(X, stored, weight), y, validation, task, header, total, own)
 
 
 def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:

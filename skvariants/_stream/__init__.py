@@ -1,1 +1,1 @@
-"""Streams: rows that come in chunks and are seen once."""
+"""Rows that come once: what is learned from them, and for how long it is remembered."""

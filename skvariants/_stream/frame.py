@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._data.scaling import too_large
+
 Array = np.ndarray
 # binary orders of magnitude that a value may be away from one
 _FAR = 20
+# largest value whose square does not overflow
+_LARGEST = 1e150
 
 
 class Frame:
@@ -28,9 +32,13 @@ class Frame:
 
     @classmethod
     def of(cls, X: Any, fit_intercept: bool) -> Frame:
-        """The frame of a stream that begins with some rows; sparse ones, and models without intercept, keep zero."""
-        d = X.shape[1]
-        return cls(np.zeros(d) if sp.issparse(X) or not fit_intercept else X.mean(axis=0, dtype=np.float64))
+        """The frame of a stream that begins with some rows; a model without intercept keeps zero."""
+        if not fit_intercept:
+            return cls(np.zeros(X.shape[1]))
+        with np.errstate(over="ignore"):
+            centre = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
+        # the mean of values near the largest overflows
+        return cls(np.where(np.isfinite(centre), centre, 0.0))
 
     def rows(self, X: Any) -> tuple[Array, Array | None]:
         """Rows in these units, and by what the units have changed, if they have; both as float64."""
@@ -53,6 +61,8 @@ class Frame:
         moves = (largest > 0) & (~self.known | (largest > 2.0**_FAR))
         if not moves.any():
             return None
+        if (largest[moves] > _LARGEST * self.factor[moves]).any():
+            raise ValueError(too_large(largest > _LARGEST * self.factor))
         change = np.ones(len(self.factor))
         # a column that is new had only zeros so far, which any unit fits
         change[moves] = np.exp2(-np.ceil(np.log2(largest[moves])))

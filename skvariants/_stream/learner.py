@@ -55,7 +55,7 @@ _AHEAD_OF_KINKS = 0.25
 # deviation below which a parabola at the prediction itself is as good
 _NARROW, _FEW = 0.1, 64
 # steps of one solution, and what they may leave, as a share of what the noise of the rows leaves anyway
-_STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-3, 1e-2
+_STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-5, 1e-2
 # share of the gain of a step below which the next is taken with its Hessian
 _CHORD = 0.1
 _SHORTEST = 1e-4
@@ -470,6 +470,10 @@ class Learner:
             diagonal *= 1.0 + _LOADING
             H = H + at.trust * self.mean
         if self.whole:
+            # what all classes have in common changes nothing: give that direction a curvature, and it stays
+            common = np.arange(len(l2) - 1, H.shape[1], len(l2))
+            H = H.copy()
+            H[0, common[:, None], common] += max(H[0, common, common].mean(), 1e-300) / self.k
             return [_factor(H[0], l2.ravel("F"))]
         return [_factor(M, l2[:, j] if len(H) > 1 else l2.max(axis=1)) for j, M in enumerate(H)]
 

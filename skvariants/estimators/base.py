@@ -15,6 +15,7 @@ import functools
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,10 +27,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvariants._callbacks import ReportsEpochs, with_callbacks
 from skvariants._component import Accepts, Flag, OneOf, check, integers, number
-from skvariants._data.validate import Given, Header, prepare
+from skvariants._data.validate import Data, Given, Header, prepare
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
 from skvariants._spec import Spec, read
+from skvariants._stream.progress import Progress, scored
 
 Array = np.ndarray
 
@@ -158,36 +160,67 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             )
         return coef.reshape(k, d), intercept.ravel()
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> list[str]:
-        """Go through the rows once; returns what is to be warned of."""
+    def _partial_fit(self, given: Given, n_epochs: int, classes: Any = None) -> list[str]:
+        """Go through the rows so many times; returns what is to be warned of."""
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
+        check("n_epochs", n_epochs, integers(1))
         spec = self.__skvariants_spec__()
+        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
         fitted_before = hasattr(self, "coef_")
-        task = self._task if fitted_before else None
-        task = self._stream_task(spec, task, classes)
-        kept, start = self._kept() if fitted_before else None, None
-        data = prepare(spec, self._header(fitted_before), Given(X, y, sample_weight), task)
+        task = self._stream_task(spec, self._task if fitted_before else None, classes)
+        data = prepare(spec, self._header(fitted_before), given, task)
         if data.rows.n == 0:
             if not fitted_before:
                 raise ValueError(
-                    "sample_weight is zero for all samples of the first call of partial_fit: "
-                    "at least one weight must be positive."
+                    "sample_weight is zero for all samples of the first call of partial_fit, or class_weight for all "
+                    "of its classes: at least one weight must be positive."
                 )
             return []
-        if kept is not None and not kept.takes_chunks(spec, task):
+        kept, start, progress = None, None, Progress()
+        if fitted_before:
+            kept, start = self._goes_on_from(spec, data)
+            if kept is not None and kept.progress is not None:
+                progress = kept.progress.copy()
+            progress.update(scored(data, spec.loss, *start))
+        if kept is not None and not kept.takes_chunks(spec, data.task):
             kept = None
-        if kept is None and fitted_before:
-            start = *task.as_columns(dense(self.coef_), self.intercept_), getattr(self, "_learned", 0.0)
         (fitted,) = fit(
-            [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True
+            [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True,
+            trust=getattr(self, "_learned", 0.0),
         )  # fmt: skip
+        fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
+
+    def _goes_on_from(self, spec: Spec, data: Data) -> tuple[Kept | None, tuple[Array, Array]]:
+        """What was kept, and the model as columns; both with columns for classes that are new."""
+        kept, before = self._kept(), self._task
+        coef, intercept = before.as_columns(dense(self.coef_), self.intercept_)
+        if data.task.same_as(before):
+            return kept, (coef, intercept)
+        start = data.task.grown(before, spec.loss, coef, intercept, data.rows.X)
+        return None if kept is None else kept.grown(data.task, *start), start
 
     @abstractmethod
     def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
         """The task of a stream: known from earlier calls or from `classes`; None where targets are to say it."""
+
+    @property
+    def progressive_score_(self) -> float:
+        """Accuracy or R2 of the predictions that `partial_fit` made before it learned their rows."""
+        return self._progress("progressive_score_").score()
+
+    @property
+    def progressive_scores_(self) -> dict[str, Array]:
+        """The same along the stream, in at most 256 bins: "n_rows" up to the end of each, "loss" and "score"."""
+        return self._progress("progressive_scores_").curves()
+
+    def _progress(self, name: str) -> Progress:
+        kept = self._kept()
+        if kept is None or kept.progress is None:
+            raise AttributeError(f"{type(self).__name__} has no {name}: it is there after a call of partial_fit.")
+        return kept.progress
 
     # ------------------------------------------------------------------ using the model
 

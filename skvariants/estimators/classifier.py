@@ -95,7 +95,11 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Share of rows held out for early stopping.
     class_weight : dict, "balanced" or None, default=None
         Multiplies the sample weights by class, in every column of one-vs-rest too. "balanced" gives all classes the
-        same total weight.
+        same total weight; in `partial_fit` it counts the rows so far, those of the chunk included.
+    on_new_class : {"error", "grow"}, default="error"
+        What `partial_fit` does with a label that is not among the classes of earlier calls. "grow" adds a column for
+        it, so that the first call needs no `classes`, later ones may name more, and a dict of class weights may name
+        classes to come; `fit` takes no notice.
     average : bool or int, default=False
         Whether to return the mean of the iterates, from the update of that number on.
     warm_start : bool, default=False
@@ -149,6 +153,12 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         The epoch returned, with early stopping.
     solver_ : Solver
         The solver that was used: what "auto" chose, or "pa1" or "pa2" stand for.
+    progressive_score_ : float
+        After `partial_fit`: accuracy of all predictions that were made for a chunk before it was learned, so from the
+        second chunk on (from the first after `fit`). Not a number before there was one.
+    progressive_scores_ : dict of ndarray
+        The same along the stream in at most 256 bins: "n_rows" up to the end of each, mean "loss" without the penalty,
+        and "score". Both are weighted by `sample_weight` and not by `class_weight`.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -171,6 +181,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         **SGDVariant._accepts,
         "multi_class": OneOf("auto", "ovr", "multinomial"),
         "class_weight": OneOf(None, "balanced", dict),
+        "on_new_class": OneOf("error", "grow"),
         "n_jobs": OneOf(None, integers()),
     }
 
@@ -197,6 +208,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         class_weight: Any = None,
+        on_new_class: str = "error",
         average: Any = False,
         warm_start: bool = False,
         random_state: Any = None,
@@ -223,6 +235,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.class_weight = class_weight
+        self.on_new_class = on_new_class
         self.average = average
         self.warm_start = warm_start
         self.random_state = random_state
@@ -233,7 +246,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         return LOSSES
 
     def _asked(self) -> Classification:
-        return Classification(self.multi_class, self.class_weight)
+        return Classification(self.multi_class, self.class_weight, self.on_new_class)
 
     def __skvariants_spec__(self) -> Spec:
         """The parameters, checked and resolved."""
@@ -245,15 +258,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         return spec
 
     def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
-        if task is None:
-            if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            return spec.task.announced(classes, spec.loss)
-        if classes is not None and not np.array_equal(task.classes, np.unique(np.asarray(classes))):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {task.classes!r}"
-            )
-        return spec.task.of_classes(task.classes, spec.loss)
+        return spec.task.announced(classes, spec.loss, task)
 
     def fit(
         self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
@@ -292,7 +297,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._warned(self._fit(given, coef_init, intercept_init))
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDVariantClassifier:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, *, n_epochs: int = 1
+    ) -> SGDVariantClassifier:  # fmt: skip
         """Go through the given rows once, from where the model stands.
 
         The state of the solver, the number of steps and the random generator go on. With scaled features the
@@ -307,16 +314,23 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels; needed in the first call.
+            All labels; needed in the first call, unless ``on_new_class="grow"``.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights; rows that are all of weight zero change nothing.
+        n_epochs : int, default=1
+            So many passes over the rows. For "auto" more change nothing that matters.
 
         Returns
         -------
         self : SGDVariantClassifier
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not accepted; the model stays as it was.
         """
-        return self._warned(self._partial_fit(X, y, sample_weight, classes))
+        return self._warned(self._partial_fit(Given(X, y, sample_weight), n_epochs, classes))
 
     def decision_function(self, X: Any) -> Array:
         """Linear score of each row, for each class.
@@ -367,6 +381,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         """
         z = self._linear(X)
         p = self._minimised.probability(z)
+        if len(self.classes_) == 1:
+            return np.ones_like(p)
         if p.shape[1] == 1:
             return np.hstack([1 - p, p])
         total = p.sum(axis=1, keepdims=True)

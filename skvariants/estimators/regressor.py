@@ -128,6 +128,12 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         The epoch returned, with early stopping.
     solver_ : Solver
         The solver that was used: what "auto" chose, or "pa1" or "pa2" stand for.
+    progressive_score_ : float
+        After `partial_fit`: R2 of all predictions that were made for a chunk before it was learned, so from the second
+        chunk on (from the first after `fit`). Not a number before there was one.
+    progressive_scores_ : dict of ndarray
+        The same along the stream in at most 256 bins: "n_rows" up to the end of each, mean "loss" without the penalty,
+        and "score", one minus the mean squared error over the variance of all targets scored so far.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
@@ -241,7 +247,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._warned(self._fit(given, coef_init, intercept_init))
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDVariantRegressor:
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, n_epochs: int = 1
+    ) -> SGDVariantRegressor:  # fmt: skip
         """Go through the given rows once, from where the model stands.
 
         The state of the solver, the number of steps and the random generator go on. With scaled features the
@@ -257,13 +265,20 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights; rows that are all of weight zero change nothing.
+        n_epochs : int, default=1
+            So many passes over the rows. For "auto" more change nothing that matters.
 
         Returns
         -------
         self : SGDVariantRegressor
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not accepted; the model stays as it was.
         """
-        return self._warned(self._partial_fit(X, y, sample_weight))
+        return self._warned(self._partial_fit(Given(X, y, sample_weight), n_epochs))
 
     def predict(self, X: Any) -> Array:
         """Predicted target of each row; of a loss with a link, the mean that it stands for.
