@@ -176,12 +176,14 @@ class Surrogate:
         The models.
     Z : ndarray of shape (n_samples, n_columns)
         Their predictions.
+    u : ndarray of shape (n_samples, n_columns)
+        Slopes there.
     g : ndarray of shape (n_features + 1, n_columns)
-        Gradient of the loss there.
+        Mean of the rows times these slopes.
     """
 
-    def __init__(self, at: Predicted, Z: Array, g: Array) -> None:
-        p, self.unit, self.g = at.problem, at.unit, g
+    def __init__(self, at: Predicted, Z: Array, u: Array, g: Array) -> None:
+        p, self.unit = at.problem, at.unit
         self.penalty, self.theta = p.penalty, at.theta.astype(np.float64)
         self.l1: Array | None = None
         if p.penalty.has_prox:
@@ -309,23 +311,24 @@ def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array)
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         at = Predicted(problem, np.ascontiguousarray(theta))
-        f = at.losses(at.Z) + at.penalties()
+        u = at.slopes(at.Z)
+        f = at.losses(at.Z, u) + at.penalties()
         scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
-        Z = at.at_best_intercept()
-        candidates = at.candidates(Z)
+        Z, u = at.at_best_intercept(u)
+        candidates = at.candidates(Z, u)
         products = at.products(candidates)
         bounds = at.bounds(per_unit, candidates, products)
         expected = np.full(len(per_unit), np.nan)
         gain = constant - by_model(per_unit, width // at.unit)
         proven = by_model(bounds, width // at.unit) <= tol * gain
         if not proven.all() and _has_model(at):
-            surrogate = Surrogate(at, Z, products[0])
+            surrogate = Surrogate(at, Z, candidates[0], products[0])
             expected, there = surrogate.to_gain()
-            by_intercept = by_model(f - at.losses(Z) - at.penalties(), at.unit)
+            by_intercept = 0.0 if Z is at.Z else by_model(f - at.losses(Z, u) - at.penalties(), at.unit)
             expected = np.maximum(expected / scale + by_intercept, 0.0)
             if surrogate.all:
                 # where some steps lead is nearer to the optimum, and so are the slopes
-                better = at.candidates(there)
+                better = at.candidates(there, at.slopes(there))
                 bounds = np.fmin(bounds, at.bounds(per_unit, better, at.products(better)))
         values = [by_model(v, width // at.unit) for v in (per_unit, bounds, expected)]
     return [Certificate(float(f), float(b), float(e)) for f, b, e in zip(*values, strict=True)]

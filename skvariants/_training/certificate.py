@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from skvariants.losses.base import column_sums
+
 Array = np.ndarray
 # share of the constant model's objective below which a gain over it counts as none; in units in the last place too
 _NO_GAIN, _NO_GAIN_ULPS = 1e-6, 1e4
@@ -29,8 +31,8 @@ _NO_GAIN, _NO_GAIN_ULPS = 1e-6, 1e4
 _ROUNDING = 64
 # widths over which derivatives that jump are averaged, in units of the predictions' spread
 _WIDTHS = (1.0, 0.3, 0.1, 0.03)
-# of a slope's sum, what the search for the best intercept leaves to the balancing
-_BALANCED, _SEARCH = 1e-4, 4
+# of a slope's sum, what the search for the best intercept leaves to the balancing; looks; rows that tell the curvature
+_BALANCED, _SEARCH, _LOOKED_AT = 1e-4, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
 # numbers of a product at a time
@@ -117,12 +119,11 @@ class Predicted:
 
     def mean(self, values: Array) -> Array:
         """Weighted mean of each column, in double precision."""
-        weighted = values if self.s is None else values * self.s
-        return weighted.sum(axis=0, dtype=np.float64) / self.n
+        return column_sums(values if self.s is None else values * self.s) / self.n
 
-    def losses(self, Z: Array) -> Array:
-        """Mean loss of each column at predictions, in the user's units."""
-        return np.asarray(self.loss.total(self.y, Z, self.s)) / self.n
+    def losses(self, Z: Array, u: Array | None = None) -> Array:
+        """Mean loss of each column at predictions with the slopes `u`, in the user's units."""
+        return np.asarray(self.loss.total(self.y, Z, self.s, u)) / self.n
 
     def penalties(self) -> Array:
         """Penalty of each column, in the user's units."""
@@ -132,24 +133,40 @@ class Predicted:
         """Derivatives of the loss."""
         return np.asarray(self.loss.gradient(self.y, Z, np.empty_like(Z)))
 
-    def at_best_intercept(self) -> Array:
-        """Predictions with intercepts that make the derivatives sum to zero, as nearly as a short search finds."""
+    def at_best_intercept(self, u: Array) -> tuple[Array, Array]:
+        """Predictions with intercepts that make the slopes sum to zero, as nearly as a few looks find; slopes there."""
         best, Z = self.Z, self.Z
         if not (self.problem.fit_intercept and self.loss.smooth):
-            return Z
+            return Z, u
         least = np.full(Z.shape[1], np.inf)
-        for _ in range(_SEARCH):
-            u = self.slopes(Z)
-            total, size = self.mean(u), self.mean(np.abs(u))
+        for look in range(_SEARCH + 1):
+            v = self.slopes(Z) if look else u
+            total, size = self.mean(v), self.mean(np.abs(v))
             better = np.abs(total) < least
-            best = np.where(better, Z, best)
-            least = np.where(better, np.abs(total), least)
-            if (least <= _BALANCED * size).all() or not better.any():
+            if better.all():
+                best, u, least = Z, v, np.abs(total)
+            else:
+                best, u = np.where(better, Z, best), np.where(better, v, u)
+                least = np.where(better, np.abs(total), least)
+            if look == _SEARCH or (least <= _BALANCED * size).all() or not better.any():
                 break
-            curvature = self.mean(np.broadcast_to(self.loss.second_derivative(self.y, Z), Z.shape))
-            step = np.where(better, total / np.maximum(curvature, 1e-12), 0.0)
-            Z = Z - step.astype(Z.dtype)
-        return best
+            Z = Z - np.where(better, self._newton(Z, v, total), 0.0).astype(Z.dtype)
+        return best, u
+
+    def _newton(self, Z: Array, u: Array, total: Array) -> Array:
+        """Newton's step of each intercept from the mean of the slopes, with the curvature of some rows."""
+        some = slice(None, None, -(-self.n // _LOOKED_AT))
+        y, s = self.y[some], 1.0 if self.s is None else self.s[some]
+        if self.unit == 1:
+            curvature = np.mean(self.loss.second_derivative(y, Z[some]) * s, axis=0, dtype=np.float64)
+            return np.asarray(total / np.maximum(curvature, 1e-12))
+        p = (u[some] + y).astype(np.float64).reshape(len(y), -1, self.unit)
+        steps = []
+        for j, g in enumerate(total.reshape(-1, self.unit)):
+            H = np.diag(np.mean(p[:, j] * s, axis=0)) - (p[:, j] * s).T @ p[:, j] / len(p)
+            # what all classes have in common changes nothing
+            steps.append(np.linalg.solve(H + np.trace(H) / self.unit**2 + 1e-12 * np.eye(self.unit), g))
+        return np.concatenate(steps)
 
     def balanced(self, u: Array) -> Array:
         """The same slopes, made to sum to zero; they stay in the domain of the conjugate."""
@@ -174,10 +191,10 @@ class Predicted:
         p = p - given + given.sum(axis=2, keepdims=True) * share
         return np.asarray(p.reshape(self.n, -1) - self.y)
 
-    def candidates(self, Z: Array) -> list[Array]:
-        """Slopes from which bounds are tried: derivatives at `Z`, or averages of them where they jump."""
+    def candidates(self, Z: Array, u: Array) -> list[Array]:
+        """Slopes from which bounds are tried: the derivatives `u` at `Z`, or averages of them where they jump."""
         if self.loss.smooth:
-            return [self.balanced(self.slopes(Z).astype(np.float64))]
+            return [self.balanced(u.astype(np.float64))]
         Z = Z.astype(np.float64)
         spread = Z.std(axis=0) + np.abs(self.losses(Z)) + 1e-300
         found = []
