@@ -28,7 +28,7 @@ from skvariants._training.problem import by_model
 
 Array = np.ndarray
 # multiplications that a Hessian may cost: so many, or so many passes over the stored values
-_MULTIPLICATIONS, _PASSES = 2e7, 8
+_MULTIPLICATIONS, _PASSES = 1e7, 8
 # numbers of a side of a matrix that is factored; with L1
 _FACTORED, _FACTORED_L1 = 1024, 256
 # as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
@@ -278,7 +278,7 @@ def _rows(at: Predicted, l1: bool) -> tuple[Array | None, Plan | None]:
 
 
 def _some(n: int, rows: int) -> Array | None:
-    return None if rows >= n else np.sort(np.random.default_rng(0).permutation(n)[:rows])
+    return None if rows >= n else np.sort(np.random.default_rng(0).choice(n, rows, replace=False, shuffle=False))
 
 
 def _has_model(at: Predicted) -> bool:

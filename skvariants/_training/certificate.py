@@ -35,8 +35,8 @@ _WIDTHS = (1.0, 0.3, 0.1, 0.03)
 _BALANCED, _SEARCH, _LOOKED_AT = 1e-4, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
-# numbers of a product at a time
-_NUMBERS = 1 << 24
+# numbers of a product at a time; and of what else is done to all rows, so that it stays in the cache
+_NUMBERS, _CACHED = 1 << 24, 1 << 14
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,18 @@ class Predicted:
 
     def _balanced_classes(self, u: Array) -> Array:
         """Classes of too much probability give some of each row's to those of too little."""
-        p = (u + self.y).reshape(self.n, -1, self.unit)
-        total = self.mean(u).reshape(-1, self.unit)
-        have = np.maximum(self.mean(p.reshape(self.n, -1)).reshape(-1, self.unit), np.finfo(np.float64).tiny)
-        much, little = np.maximum(total, 0), np.maximum(-total, 0)
-        given = p * np.minimum(much / have, 1.0)
+        p = u + self.y
+        have, total = np.maximum(self.mean(p), np.finfo(np.float64).tiny), self.mean(u)
+        given = np.minimum(np.maximum(total, 0) / have, 1.0)
+        little = np.maximum(-total, 0).reshape(-1, self.unit)
         share = little / np.maximum(little.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        p = p - given + given.sum(axis=2, keepdims=True) * share
-        return np.asarray(p.reshape(self.n, -1) - self.y)
+        for j, taken in enumerate(share):
+            part = slice(j * self.unit, (j + 1) * self.unit)
+            moved = np.dot(p[:, part], given[part])
+            p[:, part] *= 1.0 - given[part]
+            p[:, part] += moved[:, None] * taken
+        p -= self.y
+        return p
 
     def candidates(self, Z: Array, u: Array) -> list[Array]:
         """Slopes from which bounds are tried: the derivatives `u` at `Z`, or averages of them where they jump."""
@@ -221,15 +225,27 @@ class Predicted:
 
     def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
         """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
-        nothing = self.loss.conjugate(self.y, np.zeros(self.Z.shape))
+        nothing = self._conjugates()
         if nothing is None or not self.problem.penalty.elastic:
             return np.full(len(objective), np.inf)
-        nothing = self.scale * self.mean(nothing)
         lowest = -self._of_unit(nothing)
         for u, g in zip(candidates, products, strict=True):
             lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1]), nothing))
         noise = 8 * np.finfo(self.theta.dtype).eps * np.abs(objective)
         return np.maximum(objective - lowest / self.scale[:: self.unit], 0.0) + noise
+
+    def _conjugates(self, u: Array | None = None, share: Any = 1.0) -> Array | None:
+        """Mean conjugate of each column at a share of slopes, by default zero, in the units worked in; None: unknown."""
+        k = self.theta.shape[1]
+        total, rows = np.zeros(k), max(256, _CACHED // k)
+        for first in range(0, self.n, rows):
+            part = slice(first, min(first + rows, self.n))
+            v = np.zeros((part.stop - first, k)) if u is None else u[part] * share
+            values = self.loss.conjugate(self.y[part], v)
+            if values is None:
+                return None
+            total += column_sums(values if self.s is None else values * self.s[part])
+        return np.asarray(self.scale * total / self.n)
 
     def _of_unit(self, columns: Array) -> Array:
         return columns if self.unit == 1 else columns.reshape(*columns.shape[:-1], -1, self.unit).sum(axis=-1)
@@ -255,7 +271,7 @@ class Predicted:
                 excess = np.maximum(c * a - l1, 0.0)
                 return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
 
-            all_of_it = self.scale * self.mean(self.loss.conjugate(self.y, u * share))
+            all_of_it = self._conjugates(u, share)
             values = [-self._of_unit(all_of_it + conjugate(share))]
             for t in _SHARES:  # the conjugate of the loss is convex between nothing and all of it
                 mixed = nothing + t * (all_of_it - nothing) + conjugate(t * share)
