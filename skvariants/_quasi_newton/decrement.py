@@ -28,7 +28,7 @@ from skvariants._training.problem import by_model
 
 Array = np.ndarray
 # multiplications that a Hessian may cost: so many, or so many passes over the stored values
-_MULTIPLICATIONS, _PASSES = 1e7, 8
+_MULTIPLICATIONS, _PASSES = 1e7, 2
 # numbers of a side of a matrix that is factored; with L1
 _FACTORED, _FACTORED_L1 = 1024, 256
 # as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
@@ -198,7 +198,10 @@ class Surrogate:
         else:
             blocks = sampled_hessian(self.batch, self.Z, plan, np.zeros(Z.shape[1]), self.l1 is None)
             self.curvature = Factored(blocks, self.l1)
-        self.correction = g - self._gradient(self.Z)
+        # slopes of some rows differ from those of all by as much, balanced or not
+        s, v = self.batch.weights(slice(0, self.batch.n)), u if index is None else u[index]
+        v = (v if s is None else v * s).astype(at.theta.dtype) / self.batch.n
+        self.correction = g - self.batch.problem.gradient(self.batch.X, v, np.empty_like(at.theta))
         self.value = self.batch.value(self.Z)
 
     def _gradient(self, Z: Array) -> Array:
@@ -312,19 +315,17 @@ def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         at = Predicted(problem, np.ascontiguousarray(theta))
         u = at.slopes(at.Z)
-        f = at.losses(at.Z, u) + at.penalties()
+        losses = at.losses(at.Z, u)
+        f = losses + at.penalties()
         scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
-        Z, u = at.at_best_intercept(u)
-        candidates = at.candidates(Z, u)
-        products = at.products(candidates)
-        bounds = at.bounds(per_unit, candidates, products)
+        bounds, Z, slopes, product = at.dual(per_unit, losses, u)
         expected = np.full(len(per_unit), np.nan)
         gain = constant - by_model(per_unit, width // at.unit)
         proven = by_model(bounds, width // at.unit) <= tol * gain
         if not proven.all() and _has_model(at):
-            surrogate = Surrogate(at, Z, candidates[0], products[0])
+            surrogate = Surrogate(at, Z, slopes, product)
             expected, there = surrogate.to_gain()
-            by_intercept = 0.0 if Z is at.Z else by_model(f - at.losses(Z, u) - at.penalties(), at.unit)
+            by_intercept = 0.0 if Z is at.Z else by_model(losses - at.losses(Z), at.unit)
             expected = np.maximum(expected / scale + by_intercept, 0.0)
             if surrogate.all:
                 # where some steps lead is nearer to the optimum, and so are the slopes

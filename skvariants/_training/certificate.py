@@ -17,6 +17,8 @@ References
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +37,8 @@ _WIDTHS = (1.0, 0.3, 0.1, 0.03)
 _BALANCED, _SEARCH, _LOOKED_AT = 1e-4, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
+# share of the mean loss that a bound must promise to be worth its price; of a slope's sum, what may hide that
+_LITTLE, _HIDDEN = 0.05, 0.1
 # numbers of a product at a time; and of what else is done to all rows, so that it stays in the cache
 _NUMBERS, _CACHED = 1 << 24, 1 << 14
 
@@ -133,6 +137,12 @@ class Predicted:
         """Derivatives of the loss."""
         return np.asarray(self.loss.gradient(self.y, Z, np.empty_like(Z)))
 
+    def imbalance(self, u: Array) -> float:
+        """How far the slopes are from summing to zero, beside their size."""
+        if not self.problem.fit_intercept:
+            return 0.0
+        return float((np.abs(self.mean(u)) / np.maximum(self.mean(np.abs(u)), np.finfo(np.float64).tiny)).max())
+
     def at_best_intercept(self, u: Array) -> tuple[Array, Array]:
         """Predictions with intercepts that make the slopes sum to zero, as nearly as a few looks find; slopes there."""
         best, Z = self.Z, self.Z
@@ -223,16 +233,35 @@ class Predicted:
             found += np.split(G.astype(np.float64), len(part), axis=1)
         return found
 
+    def dual(self, objective: Array, losses: Array, u: Array) -> tuple[Array, Array, Array, Array]:
+        """Bounds of units from their slopes `u`; predictions, the slopes from which they came, and their products."""
+        Z, imbalance = self.Z, self.imbalance(u) if self.loss.smooth else 0.0
+        if imbalance > _HIDDEN:
+            Z, u = self.at_best_intercept(u)
+        candidates = self.candidates(Z, u)
+        products = self.products(candidates)
+        if self.loss.smooth and self.bound_is_trivial(losses, candidates[0], products[0]):
+            return self.bounds(objective, [], []), Z, candidates[0], products[0]
+        if _BALANCED < imbalance <= _HIDDEN:
+            Z, u = self.at_best_intercept(u)
+            candidates = self.candidates(Z, u)
+            products = self.products(candidates)
+        return self.bounds(objective, candidates, products), Z, candidates[0], products[0]
+
     def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
         """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
-        nothing = self._conjugates()
-        if nothing is None or not self.problem.penalty.elastic:
+        if self.nothing is None or not self.problem.penalty.elastic:
             return np.full(len(objective), np.inf)
-        lowest = -self._of_unit(nothing)
+        lowest = -self._of_unit(self.nothing)
         for u, g in zip(candidates, products, strict=True):
-            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1]), nothing))
+            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1])))
         noise = 8 * np.finfo(self.theta.dtype).eps * np.abs(objective)
         return np.maximum(objective - lowest / self.scale[:: self.unit], 0.0) + noise
+
+    @functools.cached_property
+    def nothing(self) -> Array | None:
+        """Mean conjugate of slopes of zero."""
+        return self._conjugates()
 
     def _conjugates(self, u: Array | None = None, share: Any = 1.0) -> Array | None:
         """Mean conjugate of each column at a share of slopes, by default zero, in the units worked in; None: unknown."""
@@ -250,8 +279,22 @@ class Predicted:
     def _of_unit(self, columns: Array) -> Array:
         return columns if self.unit == 1 else columns.reshape(*columns.shape[:-1], -1, self.unit).sum(axis=-1)
 
-    def _lower(self, u: Array, a: Array, nothing: Array) -> Array:
-        """The bound from slopes `u`, whose products with the features have absolute values `a`."""
+    def bound_is_trivial(self, losses: Array, u: Array, g: Array) -> bool:
+        """Whether no share of slopes `u`, whose products are `g`, proves much more than slopes of zero do.
+
+        By Fenchel's inequality, :math:`\\ell^*(u) \\ge z u - \\ell(z)`, which costs no conjugate.
+        """
+        penalty = self.problem.penalty
+        if self.nothing is None or not penalty.elastic or not np.all(penalty.l2_strength > 0):
+            return False
+        more = self.scale * (losses - self.mean(self.Z * u)) + self.nothing
+        conjugate, _ = self._of_penalty(np.abs(g[:-1]))
+        shares = np.concatenate([_SHARES, [[1.0]]])
+        most = self._of_unit(np.array([t * more - conjugate(t) for t in shares])).max(axis=0)
+        return bool((most <= _LITTLE * self._of_unit(self.scale * losses)).all())
+
+    def _of_penalty(self, a: Array) -> tuple[Callable[[Any], Array], Array]:
+        """Conjugate of the penalty at shares of products of absolute values `a`, and the share where it is finite."""
         penalty = self.problem.penalty
         l1, l2 = (np.broadcast_to(x, a.shape) for x in (penalty.l1_strength, penalty.l2_strength))
         hard = l2 <= 0
@@ -260,21 +303,26 @@ class Predicted:
             share = np.where(hard & (a > l1), l1 / a, 1.0).min(axis=0, initial=1.0)
             if self.unit > 1:
                 share = np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
-
             curved = np.where(hard, 0.0, a * a / (2 * l2)).sum(axis=0) if not l1.any() else None
 
-            def conjugate(c: Array) -> Array:
-                if curved is not None:
-                    return np.asarray(c * c * curved)
-                if hard.all():
-                    return np.zeros(a.shape[1])
-                excess = np.maximum(c * a - l1, 0.0)
-                return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
+        def conjugate(c: Any) -> Array:
+            if curved is not None:
+                return np.asarray(c * c * curved)
+            if hard.all():
+                return np.zeros(a.shape[1])
+            excess = np.maximum(c * a - l1, 0.0)
+            return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
 
+        return conjugate, share
+
+    def _lower(self, u: Array, a: Array) -> Array:
+        """The bound from slopes `u`, whose products with the features have absolute values `a`."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            conjugate, share = self._of_penalty(a)
             all_of_it = self._conjugates(u, share)
             values = [-self._of_unit(all_of_it + conjugate(share))]
             for t in _SHARES:  # the conjugate of the loss is convex between nothing and all of it
-                mixed = nothing + t * (all_of_it - nothing) + conjugate(t * share)
+                mixed = self.nothing + t * (all_of_it - self.nothing) + conjugate(t * share)
                 values.append(-self._of_unit(mixed))
         return np.nan_to_num(np.fmax.reduce(values), nan=-np.inf)
 
