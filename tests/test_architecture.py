@@ -17,10 +17,10 @@ TESTS = Path(__file__).parent
 LEVELS = [
     "_doclinks _callbacks _step _threads",
     "_data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows",
+    "_component _messages _data.rows _training.certificate",
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
-    "_advice.rules _training.state _training.certificate _training.gradients losses.classes losses.residual",
+    "_advice.rules _training.state _training.gradients losses.classes losses.residual",
     "_advice.choice _advice.troubles",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
     " solvers.interior_point",

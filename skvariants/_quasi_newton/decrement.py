@@ -32,13 +32,16 @@ _MULTIPLICATIONS, _PASSES = 1e7, 2
 # numbers of a side of a matrix that is factored; with L1
 _FACTORED, _FACTORED_L1 = 1024, 256
 # as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
-_ROWS, _LEAST_ROWS, _MOST_ROWS, _SHARE, _INNER = 2, 512, 2048, 64, 24
+_ROWS, _LEAST_ROWS, _MOST_ROWS, _SHARE, _INNER = 2, 2048, 2048, 16, 24
 # stored values for each feature from which products pay beside what is done to the weights
 _STORED = 32
 # Newton steps, their lengths, and what the last may expect beside what all have gained
 _STEPS = 4
 _LENGTHS = (1.0, 4.0, 2.0, 0.5, 0.25, 0.0625)
 _LEFT, _TRUSTED = 0.05, 0.25
+# share of what conjugate gradients have gained that their last two steps add when they end; error of what they expect
+# with which they are not asked again
+_SETTLED, _AGREED = 0.05, 0.25
 # units in the last place of the objective that are rounding
 _ROUNDING = 64
 
@@ -53,6 +56,8 @@ class Factored:
     l1 : ndarray of shape (n_features + 1, n_columns) or None
         Strength of the penalty's kink in each entry.
     """
+
+    costly = False
 
     def __init__(self, blocks: Blocks, l1: Array | None) -> None:
         self.blocks, self.l1 = blocks, l1
@@ -85,9 +90,11 @@ class Sampled:
         Strength of the penalty's kink in each entry.
     """
 
+    costly = True
+
     def __init__(self, batch: StageBatch, Z: Array, l1: Array | None) -> None:
         p = batch.problem
-        self.problem, self.unit, self.l1 = p, p.loss.columns_per_model, l1
+        self.problem, self.X, self.unit, self.l1 = p, batch.X, p.loss.columns_per_model, l1
         rows = slice(0, batch.n)
         self.s = batch.weights(rows)
         self.coupling = batch.coupling(Z, rows) if p.loss.is_softmax else None
@@ -102,14 +109,14 @@ class Sampled:
             missing = np.where((shown < 0.5 * level) & (p.coordinates.inverse_scale > 0), level - shown, 0.0)
             self.extra[:-1] += missing
             self.diagonal[:-1] += missing
-        self.unsolved = np.zeros(1)
+        self.unsolved = np.zeros(self.D.shape[1] // self.unit)
         self.free = np.ones(self.diagonal.shape, bool)
         self.free[-1] = p.fit_intercept
 
     def times(self, V: Array) -> Array:
         """Hessian times `V`."""
         p, dtype = self.problem, self.problem.rows.dtype
-        r = p.predict(p.rows.X, V.astype(dtype)).astype(np.float64)
+        r = p.predict(self.X, V.astype(dtype, copy=False)).astype(np.float64, copy=False)
         if self.coupling is None:
             r *= self.D
         else:
@@ -117,7 +124,7 @@ class Sampled:
             r = r.reshape(P.shape)
             r = (P * (r - (P * r).sum(axis=2, keepdims=True))).reshape(len(r), -1)
             r = r if self.s is None else r * self.s
-        g = p.gradient(p.rows.X, r.astype(dtype), np.empty(V.shape, dtype), p.n)
+        g = p.gradient(self.X, r.astype(dtype, copy=False), np.empty(V.shape, dtype), p.n)
         return np.where(self.free, g + self.extra * V, 0.0)
 
     def step(self, g: Array, theta: Array) -> Array:
@@ -129,19 +136,23 @@ class Sampled:
         x, r = np.zeros(g.shape), -g
         d = r / self.diagonal
         rho = self._dot(r, d)
-        enough = 1e-4 * rho
+        gained = recent = earlier = np.zeros(len(rho))
         for _ in range(_INNER):
-            if (rho <= enough).all():
-                break
             q = self.times(d)
             bend = self._dot(d, q)
-            t = np.where((rho > enough) & (bend > 0), rho / np.where(bend > 0, bend, 1.0), 0.0)
+            t = np.where(bend > 0, rho / np.where(bend > 0, bend, 1.0), 0.0)
             x += t * d
+            recent, earlier = 0.5 * t * rho, recent
+            gained = gained + recent
+            if (recent + earlier <= _SETTLED * gained).all():
+                break
             r -= t * q
             z = r / self.diagonal
             new = self._dot(r, z)
             d = z + new / np.maximum(rho, 1e-300) * d
             rho = new
+        # decreases fall slowly: as much again as the last few
+        self.unsolved = 2 * (recent + earlier)[:: self.unit]
         return x
 
     def _proximal(self, g: Array, theta: Array) -> Array:
@@ -231,7 +242,10 @@ class Surrogate:
             first = expected if step == 0 else first
             if not (expected > np.maximum(_LEFT * gained, noise)).any():
                 break
-            theta, Z, gained = self.advance(theta, Z, gained, P, expected)
+            before, (theta, Z, gained) = gained, self.advance(theta, Z, gained, P, expected)
+            left = self.curvature.unsolved + np.abs(gained - before - expected)
+            if self.curvature.costly and (left <= _AGREED * gained).all():
+                return gained + left, Z
         else:
             P, expected = self.model(Z, theta)
         trusted = expected <= np.maximum(_TRUSTED * np.minimum(gained, first), noise)

@@ -24,8 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from skvariants.losses.base import column_sums
-
 Array = np.ndarray
 # share of the constant model's objective below which a gain over it counts as none; in units in the last place too
 _NO_GAIN, _NO_GAIN_ULPS = 1e-6, 1e4
@@ -34,7 +32,7 @@ _ROUNDING = 64
 # widths over which derivatives that jump are averaged, in units of the predictions' spread
 _WIDTHS = (1.0, 0.3, 0.1, 0.03)
 # of a slope's sum, what the search for the best intercept leaves to the balancing; looks; rows that tell the curvature
-_BALANCED, _SEARCH, _LOOKED_AT = 1e-4, 3, 4096
+_BALANCED, _SEARCH, _LOOKED_AT = 1e-3, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
 # share of the mean loss that a bound must promise to be worth its price; of a slope's sum, what may hide that
@@ -123,7 +121,7 @@ class Predicted:
 
     def mean(self, values: Array) -> Array:
         """Weighted mean of each column, in double precision."""
-        return column_sums(values if self.s is None else values * self.s) / self.n
+        return _sums(values if self.s is None else values * self.s) / self.n
 
     def losses(self, Z: Array, u: Array | None = None) -> Array:
         """Mean loss of each column at predictions with the slopes `u`, in the user's units."""
@@ -264,7 +262,7 @@ class Predicted:
         return self._conjugates()
 
     def _conjugates(self, u: Array | None = None, share: Any = 1.0) -> Array | None:
-        """Mean conjugate of each column at a share of slopes, by default zero, in the units worked in; None: unknown."""
+        """Mean conjugate of each column, at zero by default, in the units worked in; None where unknown."""
         k = self.theta.shape[1]
         total, rows = np.zeros(k), max(256, _CACHED // k)
         for first in range(0, self.n, rows):
@@ -273,7 +271,7 @@ class Predicted:
             values = self.loss.conjugate(self.y[part], v)
             if values is None:
                 return None
-            total += column_sums(values if self.s is None else values * self.s[part])
+            total += _sums(values if self.s is None else values * self.s[part])
         return np.asarray(self.scale * total / self.n)
 
     def _of_unit(self, columns: Array) -> Array:
@@ -319,12 +317,19 @@ class Predicted:
         """The bound from slopes `u`, whose products with the features have absolute values `a`."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             conjugate, share = self._of_penalty(a)
-            all_of_it = self._conjugates(u, share)
+            nothing, all_of_it = self.nothing, self._conjugates(u, share)
+            assert nothing is not None
+            assert all_of_it is not None
             values = [-self._of_unit(all_of_it + conjugate(share))]
             for t in _SHARES:  # the conjugate of the loss is convex between nothing and all of it
-                mixed = self.nothing + t * (all_of_it - self.nothing) + conjugate(t * share)
+                mixed = nothing + t * (all_of_it - nothing) + conjugate(t * share)
                 values.append(-self._of_unit(mixed))
         return np.nan_to_num(np.fmax.reduce(values), nan=-np.inf)
+
+
+def _sums(values: Array) -> Array:
+    """Sum of each column, in double precision: a product, as reductions of narrow arrays are slow."""
+    return np.dot(np.ones(len(values)), values.astype(np.float64, copy=False))
 
 
 __all__ = ["Certificate", "Predicted"]
