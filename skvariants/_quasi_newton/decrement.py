@@ -332,14 +332,14 @@ def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array)
         losses = at.losses(at.Z, u)
         f = losses + at.penalties()
         scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
-        bounds, Z, slopes, product = at.dual(per_unit, losses, u)
+        bounds, (Z, u), slopes, product = at.dual(per_unit, losses, u)
         expected = np.full(len(per_unit), np.nan)
         gain = constant - by_model(per_unit, width // at.unit)
         proven = by_model(bounds, width // at.unit) <= tol * gain
         if not proven.all() and _has_model(at):
             surrogate = Surrogate(at, Z, slopes, product)
             expected, there = surrogate.to_gain()
-            by_intercept = 0.0 if Z is at.Z else by_model(losses - at.losses(Z), at.unit)
+            by_intercept = 0.0 if Z is at.Z else by_model(losses - at.losses(Z, u), at.unit)
             expected = np.maximum(expected / scale + by_intercept, 0.0)
             if surrogate.all:
                 # where some steps lead is nearer to the optimum, and so are the slopes

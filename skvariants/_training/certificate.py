@@ -36,7 +36,7 @@ _BALANCED, _SEARCH, _LOOKED_AT = 1e-3, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
 # share of the mean loss that a bound must promise to be worth its price; of a slope's sum, what may hide that
-_LITTLE, _HIDDEN = 0.05, 0.1
+_LITTLE, _NEAR, _HIDDEN = 0.05, 0.01, 0.1
 # numbers of a product at a time; and of what else is done to all rows, so that it stays in the cache
 _NUMBERS, _CACHED = 1 << 24, 1 << 14
 
@@ -231,20 +231,29 @@ class Predicted:
             found += np.split(G.astype(np.float64), len(part), axis=1)
         return found
 
-    def dual(self, objective: Array, losses: Array, u: Array) -> tuple[Array, Array, Array, Array]:
-        """Bounds of units from their slopes `u`; predictions, the slopes from which they came, and their products."""
+    def dual(self, objective: Array, losses: Array, u: Array) -> tuple[Array, tuple[Array, Array], Array, Array]:
+        """Bounds of units from their slopes `u`.
+
+        Returns
+        -------
+        bounds : ndarray
+            In the user's units.
+        there : tuple of ndarray
+            Predictions from which they came, and the slopes there.
+        balanced, product : ndarray
+            Those slopes with a sum of zero, and their weighted mean with the rows.
+        """
         Z, imbalance = self.Z, self.imbalance(u) if self.loss.smooth else 0.0
-        if imbalance > _HIDDEN:
-            Z, u = self.at_best_intercept(u)
-        candidates = self.candidates(Z, u)
-        products = self.products(candidates)
-        if self.loss.smooth and self.bound_is_trivial(losses, candidates[0], products[0]):
-            return self.bounds(objective, [], []), Z, candidates[0], products[0]
-        if _BALANCED < imbalance <= _HIDDEN:
-            Z, u = self.at_best_intercept(u)
+        # with slopes that nearly sum to zero, some promise can be seen without the search
+        rough = _NEAR < imbalance <= _HIDDEN
+        for searched in (False, True) if rough else (True,):
+            if searched and imbalance > _BALANCED:
+                Z, u = self.at_best_intercept(u)
             candidates = self.candidates(Z, u)
             products = self.products(candidates)
-        return self.bounds(objective, candidates, products), Z, candidates[0], products[0]
+            if self.loss.smooth and self.bound_is_trivial(losses, candidates[0], products[0]):
+                return self.bounds(objective, [], []), (Z, u), candidates[0], products[0]
+        return self.bounds(objective, candidates, products), (Z, u), candidates[0], products[0]
 
     def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
         """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
@@ -258,8 +267,20 @@ class Predicted:
 
     @functools.cached_property
     def nothing(self) -> Array | None:
-        """Mean conjugate of slopes of zero."""
-        return self._conjugates()
+        """Mean conjugate of slopes of zero, in the units worked in; None where unknown."""
+        y = self.y
+        if self.unit > 1:  # one of few rows each
+            kinds = np.eye(self.unit)
+            shares = self.mean(y).reshape(-1, self.unit)
+        elif not self.loss.regression and (np.abs(y) == 1).all():
+            kinds = np.array([[1.0], [-1.0]])
+            shares = np.stack([self.mean(y > 0), self.mean(y < 0)], axis=1)
+        else:
+            return self._conjugates()
+        values = self.loss.conjugate(kinds, np.zeros(kinds.shape))
+        if values is None:
+            return None
+        return np.asarray(self.scale * np.broadcast_to(np.dot(shares, values).ravel(), self.scale.shape))
 
     def _conjugates(self, u: Array | None = None, share: Any = 1.0) -> Array | None:
         """Mean conjugate of each column, at zero by default, in the units worked in; None where unknown."""
