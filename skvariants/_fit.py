@@ -381,7 +381,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     if not spec.scale:
         return Setup(None, task, Coordinates(), None, None, **counts)
     size = _lazy_batch(spec, streaming)
-    moments = rows.moments(None if old is None else old.moments, filling=size > 0)
+    moments = rows.moments(None if old is None else old.moments, filling=size)
     targets = None
     if loss.in_target_units:
         targets = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
