@@ -42,6 +42,8 @@ _LEFT, _TRUSTED = 0.05, 0.25
 # share of what conjugate gradients have gained that their last two steps add when they end; error of what they expect
 # with which they are not asked again
 _SETTLED, _AGREED = 0.05, 0.25
+# times what `tol` allows, of bounds that are too far from it
+_FAR = 1.2
 # units in the last place of the objective that are rounding
 _ROUNDING = 64
 
@@ -332,13 +334,18 @@ def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array)
         losses = at.losses(at.Z, u)
         f = losses + at.penalties()
         scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
-        bounds, (Z, u), slopes, product = at.dual(per_unit, losses, u)
-        expected = np.full(len(per_unit), np.nan)
         gain = constant - by_model(per_unit, width // at.unit)
+        # beside an estimate, a bound is worth its price where it may say that `tol` is kept
+        modelled = _has_model(at)
+        far = np.repeat(_FAR * tol * gain, width // at.unit) if modelled else np.full(len(per_unit), np.inf)
+        bounds, (Z, u), slopes, product = at.dual(per_unit, losses, u, far)
+        expected = np.full(len(per_unit), np.nan)
         proven = by_model(bounds, width // at.unit) <= tol * gain
-        if not proven.all() and _has_model(at):
+        if not proven.all() and modelled:
             surrogate = Surrogate(at, Z, slopes, product)
             expected, there = surrogate.to_gain()
+            if not (expected < np.inf).all():
+                bounds = np.fmin(bounds, at.bounds(per_unit, [slopes], [product]))
             by_intercept = 0.0 if Z is at.Z else by_model(losses - at.losses(Z, u), at.unit)
             expected = np.maximum(expected / scale + by_intercept, 0.0)
             if surrogate.all:

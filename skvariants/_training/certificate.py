@@ -36,7 +36,7 @@ _BALANCED, _SEARCH, _LOOKED_AT = 1e-3, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
 # share of the mean loss that a bound must promise to be worth its price; of a slope's sum, what may hide that
-_LITTLE, _NEAR, _HIDDEN = 0.05, 0.01, 0.1
+_LITTLE, _HIDDEN = 0.05, 0.1
 # numbers of a product at a time; and of what else is done to all rows, so that it stays in the cache
 _NUMBERS, _CACHED = 1 << 24, 1 << 14
 
@@ -231,8 +231,13 @@ class Predicted:
             found += np.split(G.astype(np.float64), len(part), axis=1)
         return found
 
-    def dual(self, objective: Array, losses: Array, u: Array) -> tuple[Array, tuple[Array, Array], Array, Array]:
+    def dual(
+        self, objective: Array, losses: Array, u: Array, far: Array
+    ) -> tuple[Array, tuple[Array, Array], Array, Array]:  # fmt: skip
         """Bounds of units from their slopes `u`.
+
+        Those that would prove little more than slopes of zero do are not worth their price, nor those above `far`:
+        they stay what slopes of zero prove.
 
         Returns
         -------
@@ -245,13 +250,13 @@ class Predicted:
         """
         Z, imbalance = self.Z, self.imbalance(u) if self.loss.smooth else 0.0
         # with slopes that nearly sum to zero, some promise can be seen without the search
-        rough = _NEAR < imbalance <= _HIDDEN
-        for searched in (False, True) if rough else (True,):
+        for searched in (False, True) if _BALANCED < imbalance <= _HIDDEN else (True,):
             if searched and imbalance > _BALANCED:
                 Z, u = self.at_best_intercept(u)
             candidates = self.candidates(Z, u)
             products = self.products(candidates)
-            if self.loss.smooth and self.bound_is_trivial(losses, candidates[0], products[0]):
+            least = self.least_bounds(objective, losses, candidates[0], products[0])
+            if least is not None and (least >= np.minimum(far, objective - _LITTLE * self._of_unit(losses))).all():
                 return self.bounds(objective, [], []), (Z, u), candidates[0], products[0]
         return self.bounds(objective, candidates, products), (Z, u), candidates[0], products[0]
 
@@ -298,19 +303,23 @@ class Predicted:
     def _of_unit(self, columns: Array) -> Array:
         return columns if self.unit == 1 else columns.reshape(*columns.shape[:-1], -1, self.unit).sum(axis=-1)
 
-    def bound_is_trivial(self, losses: Array, u: Array, g: Array) -> bool:
-        """Whether no share of slopes `u`, whose products are `g`, proves much more than slopes of zero do.
+    def least_bounds(self, objective: Array, losses: Array, u: Array, g: Array) -> Array | None:
+        """What bounds from slopes `u`, whose products are `g`, are at least; None where that is not known.
 
         By Fenchel's inequality, :math:`\\ell^*(u) \\ge z u - \\ell(z)`, which costs no conjugate.
         """
         penalty = self.problem.penalty
-        if self.nothing is None or not penalty.elastic or not np.all(penalty.l2_strength > 0):
-            return False
+        if not (self.loss.smooth and penalty.elastic) or self.nothing is None:
+            return None
+        a = np.abs(g[:-1])
+        if not np.all((penalty.l2_strength > 0) | (a == 0)):
+            return None
         more = self.scale * (losses - self.mean(self.Z * u)) + self.nothing
-        conjugate, _ = self._of_penalty(np.abs(g[:-1]))
+        conjugate, _ = self._of_penalty(a)
         shares = np.concatenate([_SHARES, [[1.0]]])
         most = self._of_unit(np.array([t * more - conjugate(t) for t in shares])).max(axis=0)
-        return bool((most <= _LITTLE * self._of_unit(self.scale * losses)).all())
+        lowest = np.maximum(most, 0.0) - self._of_unit(self.nothing)
+        return np.asarray(objective - lowest / self.scale[:: self.unit])
 
     def _of_penalty(self, a: Array) -> tuple[Callable[[Any], Array], Array]:
         """Conjugate of the penalty at shares of products of absolute values `a`, and the share where it is finite."""
