@@ -462,7 +462,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     if not spec.scale:
         return Setup(None, task, Coordinates(), None, None, **counts)
     size = _lazy_batch(spec, streaming)
-    moments = rows.moments(None if old is None else old.moments, filling=size > 0)
+    moments = rows.moments(None if old is None else old.moments, filling=size)
     targets = None
     if loss.in_target_units:
         targets = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
@@ -666,15 +666,10 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
     """Certificates of the models whose method has not proven that it has arrived: of all, or of those that say so."""
     asked = ("max_iter", "plateau", "converged", "diverged", "no validation improvement") if every else ("converged",)
     unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
-    if not unknown:
-        return
-    problem = job.problem
-    if len(unknown) < len(outcomes):
-        problem = problem.take(columns_of(np.array(unknown), job.width))
-    theta = np.concatenate([outcomes[j].theta for j in unknown], axis=1)
-    tol = np.array([job.specs[j].stopping.tol or 0.0 for j in unknown])
-    found = certify(problem, theta, job.width, job.reference[unknown], tol)
-    for j, certificate in zip(unknown, found, strict=True):
+    for j in unknown:  # one by one: what is looked at for one model must not depend on others
+        problem = job.problem if len(outcomes) == 1 else job.problem.take(columns_of(np.array([j]), job.width))
+        tol = np.array([job.specs[j].stopping.tol or 0.0])
+        [certificate] = certify(problem, outcomes[j].theta, job.width, job.reference[j : j + 1], tol)
         own = outcomes[j].certificate
         if own is not None and np.isnan(certificate.estimate):
             certificate = replace(certificate, estimate=own.estimate)

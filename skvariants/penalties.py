@@ -19,8 +19,8 @@ from skvariants._component import Component, Interval, hyperparameter, operand
 __all__ = ["PENALTIES", "ElasticNet", "Penalty"]
 
 Array = np.ndarray
-# weights that are summed at a time
-_BLOCK = 1 << 20
+# weights that are summed at a time; and those whose shares are made in less time than old ones are told to fit
+_BLOCK, _FEW = 1 << 20, 1 << 11
 # exponents of which nothing is left, so that none is infinite
 _GONE = 1e3
 
@@ -239,9 +239,10 @@ class ElasticNet(Penalty):
             W *= self._kept_shares(step, W.dtype)
 
     def _kept_shares(self, step: Any, dtype: Any) -> Any:
-        """``1 / (1 + step * l2)``; what steps of one length share is kept, as it costs more than its use."""
+        """``1 / (1 + step * l2)``; what steps of one length share is kept where it costs more than a comparison."""
         l2 = self._strengths[1]
-        keeps = np.ndim(step) < 2 and np.ndim(l2) == 2 and len(l2) * max(np.size(step), l2.shape[1]) <= _BLOCK
+        size = len(l2) * max(np.size(step), l2.shape[1]) if np.ndim(l2) == 2 else 0
+        keeps = _FEW < size <= _BLOCK and np.ndim(step) < 2
         if keeps:
             last, shares = self.__dict__.get("_last_shares", (None, None))
             if last is not None and np.array_equal(last, step) and shares.dtype == dtype:

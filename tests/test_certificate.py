@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from _references import problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton.decrement import certify
-from skvariants._training.certificate import Certificate
+from skvariants._training.certificate import Certificate, Predicted
 from skvariants.losses import LOSSES, Hinge, Loss, MultinomialLogLoss
 from skvariants.penalties import Penalty
 
@@ -126,6 +126,25 @@ def test_the_bound_is_never_below_the_truth(name, l1_ratio, intercept, weighted)
                 excess = found.objective - least
                 assert found.bound >= excess - 1e-7 * abs(found.objective)
                 assert found.bound <= found.objective + 1e-9  # zero slopes are always allowed
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_what_a_bound_is_at_least_is_known_before_it(name, l1_ratio, weighted):
+    loss, rng = LOSSES[name](), np.random.default_rng(0)
+    X, y = rows(loss, rng)
+    p = problem(X, y[:, None], loss, alpha=1e-2, l1_ratio=l1_ratio, weight=rng.random(N) + 0.1 if weighted else None)
+    for size in (0.0, 0.1, 1.0):
+        at = Predicted(p, size * rng.standard_normal((D + 1, 1)))
+        u = at.slopes(at.Z)
+        losses = at.losses(at.Z, u)
+        objective, candidates = losses + at.penalties(), at.candidates(at.Z, u)
+        products = at.products(candidates)
+        bounds = at.bounds(objective, candidates, products)
+        assert at.least_bounds(objective, losses, candidates[0], products[0]) <= bounds
+        assert bounds <= at.bounds(objective, [], [])
+        np.testing.assert_allclose(at.nothing, at._conjugates(), atol=1e-12)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 1.0])

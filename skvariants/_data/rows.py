@@ -85,7 +85,7 @@ class Rows(Protocol):
     def take(self, index: Any) -> Rows:
         """Some rows, in memory, their weights of mean one."""
 
-    def moments(self, moments: Moments | None = None, filling: bool = False) -> Moments:
+    def moments(self, moments: Moments | None = None, filling: int = 0) -> Moments:
         """Means and squared deviations of the features, added to those of other rows if there are any."""
 
 
@@ -165,7 +165,7 @@ class ArrayRows:
         """Features of some rows as a dense array."""
         return self.X[rows]
 
-    def moments(self, moments: Moments | None = None, filling: bool = False) -> Moments:
+    def moments(self, moments: Moments | None = None, filling: int = 0) -> Moments:
         """Means and squared deviations of the features, added to those of other rows if there are any."""
         moments = Moments() if moments is None else moments.copy()
         moments.update(self.X, self.weight, filling)

@@ -33,6 +33,8 @@ _RARE = 0.1
 _CENTRED = 0.1
 # stored values of a batch, as a share of the columns, up to which rare ones stay: `Moments.coordinates` says why
 _TOUCHED = 1.0
+# rows that are looked at before all are counted, and how many times as much they must store
+_LOOKED_AT, _SURELY = 256, 4.0
 
 
 @dataclass
@@ -136,14 +138,17 @@ class Moments:
     squares: Any = 0.0
     filled: Any = None
 
-    def update(self, X: Any, weight: Array | None = None, filling: bool = False) -> None:
-        """Add rows, in blocks, so that a memory map is never read at once; with `filling`, count what is not zero."""
+    def update(self, X: Any, weight: Array | None = None, filling: int = 0) -> None:
+        """Add rows, in blocks, so that a memory map is never read at once.
+
+        What is not zero is counted if batches of `filling` rows might leave most columns at zero.
+        """
         if X.shape[0] == 0:
             return
         count = float(X.shape[0]) if weight is None else float(weight.sum(dtype=np.float64))
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # `coordinates` says what overflowed
             mean, squares = (_sparse_moments if sp.issparse(X) else _dense_moments)(X, weight, count)
-            self.merge(Moments(count, mean, squares, _filled(X, weight) if filling else None))
+            self.merge(Moments(count, mean, squares, _filled(X, weight, filling) if filling else None))
 
     def merge(self, other: Moments) -> None:
         """Add what another saw of other rows."""
@@ -225,20 +230,21 @@ def too_large(columns: Array) -> str:
     )
 
 
-def _filled(X: Any, weight: Array | None) -> Array:
-    """Weight of the values of each column that are not zero."""
+def _filled(X: Any, weight: Array | None, batch_size: int) -> Array | None:
+    """Weight of the values of each column that are not zero; None where some rows show that batches touch all."""
     if sp.issparse(X):
         X = X.tocsr()
         w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
         return sp.csr_matrix(((X.data != 0).astype(np.float64), X.indices, X.indptr), shape=X.shape).T @ w
     n, d = X.shape
+    some = np.asarray(X[:: -(-n // _LOOKED_AT)])
+    if batch_size * np.count_nonzero(some) > _SURELY * _TOUCHED * some.size:
+        return None
     filled, rows = np.zeros(d), max(1, _BLOCK // max(1, d))
     for start in range(0, n, rows):
         block = np.asarray(X[start : start + rows])
         w = np.ones(len(block)) if weight is None else weight[start : start + rows].astype(np.float64)
-        # most tables have no zeros, which is soon known
-        full = np.count_nonzero(block) == block.size
-        filled += w.sum() if full else w @ (block != 0)
+        filled += w @ (block != 0)
     return filled
 
 

@@ -28,17 +28,22 @@ from skvariants._training.problem import by_model
 
 Array = np.ndarray
 # multiplications that a Hessian may cost: so many, or so many passes over the stored values
-_MULTIPLICATIONS, _PASSES = 2e7, 8
+_MULTIPLICATIONS, _PASSES = 1e7, 2
 # numbers of a side of a matrix that is factored; with L1
 _FACTORED, _FACTORED_L1 = 1024, 256
 # as many rows for each number of a side, or all; rows and steps of conjugate gradients where that costs too much
-_ROWS, _LEAST_ROWS, _MOST_ROWS, _SHARE, _INNER = 2, 512, 2048, 64, 24
+_ROWS, _LEAST_ROWS, _MOST_ROWS, _SHARE, _INNER = 2, 2048, 2048, 16, 24
 # stored values for each feature from which products pay beside what is done to the weights
 _STORED = 32
 # Newton steps, their lengths, and what the last may expect beside what all have gained
 _STEPS = 4
 _LENGTHS = (1.0, 4.0, 2.0, 0.5, 0.25, 0.0625)
 _LEFT, _TRUSTED = 0.05, 0.25
+# share of what conjugate gradients have gained that their last two steps add when they end; error of what they expect
+# with which they are not asked again
+_SETTLED, _AGREED = 0.05, 0.25
+# times what `tol` allows, of bounds that are too far from it
+_FAR = 1.2
 # units in the last place of the objective that are rounding
 _ROUNDING = 64
 
@@ -53,6 +58,8 @@ class Factored:
     l1 : ndarray of shape (n_features + 1, n_columns) or None
         Strength of the penalty's kink in each entry.
     """
+
+    costly = False
 
     def __init__(self, blocks: Blocks, l1: Array | None) -> None:
         self.blocks, self.l1 = blocks, l1
@@ -85,9 +92,11 @@ class Sampled:
         Strength of the penalty's kink in each entry.
     """
 
+    costly = True
+
     def __init__(self, batch: StageBatch, Z: Array, l1: Array | None) -> None:
         p = batch.problem
-        self.problem, self.unit, self.l1 = p, p.loss.columns_per_model, l1
+        self.problem, self.X, self.unit, self.l1 = p, batch.X, p.loss.columns_per_model, l1
         rows = slice(0, batch.n)
         self.s = batch.weights(rows)
         self.coupling = batch.coupling(Z, rows) if p.loss.is_softmax else None
@@ -102,14 +111,14 @@ class Sampled:
             missing = np.where((shown < 0.5 * level) & (p.coordinates.inverse_scale > 0), level - shown, 0.0)
             self.extra[:-1] += missing
             self.diagonal[:-1] += missing
-        self.unsolved = np.zeros(1)
+        self.unsolved = np.zeros(self.D.shape[1] // self.unit)
         self.free = np.ones(self.diagonal.shape, bool)
         self.free[-1] = p.fit_intercept
 
     def times(self, V: Array) -> Array:
         """Hessian times `V`."""
         p, dtype = self.problem, self.problem.rows.dtype
-        r = p.predict(p.rows.X, V.astype(dtype)).astype(np.float64)
+        r = p.predict(self.X, V.astype(dtype, copy=False)).astype(np.float64, copy=False)
         if self.coupling is None:
             r *= self.D
         else:
@@ -117,7 +126,7 @@ class Sampled:
             r = r.reshape(P.shape)
             r = (P * (r - (P * r).sum(axis=2, keepdims=True))).reshape(len(r), -1)
             r = r if self.s is None else r * self.s
-        g = p.gradient(p.rows.X, r.astype(dtype), np.empty(V.shape, dtype), p.n)
+        g = p.gradient(self.X, r.astype(dtype, copy=False), np.empty(V.shape, dtype), p.n)
         return np.where(self.free, g + self.extra * V, 0.0)
 
     def step(self, g: Array, theta: Array) -> Array:
@@ -129,19 +138,23 @@ class Sampled:
         x, r = np.zeros(g.shape), -g
         d = r / self.diagonal
         rho = self._dot(r, d)
-        enough = 1e-4 * rho
+        gained = recent = earlier = np.zeros(len(rho))
         for _ in range(_INNER):
-            if (rho <= enough).all():
-                break
             q = self.times(d)
             bend = self._dot(d, q)
-            t = np.where((rho > enough) & (bend > 0), rho / np.where(bend > 0, bend, 1.0), 0.0)
+            t = np.where(bend > 0, rho / np.where(bend > 0, bend, 1.0), 0.0)
             x += t * d
+            recent, earlier = 0.5 * t * rho, recent
+            gained = gained + recent
+            if (recent + earlier <= _SETTLED * gained).all():
+                break
             r -= t * q
             z = r / self.diagonal
             new = self._dot(r, z)
             d = z + new / np.maximum(rho, 1e-300) * d
             rho = new
+        # decreases fall slowly: as much again as the last few
+        self.unsolved = 2 * (recent + earlier)[:: self.unit]
         return x
 
     def _proximal(self, g: Array, theta: Array) -> Array:
@@ -176,12 +189,14 @@ class Surrogate:
         The models.
     Z : ndarray of shape (n_samples, n_columns)
         Their predictions.
+    u : ndarray of shape (n_samples, n_columns)
+        Slopes there.
     g : ndarray of shape (n_features + 1, n_columns)
-        Gradient of the loss there.
+        Mean of the rows times these slopes.
     """
 
-    def __init__(self, at: Predicted, Z: Array, g: Array) -> None:
-        p, self.unit, self.g = at.problem, at.unit, g
+    def __init__(self, at: Predicted, Z: Array, u: Array, g: Array) -> None:
+        p, self.unit = at.problem, at.unit
         self.penalty, self.theta = p.penalty, at.theta.astype(np.float64)
         self.l1: Array | None = None
         if p.penalty.has_prox:
@@ -196,7 +211,10 @@ class Surrogate:
         else:
             blocks = sampled_hessian(self.batch, self.Z, plan, np.zeros(Z.shape[1]), self.l1 is None)
             self.curvature = Factored(blocks, self.l1)
-        self.correction = g - self._gradient(self.Z)
+        # slopes of some rows differ from those of all by as much, balanced or not
+        s, v = self.batch.weights(slice(0, self.batch.n)), u if index is None else u[index]
+        v = (v if s is None else v * s).astype(at.theta.dtype) / self.batch.n
+        self.correction = g - self.batch.problem.gradient(self.batch.X, v, np.empty_like(at.theta))
         self.value = self.batch.value(self.Z)
 
     def _gradient(self, Z: Array) -> Array:
@@ -226,7 +244,10 @@ class Surrogate:
             first = expected if step == 0 else first
             if not (expected > np.maximum(_LEFT * gained, noise)).any():
                 break
-            theta, Z, gained = self.advance(theta, Z, gained, P, expected)
+            before, (theta, Z, gained) = gained, self.advance(theta, Z, gained, P, expected)
+            left = self.curvature.unsolved + np.abs(gained - before - expected)
+            if self.curvature.costly and (left <= _AGREED * gained).all():
+                return gained + left, Z
         else:
             P, expected = self.model(Z, theta)
         trusted = expected <= np.maximum(_TRUSTED * np.minimum(gained, first), noise)
@@ -276,7 +297,7 @@ def _rows(at: Predicted, l1: bool) -> tuple[Array | None, Plan | None]:
 
 
 def _some(n: int, rows: int) -> Array | None:
-    return None if rows >= n else np.sort(np.random.default_rng(0).permutation(n)[:rows])
+    return None if rows >= n else np.sort(np.random.default_rng(0).choice(n, rows, replace=False, shuffle=False))
 
 
 def _has_model(at: Predicted) -> bool:
@@ -309,23 +330,27 @@ def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array)
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         at = Predicted(problem, np.ascontiguousarray(theta))
-        f = at.losses(at.Z) + at.penalties()
+        u = at.slopes(at.Z)
+        losses = at.losses(at.Z, u)
+        f = losses + at.penalties()
         scale, per_unit = at.scale[:: at.unit], by_model(f, at.unit)
-        Z = at.at_best_intercept()
-        candidates = at.candidates(Z)
-        products = at.products(candidates)
-        bounds = at.bounds(per_unit, candidates, products)
-        expected = np.full(len(per_unit), np.nan)
         gain = constant - by_model(per_unit, width // at.unit)
+        # beside an estimate, a bound is worth its price where it may say that `tol` is kept
+        modelled = _has_model(at)
+        far = np.repeat(_FAR * tol * gain, width // at.unit) if modelled else np.full(len(per_unit), np.inf)
+        bounds, (Z, u), slopes, product = at.dual(per_unit, losses, u, far)
+        expected = np.full(len(per_unit), np.nan)
         proven = by_model(bounds, width // at.unit) <= tol * gain
-        if not proven.all() and _has_model(at):
-            surrogate = Surrogate(at, Z, products[0])
+        if not proven.all() and modelled:
+            surrogate = Surrogate(at, Z, slopes, product)
             expected, there = surrogate.to_gain()
-            by_intercept = by_model(f - at.losses(Z) - at.penalties(), at.unit)
+            if not (expected < np.inf).all():
+                bounds = np.fmin(bounds, at.bounds(per_unit, [slopes], [product]))
+            by_intercept = 0.0 if Z is at.Z else by_model(losses - at.losses(Z, u), at.unit)
             expected = np.maximum(expected / scale + by_intercept, 0.0)
             if surrogate.all:
                 # where some steps lead is nearer to the optimum, and so are the slopes
-                better = at.candidates(there)
+                better = at.candidates(there, at.slopes(there))
                 bounds = np.fmin(bounds, at.bounds(per_unit, better, at.products(better)))
         values = [by_model(v, width // at.unit) for v in (per_unit, bounds, expected)]
     return [Certificate(float(f), float(b), float(e)) for f, b, e in zip(*values, strict=True)]

@@ -17,6 +17,8 @@ References
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +31,14 @@ _NO_GAIN, _NO_GAIN_ULPS = 1e-6, 1e4
 _ROUNDING = 64
 # widths over which derivatives that jump are averaged, in units of the predictions' spread
 _WIDTHS = (1.0, 0.3, 0.1, 0.03)
-# of a slope's sum, what the search for the best intercept leaves to the balancing
-_BALANCED, _SEARCH = 1e-4, 4
+# of a slope's sum, what the search for the best intercept leaves to the balancing; looks; rows that tell the curvature
+_BALANCED, _SEARCH, _LOOKED_AT = 1e-3, 3, 4096
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
-# numbers of a product at a time
-_NUMBERS = 1 << 24
+# share of the mean loss that a bound must promise to be worth its price; of a slope's sum, what may hide that
+_LITTLE, _HIDDEN = 0.05, 0.1
+# numbers of a product at a time; and of what else is done to all rows, so that it stays in the cache
+_NUMBERS, _CACHED = 1 << 24, 1 << 14
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,11 @@ class Predicted:
 
     def mean(self, values: Array) -> Array:
         """Weighted mean of each column, in double precision."""
-        weighted = values if self.s is None else values * self.s
-        return weighted.sum(axis=0, dtype=np.float64) / self.n
+        return _sums(values if self.s is None else values * self.s) / self.n
 
-    def losses(self, Z: Array) -> Array:
-        """Mean loss of each column at predictions, in the user's units."""
-        return np.asarray(self.loss.total(self.y, Z, self.s)) / self.n
+    def losses(self, Z: Array, u: Array | None = None) -> Array:
+        """Mean loss of each column at predictions with the slopes `u`, in the user's units."""
+        return np.asarray(self.loss.total(self.y, Z, self.s, u)) / self.n
 
     def penalties(self) -> Array:
         """Penalty of each column, in the user's units."""
@@ -132,24 +135,46 @@ class Predicted:
         """Derivatives of the loss."""
         return np.asarray(self.loss.gradient(self.y, Z, np.empty_like(Z)))
 
-    def at_best_intercept(self) -> Array:
-        """Predictions with intercepts that make the derivatives sum to zero, as nearly as a short search finds."""
+    def imbalance(self, u: Array) -> float:
+        """How far the slopes are from summing to zero, beside their size."""
+        if not self.problem.fit_intercept:
+            return 0.0
+        return float((np.abs(self.mean(u)) / np.maximum(self.mean(np.abs(u)), np.finfo(np.float64).tiny)).max())
+
+    def at_best_intercept(self, u: Array) -> tuple[Array, Array]:
+        """Predictions with intercepts that make the slopes sum to zero, as nearly as a few looks find; slopes there."""
         best, Z = self.Z, self.Z
         if not (self.problem.fit_intercept and self.loss.smooth):
-            return Z
+            return Z, u
         least = np.full(Z.shape[1], np.inf)
-        for _ in range(_SEARCH):
-            u = self.slopes(Z)
-            total, size = self.mean(u), self.mean(np.abs(u))
+        for look in range(_SEARCH + 1):
+            v = self.slopes(Z) if look else u
+            total, size = self.mean(v), self.mean(np.abs(v))
             better = np.abs(total) < least
-            best = np.where(better, Z, best)
-            least = np.where(better, np.abs(total), least)
-            if (least <= _BALANCED * size).all() or not better.any():
+            if better.all():
+                best, u, least = Z, v, np.abs(total)
+            else:
+                best, u = np.where(better, Z, best), np.where(better, v, u)
+                least = np.where(better, np.abs(total), least)
+            if look == _SEARCH or (least <= _BALANCED * size).all() or not better.any():
                 break
-            curvature = self.mean(np.broadcast_to(self.loss.second_derivative(self.y, Z), Z.shape))
-            step = np.where(better, total / np.maximum(curvature, 1e-12), 0.0)
-            Z = Z - step.astype(Z.dtype)
-        return best
+            Z = Z - np.where(better, self._newton(Z, v, total), 0.0).astype(Z.dtype)
+        return best, u
+
+    def _newton(self, Z: Array, u: Array, total: Array) -> Array:
+        """Newton's step of each intercept from the mean of the slopes, with the curvature of some rows."""
+        some = slice(None, None, -(-self.n // _LOOKED_AT))
+        y, s = self.y[some], 1.0 if self.s is None else self.s[some]
+        if self.unit == 1:
+            curvature = np.mean(self.loss.second_derivative(y, Z[some]) * s, axis=0, dtype=np.float64)
+            return np.asarray(total / np.maximum(curvature, 1e-12))
+        p = (u[some] + y).astype(np.float64).reshape(len(y), -1, self.unit)
+        steps = []
+        for j, g in enumerate(total.reshape(-1, self.unit)):
+            H = np.diag(np.mean(p[:, j] * s, axis=0)) - (p[:, j] * s).T @ p[:, j] / len(p)
+            # what all classes have in common changes nothing
+            steps.append(np.linalg.solve(H + np.trace(H) / self.unit**2 + 1e-12 * np.eye(self.unit), g))
+        return np.concatenate(steps)
 
     def balanced(self, u: Array) -> Array:
         """The same slopes, made to sum to zero; they stay in the domain of the conjugate."""
@@ -165,19 +190,23 @@ class Predicted:
 
     def _balanced_classes(self, u: Array) -> Array:
         """Classes of too much probability give some of each row's to those of too little."""
-        p = (u + self.y).reshape(self.n, -1, self.unit)
-        total = self.mean(u).reshape(-1, self.unit)
-        have = np.maximum(self.mean(p.reshape(self.n, -1)).reshape(-1, self.unit), np.finfo(np.float64).tiny)
-        much, little = np.maximum(total, 0), np.maximum(-total, 0)
-        given = p * np.minimum(much / have, 1.0)
+        p = u + self.y
+        have, total = np.maximum(self.mean(p), np.finfo(np.float64).tiny), self.mean(u)
+        given = np.minimum(np.maximum(total, 0) / have, 1.0)
+        little = np.maximum(-total, 0).reshape(-1, self.unit)
         share = little / np.maximum(little.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        p = p - given + given.sum(axis=2, keepdims=True) * share
-        return np.asarray(p.reshape(self.n, -1) - self.y)
+        for j, taken in enumerate(share):
+            part = slice(j * self.unit, (j + 1) * self.unit)
+            moved = np.dot(p[:, part], given[part])
+            p[:, part] *= 1.0 - given[part]
+            p[:, part] += moved[:, None] * taken
+        p -= self.y
+        return p
 
-    def candidates(self, Z: Array) -> list[Array]:
-        """Slopes from which bounds are tried: derivatives at `Z`, or averages of them where they jump."""
+    def candidates(self, Z: Array, u: Array) -> list[Array]:
+        """Slopes from which bounds are tried: the derivatives `u` at `Z`, or averages of them where they jump."""
         if self.loss.smooth:
-            return [self.balanced(self.slopes(Z).astype(np.float64))]
+            return [self.balanced(u.astype(np.float64))]
         Z = Z.astype(np.float64)
         spread = Z.std(axis=0) + np.abs(self.losses(Z)) + 1e-300
         found = []
@@ -202,23 +231,98 @@ class Predicted:
             found += np.split(G.astype(np.float64), len(part), axis=1)
         return found
 
+    def dual(
+        self, objective: Array, losses: Array, u: Array, far: Array
+    ) -> tuple[Array, tuple[Array, Array], Array, Array]:  # fmt: skip
+        """Bounds of units from their slopes `u`.
+
+        Those that would prove little more than slopes of zero do are not worth their price, nor those above `far`:
+        they stay what slopes of zero prove.
+
+        Returns
+        -------
+        bounds : ndarray
+            In the user's units.
+        there : tuple of ndarray
+            Predictions from which they came, and the slopes there.
+        balanced, product : ndarray
+            Those slopes with a sum of zero, and their weighted mean with the rows.
+        """
+        Z, imbalance = self.Z, self.imbalance(u) if self.loss.smooth else 0.0
+        # with slopes that nearly sum to zero, some promise can be seen without the search
+        for searched in (False, True) if _BALANCED < imbalance <= _HIDDEN else (True,):
+            if searched and imbalance > _BALANCED:
+                Z, u = self.at_best_intercept(u)
+            candidates = self.candidates(Z, u)
+            products = self.products(candidates)
+            least = self.least_bounds(objective, losses, candidates[0], products[0])
+            if least is not None and (least >= np.minimum(far, objective - _LITTLE * self._of_unit(losses))).all():
+                return self.bounds(objective, [], []), (Z, u), candidates[0], products[0]
+        return self.bounds(objective, candidates, products), (Z, u), candidates[0], products[0]
+
     def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
         """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
-        nothing = self.loss.conjugate(self.y, np.zeros(self.Z.shape))
-        if nothing is None or not self.problem.penalty.elastic:
+        if self.nothing is None or not self.problem.penalty.elastic:
             return np.full(len(objective), np.inf)
-        nothing = self.scale * self.mean(nothing)
-        lowest = -self._of_unit(nothing)
+        lowest = -self._of_unit(self.nothing)
         for u, g in zip(candidates, products, strict=True):
-            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1]), nothing))
+            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1])))
         noise = 8 * np.finfo(self.theta.dtype).eps * np.abs(objective)
         return np.maximum(objective - lowest / self.scale[:: self.unit], 0.0) + noise
+
+    @functools.cached_property
+    def nothing(self) -> Array | None:
+        """Mean conjugate of slopes of zero, in the units worked in; None where unknown."""
+        y = self.y
+        if self.unit > 1:  # one of few rows each
+            kinds = np.eye(self.unit)
+            shares = self.mean(y).reshape(-1, self.unit)
+        elif not self.loss.regression and (np.abs(y) == 1).all():
+            kinds = np.array([[1.0], [-1.0]])
+            shares = np.stack([self.mean(y > 0), self.mean(y < 0)], axis=1)
+        else:
+            return self._conjugates()
+        values = self.loss.conjugate(kinds, np.zeros(kinds.shape))
+        if values is None:
+            return None
+        return np.asarray(self.scale * np.broadcast_to(np.dot(shares, values).ravel(), self.scale.shape))
+
+    def _conjugates(self, u: Array | None = None, share: Any = 1.0) -> Array | None:
+        """Mean conjugate of each column, at zero by default, in the units worked in; None where unknown."""
+        k = self.theta.shape[1]
+        total, rows = np.zeros(k), max(256, _CACHED // k)
+        for first in range(0, self.n, rows):
+            part = slice(first, min(first + rows, self.n))
+            v = np.zeros((part.stop - first, k)) if u is None else u[part] * share
+            values = self.loss.conjugate(self.y[part], v)
+            if values is None:
+                return None
+            total += _sums(values if self.s is None else values * self.s[part])
+        return np.asarray(self.scale * total / self.n)
 
     def _of_unit(self, columns: Array) -> Array:
         return columns if self.unit == 1 else columns.reshape(*columns.shape[:-1], -1, self.unit).sum(axis=-1)
 
-    def _lower(self, u: Array, a: Array, nothing: Array) -> Array:
-        """The bound from slopes `u`, whose products with the features have absolute values `a`."""
+    def least_bounds(self, objective: Array, losses: Array, u: Array, g: Array) -> Array | None:
+        """What bounds from slopes `u`, whose products are `g`, are at least; None where that is not known.
+
+        By Fenchel's inequality, :math:`\\ell^*(u) \\ge z u - \\ell(z)`, which costs no conjugate.
+        """
+        penalty = self.problem.penalty
+        if not (self.loss.smooth and penalty.elastic) or self.nothing is None:
+            return None
+        a = np.abs(g[:-1])
+        if not np.all((penalty.l2_strength > 0) | (a == 0)):
+            return None
+        more = self.scale * (losses - self.mean(self.Z * u)) + self.nothing
+        conjugate, _ = self._of_penalty(a)
+        shares = np.concatenate([_SHARES, [[1.0]]])
+        most = self._of_unit(np.array([t * more - conjugate(t) for t in shares])).max(axis=0)
+        lowest = np.maximum(most, 0.0) - self._of_unit(self.nothing)
+        return np.asarray(objective - lowest / self.scale[:: self.unit])
+
+    def _of_penalty(self, a: Array) -> tuple[Callable[[Any], Array], Array]:
+        """Conjugate of the penalty at shares of products of absolute values `a`, and the share where it is finite."""
         penalty = self.problem.penalty
         l1, l2 = (np.broadcast_to(x, a.shape) for x in (penalty.l1_strength, penalty.l2_strength))
         hard = l2 <= 0
@@ -227,23 +331,35 @@ class Predicted:
             share = np.where(hard & (a > l1), l1 / a, 1.0).min(axis=0, initial=1.0)
             if self.unit > 1:
                 share = np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
-
             curved = np.where(hard, 0.0, a * a / (2 * l2)).sum(axis=0) if not l1.any() else None
 
-            def conjugate(c: Array) -> Array:
-                if curved is not None:
-                    return np.asarray(c * c * curved)
-                if hard.all():
-                    return np.zeros(a.shape[1])
-                excess = np.maximum(c * a - l1, 0.0)
-                return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
+        def conjugate(c: Any) -> Array:
+            if curved is not None:
+                return np.asarray(c * c * curved)
+            if hard.all():
+                return np.zeros(a.shape[1])
+            excess = np.maximum(c * a - l1, 0.0)
+            return np.where(hard, 0.0, excess * excess / (2 * l2)).sum(axis=0)
 
-            all_of_it = self.scale * self.mean(self.loss.conjugate(self.y, u * share))
+        return conjugate, share
+
+    def _lower(self, u: Array, a: Array) -> Array:
+        """The bound from slopes `u`, whose products with the features have absolute values `a`."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            conjugate, share = self._of_penalty(a)
+            nothing, all_of_it = self.nothing, self._conjugates(u, share)
+            assert nothing is not None
+            assert all_of_it is not None
             values = [-self._of_unit(all_of_it + conjugate(share))]
             for t in _SHARES:  # the conjugate of the loss is convex between nothing and all of it
                 mixed = nothing + t * (all_of_it - nothing) + conjugate(t * share)
                 values.append(-self._of_unit(mixed))
         return np.nan_to_num(np.fmax.reduce(values), nan=-np.inf)
+
+
+def _sums(values: Array) -> Array:
+    """Sum of each column, in double precision: a product, as reductions of narrow arrays are slow."""
+    return np.dot(np.ones(len(values)), values.astype(np.float64, copy=False))
 
 
 __all__ = ["Certificate", "Predicted"]
