@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from _references import problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton import small
+from skvariants._quasi_newton.hessian import coupled_products
 from skvariants._quasi_newton.method import QuasiNewtonSteps, Tolerance, quasi_newton
 from skvariants._quasi_newton.small import SmallNewton, suits
 from skvariants._training.loop import Stopping, Training
@@ -79,6 +80,34 @@ def test_steps_are_those_of_the_plain_rule(used, plain, loss, alpha, fit_interce
         assert_allclose(model.coef_, same.coef_, rtol=1e-6)
         assert_allclose(model.intercept_, same.intercept_, rtol=1e-6, atol=1e-9)
     assert used
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [0.0, 1e-4, 1.0])
+def test_classes_that_are_coupled_come_to_the_optimum_of_the_plain_rule(used, plain, alpha, fit_intercept, weighted):
+    X, target, _, weight = table()
+    y, weight = np.digitize(target, np.quantile(target, [0.2, 0.6])), weight if weighted else None
+    params = dict(alpha=alpha, fit_intercept=fit_intercept, random_state=0, tol=1e-8)
+    model = SGDVariantClassifier(**params).fit(X, y, sample_weight=weight)
+    same = plain(SGDVariantClassifier(**params), X, y, weight)
+    assert [method.left for method in used] == [False]
+    assert model.status_ == same.status_ == "converged"
+    assert model.n_iter_ < same.n_iter_
+    assert model.history_["objective"][-1] == pytest.approx(same.history_["objective"][-1], rel=1e-7)
+    assert_allclose(model.predict_proba(X), same.predict_proba(X), atol=1e-3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_hessian_of_coupled_classes_is_that_of_the_definition(weighted):
+    rng = np.random.default_rng(0)
+    C, p = rng.standard_normal((30, 4)), rng.dirichlet(np.ones(3), 30)
+    s = rng.random((30, 1)) if weighted else None
+    expected = sum(
+        (1.0 if s is None else s[i]) * np.kron(np.diag(p[i]) - np.outer(p[i], p[i]), np.outer(C[i], C[i]))
+        for i in range(30)
+    )
+    assert_allclose(coupled_products(C, p, s), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_the_race_of_the_first_step_is_the_same(used, plain):
@@ -169,11 +198,11 @@ def test_a_start_that_is_not_finite_is_left_to_the_plain_rule():
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("to", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("params", [{}, {"penalty": "l1"}, {"early_stopping": True}])
-def test_only_one_smooth_model_on_dense_rows_is_fitted_so(used, params, classes, to):
+def test_only_a_smooth_model_on_dense_rows_is_fitted_so(used, params, classes, to):
     X, target, _, _ = table()
     y = np.digitize(target, np.quantile(target, np.arange(1, classes) / classes))
     SGDVariantClassifier(scale_features=False, **params).fit(to(X / X.std(axis=0)), y)
-    assert bool(used) == (classes == 2 and to is np.asarray and not params)
+    assert bool(used) == (to is np.asarray and not params)
 
 
 class Cubes(Penalty):
