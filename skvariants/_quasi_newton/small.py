@@ -34,7 +34,7 @@ _ARRIVED = np.ones(1, bool)
 
 
 def suits(problem: Any, columns: int) -> bool:
-    """Whether a problem is one model, of one column or of coupled ones, on a small dense table, with a smooth penalty."""
+    """Whether a problem is a model of one column or coupled ones on a small dense table, with a smooth penalty."""
     p = problem
     few = p.n * (p.d + 1) <= _NUMBERS and p.d <= _FEATURES
     single = columns == p.loss.columns_per_model
@@ -153,7 +153,7 @@ class SmallNewton(Method):
 
     def _prepare(self, at: NewtonState) -> Array | None:
         """The next step, unless it is not worth it."""
-        loss, n, d = self.problem.loss, self.problem.n, self.problem.d
+        loss = self.problem.loss
         self.failed = not math.isfinite(at.f)
         if self.failed:
             return None
