@@ -58,6 +58,8 @@ class StageBatch:
         elif self.X is None:
             self.X = Halves(problem.rows.X)
         self.objective_scale = problem.coordinates.objective_scale
+        #: whether the predictions of a class lie side by side: of few classes, rows are too short for fast loops
+        self.by_column = not self.sparse and problem.loss.is_softmax and problem.encoding.n_columns == self.width
         self.labels_kept: tuple[Array, Array | None] | None = None
         self.rows_kept: Array | None = None
 
@@ -82,7 +84,8 @@ class StageBatch:
         if self.n * k > _CACHED:
             return self.problem.labels_of(rows)
         if self.labels_kept is None:
-            self.labels_kept = self.problem.labels_of(slice(None))
+            y, s = self.problem.labels_of(slice(None))
+            self.labels_kept = self.ordered(y), s
         y, s = self.labels_kept
         return y[rows], None if s is None else s[rows]
 
@@ -90,8 +93,12 @@ class StageBatch:
         """Predictions of all rows; those of a constant model cost no product."""
         if not theta[:-1].any():
             constant = self.problem.coordinates.target * theta[-1]
-            return np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0)
-        return self.problem.predict(self.X, theta)
+            return self.ordered(np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0))
+        return self.problem.predict(self.X, theta, by_column=self.by_column)
+
+    def ordered(self, Z: Array) -> Array:
+        """Predictions as they are worked with, column by column or row by row."""
+        return np.asfortranarray(Z) if self.by_column else np.ascontiguousarray(Z)
 
     def value(self, Z: Array, P: Array | None = None, t: Any = 0.0) -> Array:
         """Mean loss of each column at predictions ``Z + t P``."""
@@ -130,6 +137,7 @@ class StageBatch:
         """
         k = Z.shape[1]
         total, slope, loss = np.zeros(k), np.zeros(k), self.problem.loss
+        t = t[0] if k == self.width else t  # of one model; a number is faster
         for rows in self.slices(k):
             y, s = self.labels(rows, k)
             p = P[rows]

@@ -200,6 +200,7 @@ class Descent:
         many = batch.d > costs.FACTORED or self.costs.hessian(batch.n, 1, False) > costs.CHEAP
         self.restricted = not smooth and batch.problem.penalty.elastic and many and batch.d > _ALL
         self._sets: Sets | None = None
+        state.Z = batch.ordered(state.Z)
 
     @classmethod
     def begin(
@@ -649,6 +650,7 @@ class Descent:
         self.batch.keep(columns_of(remaining, self.width))
         self._sets = None
         self.state = state.at(remaining, state.active[remaining])
+        self.state.Z = self.batch.ordered(self.state.Z)
 
     def keep(self, models: Array) -> None:
         """Keep a subset of the models of the whole training."""
@@ -657,6 +659,7 @@ class Descent:
         self.batch.keep(columns_of(positions, self.width))
         self._sets = None
         self.state = self.state.take(models)
+        self.state.Z = self.batch.ordered(self.state.Z)
 
 
 def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
