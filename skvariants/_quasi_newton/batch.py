@@ -114,7 +114,11 @@ class StageBatch:
 
     def objective(self, Z: Array, theta: Array) -> Array:
         """Objective of each model, in the units worked in."""
-        return by_model(self.value(Z) + self.problem.penalty.value(theta[:-1]), self.width)
+        return by_model(self.objective_of_columns(Z, theta), self.width)
+
+    def objective_of_columns(self, Z: Array, theta: Array) -> Array:
+        """What each column adds to it."""
+        return np.asarray(self.value(Z) + self.problem.penalty.value(theta[:-1]))
 
     def objective_of_user(self, Z: Array, theta: Array, f: Array) -> Array:
         """The same in the user's units, from `f` in the units worked in where all columns have one unit."""

@@ -19,7 +19,7 @@ READING, COLUMN = 20.0, 8.0
 #: Loss and derivative of one prediction; the interpreter.
 PREDICTION, INTERPRETER = 900.0, 8e6
 #: The same where classes are coupled, and how many iterations a Hessian of all of them may cost.
-COUPLED_PREDICTION, COUPLED = 100.0, 1
+COUPLED_PREDICTION, COUPLED = 100.0, 4
 #: Iterations from whose cost on a Hessian of each class is expensive.
 EXPENSIVE = 3
 #: Times its cost that is spent without a Hessian of all classes before it is made after all.

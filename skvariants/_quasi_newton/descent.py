@@ -80,8 +80,8 @@ _JUDGED = 1 << 16
 _FLAT, _SLANTED = 0.3, 0.5
 # relative damping is divided by this after a good step, times ten after a bad one, and no more than a few
 _RELAX, _MOST_DAMPING = 3.0, 100.0
-#: relative damping of a first metric
-DAMPED = 1.0
+#: relative damping of a first metric; of one that couples the classes (letter and covertype in half of the iterations)
+DAMPED, _TOGETHER = 1.0, 0.1
 # and what does not hide what is left to gain
 _SLIGHT = 0.01
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
@@ -101,7 +101,9 @@ class DescentState(Fields):
     theta, Z, g : ndarray
         Parameters, predictions and gradients.
     f, last, length : ndarray of shape (n_models,)
-        Objective, last decrease, last length of a step.
+        Objective, last decrease, last length of a step: of columns with one each, their mean by the foreseen decrease.
+    each : ndarray of shape (n_columns,) or None
+        Objective of each column, where each takes steps of its own length.
     decreases : list of ndarray
         The last few decreases.
     failures : ndarray of shape (n_models,)
@@ -132,13 +134,14 @@ class DescentState(Fields):
     Z: Any = per_column(None)
     g: Any = per_column(None)
     f: Any = per_model(None)
+    each: Any = per_column(None)
     last: Any = per_model(None)
     decreases: list[Array] = per_model(list)
     failures: Any = per_model(None)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
-    curvatures: list[Array] = per_model(list)
+    curvatures: list[Array] = per_column(list)
     bb_scale: Any = per_model(None)
     damping: Any = per_model(None)
     used: Any = per_model(None)
@@ -192,10 +195,12 @@ class Descent:
         problem = batch.problem
         #: whether a look along a step gives the derivative too, and leaves that of each prediction
         self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
-        #: whether what is left is judged by several decreases: columns that take one step hide each other's
-        self.trending = smooth and self.width > 1
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
+        #: whether each column of a model has a length and a memory of its own
+        self.apart = smooth and self.full and self.width > 1 and problem.loss.columns_per_model == 1
+        #: whether what is left is judged by several decreases: columns that take one step hide each other's
+        self.trending = smooth and self.width > 1
         #: whether the quadratic model knows some of the weights alone
         many = batch.d > costs.FACTORED or self.costs.hessian(batch.n, 1, False) > costs.CHEAP
         self.restricted = not smooth and batch.problem.penalty.elastic and many and batch.d > _ALL
@@ -215,8 +220,12 @@ class Descent:
             room=np.ones(len(active)), stuck=np.zeros(len(active), bool), failures=np.zeros(len(active)),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
+        if descent.apart:
+            state.each = batch.objective_of_columns(Z, theta)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
         descent.plan()
+        if descent.coupled:
+            state.damping = np.minimum(damping, descent.first_damping)
         descent.make_metric(metric)
         return descent
 
@@ -226,6 +235,11 @@ class Descent:
         return self.smooth or self.batch.problem.penalty.elastic
 
     # ------------------------------------------------------------------ the metric
+
+    @property
+    def first_damping(self) -> float:
+        """Relative damping of a first metric."""
+        return _TOGETHER if self.state.plan.unit > 1 else DAMPED
 
     def plan(self) -> None:
         """How many rows the Hessian takes, and which columns share one: by multiplications."""
@@ -467,20 +481,24 @@ class Descent:
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""
         state, width = self.state, self.width
-        if len(state.f) == 1 and state.g.dtype == np.float64:
+        if len(state.f) == 1 and state.g.dtype == np.float64 and not self.apart:
             return self._two_loops_of_one()
         q = np.array(state.g, dtype=np.float64, order="C")
         memory = list(zip(state.steps, state.changes, state.curvatures, strict=True))
         alphas = []
         for s, y, rho in reversed(memory):
-            a = rho * dot(s, q, width)
-            _add(q, y, by_column(-a, width))
+            a = rho * self._inner(s, q)
+            _add(q, y, -a)
             alphas.append(a)
         q = np.ascontiguousarray(state.metric.solve(q) * by_column(state.bb_scale, width))
         for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
-            _add(q, s, by_column(a - rho * dot(y, q, width), width))
+            _add(q, s, a - rho * self._inner(y, q))
         np.negative(q, out=q)
         return q.astype(state.theta.dtype, copy=False)
+
+    def _inner(self, A: Array, B: Array) -> Array:
+        """For each column the inner product of what learns together: its model, or itself."""
+        return dot(A, B, 1) if self.apart else by_column(dot(A, B, self.width), self.width)
 
     def _two_loops_of_one(self) -> Array:
         """The same for a single model, whose numbers are one vector."""
@@ -513,6 +531,9 @@ class Descent:
         state.P = state.slope = None
         ZP = b.predict(P)
         penalty_at = penalty_along(b.problem.penalty, state.theta[:-1], P[:-1])
+        apart = self.apart and not first
+        if apart:
+            f, slope, width = state.each, dot(state.g, P, 1), 1
         noise = 4 * np.finfo(dtype).eps * np.abs(f)
         if self.coupled:
             t, ft, scores, r = self._coupled_length(P, ZP, noise, slope, first)
@@ -531,7 +552,13 @@ class Descent:
         else:
             t, ft = unit_length(along, f, slope, self.smooth)
         t, ft = shortened(along, f, slope, noise, t, ft)
-        self._move(P, ZP, t, ft)
+        if not apart:
+            self._move(P, ZP, t, ft)
+            state.each = b.objective_of_columns(state.Z, state.theta) if self.apart else None
+            return scores
+        state.each, weight = ft, np.maximum(-slope, np.finfo(np.float64).tiny)
+        mean = by_model(weight * t, self.width) / by_model(weight, self.width)
+        self._move(P, ZP, mean, by_model(ft, self.width), lengths=t)
         return scores
 
     def _coupled_length(
@@ -564,10 +591,12 @@ class Descent:
         t, ft = wolfe_length(at, state.f, slope, noise, t, flatness)
         return t, ft, scores, r
 
-    def _move(self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None) -> None:
-        """Take a step of length `t` to objectives `ft`."""
+    def _move(
+        self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None, lengths: Array | None = None
+    ) -> None:  # fmt: skip
+        """Take a step of length `t`, or of these `lengths` of columns, to objectives `ft`."""
         state, width, f = self.state, self.width, self.state.f
-        columns = by_column(t, width).astype(state.theta.dtype)
+        columns = (by_column(t, width) if lengths is None else lengths).astype(state.theta.dtype)
         step = columns * P
         ZP *= columns
         ZP += state.Z
@@ -590,7 +619,7 @@ class Descent:
         if not (state.used.any() or state.damping.any() or (t < SHORT).any()):
             return
         if state.plan.relative:
-            more, less = np.clip(10 * state.used, DAMPED, _MOST_DAMPING), state.used / _RELAX
+            more, less = np.clip(10 * state.used, self.first_damping, _MOST_DAMPING), state.used / _RELAX
             state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
             return
         bound = self._curvature_bound()
@@ -637,6 +666,11 @@ class Descent:
             state.bb_scale = np.clip(scale, 1e-6, 1e6)
         else:
             good = sy > 1e-10 * np.sqrt(dot(s, s, width) * dot(y, y, width))
+        if self.apart:
+            sy = dot(s, y, 1)
+            good = sy > 1e-10 * np.sqrt(dot(s, s, 1) * dot(y, y, 1))
+        else:
+            sy, good = by_column(sy, width), by_column(good, width)
         with np.errstate(divide="ignore", invalid="ignore"):
             rho = np.where(good, 1 / sy, 0.0)
         for memory, new in ((state.steps, s), (state.changes, y), (state.curvatures, rho)):
