@@ -83,7 +83,9 @@ class Costs:
         size = unit * self.d
         if self.hessian(self.n, unit, False) <= (BRIEF if brief else CHEAP):
             return self.n
-        return min(self.n, max(SHARE * self.n // size, ROWS * size, LEAST_ROWS))
+        # of classes that are coupled, rare ones must be seen: all rows that cost what is worth it
+        rows = int(self.worthwhile / (size * size) - size / 3) if unit > 1 else 0
+        return min(self.n, max(SHARE * self.n // size, ROWS * size, LEAST_ROWS, rows))
 
 
 __all__ = ["Costs"]

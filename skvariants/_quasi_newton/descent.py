@@ -388,9 +388,16 @@ class Descent:
         """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
         state = self.state
         partial = state.metric.diagonal or state.plan.unit < self.batch.problem.loss.columns_per_model
-        if partial or state.used[j] + state.damping[j] > 0 or not SHORT <= state.length[j] <= 1 / SHORT:
+        if partial or not SHORT <= state.length[j] <= 1 / SHORT:
+            return False
+        if state.used[j] + state.damping[j] > 0 and not self.tends:
             return False
         return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    @property
+    def tends(self) -> bool:
+        """Whether the last decreases say what is left, as a damped Hessian of all rows and classes says too little."""
+        return self.coupled and self.state.metric.exact and len(self.state.decreases) == 2 * _TREND
 
     def _unsolved(self, j: int) -> float:
         """What the step of model `j` has left to gain by its own model, where there is L1."""
@@ -436,7 +443,8 @@ class Descent:
         if state.metric.diagonal and not (uncoupled or self.trending):
             # together: decreases fall by a factor, so that what is left is less than the last by the same
             agreed |= (last * estimate <= _AGREED * enough * enough) & ~damped
-        return estimate, (estimate <= enough) & agreed
+        settled = (estimate <= enough) & agreed
+        return np.maximum(estimate, 2 * self._trend()) if self.tends else estimate, settled
 
     def _trend(self) -> Array:
         """What is left to gain if the decreases go on as the last few did: the sum of a geometric series."""
