@@ -85,17 +85,16 @@ def test_steps_are_those_of_the_plain_rule(used, plain, loss, alpha, fit_interce
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("alpha", [0.0, 1e-4, 1.0])
-def test_classes_that_are_coupled_come_to_the_optimum_of_the_plain_rule(used, plain, alpha, fit_intercept, weighted):
+def test_steps_of_coupled_classes_are_those_of_the_plain_rule(used, plain, alpha, fit_intercept, weighted):
     X, target, _, weight = table()
     y, weight = np.digitize(target, np.quantile(target, [0.2, 0.6])), weight if weighted else None
     params = dict(alpha=alpha, fit_intercept=fit_intercept, random_state=0, tol=1e-8)
     model = SGDVariantClassifier(**params).fit(X, y, sample_weight=weight)
     same = plain(SGDVariantClassifier(**params), X, y, weight)
     assert [method.left for method in used] == [False]
-    assert model.status_ == same.status_ == "converged"
-    assert model.n_iter_ <= same.n_iter_
-    assert model.history_["objective"][-1] == pytest.approx(same.history_["objective"][-1], rel=1e-7)
-    assert_allclose(model.predict_proba(X), same.predict_proba(X), atol=1e-3)
+    assert (model.status_, model.n_iter_) == (same.status_, same.n_iter_)
+    assert_allclose(model.history_["objective"], same.history_["objective"], rtol=1e-9)
+    assert_allclose(model.predict_proba(X), same.predict_proba(X), atol=1e-6)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

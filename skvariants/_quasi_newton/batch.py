@@ -45,7 +45,7 @@ class StageBatch:
         many = problem.encoding.n_columns >= _MANY and rows.stored < _HOLLOW * rows.n * rows.d
         if rows.densify and rows.n * rows.d <= _DENSE and not (rows.sparse and many):
             rows = ArrayRows(rows.dense(), rows.y, rows.weight)
-        self.width, self.order = width, order
+        self.width, self.order, self.whole = width, order, index is None
         self.X: Any = None
         self._set(replace(problem, rows=rows))
 

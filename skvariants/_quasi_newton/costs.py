@@ -20,6 +20,9 @@ READING, COLUMN = 20.0, 8.0
 PREDICTION, INTERPRETER = 900.0, 8e6
 #: The same where classes are coupled, and how many iterations a Hessian of all of them may cost.
 COUPLED_PREDICTION, COUPLED = 100.0, 4
+#: Numbers of a table, and features, up to which the interpreter costs more than Newton's steps, and multiplications of
+#: a Hessian of coupled classes (examples/benchmarks/classes.py: iris and wine in a third of the time).
+SMALL_NUMBERS, SMALL_FEATURES, SMALL_COUPLED = 1 << 16, 64, 3e7
 #: Iterations from whose cost on a Hessian of each class is expensive.
 EXPENSIVE = 3
 #: Times its cost that is spent without a Hessian of all classes before it is made after all.
@@ -52,6 +55,12 @@ class Costs:
     d: int
     stored: int
     width: int
+
+    @property
+    def small(self) -> bool:
+        """Whether each step is worth a Hessian of its own, of all classes that are coupled."""
+        few = self.n * self.d <= SMALL_NUMBERS and self.d <= SMALL_FEATURES + 1
+        return few and (self.width == 1 or self.hessian(self.n, self.width, False) <= SMALL_COUPLED)
 
     @property
     def affordable(self) -> float:

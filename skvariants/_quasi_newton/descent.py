@@ -193,10 +193,15 @@ class Descent:
         self.batch, self.width, self.smooth, self.state = batch, batch.width, smooth, state
         self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
         problem = batch.problem
+        elastic = problem.penalty.elastic
+        #: whether coupled classes have few numbers, and take the steps of :mod:`skvariants._quasi_newton.small`
+        self.brief = smooth and problem.loss.is_softmax and elastic and batch.whole and self.costs.small
         #: whether a look along a step gives the derivative too, and leaves that of each prediction
-        self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
+        self.coupled = smooth and problem.loss.is_softmax and elastic and not self.brief
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
+        #: whether the objective is a parabola along every step
+        self.parabolic = smooth and problem.loss.quadratic and problem.penalty.elastic
         #: whether each column of a model has a length and a memory of its own
         self.apart = smooth and self.full and self.width > 1 and problem.loss.columns_per_model == 1
         #: whether what is left is judged by several decreases: columns that take one step hide each other's
@@ -224,7 +229,9 @@ class Descent:
             state.each = batch.objective_of_columns(Z, theta)
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
         descent.plan()
-        if descent.coupled:
+        if descent.brief:
+            state.damping = np.zeros(len(active))
+        elif descent.coupled:
             state.damping = np.minimum(damping, descent.first_damping)
         descent.make_metric(metric)
         return descent
@@ -287,7 +294,7 @@ class Descent:
         # an exact metric is renewed at once if it costs little, others after some steps, from more rows
         share = self._cost(self._more_rows()) / self.costs.iteration()
         if state.metric.exact:
-            state.patience = int(np.clip(np.ceil(share), 1, 10))
+            state.patience = 1 if self.brief else int(np.clip(np.ceil(share), 1, 10))
         elif state.plan.common and self.coupled:
             state.patience = costs.LASTING
         else:
@@ -554,12 +561,17 @@ class Descent:
             value = by_model(value, width)
             return np.where(np.isfinite(value), value, np.inf)
 
+        look: Callable[[Array], Array] = along
+        at_one = along(np.ones(len(f))) if self.parabolic else np.full(len(f), np.inf)
+        if np.isfinite(at_one).all():
+            look = parabola_along(f, slope, at_one)
         scores = None
         if first:
-            t, ft, scores = raced_length(along, len(f), state.theta.shape[1])
+            t, ft, scores = raced_length(look, len(f), state.theta.shape[1])
         else:
-            t, ft = unit_length(along, f, slope, self.smooth)
-        t, ft = shortened(along, f, slope, noise, t, ft)
+            t, ft = unit_length(look, f, slope, self.smooth)
+        t, ft = shortened(look, f, slope, noise, t, ft)
+        ft = np.where((t == 1) & np.isfinite(at_one), at_one, ft)
         if not apart:
             self._move(P, ZP, t, ft)
             state.each = b.objective_of_columns(state.Z, state.theta) if self.apart else None
@@ -704,6 +716,12 @@ class Descent:
         self.state.Z = self.batch.ordered(self.state.Z)
 
 
+def parabola_along(f: Array, slope: Array, at_one: Array) -> Callable[[Array], Array]:
+    """The parabola with value and slope at zero and a value at one."""
+    bend = at_one - f - slope
+    return lambda t: f + t * (slope + t * bend)
+
+
 def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
     """The penalty of each column at ``W + t P`` as a function of `t`; of L2 alone a parabola."""
     if penalty.has_prox or not penalty.elastic:
@@ -728,4 +746,4 @@ def dot(A: Array, B: Array, width: int) -> Array:
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "penalty_along"]
+__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "parabola_along", "penalty_along"]

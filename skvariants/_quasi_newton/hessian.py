@@ -260,7 +260,7 @@ def hessians(
     if batch.sparse and unit == 1 and X.nnz < batch.n * d / _THIN:
         squares = _thin_hessians(batch, D, m, H)
     elif unit == 1 and _keeps_digits(batch) and not (plan.relative and batch.problem.rows.weight is not None):
-        squares = _raw_hessians(batch, D, m, H)
+        squares = _raw_hessians(batch, D, m, H, partial or plan.relative)
     else:
         step = max(64, (1 << 19) // (unit * (d + 1)))
         for i in range(0, m, step):
@@ -400,8 +400,8 @@ def _keeps_digits(batch: StageBatch) -> bool:
     return bool(c.identity or (np.abs(c.mean * c.inverse_scale) <= _FAR).all())
 
 
-def _raw_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array:
-    """Add to `H` from products of the columns as they are, and return the squared norm of each centred column.
+def _raw_hessians(batch: StageBatch, D: Array, m: int, H: list[Array], squared: bool) -> Array:
+    """Add to `H` from products of the columns as they are, and return the squared norm of each centred one if asked.
 
     No standardised copy is made; columns are centred as in :func:`_thin_hessians`.
     """
@@ -410,8 +410,9 @@ def _raw_hessians(batch: StageBatch, D: Array, m: int, H: list[Array]) -> Array:
     step = max(64, (1 << 17) // (d + 1))
     for i in range(0, m, step):
         rows = X[i : min(i + step, m)]
-        squares += np.einsum("ij,ij->j", rows, rows)
-        sums += np.ones(len(rows)) @ rows
+        if squared:
+            squares += np.einsum("ij,ij->j", rows, rows)
+            sums += np.ones(len(rows)) @ rows
         for j, A in enumerate(H):
             a = np.maximum(D[i : i + len(rows), j], 0.0)
             level = a[0]

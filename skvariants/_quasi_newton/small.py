@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
+from skvariants._quasi_newton.costs import Costs
 from skvariants._quasi_newton.descent import FAR_FROM_DONE
 from skvariants._quasi_newton.hessian import coupled_products, finished
 from skvariants._quasi_newton.line_search import ARMIJO, LADDER, SHORT
@@ -23,11 +24,6 @@ from skvariants._training.problem import by_model
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
-# numbers of a table, and features, up to which this is faster
-_NUMBERS = 1 << 16
-_FEATURES = 64
-# multiplications of a Hessian of coupled classes up to which this is faster (examples/benchmarks/classes.py)
-_COUPLED = 5e7
 # by how much predictions that grew step by step may differ from new ones
 _ROUNDING = 1e-11
 _ARRIVED = np.ones(1, bool)
@@ -36,11 +32,8 @@ _ARRIVED = np.ones(1, bool)
 def suits(problem: Any, columns: int) -> bool:
     """Whether a problem is a model of one column or coupled ones on a small dense table, with a smooth penalty."""
     p = problem
-    few = p.n * (p.d + 1) <= _NUMBERS and p.d <= _FEATURES
-    single = columns == p.loss.columns_per_model
-    if columns > 1:
-        size = columns * (p.d + 1)
-        few = few and p.loss.is_softmax and size * size * (p.n + size / 3) <= _COUPLED
+    few = Costs(p.n, p.d + 1, p.rows.stored, columns).small
+    single = columns == p.loss.columns_per_model and (columns == 1 or p.loss.is_softmax)
     return few and single and not p.rows.sparse and p.penalty.elastic and not p.penalty.has_prox
 
 
