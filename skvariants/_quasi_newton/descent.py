@@ -11,7 +11,9 @@ upon a first guess that already knows the shape of the ravine: the Cholesky fact
 
 or its diagonal where there are too many features: the *metric*. With an L1 part the quadratic model is minimised
 exactly [2]_, in working sets of the weights where there are many, and `B` is updated in place (BFGS); so zeros are
-exact. Rows and products are shared by all columns, while steps, memories, and stopping are each model's own.
+exact. Rows and products are shared by all columns, while steps, memories, and stopping are each model's own. The
+columns of one-vs-rest, which nothing couples, have lengths and memories of their own within their model: a rare class
+would hold the others back.
 
 Classes that a loss couples have one metric for all, the covariance of the features times their mean curvature, with as
 much again on its diagonal (Marquardt): where classes part, the curvature of a sample says too little about the rows
