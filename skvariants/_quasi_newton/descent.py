@@ -77,6 +77,8 @@ _TREND, _FASTEST, _SLOWEST = 3, 0.75, 0.97
 _TRIES = 4
 # predictions by which the ladder of a first step is judged where classes are coupled
 _JUDGED = 1 << 16
+# share of what a model has left from which the last length of a column tells
+_MATTERS = 0.05
 # shares of the derivative at its beginning that end a step: where another look costs little beside the products or the
 # metric, and where it does not
 _FLAT, _SLANTED = 0.3, 0.5
@@ -104,8 +106,8 @@ class DescentState(Fields):
         Parameters, predictions and gradients.
     f, last, length : ndarray of shape (n_models,)
         Objective, last decrease, last length of a step: of columns with one each, their mean by the foreseen decrease.
-    each : ndarray of shape (n_columns,) or None
-        Objective of each column, where each takes steps of its own length.
+    each, reach : ndarray of shape (n_columns,) or None
+        Objective and last length of each column, where each takes steps of its own.
     decreases : list of ndarray
         The last few decreases.
     failures : ndarray of shape (n_models,)
@@ -137,6 +139,7 @@ class DescentState(Fields):
     g: Any = per_column(None)
     f: Any = per_model(None)
     each: Any = per_column(None)
+    reach: Any = per_column(None)
     last: Any = per_model(None)
     decreases: list[Array] = per_model(list)
     failures: Any = per_model(None)
@@ -228,7 +231,7 @@ class Descent:
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         if descent.apart:
-            state.each = batch.objective_of_columns(Z, theta)
+            state.each, state.reach = batch.objective_of_columns(Z, theta), np.ones(theta.shape[1])
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
         descent.plan()
         if descent.brief:
@@ -397,11 +400,21 @@ class Descent:
         """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
         state = self.state
         partial = state.metric.diagonal or state.plan.unit < self.batch.problem.loss.columns_per_model
-        if partial or not SHORT <= state.length[j] <= 1 / SHORT:
+        lengths = state.length[j]
+        if self.apart:
+            own = columns_of(np.array([j]), self.width)
+            left = self._left_of_columns()[own]
+            lengths = state.reach[own][left >= _MATTERS * left.sum()]
+        if partial or not ((lengths >= SHORT) & (lengths <= 1 / SHORT)).all():
             return False
         if state.used[j] + state.damping[j] > 0 and not self.tends:
             return False
         return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    def _left_of_columns(self) -> Array:
+        """What each column has left by its slope, the more the longer its last step was."""
+        state = self.state
+        return -dot(state.g, state.P, 1) * np.maximum(state.reach, 1.0)
 
     @property
     def tends(self) -> bool:
@@ -425,7 +438,12 @@ class Descent:
         noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
         share = 0.5 if self.smooth else 1.0  # with L1 between a half and all of the slope
-        estimate = np.where(np.isfinite(state.slope), -share * state.slope * np.maximum(state.length, 1.0), 0.0)
+        left = (
+            by_model(self._left_of_columns(), self.width)
+            if self.apart
+            else -state.slope * np.maximum(state.length, 1.0)
+        )
+        estimate = np.where(np.isfinite(state.slope), share * left, 0.0)
         enough = np.maximum(enough, noise)
         if self.smooth:
             failed = state.failures >= _TRIES
@@ -576,9 +594,10 @@ class Descent:
         ft = np.where((t == 1) & np.isfinite(at_one), at_one, ft)
         if not apart:
             self._move(P, ZP, t, ft)
-            state.each = b.objective_of_columns(state.Z, state.theta) if self.apart else None
+            if self.apart:
+                state.each, state.reach = b.objective_of_columns(state.Z, state.theta), by_column(t, self.width)
             return scores
-        state.each, weight = ft, np.maximum(-slope, np.finfo(np.float64).tiny)
+        state.each, state.reach, weight = ft, t, np.maximum(-slope, np.finfo(np.float64).tiny)
         mean = by_model(weight * t, self.width) / by_model(weight, self.width)
         self._move(P, ZP, mean, by_model(ft, self.width), lengths=t)
         return scores
