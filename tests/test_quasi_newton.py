@@ -335,6 +335,26 @@ def test_a_column_is_a_fit_on_every_batch(rng, few, l1_ratio):
         assert rows[-1] == 600
 
 
+def test_columns_of_one_model_take_steps_of_their_own_length(rng):
+    p = table(rng, alpha=1e-3)
+    p.rows.y[:4, 2] *= -1  # a few rows on the wrong side: a column that is harder than the others
+    batch = StageBatch(p, 3)
+    descent = Descent.begin(batch, np.zeros((6, 3)), True, np.arange(1), 1, np.zeros(1))
+    before = descent.state.each
+    for step in range(14):
+        descent.arrived(lambda _: np.zeros(1))
+        descent.step(step == 0)
+        state = descent.state
+        np.testing.assert_allclose(state.each, batch.objective_of_columns(state.Z, state.theta), rtol=1e-12)
+        assert state.f == pytest.approx(state.each.sum(), rel=1e-12)
+        assert step == 0 or (state.each <= before * (1 + 1e-12)).all()
+        before = state.each
+    for j in range(3):
+        one = replace(p, rows=p.rows.with_labels(p.rows.y[:, [j]], None), encoding=RealColumns(1))
+        (alone,) = train(method_of(one, 1, fraction=1e-12))
+        np.testing.assert_allclose(descent.state.theta[:, j], alone.theta[:, 0], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.7])
 @pytest.mark.parametrize("first", [1, 3, 6])

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from _references import problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton import small
+from skvariants._quasi_newton.hessian import coupled_products
 from skvariants._quasi_newton.method import QuasiNewtonSteps, Tolerance, quasi_newton
 from skvariants._quasi_newton.small import SmallNewton, suits
 from skvariants._training.loop import Stopping, Training
@@ -81,12 +82,42 @@ def test_steps_are_those_of_the_plain_rule(used, plain, loss, alpha, fit_interce
     assert used
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [0.0, 1e-4, 1.0])
+def test_steps_of_coupled_classes_are_those_of_the_plain_rule(used, plain, alpha, fit_intercept, weighted):
+    X, target, _, weight = table()
+    y, weight = np.digitize(target, np.quantile(target, [0.2, 0.6])), weight if weighted else None
+    params = dict(alpha=alpha, fit_intercept=fit_intercept, random_state=0, tol=1e-8)
+    model = SGDVariantClassifier(**params).fit(X, y, sample_weight=weight)
+    same = plain(SGDVariantClassifier(**params), X, y, weight)
+    assert [method.left for method in used] == [False]
+    assert (model.status_, model.n_iter_) == (same.status_, same.n_iter_)
+    assert_allclose(model.history_["objective"], same.history_["objective"], rtol=1e-9)
+    assert_allclose(model.predict_proba(X), same.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_hessian_of_coupled_classes_is_that_of_the_definition(weighted):
+    rng = np.random.default_rng(0)
+    C, p = rng.standard_normal((30, 4)), rng.dirichlet(np.ones(3), 30)
+    s = rng.random((30, 1)) if weighted else None
+    expected = sum(
+        (1.0 if s is None else s[i]) * np.kron(np.diag(p[i]) - np.outer(p[i], p[i]), np.outer(C[i], C[i]))
+        for i in range(30)
+    )
+    assert_allclose(coupled_products(C, p, s), expected, rtol=1e-10, atol=1e-12)
+
+
 def test_the_race_of_the_first_step_is_the_same(used, plain):
-    X, _, y, _ = table()
-    model, same = SGDVariantClassifier().fit(X, y), plain(SGDVariantClassifier(), X, y)
-    assert len(used) == 1
-    assert_allclose(model.race_.scores, same.race_.scores, rtol=1e-12)
-    assert model.race_.winner == same.race_.winner
+    # that of the squared error is a parabola by the plain rule, and looked at here
+    X, target, codes, _ = table()
+    three = np.digitize(target, np.quantile(target, [0.2, 0.6]))
+    for cls, y in ((SGDVariantClassifier, codes), (SGDVariantClassifier, three), (SGDVariantRegressor, target)):
+        model, same = cls().fit(X, y), plain(cls(), X, y)
+        assert_allclose(model.race_.scores, same.race_.scores, rtol=1e-9)
+        assert model.race_.winner == same.race_.winner
+    assert len(used) == 3
 
 
 def test_single_precision_comes_out_as_such(used):
@@ -169,11 +200,11 @@ def test_a_start_that_is_not_finite_is_left_to_the_plain_rule():
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("to", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("params", [{}, {"penalty": "l1"}, {"early_stopping": True}])
-def test_only_one_smooth_model_on_dense_rows_is_fitted_so(used, params, classes, to):
+def test_only_a_smooth_model_on_dense_rows_is_fitted_so(used, params, classes, to):
     X, target, _, _ = table()
     y = np.digitize(target, np.quantile(target, np.arange(1, classes) / classes))
     SGDVariantClassifier(scale_features=False, **params).fit(to(X / X.std(axis=0)), y)
-    assert bool(used) == (classes == 2 and to is np.asarray and not params)
+    assert bool(used) == (to is np.asarray and not params)
 
 
 class Cubes(Penalty):
@@ -206,7 +237,9 @@ def test_small_is_few_numbers_and_few_features():
     assert not small_enough(d=65)
     assert not small_enough(n=1 << 15, d=2)
     assert not small_enough(columns=2)
-    assert not small_enough(columns=2, loss=MultinomialLogLoss(n_classes=2))
+    assert small_enough(columns=2, loss=MultinomialLogLoss(n_classes=2))
+    assert not small_enough(columns=4, loss=MultinomialLogLoss(n_classes=2))
+    assert not small_enough(n=2000, d=20, columns=10, loss=MultinomialLogLoss(n_classes=10))
     assert not small_enough(l1_ratio=0.5)
     p = problem(rng.standard_normal((20, 3)), np.ones((20, 1)), LogLoss())
     p.penalty = Cubes()

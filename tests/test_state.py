@@ -49,7 +49,7 @@ def random_descent(rng, models, width, metric="blocks", n=9, inactive=()):
         width=width, active=active, n_models=models, theta=rng.random((D, k)), Z=rng.random((n, k)),
         g=rng.random((D, k)), f=rng.random(m), last=rng.random(m), length=rng.random(m),
         steps=[rng.random((D, k)) for _ in range(2)], changes=[rng.random((D, k)) for _ in range(2)],
-        curvatures=[rng.random(m) for _ in range(2)], bb_scale=rng.random(m), damping=rng.random(m),
+        curvatures=[rng.random(k) for _ in range(2)], bb_scale=rng.random(m), damping=rng.random(m),
         used=rng.random(m), metric=random_metric(rng, metric, m, width), age=2, patience=5, plan=Plan(77, 1), spent=3.5,
         P=rng.random((D, k)), slope=-rng.random(m),
     )  # fmt: skip

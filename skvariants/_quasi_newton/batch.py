@@ -45,7 +45,7 @@ class StageBatch:
         many = problem.encoding.n_columns >= _MANY and rows.stored < _HOLLOW * rows.n * rows.d
         if rows.densify and rows.n * rows.d <= _DENSE and not (rows.sparse and many):
             rows = ArrayRows(rows.dense(), rows.y, rows.weight)
-        self.width, self.order = width, order
+        self.width, self.order, self.whole = width, order, index is None
         self.X: Any = None
         self._set(replace(problem, rows=rows))
 
@@ -58,6 +58,8 @@ class StageBatch:
         elif self.X is None:
             self.X = Halves(problem.rows.X)
         self.objective_scale = problem.coordinates.objective_scale
+        #: whether the predictions of a class lie side by side: of few classes, rows are too short for fast loops
+        self.by_column = not self.sparse and problem.loss.is_softmax and problem.encoding.n_columns == self.width
         self.labels_kept: tuple[Array, Array | None] | None = None
         self.rows_kept: Array | None = None
 
@@ -82,7 +84,8 @@ class StageBatch:
         if self.n * k > _CACHED:
             return self.problem.labels_of(rows)
         if self.labels_kept is None:
-            self.labels_kept = self.problem.labels_of(slice(None))
+            y, s = self.problem.labels_of(slice(None))
+            self.labels_kept = self.ordered(y), s
         y, s = self.labels_kept
         return y[rows], None if s is None else s[rows]
 
@@ -90,8 +93,12 @@ class StageBatch:
         """Predictions of all rows; those of a constant model cost no product."""
         if not theta[:-1].any():
             constant = self.problem.coordinates.target * theta[-1]
-            return np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0)
-        return self.problem.predict(self.X, theta)
+            return self.ordered(np.repeat(constant.astype(theta.dtype)[None], self.n, axis=0))
+        return self.problem.predict(self.X, theta, by_column=self.by_column)
+
+    def ordered(self, Z: Array) -> Array:
+        """Predictions as they are worked with, column by column or row by row."""
+        return np.asfortranarray(Z) if self.by_column else np.ascontiguousarray(Z)
 
     def value(self, Z: Array, P: Array | None = None, t: Any = 0.0) -> Array:
         """Mean loss of each column at predictions ``Z + t P``."""
@@ -107,7 +114,11 @@ class StageBatch:
 
     def objective(self, Z: Array, theta: Array) -> Array:
         """Objective of each model, in the units worked in."""
-        return by_model(self.value(Z) + self.problem.penalty.value(theta[:-1]), self.width)
+        return by_model(self.objective_of_columns(Z, theta), self.width)
+
+    def objective_of_columns(self, Z: Array, theta: Array) -> Array:
+        """What each column adds to it."""
+        return np.asarray(self.value(Z) + self.problem.penalty.value(theta[:-1]))
 
     def objective_of_user(self, Z: Array, theta: Array, f: Array) -> Array:
         """The same in the user's units, from `f` in the units worked in where all columns have one unit."""
@@ -130,6 +141,7 @@ class StageBatch:
         """
         k = Z.shape[1]
         total, slope, loss = np.zeros(k), np.zeros(k), self.problem.loss
+        t = t[0] if k == self.width else t  # of one model; a number is faster
         for rows in self.slices(k):
             y, s = self.labels(rows, k)
             p = P[rows]

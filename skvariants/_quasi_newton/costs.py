@@ -19,7 +19,10 @@ READING, COLUMN = 20.0, 8.0
 #: Loss and derivative of one prediction; the interpreter.
 PREDICTION, INTERPRETER = 900.0, 8e6
 #: The same where classes are coupled, and how many iterations a Hessian of all of them may cost.
-COUPLED_PREDICTION, COUPLED = 100.0, 1
+COUPLED_PREDICTION, COUPLED = 100.0, 4
+#: Numbers of a table, and features, up to which the interpreter costs more than Newton's steps, and multiplications of
+#: a Hessian of coupled classes (examples/benchmarks/classes.py: iris and wine in a third of the time).
+SMALL_NUMBERS, SMALL_FEATURES, SMALL_COUPLED = 1 << 16, 64, 3e7
 #: Iterations from whose cost on a Hessian of each class is expensive.
 EXPENSIVE = 3
 #: Times its cost that is spent without a Hessian of all classes before it is made after all.
@@ -54,6 +57,12 @@ class Costs:
     width: int
 
     @property
+    def small(self) -> bool:
+        """Whether each step is worth a Hessian of its own, of all classes that are coupled."""
+        few = self.n * self.d <= SMALL_NUMBERS and self.d <= SMALL_FEATURES + 1
+        return few and (self.width == 1 or self.hessian(self.n, self.width, False) <= SMALL_COUPLED)
+
+    @property
     def affordable(self) -> float:
         """What a Hessian may cost."""
         return max(AFFORDABLE, PASSES * 4.0 * self.stored * self.width)
@@ -83,7 +92,9 @@ class Costs:
         size = unit * self.d
         if self.hessian(self.n, unit, False) <= (BRIEF if brief else CHEAP):
             return self.n
-        return min(self.n, max(SHARE * self.n // size, ROWS * size, LEAST_ROWS))
+        # of classes that are coupled, rare ones must be seen: all rows that cost what is worth it
+        rows = int(self.worthwhile / (size * size) - size / 3) if unit > 1 else 0
+        return min(self.n, max(SHARE * self.n // size, ROWS * size, LEAST_ROWS, rows))
 
 
 __all__ = ["Costs"]

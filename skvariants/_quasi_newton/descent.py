@@ -11,7 +11,9 @@ upon a first guess that already knows the shape of the ravine: the Cholesky fact
 
 or its diagonal where there are too many features: the *metric*. With an L1 part the quadratic model is minimised
 exactly [2]_, in working sets of the weights where there are many, and `B` is updated in place (BFGS); so zeros are
-exact. Rows and products are shared by all columns, while steps, memories, and stopping are each model's own.
+exact. Rows and products are shared by all columns, while steps, memories, and stopping are each model's own. The
+columns of one-vs-rest, which nothing couples, have lengths and memories of their own within their model: a rare class
+would hold the others back.
 
 Classes that a loss couples have one metric for all, the covariance of the features times their mean curvature, with as
 much again on its diagonal (Marquardt): where classes part, the curvature of a sample says too little about the rows
@@ -75,13 +77,15 @@ _TREND, _FASTEST, _SLOWEST = 3, 0.75, 0.97
 _TRIES = 4
 # predictions by which the ladder of a first step is judged where classes are coupled
 _JUDGED = 1 << 16
+# share of what a model has left from which the last length of a column tells
+_MATTERS = 0.05
 # shares of the derivative at its beginning that end a step: where another look costs little beside the products or the
 # metric, and where it does not
 _FLAT, _SLANTED = 0.3, 0.5
 # relative damping is divided by this after a good step, times ten after a bad one, and no more than a few
 _RELAX, _MOST_DAMPING = 3.0, 100.0
-#: relative damping of a first metric
-DAMPED = 1.0
+#: relative damping of a first metric; of one that couples the classes (letter and covertype in half of the iterations)
+DAMPED, _TOGETHER = 1.0, 0.1
 # and what does not hide what is left to gain
 _SLIGHT = 0.01
 #: a last decrease of so many times what is enough: not worth asking an old metric, where a new one is cheap
@@ -101,7 +105,9 @@ class DescentState(Fields):
     theta, Z, g : ndarray
         Parameters, predictions and gradients.
     f, last, length : ndarray of shape (n_models,)
-        Objective, last decrease, last length of a step.
+        Objective, last decrease, last length of a step: of columns with one each, their mean by the foreseen decrease.
+    each, reach : ndarray of shape (n_columns,) or None
+        Objective and last length of each column, where each takes steps of its own.
     decreases : list of ndarray
         The last few decreases.
     failures : ndarray of shape (n_models,)
@@ -132,13 +138,15 @@ class DescentState(Fields):
     Z: Any = per_column(None)
     g: Any = per_column(None)
     f: Any = per_model(None)
+    each: Any = per_column(None)
+    reach: Any = per_column(None)
     last: Any = per_model(None)
     decreases: list[Array] = per_model(list)
     failures: Any = per_model(None)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
-    curvatures: list[Array] = per_model(list)
+    curvatures: list[Array] = per_column(list)
     bb_scale: Any = per_model(None)
     damping: Any = per_model(None)
     used: Any = per_model(None)
@@ -190,16 +198,24 @@ class Descent:
         self.batch, self.width, self.smooth, self.state = batch, batch.width, smooth, state
         self.costs = costs.Costs(batch.n, batch.d + 1, batch.problem.rows.stored, self.width)
         problem = batch.problem
+        elastic = problem.penalty.elastic
+        #: whether coupled classes have few numbers, and take the steps of :mod:`skvariants._quasi_newton.small`
+        self.brief = smooth and problem.loss.is_softmax and elastic and batch.whole and self.costs.small
         #: whether a look along a step gives the derivative too, and leaves that of each prediction
-        self.coupled = smooth and problem.loss.is_softmax and problem.penalty.elastic
-        #: whether what is left is judged by several decreases: columns that take one step hide each other's
-        self.trending = smooth and self.width > 1
+        self.coupled = smooth and problem.loss.is_softmax and elastic and not self.brief
         #: whether the metric is a full matrix
         self.full = batch.d <= costs.FACTORED
+        #: whether the objective is a parabola along every step
+        self.parabolic = smooth and problem.loss.quadratic and problem.penalty.elastic
+        #: whether each column of a model has a length and a memory of its own
+        self.apart = smooth and self.full and self.width > 1 and problem.loss.columns_per_model == 1
+        #: whether what is left is judged by several decreases: columns that take one step hide each other's
+        self.trending = smooth and self.width > 1
         #: whether the quadratic model knows some of the weights alone
         many = batch.d > costs.FACTORED or self.costs.hessian(batch.n, 1, False) > costs.CHEAP
         self.restricted = not smooth and batch.problem.penalty.elastic and many and batch.d > _ALL
         self._sets: Sets | None = None
+        state.Z = batch.ordered(state.Z)
 
     @classmethod
     def begin(
@@ -214,8 +230,14 @@ class Descent:
             room=np.ones(len(active)), stuck=np.zeros(len(active), bool), failures=np.zeros(len(active)),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
+        if descent.apart:
+            state.each, state.reach = batch.objective_of_columns(Z, theta), np.ones(theta.shape[1])
         state.g = batch.gradient(Z, theta, descent.l2_in_gradient)
         descent.plan()
+        if descent.brief:
+            state.damping = np.zeros(len(active))
+        elif descent.coupled:
+            state.damping = np.minimum(damping, descent.first_damping)
         descent.make_metric(metric)
         return descent
 
@@ -225,6 +247,11 @@ class Descent:
         return self.smooth or self.batch.problem.penalty.elastic
 
     # ------------------------------------------------------------------ the metric
+
+    @property
+    def first_damping(self) -> float:
+        """Relative damping of a first metric."""
+        return _TOGETHER if self.state.plan.unit > 1 else DAMPED
 
     def plan(self) -> None:
         """How many rows the Hessian takes, and which columns share one: by multiplications."""
@@ -272,7 +299,7 @@ class Descent:
         # an exact metric is renewed at once if it costs little, others after some steps, from more rows
         share = self._cost(self._more_rows()) / self.costs.iteration()
         if state.metric.exact:
-            state.patience = int(np.clip(np.ceil(share), 1, 10))
+            state.patience = 1 if self.brief else int(np.clip(np.ceil(share), 1, 10))
         elif state.plan.common and self.coupled:
             state.patience = costs.LASTING
         else:
@@ -373,9 +400,26 @@ class Descent:
         """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
         state = self.state
         partial = state.metric.diagonal or state.plan.unit < self.batch.problem.loss.columns_per_model
-        if partial or state.used[j] + state.damping[j] > 0 or not SHORT <= state.length[j] <= 1 / SHORT:
+        lengths = state.length[j]
+        if self.apart:
+            own = columns_of(np.array([j]), self.width)
+            left = self._left_of_columns()[own]
+            lengths = state.reach[own][left >= _MATTERS * left.sum()]
+        if partial or not ((lengths >= SHORT) & (lengths <= 1 / SHORT)).all():
+            return False
+        if state.used[j] + state.damping[j] > 0 and not self.tends:
             return False
         return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    def _left_of_columns(self) -> Array:
+        """What each column has left by its slope, the more the longer its last step was."""
+        state = self.state
+        return -dot(state.g, state.P, 1) * np.maximum(state.reach, 1.0)
+
+    @property
+    def tends(self) -> bool:
+        """Whether the last decreases say what is left, as a damped Hessian of all rows and classes says too little."""
+        return self.coupled and self.state.metric.exact and len(self.state.decreases) == 2 * _TREND
 
     def _unsolved(self, j: int) -> float:
         """What the step of model `j` has left to gain by its own model, where there is L1."""
@@ -394,7 +438,12 @@ class Descent:
         noise = 8 * np.finfo(state.theta.dtype).eps * np.abs(state.f)
         # a long last step says how much too small the model's steps are; not finite: nowhere to go
         share = 0.5 if self.smooth else 1.0  # with L1 between a half and all of the slope
-        estimate = np.where(np.isfinite(state.slope), -share * state.slope * np.maximum(state.length, 1.0), 0.0)
+        left = (
+            by_model(self._left_of_columns(), self.width)
+            if self.apart
+            else -state.slope * np.maximum(state.length, 1.0)
+        )
+        estimate = np.where(np.isfinite(state.slope), share * left, 0.0)
         enough = np.maximum(enough, noise)
         if self.smooth:
             failed = state.failures >= _TRIES
@@ -421,7 +470,8 @@ class Descent:
         if state.metric.diagonal and not (uncoupled or self.trending):
             # together: decreases fall by a factor, so that what is left is less than the last by the same
             agreed |= (last * estimate <= _AGREED * enough * enough) & ~damped
-        return estimate, (estimate <= enough) & agreed
+        settled = (estimate <= enough) & agreed
+        return np.maximum(estimate, 2 * self._trend()) if self.tends else estimate, settled
 
     def _trend(self) -> Array:
         """What is left to gain if the decreases go on as the last few did: the sum of a geometric series."""
@@ -466,20 +516,24 @@ class Descent:
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""
         state, width = self.state, self.width
-        if len(state.f) == 1 and state.g.dtype == np.float64:
+        if len(state.f) == 1 and state.g.dtype == np.float64 and not self.apart:
             return self._two_loops_of_one()
         q = np.array(state.g, dtype=np.float64, order="C")
         memory = list(zip(state.steps, state.changes, state.curvatures, strict=True))
         alphas = []
         for s, y, rho in reversed(memory):
-            a = rho * dot(s, q, width)
-            _add(q, y, by_column(-a, width))
+            a = rho * self._inner(s, q)
+            _add(q, y, -a)
             alphas.append(a)
         q = np.ascontiguousarray(state.metric.solve(q) * by_column(state.bb_scale, width))
         for (s, y, rho), a in zip(memory, reversed(alphas), strict=True):
-            _add(q, s, by_column(a - rho * dot(y, q, width), width))
+            _add(q, s, a - rho * self._inner(y, q))
         np.negative(q, out=q)
         return q.astype(state.theta.dtype, copy=False)
+
+    def _inner(self, A: Array, B: Array) -> Array:
+        """For each column the inner product of what learns together: its model, or itself."""
+        return dot(A, B, 1) if self.apart else by_column(dot(A, B, self.width), self.width)
 
     def _two_loops_of_one(self) -> Array:
         """The same for a single model, whose numbers are one vector."""
@@ -512,6 +566,9 @@ class Descent:
         state.P = state.slope = None
         ZP = b.predict(P)
         penalty_at = penalty_along(b.problem.penalty, state.theta[:-1], P[:-1])
+        apart = self.apart and not first
+        if apart:
+            f, slope, width = state.each, dot(state.g, P, 1), 1
         noise = 4 * np.finfo(dtype).eps * np.abs(f)
         if self.coupled:
             t, ft, scores, r = self._coupled_length(P, ZP, noise, slope, first)
@@ -524,13 +581,25 @@ class Descent:
             value = by_model(value, width)
             return np.where(np.isfinite(value), value, np.inf)
 
+        look: Callable[[Array], Array] = along
+        at_one = along(np.ones(len(f))) if self.parabolic else np.full(len(f), np.inf)
+        if np.isfinite(at_one).all():
+            look = parabola_along(f, slope, at_one)
         scores = None
         if first:
-            t, ft, scores = raced_length(along, len(f), state.theta.shape[1])
+            t, ft, scores = raced_length(look, len(f), state.theta.shape[1])
         else:
-            t, ft = unit_length(along, f, slope, self.smooth)
-        t, ft = shortened(along, f, slope, noise, t, ft)
-        self._move(P, ZP, t, ft)
+            t, ft = unit_length(look, f, slope, self.smooth)
+        t, ft = shortened(look, f, slope, noise, t, ft)
+        ft = np.where((t == 1) & np.isfinite(at_one), at_one, ft)
+        if not apart:
+            self._move(P, ZP, t, ft)
+            if self.apart:
+                state.each, state.reach = b.objective_of_columns(state.Z, state.theta), by_column(t, self.width)
+            return scores
+        state.each, state.reach, weight = ft, t, np.maximum(-slope, np.finfo(np.float64).tiny)
+        mean = by_model(weight * t, self.width) / by_model(weight, self.width)
+        self._move(P, ZP, mean, by_model(ft, self.width), lengths=t)
         return scores
 
     def _coupled_length(
@@ -563,10 +632,12 @@ class Descent:
         t, ft = wolfe_length(at, state.f, slope, noise, t, flatness)
         return t, ft, scores, r
 
-    def _move(self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None) -> None:
-        """Take a step of length `t` to objectives `ft`."""
+    def _move(
+        self, P: Array, ZP: Array, t: Array, ft: Array, r: Array | None = None, lengths: Array | None = None
+    ) -> None:  # fmt: skip
+        """Take a step of length `t`, or of these `lengths` of columns, to objectives `ft`."""
         state, width, f = self.state, self.width, self.state.f
-        columns = by_column(t, width).astype(state.theta.dtype)
+        columns = (by_column(t, width) if lengths is None else lengths).astype(state.theta.dtype)
         step = columns * P
         ZP *= columns
         ZP += state.Z
@@ -589,7 +660,7 @@ class Descent:
         if not (state.used.any() or state.damping.any() or (t < SHORT).any()):
             return
         if state.plan.relative:
-            more, less = np.clip(10 * state.used, DAMPED, _MOST_DAMPING), state.used / _RELAX
+            more, less = np.clip(10 * state.used, self.first_damping, _MOST_DAMPING), state.used / _RELAX
             state.damping = np.where(t < SHORT, more, np.where(t > LONG, less, state.used))
             return
         bound = self._curvature_bound()
@@ -636,6 +707,11 @@ class Descent:
             state.bb_scale = np.clip(scale, 1e-6, 1e6)
         else:
             good = sy > 1e-10 * np.sqrt(dot(s, s, width) * dot(y, y, width))
+        if self.apart:
+            sy = dot(s, y, 1)
+            good = sy > 1e-10 * np.sqrt(dot(s, s, 1) * dot(y, y, 1))
+        else:
+            sy, good = by_column(sy, width), by_column(good, width)
         with np.errstate(divide="ignore", invalid="ignore"):
             rho = np.where(good, 1 / sy, 0.0)
         for memory, new in ((state.steps, s), (state.changes, y), (state.curvatures, rho)):
@@ -649,6 +725,7 @@ class Descent:
         self.batch.keep(columns_of(remaining, self.width))
         self._sets = None
         self.state = state.at(remaining, state.active[remaining])
+        self.state.Z = self.batch.ordered(self.state.Z)
 
     def keep(self, models: Array) -> None:
         """Keep a subset of the models of the whole training."""
@@ -657,6 +734,13 @@ class Descent:
         self.batch.keep(columns_of(positions, self.width))
         self._sets = None
         self.state = self.state.take(models)
+        self.state.Z = self.batch.ordered(self.state.Z)
+
+
+def parabola_along(f: Array, slope: Array, at_one: Array) -> Callable[[Array], Array]:
+    """The parabola with value and slope at zero and a value at one."""
+    bend = at_one - f - slope
+    return lambda t: f + t * (slope + t * bend)
 
 
 def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
@@ -683,4 +767,4 @@ def dot(A: Array, B: Array, width: int) -> Array:
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "penalty_along"]
+__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "parabola_along", "penalty_along"]

@@ -14,26 +14,26 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
+from skvariants._quasi_newton.costs import Costs
 from skvariants._quasi_newton.descent import FAR_FROM_DONE
+from skvariants._quasi_newton.hessian import coupled_products, finished
 from skvariants._quasi_newton.line_search import ARMIJO, LADDER, SHORT
 from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
+from skvariants._training.problem import by_model
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
-# numbers of a table, and features, up to which this is faster
-_NUMBERS = 1 << 16
-_FEATURES = 64
 # by how much predictions that grew step by step may differ from new ones
 _ROUNDING = 1e-11
 _ARRIVED = np.ones(1, bool)
 
 
 def suits(problem: Any, columns: int) -> bool:
-    """Whether a problem is one model of one column, on a small dense table, with a smooth penalty."""
+    """Whether a problem is a model of one column or coupled ones on a small dense table, with a smooth penalty."""
     p = problem
-    few = p.n * (p.d + 1) <= _NUMBERS and p.d <= _FEATURES
-    single = columns == 1 == p.loss.columns_per_model
+    few = Costs(p.n, p.d + 1, p.rows.stored, columns).small
+    single = columns == p.loss.columns_per_model and (columns == 1 or p.loss.is_softmax)
     return few and single and not p.rows.sparse and p.penalty.elastic and not p.penalty.has_prox
 
 
@@ -43,7 +43,7 @@ class NewtonState(Fields):
 
     Attributes
     ----------
-    w, z : ndarray of shape (n_features + 1, 1), (n_rows, 1)
+    w, z : ndarray of shape (n_features + 1, n_columns), (n_rows, n_columns)
         Parameters and predictions.
     f, last, length : float
         Objective, last decrease, last length of a step.
@@ -93,7 +93,7 @@ class SmallNewton(Method):
             self.C[:, -1] = 0.0
         y, self.s = p.labels_of(slice(None))
         self.y = y.astype(np.float64, copy=False)
-        self.l2 = np.zeros((p.d + 1, 1))
+        self.l2 = np.zeros((p.d + 1, self.state.theta.shape[1]))
         self.l2[:-1] = p.penalty.l2_strength
         self.per_row = 1.0 / (self.unit * self.unit * p.n)
         self.eps = float(np.finfo(self.state.theta.dtype).eps)
@@ -102,7 +102,7 @@ class SmallNewton(Method):
         if method.newton is None:
             w = self.state.theta.astype(np.float64)
             method.newton = NewtonState(w=w, z=self._predict(w))
-            method.newton.f = float(self._objective(0.0, 0.0, 0.0)[0])
+            method.newton.f = self._objective(0.0, 0.0, 0.0)
         self.r = np.empty_like(method.newton.z)
 
     def _predict(self, w: Array) -> Array:
@@ -110,18 +110,30 @@ class SmallNewton(Method):
         z *= self.unit
         return z
 
-    def _objective(self, t: Any, ZP: Any, P: Any) -> Array:
+    def _objective(self, t: float, ZP: Any, P: Any) -> float:
         at = self.state.method.newton
         v = at.w + t * P
         total = self.problem.loss.total(self.y, at.z + t * ZP, self.s)
-        return total * self.per_row + 0.5 * (self.l2 * v * v).sum(axis=0)
+        return float(total.sum() * self.per_row + 0.5 * np.vdot(self.l2 * v, v))
+
+    def _ladder(self, ZP: Array, P: Array) -> Array:
+        """Objectives of the lengths of the ladder, side by side."""
+        at, count, k = self.state.method.newton, len(LADDER), P.shape[1]
+        t = np.repeat(LADDER, k)
+
+        def copies(A: Array) -> Array:
+            return A if k == 1 else np.tile(A, (1, count))
+
+        v = copies(at.w) + t * copies(P)
+        total = self.problem.loss.total(copies(self.y), copies(at.z) + t * copies(ZP), self.s)
+        return by_model(total * self.per_row + 0.5 * (copies(self.l2) * v * v).sum(axis=0), k)
 
     def goes_on(self) -> bool:
         """Whether the state is one of these rows."""
         at: Any = self.state.method.newton
-        if at.z.shape != (self.problem.n, 1):
+        if at.z.shape != (self.problem.n, self.l2.shape[1]):
             return False
-        z, f = self._predict(at.w), float(self._objective(0.0, 0.0, 0.0)[0])
+        z, f = self._predict(at.w), self._objective(0.0, 0.0, 0.0)
         same = np.abs(z - at.z).max() <= _ROUNDING * max(1.0, float(np.abs(z).max()))
         return bool(same) and math.isclose(f, at.f, rel_tol=_ROUNDING)
 
@@ -134,7 +146,7 @@ class SmallNewton(Method):
 
     def _prepare(self, at: NewtonState) -> Array | None:
         """The next step, unless it is not worth it."""
-        loss, n, d = self.problem.loss, self.problem.n, self.problem.d
+        loss = self.problem.loss
         self.failed = not math.isfinite(at.f)
         if self.failed:
             return None
@@ -145,20 +157,12 @@ class SmallNewton(Method):
         enough = max(float(tolerance.fraction[0]) * gain, 8 * self.eps * abs(at.f))
         reach = 0.5 * max(at.length, 1.0)
         if at.factor is not None and (loss.quadratic or at.last <= FAR_FROM_DONE * enough):
-            at.to_gain = reach * float(np.vdot(g, lapack.dpotrs(at.factor, g, lower=1)[0]))
+            at.to_gain = -reach * float(np.vdot(g, self._step(at.factor, g)))
             if at.to_gain <= (1.0 if loss.quadratic else 0.1) * enough:
                 return _ARRIVED
-        # the Hessian; a column without curvature stays where it is
-        D = loss.curvature(self.y, at.z)
-        B = self.C * np.sqrt(D if self.s is None else D * self.s)
-        H = B.T @ B
-        H /= n
-        diagonal = H.diagonal() + self.l2[:, 0]
-        diagonal[diagonal <= 0] = 1.0
-        H.flat[:: d + 2] = diagonal * (1 + 1e-10)
-        at.factor, failed = lapack.dpotrf(H, lower=1, clean=0)
-        P: Any = None if failed else -lapack.dpotrs(at.factor, g, lower=1)[0]
-        slope = math.nan if failed else float(np.vdot(g, P))
+        at.factor = self._factor(at)
+        P = self._step(at.factor, g)
+        slope = float(np.vdot(g, P))
         self.failed = not math.isfinite(slope)
         if self.failed:
             return None
@@ -170,6 +174,23 @@ class SmallNewton(Method):
             return _ARRIVED  # no prediction would change
         at.P, at.ZP, at.slope = P, ZP, slope
         return None
+
+    def _factor(self, at: NewtonState) -> Array:
+        """Cholesky factor of the Hessian; a column without curvature stays where it is."""
+        p = self.problem
+        if p.loss.is_softmax:
+            H = coupled_products(self.C, p.loss.probability(at.z), self.s)
+        else:
+            D = p.loss.curvature(self.y, at.z)
+            B = self.C * np.sqrt(D if self.s is None else D * self.s)
+            H = B.T @ B
+        H /= p.n
+        return finished(H, self.l2, p.fit_intercept, np.dtype(np.float64), True)
+
+    @staticmethod
+    def _step(factor: Array, g: Array) -> Array:
+        """Newton's step."""
+        return -lapack.dpotrs(factor, g.ravel("F"), lower=1)[0].reshape(g.shape[::-1]).T
 
     def _gradient(self, at: NewtonState) -> Array:
         r = self.r
@@ -201,17 +222,17 @@ class SmallNewton(Method):
     def _length(self, at: Any, first: bool) -> tuple[float, float, Array | None]:
         """Length of the step, and the objective there; predictions are linear along it."""
         if first:
-            scores = self._objective(LADDER, at.ZP, at.P)
+            scores = self._ladder(at.ZP, at.P)
             scores[~np.isfinite(scores)] = math.inf
             best = int(np.argmin(scores))
             return float(LADDER[best]), float(scores[best]), scores
-        t, ft = 1.0, float(self._objective(1.0, at.ZP, at.P)[0])
+        t, ft = 1.0, self._objective(1.0, at.ZP, at.P)
         # the parabola through value, slope and this value
         bend = ft - at.f - at.slope
         guess = -0.5 * at.slope / bend if bend > 0 else 1.0
         if math.isfinite(guess) and abs(math.log(max(guess, 0.1))) > 0.25:
             guess = min(max(guess, 0.1), 10.0)
-            other = float(self._objective(guess, at.ZP, at.P)[0])
+            other = self._objective(guess, at.ZP, at.P)
             if other < ft:
                 t, ft = guess, other
         return t, ft, None

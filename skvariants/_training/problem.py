@@ -48,8 +48,8 @@ class Problem:
             coordinates=self.coordinates.take(columns),
         )  # fmt: skip
 
-    def predict(self, X: Any, theta: Array, out: Array | None = None) -> Array:
-        """Predictions ``(n_rows, n_columns)`` for rows of `X`."""
+    def predict(self, X: Any, theta: Array, out: Array | None = None, by_column: bool = False) -> Array:
+        """Predictions ``(n_rows, n_columns)`` for rows of `X`; of dense ones in column-major order where asked for."""
         W, b = theta[:-1], theta[-1]
         c = self.coordinates
         if not c.identity:
@@ -60,7 +60,9 @@ class Problem:
             b = (b if c.keeps_target else c.target * b) - offset
         b = without_axis(b)
         if isinstance(X, np.ndarray):
-            z = np.ascontiguousarray(np.dot(W.T, X.T).T) if out is None and _turned(W) else np.dot(X, W, out=out)
+            turned = out is None and (by_column or _turned(W))
+            z = np.dot(W.T, X.T).T if turned else np.dot(X, W, out=out)
+            z = np.ascontiguousarray(z) if turned and not by_column else z
         else:
             z = X @ W
         if out is None or z is out:
@@ -78,7 +80,7 @@ class Problem:
         if not isinstance(X, np.ndarray):
             product = X.T @ r
         else:
-            product = np.dot(r.T, X).T if _turned(G) else np.dot(X.T, r, out=G)
+            product = np.dot(r.T, X).T if _turned(G) or not r.flags.c_contiguous else np.dot(X.T, r, out=G)
         if len(self._ones) < len(r) or self._ones.dtype != r.dtype:
             self._ones = np.ones(len(r), r.dtype)
         # a product: the sum of a narrow array along its first axis is slow

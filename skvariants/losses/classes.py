@@ -13,8 +13,6 @@ Array = np.ndarray
 _MILD = 60.0
 # classes up to which the maximum of a row is taken column by column
 _SHORT_ROW = 32
-# probabilities that are as good as exact when they come from a difference
-_RARE = 1e-3
 
 
 class MultinomialLogLoss(Loss):
@@ -68,12 +66,15 @@ class MultinomialLogLoss(Loss):
         # r = p - y, so that the probability of the true class is 1 + y r: exact where it is not small
         own = self._row_sums((y * r).reshape(-1, self.n_classes)).reshape(len(z), -1)
         own += 1.0
-        value = -np.log(np.maximum(own, _RARE))
-        rare = (own <= _RARE).any(axis=1)
-        if rare.any():
+        least = float(np.finfo(own.dtype).eps) ** (1 / 3)  # from where the difference has lost too many digits
+        value = -np.log(np.maximum(own, least))
+        if (own <= least).any():
+            rare = (own <= least).any(axis=1)
             value[rare] = self.value(y[rare], z[rare]).reshape(-1, own.shape[1], self.n_classes).sum(axis=2)
         weight, k = y if s is None else y * s, self.n_classes
         value = value.astype(np.float64, copy=False)
+        if _by_column(weight):
+            return np.einsum("i,ij->j", value[:, 0], weight)
         return np.concatenate([np.dot(v, weight[:, j * k : (j + 1) * k]) for j, v in enumerate(value.T)])
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
@@ -88,6 +89,8 @@ class MultinomialLogLoss(Loss):
         return np.subtract(p.reshape(z.shape), y, out=out)
 
     def _row_sums(self, p: Array) -> Array:
+        if _by_column(p):
+            return p.sum(axis=1, keepdims=True)
         # a product: the sum of short rows is slow
         return np.dot(p, np.ones((self.n_classes, 1), p.dtype))
 
@@ -113,6 +116,11 @@ class MultinomialLogLoss(Loss):
         total = self._row_sums(u.reshape(-1, self.n_classes))
         none = np.abs(total) > 64 * self.n_classes * np.finfo(u.dtype).eps
         return np.where(np.repeat(none.reshape(len(u), -1), self.n_classes, axis=1), np.inf, value)
+
+
+def _by_column(z: Array) -> bool:
+    """Whether the predictions of a class lie side by side."""
+    return z.strides[0] < z.strides[1]
 
 
 def _highest(z: Array) -> Array:
