@@ -1,0 +1,357 @@
+"""How long a stream is remembered: for ever, with a half-life, or as long as no shorter memory predicts better.
+
+A learner of a stream holds sums over the rows that it has seen; a factor below one on these sums is forgetting. How
+much of it is good can only be told by predictions of rows that were not learned yet. :class:`Adaptive` therefore lets
+two learners meet every chunk before they learn it, the one in charge and a rival of shorter memory, row for row. Where
+the rival is significantly better, it takes over; nothing else shortens a memory. Rows that became harder for every
+model, or columns whose means moved while the model stayed right, are none of a memory's business, and change nothing.
+
+A rival begins as a copy that has forgotten all but about as many rows as there are parameters. It costs as much again
+as the learner, so that it is not always there. One begins in turn, and after it has lost the next waits, longer each
+time, while the world stays as it is; one begins at once where losses rise.
+
+The comparison is that of paired learners (Bach and Maloof 2008, doi:10.1109/ICDM.2008.119). Rises of the loss are found
+as in ADWIN (Bifet and Gavalda 2007, doi:10.1137/1.9781611972771.42): on a histogram of exponentially growing buckets,
+every border of which is tried as the moment of a change.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray
+#: Standard errors by which a rival has to be better. On 60 stationary streams none was at 3.5, at 3 one.
+_BETTER = 3.5
+#: Standard errors by which losses have to rise for a rival to begin at once; it decides nothing.
+_RISE = 3.5
+#: Rows for each parameter that a learner knows before it has rivals.
+_KNOWN = 4
+#: Rivals that begin without a rest, and times the rise, or the rows it begins with, that one begun by a rise may live.
+_RESTLESS, _PATIENCE = 2, 8
+#: Least rows of a rise that ends a chunk's being learned as one, and the parts it is then learned in.
+_PART, _PARTS = 32, 8
+#: Share of the spread of the targets that the rows of a rival need: labels that come sorted are no new world.
+_SPREAD = 0.1
+
+
+class Chunk(Protocol):
+    """Rows that arrive together."""
+
+    n_rows: int
+    #: Numbers as the loss reads them, of shape (n_rows,) or (n_rows, n_columns).
+    targets: Array
+
+    def part(self, begin: int, end: int) -> Chunk:
+        """The rows from `begin` up to, but without, `end`."""
+
+    def times(self, weights: Array) -> Chunk:
+        """The same rows, their weights multiplied."""
+
+
+class Learner(Protocol):
+    """What learns chunks, in sums that can be multiplied."""
+
+    #: Rows that its sums are worth: what it has learned, times what it has forgotten.
+    n_rows: float
+
+    def losses(self, chunk: Chunk) -> Array:
+        """Loss of each row, times its weight; of several columns their sum."""
+
+    def learn(self, chunk: Chunk) -> None:
+        """Add a chunk to the sums, and move to what they now say."""
+
+    def forget(self, factor: float) -> None:
+        """Multiply the sums, and the number of rows, by a number in (0, 1]."""
+
+    def copy(self) -> Learner:
+        """Another learner in the same state."""
+
+
+class Forgetting:
+    """How long chunks are remembered: this one, for ever."""
+
+    def learn(self, learner: Any, chunk: Any) -> Any:
+        """Let a learner learn a chunk.
+
+        Parameters
+        ----------
+        learner : Learner
+            In charge until now; it may be changed.
+        chunk : Chunk
+            What arrived, of at least one row.
+
+        Returns
+        -------
+        Learner
+            In charge from now on.
+        """
+        learner.learn(chunk)
+        return learner
+
+    def copy(self) -> Forgetting:
+        """Another one in the same state."""
+        return copy.deepcopy(self)
+
+
+class HalfLife(Forgetting):
+    """A row counts half as much after so many others.
+
+    However a stream is cut into chunks, each row has the same weight.
+
+    Parameters
+    ----------
+    n_rows : float
+        Rows until a row counts half.
+
+    Examples
+    --------
+    >>> HalfLife(1000).factor(500) ** 2
+    0.5...
+    """
+
+    def __init__(self, n_rows: float) -> None:
+        self.n_rows = n_rows
+
+    def factor(self, n_rows: int) -> float:
+        """By what the sums of the past are multiplied before so many rows are added."""
+        return float(2.0 ** (-n_rows / self.n_rows))
+
+    def learn(self, learner: Any, chunk: Any) -> Any:
+        learner.forget(self.factor(chunk.n_rows))
+        if chunk.n_rows > 1:
+            chunk = chunk.times(2.0 ** (-np.arange(chunk.n_rows - 1, -1, -1) / self.n_rows))
+        learner.learn(chunk)
+        return learner
+
+
+class Adaptive(Forgetting):
+    """A memory that is shortened when a shorter one has predicted better.
+
+    Parameters
+    ----------
+    n_parameters : int
+        Of a model. A rival begins with what so many rows are worth, so that it has a model from the start.
+
+    Attributes
+    ----------
+    rival : Learner or None
+        The learner of shorter memory, while there is one.
+    n_takeovers : int
+        How often a rival has taken over.
+    """
+
+    def __init__(self, n_parameters: int) -> None:
+        self.n_parameters = n_parameters
+        self.rival: Any = None
+        self.n_takeovers = 0
+        self._levels, self._spread = Levels(), Spread()
+        self._defeats, self._rest = 0, 0.0
+
+    def learn(self, learner: Any, chunk: Any) -> Any:
+        losses = learner.losses(chunk)
+        for part, known in self._parts(learner, chunk, losses):
+            learner = self._learn(learner, part, losses if known else learner.losses(part))
+        return learner
+
+    def _parts(self, learner: Any, chunk: Any, losses: Array) -> Iterator[tuple[Any, bool]]:
+        """The chunk; or, where its losses are a rise, parts of it, the first of which are learned before the last."""
+        n = chunk.n_rows
+        size = max(2 * self.n_parameters, _PART, -(-n // _PARTS))
+        if n < 2 * size or not self._settled(learner) or not self._levels.would_rise(losses):
+            yield chunk, True
+            return
+        for begin in range(0, n, size):
+            yield chunk.part(begin, min(begin + size, n)), False
+
+    def _settled(self, learner: Any) -> bool:
+        return bool(learner.n_rows >= _KNOWN * self.n_parameters)
+
+    def _learn(self, learner: Any, chunk: Any, losses: Array) -> Any:
+        """Judge by predictions of the chunk, then let both learn it."""
+        rise = 0
+        if self._settled(learner):
+            rise = self._levels.add(losses)
+        if self.rival is not None and self._judge(chunk, losses):
+            learner, self.rival = self.rival, None
+            rise = 0
+        self._spread.add(chunk.targets)
+        if rise and not (self.rival is not None and self._age <= 2 * rise + chunk.n_rows):
+            self._begin(learner, max(_PATIENCE * max(rise, self.n_parameters), 2 * _PART), True)
+        elif self.rival is None and learner.n_rows >= self._rest:
+            self._begin(learner, np.inf, False)
+        learner.learn(chunk)
+        if self.rival is not None:
+            self.rival.learn(chunk)
+        return learner
+
+    def _begin(self, learner: Any, life: float, by_rise: bool) -> None:
+        """A new rival, in the place of one that there may be."""
+        if not self._settled(learner):
+            return
+        self.rival = learner.copy()
+        self.rival.forget(min(1.0, self.n_parameters / learner.n_rows))
+        self._age, self._life, self._by_rise = 0, min(life, learner.n_rows), by_rise
+        self._gains, self._rival_levels, self._rival_spread = Gains(), Levels(), Spread()
+
+    def _judge(self, chunk: Any, losses: Array) -> bool:
+        """Whether the rival takes over; one that has lived in vain goes."""
+        rival_losses = self.rival.losses(chunk)
+        self._gains.add(losses - rival_losses)
+        self._rival_levels.add(rival_losses)
+        self._rival_spread.add(chunk.targets)
+        self._age += chunk.n_rows
+        if self._gains.significant() and self._rival_spread.value() >= _SPREAD * self._spread.value():
+            self._levels, self._spread = self._rival_levels, self._rival_spread
+            self._defeats, self._rest = 0, 0.0
+            self.n_takeovers += 1
+            return True
+        if self._age >= self._life:
+            self._defeat()
+        else:
+            self._gains.halve()
+        return False
+
+    def _defeat(self) -> None:
+        """The rival goes: what made it begin is not for a memory to mend."""
+        if self._by_rise:
+            self._levels = Levels()
+        else:
+            self._defeats += 1
+            self._rest = self.rival.n_rows + self._life * 2.0 ** max(0, self._defeats - _RESTLESS)
+        self.rival = None
+
+
+class Gains:
+    """By how much a rival was better, over its younger half or more.
+
+    The sum of gains over the root of the sum of their squares: of size one without a difference, for heavy tails too.
+    """
+
+    def __init__(self) -> None:
+        self._before, self._now = np.zeros(2), np.zeros(2)
+        self._n, self._until = 0, 8
+
+    def add(self, gains: Array) -> None:
+        """Losses of the learner less those of the rival."""
+        self._now += (gains.sum(), gains @ gains)
+        self._n += len(gains)
+
+    def halve(self) -> None:
+        """Forget what came before half of the rows were seen, at every doubling: a rival begins with little."""
+        if self._n >= self._until:
+            self._until = 2 * self._n
+            self._before, self._now = self._now, np.zeros(2)
+
+    def significant(self) -> bool:
+        """Whether the rival was better by more than chance."""
+        total, squares = self._before + self._now
+        return bool(total > _BETTER * np.sqrt(squares))
+
+
+class Spread:
+    """Variance of targets, columns together."""
+
+    def __init__(self) -> None:
+        self._n, self._sum, self._squares = 0, np.zeros(1), 0.0
+
+    def add(self, targets: Array) -> None:
+        """Some rows."""
+        self._n += len(targets)
+        self._sum = self._sum + targets.sum(axis=0)
+        self._squares += float(np.vdot(targets, targets))
+
+    def value(self) -> float:
+        """The variance of all rows added, summed over columns."""
+        mean = self._sum / max(self._n, 1)
+        return max(self._squares / max(self._n, 1) - float(mean @ mean), 0.0)
+
+
+class Levels:
+    """Losses of the past, in buckets that are the larger the older they are.
+
+    What is kept is ``log(1 + loss / scale)``, in which a few large losses do not hide all others; the scale is about
+    the median of the first rows.
+    """
+
+    #: Rows of the first bucket, and the least of one.
+    FIRST, LEAST = 32, 8
+    #: Buckets, and times a bucket that the rows after it are.
+    MOST, GROWTH = 48, 3
+
+    def __init__(self) -> None:
+        self._buckets = np.zeros((0, 3))
+        self._open = np.zeros(3)
+        self._first: list[Array] = []
+        self._scale = 0.0
+
+    def add(self, losses: Array) -> int:
+        """Losses of some rows, and how many of the last rows are of a higher level: 0 if none are."""
+        if not self._scale:
+            self._first.append(losses)
+            if sum(map(len, self._first)) < self.FIRST:
+                return 0
+            losses, self._first = np.concatenate(self._first), []
+            self._scale = float(max(np.median(losses), losses.mean() / 100)) or 1.0
+        self._open = self._open + self._sums(losses)
+        if self._open[0] < self.LEAST:
+            return 0
+        self._buckets = self._merged(np.vstack([self._buckets, self._open]))
+        self._open = np.zeros(3)
+        return self._rise()
+
+    def would_rise(self, losses: Array) -> bool:
+        """Whether all rows of a chunk together are of a higher level than those before it."""
+        if not self._scale or not len(self._buckets):
+            return False
+        buckets = np.stack([self._buckets.sum(axis=0) + self._open, self._sums(losses)])
+        return bool(_rises(buckets)[0] > _RISE)
+
+    def _sums(self, losses: Array) -> Array:
+        values = np.log1p(losses / self._scale)
+        return np.array([len(values), values.sum(), values @ values])
+
+    def _merged(self, buckets: Array) -> Array:
+        """Two neighbours that are small beside what came later become one."""
+        n = buckets[:, 0]
+        later = n.sum() - n.cumsum()
+        small = np.flatnonzero(self.GROWTH * (n[:-1] + n[1:]) <= later[1:])
+        full = len(buckets) > self.MOST
+        if not len(small) and not full:
+            return buckets
+        at = small[-1] if not full else small[0] if len(small) else 0
+        buckets[at] += buckets[at + 1]
+        return np.delete(buckets, at + 1, axis=0)
+
+    def _rise(self) -> int:
+        """Rows after the border where losses rose most; a past that was worse, as at the start, is dropped."""
+        if len(self._buckets) < 2:
+            return 0
+        z = _rises(self._buckets)
+        best = int(z.argmax())
+        if z[best] > _RISE:
+            return int(self._buckets[best + 1 :, 0].sum())
+        fallen = np.flatnonzero(z < -_RISE)
+        if len(fallen):
+            self._buckets = self._buckets[fallen[-1] + 1 :]
+        return 0
+
+
+def _rises(buckets: Array) -> Array:
+    """Mean after each border less that before it, in standard errors (Welch's, with a floor on small variances)."""
+    sums = buckets.cumsum(axis=0)
+    total, before = sums[-1], sums[:-1]
+    after = total - before
+    mean = total / total[0]
+    before_mean, after_mean = before / before[:, :1], after / after[:, :1]
+    floor = 0.1 * max(mean[2] - mean[1] ** 2, 0.0) + 1e-300
+    before_variance = np.maximum(before_mean[:, 2] - before_mean[:, 1] ** 2, floor)
+    after_variance = np.maximum(after_mean[:, 2] - after_mean[:, 1] ** 2, before_variance)
+    error = np.sqrt(before_variance / before[:, 0] + after_variance / after[:, 0])
+    return (after_mean[:, 1] - before_mean[:, 1]) / error
+
+
+__all__ = ["Adaptive", "Chunk", "Forgetting", "HalfLife", "Learner"]
