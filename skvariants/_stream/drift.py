@@ -28,14 +28,14 @@ Array = np.ndarray
 _BETTER = 3.5
 #: Standard errors by which losses have to rise for a rival to begin at once; it decides nothing.
 _RISE = 3.5
-#: Rows for each parameter that a learner knows before it has rivals.
-_KNOWN = 4
+#: Rows, and rows for each parameter, that a learner knows before it has rivals.
+_FEWEST, _KNOWN = 100, 4
 #: Rivals that begin without a rest, and times the rise, or the rows it begins with, that one begun by a rise may live.
 _RESTLESS, _PATIENCE = 2, 8
 #: Least rows of a rise that ends a chunk's being learned as one, and the parts it is then learned in.
 _PART, _PARTS = 32, 8
 #: Share of the spread of the targets that the rows of a rival need: labels that come sorted are no new world.
-_SPREAD = 0.1
+_SPREAD = 0.25
 
 
 class Chunk(Protocol):
@@ -149,6 +149,7 @@ class Adaptive(Forgetting):
         self.rival: Any = None
         self.n_takeovers = 0
         self._levels, self._spread = Levels(), Spread()
+        self._n, self._loss = 0, 0.0
         self._defeats, self._rest = 0, 0.0
 
     def learn(self, learner: Any, chunk: Any) -> Any:
@@ -168,13 +169,14 @@ class Adaptive(Forgetting):
             yield chunk.part(begin, min(begin + size, n)), False
 
     def _settled(self, learner: Any) -> bool:
-        return bool(learner.n_rows >= _KNOWN * self.n_parameters)
+        return bool(learner.n_rows >= max(_FEWEST, _KNOWN * self.n_parameters))
 
     def _learn(self, learner: Any, chunk: Any, losses: Array) -> Any:
         """Judge by predictions of the chunk, then let both learn it."""
         rise = 0
         if self._settled(learner):
             rise = self._levels.add(losses)
+            self._n, self._loss = self._n + chunk.n_rows, self._loss + float(losses.sum())
         if self.rival is not None and self._judge(chunk, losses):
             learner, self.rival = self.rival, None
             rise = 0
@@ -200,12 +202,12 @@ class Adaptive(Forgetting):
     def _judge(self, chunk: Any, losses: Array) -> bool:
         """Whether the rival takes over; one that has lived in vain goes."""
         rival_losses = self.rival.losses(chunk)
-        self._gains.add(losses - rival_losses)
+        self._gains.add(losses, rival_losses)
         self._rival_levels.add(rival_losses)
         self._rival_spread.add(chunk.targets)
         self._age += chunk.n_rows
-        if self._gains.significant() and self._rival_spread.value() >= _SPREAD * self._spread.value():
-            self._levels, self._spread = self._rival_levels, self._rival_spread
+        if self._gains.significant(self._loss / self._n) and self._rival_spread.like(self._spread):
+            self._levels = self._rival_levels
             self._defeats, self._rest = 0, 0.0
             self.n_takeovers += 1
             return True
@@ -229,43 +231,51 @@ class Gains:
     """By how much a rival was better, over its younger half or more.
 
     The sum of gains over the root of the sum of their squares: of size one without a difference, for heavy tails too.
+    Where few rows are dear, as events that are rare, rows without one flatter who expects none, and their squares say
+    nothing of what is to come. So squares count more where losses are less than usual.
     """
 
     def __init__(self) -> None:
-        self._before, self._now = np.zeros(2), np.zeros(2)
-        self._n, self._until = 0, 8
+        self._before, self._now = np.zeros(4), np.zeros(4)
+        self._until = 8
 
-    def add(self, gains: Array) -> None:
-        """Losses of the learner less those of the rival."""
-        self._now += (gains.sum(), gains @ gains)
-        self._n += len(gains)
+    def add(self, losses: Array, rival_losses: Array) -> None:
+        """What a learner and its rival lost on the same rows."""
+        gains = losses - rival_losses
+        self._now += (len(gains), gains.sum(), gains @ gains, losses.sum())
 
     def halve(self) -> None:
         """Forget what came before half of the rows were seen, at every doubling: a rival begins with little."""
-        if self._n >= self._until:
-            self._until = 2 * self._n
-            self._before, self._now = self._now, np.zeros(2)
+        n = self._before[0] + self._now[0]
+        if n >= self._until:
+            self._until = 2 * n
+            self._before, self._now = self._now, np.zeros(4)
 
-    def significant(self) -> bool:
-        """Whether the rival was better by more than chance."""
-        total, squares = self._before + self._now
-        return bool(total > _BETTER * np.sqrt(squares))
+    def significant(self, usual: float) -> bool:
+        """Whether the rival was better by more than chance, where the mean loss is `usual`."""
+        n, total, squares, loss = self._before + self._now
+        return bool(total > 0 and total * total * loss > _BETTER**2 * squares * max(loss, n * usual))
 
 
 class Spread:
-    """Variance of targets, columns together."""
+    """How far targets lie apart that take few values: their variance, columns together."""
 
     def __init__(self) -> None:
         self._n, self._sum, self._squares = 0, np.zeros(1), 0.0
 
-    def add(self, targets: Array) -> None:
+    def add(self, targets: Array | None) -> None:
         """Some rows."""
-        self._n += len(targets)
-        self._sum = self._sum + targets.sum(axis=0)
-        self._squares += float(np.vdot(targets, targets))
+        if targets is not None:
+            self._n += len(targets)
+            self._sum = self._sum + targets.sum(axis=0)
+            self._squares += float(np.vdot(targets, targets))
+
+    def like(self, other: Spread) -> bool:
+        """Whether these rows are no part of a sorted stream, as far as their targets and those of all rows tell."""
+        return not other._n or self.value() > _SPREAD * other.value() > 0
 
     def value(self) -> float:
-        """The variance of all rows added, summed over columns."""
+        """The variance."""
         mean = self._sum / max(self._n, 1)
         return max(self._squares / max(self._n, 1) - float(mean @ mean), 0.0)
 
