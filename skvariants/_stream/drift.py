@@ -18,12 +18,16 @@ every border of which is tried as the moment of a change.
 from __future__ import annotations
 
 import copy
+import functools
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 Array = np.ndarray
+#: Rows, the sum of their values, the sum of squares.
+Sums = tuple[float, float, float]
 #: Standard errors by which a rival has to be better. On 60 stationary streams none was at 3.5, at 3 one.
 _BETTER = 3.5
 #: Standard errors by which losses have to rise for a rival to begin at once; it decides nothing.
@@ -293,8 +297,8 @@ class Levels:
     MOST, GROWTH = 48, 3
 
     def __init__(self) -> None:
-        self._buckets = np.zeros((0, 3))
-        self._open = np.zeros(3)
+        self._buckets: list[Sums] = []
+        self._open: Sums = (0.0, 0.0, 0.0)
         self._first: list[Array] = []
         self._scale = 0.0
 
@@ -306,62 +310,75 @@ class Levels:
                 return 0
             losses, self._first = np.concatenate(self._first), []
             self._scale = float(max(np.median(losses), losses.mean() / 100)) or 1.0
-        self._open = self._open + self._sums(losses)
+        self._open = _plus(self._open, self._sums(losses))
         if self._open[0] < self.LEAST:
             return 0
-        self._buckets = self._merged(np.vstack([self._buckets, self._open]))
-        self._open = np.zeros(3)
+        self._buckets.append(self._open)
+        self._open = (0.0, 0.0, 0.0)
+        self._merge()
         return self._rise()
 
     def would_rise(self, losses: Array) -> bool:
         """Whether all rows of a chunk together are of a higher level than those before it."""
-        if not self._scale or not len(self._buckets):
+        if not self._buckets:
             return False
-        buckets = np.stack([self._buckets.sum(axis=0) + self._open, self._sums(losses)])
-        return bool(_rises(buckets)[0] > _RISE)
+        before = self._open
+        for bucket in self._buckets:
+            before = _plus(before, bucket)
+        after = self._sums(losses)
+        return _rise(before, after, _floor(_plus(before, after))) > _RISE
 
-    def _sums(self, losses: Array) -> Array:
+    def _sums(self, losses: Array) -> Sums:
         values = np.log1p(losses / self._scale)
-        return np.array([len(values), values.sum(), values @ values])
+        return float(len(values)), float(values.sum()), float(values @ values)
 
-    def _merged(self, buckets: Array) -> Array:
+    def _merge(self) -> None:
         """Two neighbours that are small beside what came later become one."""
-        n = buckets[:, 0]
-        later = n.sum() - n.cumsum()
-        small = np.flatnonzero(self.GROWTH * (n[:-1] + n[1:]) <= later[1:])
-        full = len(buckets) > self.MOST
-        if not len(small) and not full:
-            return buckets
-        at = small[-1] if not full else small[0] if len(small) else 0
-        buckets[at] += buckets[at + 1]
-        return np.delete(buckets, at + 1, axis=0)
+        buckets, later = self._buckets, 0.0
+        for at in range(len(buckets) - 2, -1, -1):
+            if self.GROWTH * (buckets[at][0] + buckets[at + 1][0]) <= later:
+                break
+            later += buckets[at + 1][0]
+        else:
+            if len(buckets) <= self.MOST:
+                return
+            at = 0
+        buckets[at : at + 2] = [_plus(buckets[at], buckets[at + 1])]
 
     def _rise(self) -> int:
         """Rows after the border where losses rose most; a past that was worse, as at the start, is dropped."""
-        if len(self._buckets) < 2:
-            return 0
-        z = _rises(self._buckets)
-        best = int(z.argmax())
-        if z[best] > _RISE:
-            return int(self._buckets[best + 1 :, 0].sum())
-        fallen = np.flatnonzero(z < -_RISE)
-        if len(fallen):
-            self._buckets = self._buckets[fallen[-1] + 1 :]
-        return 0
+        buckets = self._buckets
+        before, after = (0.0, 0.0, 0.0), functools.reduce(_plus, buckets)
+        floor, most, rows, fallen = _floor(after), _RISE, 0.0, 0
+        for at in range(len(buckets) - 1):
+            n, total, squares = buckets[at]
+            before = (before[0] + n, before[1] + total, before[2] + squares)
+            after = (after[0] - n, after[1] - total, after[2] - squares)
+            z = _rise(before, after, floor)
+            if z > most:
+                most, rows = z, after[0]
+            elif z < -_RISE:
+                fallen = at + 1
+        if not rows:
+            del buckets[:fallen]
+        return int(rows)
 
 
-def _rises(buckets: Array) -> Array:
-    """Mean after each border less that before it, in standard errors (Welch's, with a floor on small variances)."""
-    sums = buckets.cumsum(axis=0)
-    total, before = sums[-1], sums[:-1]
-    after = total - before
-    mean = total / total[0]
-    before_mean, after_mean = before / before[:, :1], after / after[:, :1]
-    floor = 0.1 * max(mean[2] - mean[1] ** 2, 0.0) + 1e-300
-    before_variance = np.maximum(before_mean[:, 2] - before_mean[:, 1] ** 2, floor)
-    after_variance = np.maximum(after_mean[:, 2] - after_mean[:, 1] ** 2, before_variance)
-    error = np.sqrt(before_variance / before[:, 0] + after_variance / after[:, 0])
-    return (after_mean[:, 1] - before_mean[:, 1]) / error
+def _plus(a: Sums, b: Sums) -> Sums:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def _floor(sums: Sums) -> float:
+    """Least variance of a part: a tenth of that of all, and not zero."""
+    return 0.1 * max(sums[2] / sums[0] - (sums[1] / sums[0]) ** 2, 0.0) + 1e-300
+
+
+def _rise(before: Sums, after: Sums, floor: float) -> float:
+    """The mean after a border less that before it, in standard errors; what is after has no less variance."""
+    mean, mean_after = before[1] / before[0], after[1] / after[0]
+    variance = max(before[2] / before[0] - mean * mean, floor)
+    variance_after = max(after[2] / after[0] - mean_after * mean_after, variance)
+    return (mean_after - mean) / math.sqrt(variance / before[0] + variance_after / after[0])
 
 
 __all__ = ["Adaptive", "Chunk", "Forgetting", "HalfLife", "Learner"]
