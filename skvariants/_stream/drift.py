@@ -8,7 +8,8 @@ model, or columns whose means moved while the model stayed right, are none of a 
 
 A rival begins as a copy that has forgotten all but about as many rows as there are parameters. It costs as much again
 as the learner, so that it is not always there. One begins in turn, and after it has lost the next waits, longer each
-time, while the world stays as it is; one begins at once where losses rise.
+time, while the world stays as it is; one begins at once where losses rise. Who was deposed is the next rival, so that
+a takeover by chance is undone.
 
 The comparison is that of paired learners (Bach and Maloof 2008, doi:10.1109/ICDM.2008.119). Rises of the loss are found
 as in ADWIN (Bifet and Gavalda 2007, doi:10.1137/1.9781611972771.42): on a histogram of exponentially growing buckets,
@@ -38,16 +39,20 @@ _FEWEST, _KNOWN = 100, 4
 _RESTLESS, _PATIENCE = 2, 8
 #: Least rows of a rise that ends a chunk's being learned as one, and the parts it is then learned in.
 _PART, _PARTS = 32, 8
+#: Times the usual loss for that.
+_MUCH = 2.0
 #: Share of the spread of the targets that the rows of a rival need: labels that come sorted are no new world.
 _SPREAD = 0.25
+#: Times the usual loss that a row can count, and what stands for a loss that is no number.
+_DEAR, _HUGE = 1e3, 1e60
 
 
 class Chunk(Protocol):
     """Rows that arrive together."""
 
     n_rows: int
-    #: Numbers as the loss reads them, of shape (n_rows,) or (n_rows, n_columns).
-    targets: Array
+    #: Labels as numbers, of shape (n_rows,) or (n_rows, n_columns); None where targets take any value.
+    targets: Array | None
 
     def part(self, begin: int, end: int) -> Chunk:
         """The rows from `begin` up to, but without, `end`."""
@@ -157,16 +162,17 @@ class Adaptive(Forgetting):
         self._defeats, self._rest = 0, 0.0
 
     def learn(self, learner: Any, chunk: Any) -> Any:
-        losses = learner.losses(chunk)
+        losses = _losses(learner, chunk)
         for part, known in self._parts(learner, chunk, losses):
-            learner = self._learn(learner, part, losses if known else learner.losses(part))
+            learner = self._learn(learner, part, losses if known else _losses(learner, part))
         return learner
 
     def _parts(self, learner: Any, chunk: Any, losses: Array) -> Iterator[tuple[Any, bool]]:
         """The chunk; or, where its losses are a rise, parts of it, the first of which are learned before the last."""
         n = chunk.n_rows
         size = max(2 * self.n_parameters, _PART, -(-n // _PARTS))
-        if n < 2 * size or not self._settled(learner) or not self._levels.would_rise(losses):
+        known = self._settled(learner) and n >= 2 * size and losses.mean() * self._n > _MUCH * self._loss
+        if not (known and self._levels.would_rise(losses)):
             yield chunk, True
             return
         for begin in range(0, n, size):
@@ -180,32 +186,43 @@ class Adaptive(Forgetting):
         rise = 0
         if self._settled(learner):
             rise = self._levels.add(losses)
-            self._n, self._loss = self._n + chunk.n_rows, self._loss + float(losses.sum())
+            self._count(losses)
         if self.rival is not None and self._judge(chunk, losses):
-            learner, self.rival = self.rival, None
+            learner, self.rival = self.rival, learner
             rise = 0
+            self._watch(min(learner.n_rows, self.rival.n_rows), "deposed")
         self._spread.add(chunk.targets)
         if rise and not (self.rival is not None and self._age <= 2 * rise + chunk.n_rows):
-            self._begin(learner, max(_PATIENCE * max(rise, self.n_parameters), 2 * _PART), True)
+            self._begin(learner, max(_PATIENCE * max(rise, self.n_parameters), 2 * _PART), "rise")
         elif self.rival is None and learner.n_rows >= self._rest:
-            self._begin(learner, np.inf, False)
+            self._begin(learner, np.inf, "turn")
         learner.learn(chunk)
         if self.rival is not None:
             self.rival.learn(chunk)
         return learner
 
-    def _begin(self, learner: Any, life: float, by_rise: bool) -> None:
+    def _count(self, losses: Array) -> None:
+        """What a row usually costs; one that costs very much more, as an outlier does, counts as the most."""
+        if self._loss:
+            losses = np.minimum(losses, _DEAR * self._loss / self._n)
+        self._n, self._loss = self._n + len(losses), self._loss + float(losses.sum())
+
+    def _begin(self, learner: Any, life: float, cause: str) -> None:
         """A new rival, in the place of one that there may be."""
         if not self._settled(learner):
             return
         self.rival = learner.copy()
         self.rival.forget(min(1.0, self.n_parameters / learner.n_rows))
-        self._age, self._life, self._by_rise = 0, min(life, learner.n_rows), by_rise
+        self._watch(min(life, learner.n_rows), cause)
+
+    def _watch(self, life: float, cause: str) -> None:
+        """Begin to compare, with a rival that is there for so many rows, as losses rose, in turn, or as one deposed."""
+        self._age, self._life, self._cause = 0, life, cause
         self._gains, self._rival_levels, self._rival_spread = Gains(), Levels(), Spread()
 
     def _judge(self, chunk: Any, losses: Array) -> bool:
         """Whether the rival takes over; one that has lived in vain goes."""
-        rival_losses = self.rival.losses(chunk)
+        rival_losses = _losses(self.rival, chunk)
         self._gains.add(losses, rival_losses)
         self._rival_levels.add(rival_losses)
         self._rival_spread.add(chunk.targets)
@@ -223,12 +240,17 @@ class Adaptive(Forgetting):
 
     def _defeat(self) -> None:
         """The rival goes: what made it begin is not for a memory to mend."""
-        if self._by_rise:
+        if self._cause == "rise":
             self._levels = Levels()
-        else:
+        elif self._cause == "turn":
             self._defeats += 1
             self._rest = self.rival.n_rows + self._life * 2.0 ** max(0, self._defeats - _RESTLESS)
         self.rival = None
+
+
+def _losses(learner: Any, chunk: Any) -> Array:
+    """Losses of rows, in numbers that can be squared and summed."""
+    return np.fmin(np.asarray(learner.losses(chunk), dtype=float), _HUGE)
 
 
 class Gains:
