@@ -1,1 +1,1 @@
-"""Rows that come once: what is learned from them, and for how long it is remembered."""
+"""Streams: rows that come in chunks and are seen once."""

@@ -297,9 +297,14 @@ class Spread:
             self._sum = self._sum + targets.sum(axis=0)
             self._squares += float(np.vdot(targets, targets))
 
+    @property
+    def empty(self) -> bool:
+        """Whether there were no such targets."""
+        return not self._n
+
     def like(self, other: Spread) -> bool:
         """Whether these rows are no part of a sorted stream, as far as their targets and those of all rows tell."""
-        return not other._n or self.value() > _SPREAD * other.value() > 0
+        return other.empty or self.value() > _SPREAD * other.value() > 0
 
     def value(self) -> float:
         """The variance."""
