@@ -255,9 +255,18 @@ def test_pickling_between_chunks_changes_nothing_and_the_pickle_is_bounded():
         sizes.append(len(pickle.dumps(rule)))
     np.testing.assert_array_equal(np.concatenate(losses), expected)
     assert max(sizes) < 8_000
-    other = rule.copy()
-    assert other is not rule
-    assert pickle.dumps(other.rival.theta) == pickle.dumps(rule.rival.theta)
+
+
+@pytest.mark.parametrize("begin", [10, 500, 3_000])
+def test_a_copy_goes_on_alike_and_leaves_the_other_alone(begin):
+    rows = rotating(np.random.default_rng(6), 6_000, 4, 5_000)
+    rule, learner = Adaptive(5), LeastSquares(5)
+    _, learner = follow(rule, learner, rows.part(0, begin), 10)
+    before = pickle.dumps((rule, learner))
+    _, there = follow(rule.copy(), learner.copy(), rows.part(begin, 6_000), 10)
+    assert pickle.dumps((rule, learner)) == before
+    _, here = follow(rule, learner, rows.part(begin, 6_000), 10)
+    np.testing.assert_array_equal(here.theta, there.theta)
 
 
 def test_losses_that_are_no_numbers_end_nothing():

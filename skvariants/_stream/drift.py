@@ -102,9 +102,9 @@ class Forgetting:
         learner.learn(chunk)
         return learner
 
-    def copy(self) -> Forgetting:
+    def copy(self) -> Any:
         """Another one in the same state."""
-        return copy.deepcopy(self)
+        return copy.copy(self)
 
 
 class HalfLife(Forgetting):
@@ -152,15 +152,29 @@ class Adaptive(Forgetting):
         The learner of shorter memory, while there is one.
     n_takeovers : int
         How often a rival has taken over.
+    levels, rival_levels : Levels
+        Of the losses of both.
+    spread, rival_spread : Spread
+        Of the targets of all rows, and of those since the rival began.
+    gains : Gains
+        Of the rival.
     """
 
     def __init__(self, n_parameters: int) -> None:
         self.n_parameters = n_parameters
         self.rival: Any = None
         self.n_takeovers = 0
-        self._levels, self._spread = Levels(), Spread()
+        self.levels, self.spread = Levels(), Spread()
         self._n, self._loss = 0, 0.0
         self._defeats, self._rest = 0, 0.0
+
+    def copy(self) -> Any:
+        other = copy.copy(self)
+        other.levels, other.spread = self.levels.copy(), self.spread.copy()
+        if self.rival is not None:
+            other.rival, other.gains = self.rival.copy(), self.gains.copy()
+            other.rival_levels, other.rival_spread = self.rival_levels.copy(), self.rival_spread.copy()
+        return other
 
     def learn(self, learner: Any, chunk: Any) -> Any:
         losses = _losses(learner, chunk)
@@ -173,7 +187,7 @@ class Adaptive(Forgetting):
         n = chunk.n_rows
         size = max(2 * self.n_parameters, _PART, -(-n // _PARTS))
         known = self._settled(learner) and n >= 2 * size and losses.mean() * self._n > _MUCH * self._loss
-        if not (known and self._levels.would_rise(losses)):
+        if not (known and self.levels.would_rise(losses)):
             yield chunk, True
             return
         for begin in range(0, n, size):
@@ -186,13 +200,13 @@ class Adaptive(Forgetting):
         """Judge by predictions of the chunk, then let both learn it."""
         rise = 0
         if self._settled(learner):
-            rise = self._levels.add(losses)
+            rise = self.levels.add(losses)
             self._count(losses)
         if self.rival is not None and self._judge(chunk, losses):
             learner, self.rival = self.rival, learner
             rise = 0
             self._watch(min(learner.n_rows, self.rival.n_rows), "deposed")
-        self._spread.add(chunk.targets)
+        self.spread.add(chunk.targets)
         if rise and not (self.rival is not None and self._age <= 2 * rise + chunk.n_rows):
             self._begin(learner, max(_PATIENCE * max(rise, self.n_parameters), 2 * _PART), "rise")
         elif self.rival is None and learner.n_rows >= self._rest:
@@ -219,30 +233,30 @@ class Adaptive(Forgetting):
     def _watch(self, life: float, cause: str) -> None:
         """Begin to compare, with a rival that is there for so many rows, as losses rose, in turn, or as one deposed."""
         self._age, self._life, self._cause = 0, life, cause
-        self._gains, self._rival_levels, self._rival_spread = Gains(), Levels(), Spread()
+        self.gains, self.rival_levels, self.rival_spread = Gains(), Levels(), Spread()
 
     def _judge(self, chunk: Any, losses: Array) -> bool:
         """Whether the rival takes over; one that has lived in vain goes."""
         rival_losses = _losses(self.rival, chunk)
-        self._gains.add(losses, rival_losses)
-        self._rival_levels.add(rival_losses)
-        self._rival_spread.add(chunk.targets)
+        self.gains.add(losses, rival_losses)
+        self.rival_levels.add(rival_losses)
+        self.rival_spread.add(chunk.targets)
         self._age += chunk.n_rows
-        if self._gains.significant(self._loss / self._n) and self._rival_spread.like(self._spread):
-            self._levels = self._rival_levels
+        if self.gains.significant(self._loss / self._n) and self.rival_spread.like(self.spread):
+            self.levels = self.rival_levels
             self._defeats, self._rest = 0, 0.0
             self.n_takeovers += 1
             return True
         if self._age >= self._life:
             self._defeat()
         else:
-            self._gains.halve()
+            self.gains.halve()
         return False
 
     def _defeat(self) -> None:
         """The rival goes: what made it begin is not for a memory to mend."""
         if self._cause == "rise":
-            self._levels = Levels()
+            self.levels = Levels()
         elif self._cause == "turn":
             self._defeats += 1
             self._rest = self.rival.n_rows + self._life * 2.0 ** max(0, self._defeats - _RESTLESS)
@@ -266,10 +280,14 @@ class Gains:
         self._before, self._now = np.zeros(4), np.zeros(4)
         self._until = 8
 
+    def copy(self) -> Gains:
+        """The same; arrays are never changed in place."""
+        return copy.copy(self)
+
     def add(self, losses: Array, rival_losses: Array) -> None:
         """What a learner and its rival lost on the same rows."""
         gains = losses - rival_losses
-        self._now += (len(gains), gains.sum(), gains @ gains, losses.sum())
+        self._now = np.add(self._now, (len(gains), gains.sum(), gains @ gains, losses.sum()))
 
     def halve(self) -> None:
         """Forget what came before half of the rows were seen, at every doubling: a rival begins with little."""
@@ -289,6 +307,10 @@ class Spread:
 
     def __init__(self) -> None:
         self._n, self._sum, self._squares = 0, np.zeros(1), 0.0
+
+    def copy(self) -> Spread:
+        """The same; arrays are never changed in place."""
+        return copy.copy(self)
 
     def add(self, targets: Array | None) -> None:
         """Some rows."""
@@ -317,6 +339,13 @@ class Levels:
 
     What is kept is ``log(1 + loss / scale)``, in which a few large losses do not hide all others; the scale is about
     the median of the first rows.
+
+    Attributes
+    ----------
+    buckets : list of tuple
+        Rows, sum and sum of squares of each, the oldest first.
+    first : list of ndarray
+        Losses until there is a scale.
     """
 
     #: Rows of the first bucket, and the least of one.
@@ -325,33 +354,39 @@ class Levels:
     MOST, GROWTH = 48, 3
 
     def __init__(self) -> None:
-        self._buckets: list[Sums] = []
+        self.buckets: list[Sums] = []
         self._open: Sums = (0.0, 0.0, 0.0)
-        self._first: list[Array] = []
+        self.first: list[Array] = []
         self._scale = 0.0
+
+    def copy(self) -> Levels:
+        """The same, with lists of its own."""
+        other = copy.copy(self)
+        other.buckets, other.first = self.buckets.copy(), self.first.copy()
+        return other
 
     def add(self, losses: Array) -> int:
         """Losses of some rows, and how many of the last rows are of a higher level: 0 if none are."""
         if not self._scale:
-            self._first.append(losses)
-            if sum(map(len, self._first)) < self.FIRST:
+            self.first.append(losses)
+            if sum(map(len, self.first)) < self.FIRST:
                 return 0
-            losses, self._first = np.concatenate(self._first), []
+            losses, self.first = np.concatenate(self.first), []
             self._scale = float(max(np.median(losses), losses.mean() / 100)) or 1.0
         self._open = _plus(self._open, self._sums(losses))
         if self._open[0] < self.LEAST:
             return 0
-        self._buckets.append(self._open)
+        self.buckets.append(self._open)
         self._open = (0.0, 0.0, 0.0)
         self._merge()
         return self._rise()
 
     def would_rise(self, losses: Array) -> bool:
         """Whether all rows of a chunk together are of a higher level than those before it."""
-        if not self._buckets:
+        if not self.buckets:
             return False
         before = self._open
-        for bucket in self._buckets:
+        for bucket in self.buckets:
             before = _plus(before, bucket)
         after = self._sums(losses)
         return _rise(before, after, _floor(_plus(before, after))) > _RISE
@@ -362,7 +397,7 @@ class Levels:
 
     def _merge(self) -> None:
         """Two neighbours that are small beside what came later become one."""
-        buckets, later = self._buckets, 0.0
+        buckets, later = self.buckets, 0.0
         for at in range(len(buckets) - 2, -1, -1):
             if self.GROWTH * (buckets[at][0] + buckets[at + 1][0]) <= later:
                 break
@@ -375,7 +410,7 @@ class Levels:
 
     def _rise(self) -> int:
         """Rows after the border where losses rose most; a past that was worse, as at the start, is dropped."""
-        buckets = self._buckets
+        buckets = self.buckets
         before, after = (0.0, 0.0, 0.0), functools.reduce(_plus, buckets)
         floor, most, rows, fallen = _floor(after), _RISE, 0.0, 0
         for at in range(len(buckets) - 1):
