@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _step _threads",
+    "_doclinks _callbacks _step _threads _stream.drift",
     "_data.scaling _data.shuffle _data.sparse",
     "_component _messages _data.rows _training.certificate _stream.progress",
     "_data.tasks",
@@ -54,7 +54,7 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 #: Packages that only hold modules.
-EMPTY = {"_data", "_training", "_stream", "_quasi_newton", "_interior_point", "_advice"}
+EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_advice", "_stream"}
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
     "schedules": schedules.SCHEDULES, "solvers": solvers.SOLVERS,

@@ -19,7 +19,7 @@ READING, COLUMN = 20.0, 8.0
 #: Loss and derivative of one prediction; the interpreter.
 PREDICTION, INTERPRETER = 900.0, 8e6
 #: The same where classes are coupled, and how many iterations a Hessian of all of them may cost.
-COUPLED_PREDICTION, COUPLED = 100.0, 4
+COUPLED_PREDICTION, COUPLED = 100.0, 5
 #: Numbers of a table, and features, up to which the interpreter costs more than Newton's steps, and multiplications of
 #: a Hessian of coupled classes (examples/benchmarks/classes.py: iris and wine in a third of the time).
 SMALL_NUMBERS, SMALL_FEATURES, SMALL_COUPLED = 1 << 16, 64, 3e7
