@@ -29,7 +29,8 @@ from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
-from skvariants._stream.learner import Learner, Sums, begin, go_on_from, matrices
+from skvariants._stream.learner import Sums, begin, go_on_from, matrices
+from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.progress import Progress
 from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
@@ -297,6 +298,8 @@ def fit(
     -------
     list of Fitted
     """
+    if streaming and specs[0].forgetting is not None:
+        _check_forgetting(specs[0], data)
     if streaming and recursive(specs[0], data.task, data.rows.d):
         kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
         return [_learn(specs[0], data, kept, start, trust)]
@@ -330,6 +333,14 @@ def recursive(spec: Spec, task: Any, d: int) -> bool:
     return loss.limit() is loss and matrices(loss, d, task.n_columns) is not None
 
 
+def _check_forgetting(spec: Spec, data: Data) -> None:
+    if not recursive(spec, data.task, data.rows.d):
+        raise ValueError(
+            f"forgetting={spec.forgetting!r} needs what solver='auto' does in a stream, and that is not possible with "
+            f"these parameters and {data.rows.d:,} features: leave forgetting=None, as steps forget by themselves."
+        )
+
+
 def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) -> Fitted:
     """One model after one more chunk, by sums over all rows."""
     task, rows = data.task, data.rows
@@ -351,18 +362,23 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
         if start is not None:
             go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
-    learner = Learner(state.method, loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept))
+    how = loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept)
     weight = np.full(rows.n, data.total_weight / rows.n)
     if rows.weight is not None:
         weight *= rows.weight
-    y = task.encoding(np.float64).expand(rows.y)
+    chunk = Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
+    rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
     with threads(0), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
-        losses = learner.learn(rows.X, y, weight)
-        theta = state.method.frame.original(state.method.theta)
+        learner = rule.learn(Remembering(state.method, how), chunk)
+        theta = learner.sums.frame.original(learner.sums.theta)
+    state.method = learner.sums
+    state.method.memory = spec.forgetting, rule
+    setup.total_weight = learner.n_rows
     state.seconds += time.perf_counter() - started
     state.theta, state.t = theta, state.t + rows.n
     state.epoch = state.epoch + 1
-    mean = float(weight @ losses) / float(weight.sum())
+    losses = np.concatenate(learner.before)
+    mean = float(weight[-len(losses) :] @ losses) / float(weight[-len(losses) :].sum())
     state.history.append({
         "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,

@@ -21,7 +21,7 @@ from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE
 from skvariants.solvers.quasi_newton import Auto
 
 # what may change between two fits without making it another problem
-_GOES_ON = ("stopping", "random_state", "verbose", "warm_start")
+_GOES_ON = ("stopping", "random_state", "verbose", "warm_start", "forgetting")
 _COMPONENTS = ("loss", "penalty", "schedule", "solver")
 
 
@@ -59,6 +59,8 @@ class Spec:
         Whether to print.
     warm_start : bool
         Whether the next fit goes on from this one.
+    forgetting : None, "auto" or float
+        How long a stream is remembered: for ever, as long as no shorter memory predicts better, a half-life in rows.
     """
 
     task: Any
@@ -79,6 +81,7 @@ class Spec:
     random_state: Any
     verbose: int
     warm_start: bool
+    forgetting: Any = None
 
     def key(self) -> Hashable:
         """What is equal for specs of which one fit can go on where another has stopped."""
@@ -145,6 +148,11 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     auto_rate = _is_auto(params["learning_rate"])
     free = auto_rate and _is_auto(params["eta0"]) and _is_auto(batch_size) and not average
     raced, natural = schedule.raced, None
+    if params["forgetting"] is not None and not (free and solver.method != "steps" and schedule.stands_for is None):
+        raise ValueError(
+            f"forgetting={params['forgetting']!r} is for solver='auto' with learning_rate, eta0 and batch_size 'auto' and "
+            "average=False: steps forget by themselves, so leave forgetting=None."
+        )
     if schedule.stands_for is not None:
         solver, natural = _passive_aggressive(params, solver, schedule)
     elif solver.method in ("quasi-Newton", "interior point"):
@@ -165,7 +173,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
         batch_size=batch_size, natural_batch_size=natural, scale=scale, fit_intercept=bool(params["fit_intercept"]),
         shuffle=bool(params["shuffle"]), average=average,
         auto_rate=auto_rate, free=free, stopping=stopping, random_state=params["random_state"],
-        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]),
+        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]), forgetting=params["forgetting"],
     )  # fmt: skip
 
 

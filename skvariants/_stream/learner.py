@@ -143,6 +143,8 @@ class Sums(Fields):
         Whether predictions are as good as certain, so that no row has to wait.
     rng : numpy.random.Generator
         Draws the sample.
+    memory : tuple or None
+        What was asked of forgetting, and the rule.
     """
 
     frame: Any = informative(None)
@@ -167,6 +169,7 @@ class Sums(Fields):
     pull: Any = informative(None)
     narrow: bool = informative(False)
     rng: Any = informative(None)
+    memory: Any = informative(None)
 
     def join_key(self) -> Any:
         return id(self)  # a stream is one model

@@ -60,6 +60,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         "early_stopping": Flag(),
         "validation_fraction": number(0, 1, "neither"),
         "average": OneOf(Flag(), integers(1)),
+        "forgetting": OneOf(None, "auto", number(0, closed="neither")),
         "warm_start": Flag(),
         "random_state": OneOf(None, integers(0, 2**32, "left"), np.random.RandomState),
         "verbose": OneOf(Flag(), integers(0)),

@@ -81,6 +81,10 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Share of rows held out for early stopping.
     average : bool or int, default=False
         Whether to return the mean of the iterates, from the update of that number on.
+    forgetting : None, "auto" or float, default=None
+        How long `partial_fit` remembers rows: for ever, or as long as no shorter memory has predicted better ("auto":
+        after a change of the world the old rows go), or a number of rows after which one counts half. `fit` knows all
+        its rows.
     warm_start : bool, default=False
         Whether `fit` goes on from the last solution. If the fit before had it too, and only `max_iter`, `tol`,
         `n_iter_no_change` or `verbose` have changed, it goes on bit for bit where that stopped, also after pickling;
@@ -174,6 +178,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         average: Any = False,
+        forgetting: Any = None,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -197,6 +202,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.average = average
+        self.forgetting = forgetting
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
