@@ -29,7 +29,7 @@ from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
-from skvariants._stream.learner import Sums, begin, go_on_from, matrices
+from skvariants._stream.learner import Sums, empty_sums, go_on_from, matrices
 from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.progress import Progress
 from skvariants._threads import spare_thread, threads
@@ -358,7 +358,7 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     if state is None:
         state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
     if state.method is None or not _is_at(state.method, start, rows.dtype):
-        state.method = begin(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
+        state.method = empty_sums(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
         if start is not None:
             go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()

@@ -148,10 +148,10 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     auto_rate = _is_auto(params["learning_rate"])
     free = auto_rate and _is_auto(params["eta0"]) and _is_auto(batch_size) and not average
     raced, natural = schedule.raced, None
-    if params["forgetting"] is not None and not (free and solver.method != "steps" and schedule.stands_for is None):
+    if params.get("forgetting") is not None and not (free and solver.method != "steps" and schedule.stands_for is None):
         raise ValueError(
-            f"forgetting={params['forgetting']!r} is for solver='auto' with learning_rate, eta0 and batch_size 'auto' and "
-            "average=False: steps forget by themselves, so leave forgetting=None."
+            f"forgetting={params['forgetting']!r} is for solver='auto', with learning_rate, eta0 and batch_size 'auto' "
+            "and average=False: steps forget by themselves, so leave forgetting=None."
         )
     if schedule.stands_for is not None:
         solver, natural = _passive_aggressive(params, solver, schedule)
@@ -173,7 +173,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
         batch_size=batch_size, natural_batch_size=natural, scale=scale, fit_intercept=bool(params["fit_intercept"]),
         shuffle=bool(params["shuffle"]), average=average,
         auto_rate=auto_rate, free=free, stopping=stopping, random_state=params["random_state"],
-        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]), forgetting=params["forgetting"],
+        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]), forgetting=params.get("forgetting"),
     )  # fmt: skip
 
 

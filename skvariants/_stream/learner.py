@@ -201,7 +201,7 @@ def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
     return (count, size) if size * size <= MOST and count * size * size <= MOST_OF_ALL else None
 
 
-def begin(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> Sums:
+def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> Sums:
     """A stream before its first row.
 
     Parameters
@@ -769,4 +769,4 @@ def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     return np.einsum("ij,ij->i", V, V)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "begin", "go_on_from", "matrices"]
+__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "empty_sums", "go_on_from", "matrices"]
