@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._interior_point.ascent import Ridge
 from skvariants._interior_point.path import CentralPath, Ramps
 from skvariants._interior_point.proximal import ProximalPoint
 from skvariants._interior_point.rows import FACTORED, Frame, factored, normal_equations
@@ -36,6 +37,9 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
+# most epochs of dual coordinate ascent, after how many a slow one is given up, and the gap worth a second look, of the
+# one that was not enough
+_EPOCHS, _SLOW, _AGAIN = 150, 20, 0.6
 # share of the largest gradient that is rounding
 _ROUNDING = 1e-8
 
@@ -54,8 +58,10 @@ class ColumnState(Fields):
         Numbers of the rows near a kink, and the slopes of all rows of the stage.
     features : ndarray or None
         Numbers of the features that take part; None for all.
-    path : PathState, ProximalState or None
-        Where the path stands.
+    path : PathState, ProximalState, AscentState or None
+        Where the path or the ascent stands.
+    climbed : bool
+        Whether the ascent has been given up.
     steps, rounds : int
         Steps on this path, and paths on this stage.
     best, best_v : float, ndarray or None
@@ -85,6 +91,7 @@ class ColumnState(Fields):
     lower: float = informative(-np.inf)
     exact: bool = informative(True)
     central: bool = informative(False)
+    climbed: bool = informative(False)
     done: bool = informative(False)
     stuck: bool = informative(False)
     fingerprint: tuple[float, ...] = informative(())
@@ -132,6 +139,10 @@ class Column:
         self.sizes = self._sizes()
         self.shared = shared
         self._path: Any = None
+        ends = np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
+        self._climbs = (
+            self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1 and not self.l1.any() and ramps.kinked and ends
+        )  # fmt: skip
         #: what the slopes of rows far from their kinks add to the objective
         self._offset = 0.0
         fingerprint = self._fingerprint(ramps)
@@ -289,6 +300,57 @@ class Column:
         distance = np.abs(matrix.dot(v) - ramps.position).mean(axis=0)
         return max(float(ramps.weight @ distance / max(ramps.weight.sum(), 1e-300)), 1e-12)
 
+    # ------------------------------------------------------------------ dual ascent
+
+    @property
+    def climbing(self) -> bool:
+        """Whether the column is, or is to be, moved by dual coordinate ascent."""
+        state = self.state
+        return self._climbs and not (state.climbed or state.done or state.stuck)
+
+    def ridge(self) -> Ridge:
+        """The problem as dual coordinate ascent sees it."""
+        order = self.order()
+        if self.used is not None:
+            order = order[np.isin(order, self.used)]
+        ramps = ramps_of(self.problem).take(order)
+        kinks = np.argsort(ramps.position, axis=0, kind="stable")
+        parts = (np.take_along_axis(a, kinks, axis=0) for a in (ramps.position, ramps.low, ramps.high, ramps.width))
+        l2 = self._ridged(self.l2)
+        most = float(l2.max())
+        scale, share = np.sqrt(most / l2), ramps.weight / self.total
+        ramps = Ramps(*parts, share)
+        return Ridge(
+            order, self.frame.units * scale, scale, share, most / self.total, ramps, kinks, self.frame.intercept
+        )  # fmt: skip
+
+    def climbed(self) -> tuple[float, bool]:
+        """After an epoch: the objective, as far as known, and whether slopes are worth a look at all rows."""
+        state = self.state
+        path, value = state.path, state.path.value * self.total
+        state.steps += 1
+        gap, goal = path.gaps[-1] * self.total, max(self._worth(self.constant - value), 1e-14 * abs(value))
+        if gap <= min(goal, path.goal) or state.steps >= _EPOCHS:
+            return value, True
+        return value, state.steps >= _SLOW and self._epochs_left(path.gaps, goal / self.total) > _EPOCHS - state.steps
+
+    @staticmethod
+    def _epochs_left(gaps: tuple[float, ...], goal: float) -> float:
+        """Epochs to a gap, if it falls as it did."""
+        fall = np.log(max(gaps[0], 1e-300) / max(gaps[-1], 1e-300)) / (len(gaps) - 1)
+        return float(np.log(max(gaps[-1], 1e-300) / goal) / fall) if fall > 0 else np.inf
+
+    def land(self, v: Array, slopes: Array) -> None:
+        """Ask all rows about weights and slopes of the ascent; then it is done, or goes on, or gives way to a path."""
+        state = self.state
+        ascent, state.v, state.slopes = state.path, v, slopes
+        rows = self._rows()
+        if not self._measured(rows, self._stage_ramps(rows))[0]:
+            ascent.goal = _AGAIN * ascent.gaps[-1]
+            enough = self.enough / self.total
+            if state.steps >= _SLOW and self._epochs_left(ascent.gaps, enough) > _EPOCHS - state.steps:
+                state.climbed, state.path, state.steps = True, None, 0
+
     # ------------------------------------------------------------------ one step
 
     @property
@@ -349,6 +411,13 @@ class Column:
             state.stage += 1
             self._begin_stage()
             return
+        done, z, gradient = self._measured(rows, ramps)
+        if not done:
+            self._next_round(rows, ramps, z, gradient)
+
+    def _measured(self, rows: Any, ramps: Ramps) -> tuple[bool, Array, Array]:
+        """Objective and bound over all rows, and whether that is the end; predictions, and the gradient of the loss."""
+        state = self.state
         z = self._predictions(rows, state.v)
         value = ramps.loss(z) + float(
             (self.l1 * np.abs(state.v[:-1])).sum() + 0.5 * (self.l2 * state.v[:-1] ** 2).sum()
@@ -362,8 +431,7 @@ class Column:
         if state.best - state.lower <= max(self.enough, 1e-13 * abs(state.best)):
             state.done, state.path, self._path = True, None, None
             state.v = state.best_v.copy()
-            return
-        self._next_round(rows, ramps, z, gradient)
+        return state.done, z, gradient
 
     def _whole(self, v: Array) -> Array:
         if self.state.features is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._interior_point.ascent import DualAscent, Ridge
 from skvariants._interior_point.column import Column
 from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
@@ -32,6 +33,60 @@ class InteriorPointState(Fields):
 
     def join(self, others: Any) -> InteriorPointState:
         return replace(self, columns=[column for state in (self, *others) for column in state.columns])
+
+
+class Climbers:
+    """Columns that climb together by dual coordinate ascent.
+
+    Parameters
+    ----------
+    columns : list of Column
+        With as many epochs behind them.
+    ridges : list of Ridge
+        Theirs, which join.
+    """
+
+    def __init__(self, columns: list[Column], ridges: list[Ridge]) -> None:
+        self.columns = columns
+        first = columns[0]
+        self.ascent = DualAscent(first.problem.rows.X, ridges)
+        for j, column in enumerate(columns):
+            if column.state.path is None:
+                column.state.path = self.ascent.start(j, float(column.state.v[-1]))
+
+    def keep(self, present: list[Column]) -> None:
+        """Keep those of the columns that are present and climb."""
+        chosen = [j for j, column in enumerate(self.columns) if column.climbing and any(column is c for c in present)]
+        self.columns = [self.columns[j] for j in chosen]
+        if chosen:
+            self.ascent.keep(chosen)
+
+    def epoch(self) -> list[tuple[Column, float, Array]]:
+        """An epoch of all: each with its objective, as far as known, and its weights."""
+        self.ascent.hold([column.state.path for column in self.columns])
+        self.ascent.epoch()
+        found = []
+        for j, column in enumerate(self.columns):
+            value, look = column.climbed()
+            if look:
+                column.land(self.ascent.weights(j), self.ascent.slopes(j))
+            found.append((column, value, self.ascent.present(j)))
+        return found
+
+
+def climbers(columns: list[Column]) -> list[Climbers]:
+    """The columns that climb, those together that can."""
+    groups: list[tuple[int, list[Column], list[Ridge]]] = []
+    for column in columns:
+        ridge, epoch = column.ridge(), 0 if column.state.path is None else column.state.path.epoch
+        for other, together, ridges in groups:
+            if other == epoch and ridges[0].joins(ridge):
+                together.append(column)
+                ridges.append(ridge)
+                break
+        else:
+            groups.append((epoch, [column], [ridge]))
+    return [Climbers(together, ridges) for _, together, ridges in groups]
 
 
 class InteriorPointSteps(Method):
@@ -60,6 +115,7 @@ class InteriorPointSteps(Method):
         fractions = by_column(fraction, state.width)
         self.columns: list[Column] = []
         self.shared: dict[Any, Any] = {}
+        self._climbers: list[Climbers] | None = None
         for j in range(state.theta.shape[1]):
             single_column = problem.take(np.array([j]))
             old = None if kept is None else kept.columns[j]
@@ -108,10 +164,13 @@ class InteriorPointSteps(Method):
         scale = np.broadcast_to(self.problem.coordinates.objective_scale, (len(self.columns),))
         rows = 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            self._climb(values)
             for j, column in enumerate(self.columns):
                 at = column.state
                 if at.done or at.stuck:
                     values[j] = at.best
+                    continue
+                if column.climbing:
                     continue
                 rows = max(rows, column.sizes[at.stage])
                 values[j] = column.step()
@@ -122,6 +181,18 @@ class InteriorPointSteps(Method):
                     column.release()
         values = (values / scale).reshape(-1, state.width).sum(axis=1)
         return Record(values, np.ones(state.n_models), rows or self.problem.n)
+
+    def _climb(self, values: Array) -> None:
+        """An epoch of the columns that climb."""
+        if self._climbers is None:
+            self._climbers = climbers([column for column in self.columns if column.climbing])
+        numbers = {id(column): j for j, column in enumerate(self.columns)}
+        for group in self._climbers:
+            group.keep(self.columns)
+            for column, value, v in group.epoch() if group.columns else ():
+                j, at = numbers[id(column)], column.state
+                values[j] = at.best if at.done else value
+                self.state.theta[:, j] = column.frame.outer(at.v if at.done else v)
 
     def keep(self, models: Array) -> None:
         chosen = columns_of(models, self.state.width)
