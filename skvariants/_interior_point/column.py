@@ -37,9 +37,10 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
-# most epochs of dual coordinate ascent, after how many a slow one is given up, and the gap worth a second look, of the
-# one that was not enough
-_EPOCHS, _SLOW, _AGAIN = 150, 20, 0.6
+# most epochs of dual coordinate ascent, and after how many that would need more it is given up
+_EPOCHS, _SLOW = 200, 30
+# the gap worth a second look, of the one that was not enough
+_AGAIN = 0.6
 # share of the largest gradient that is rounding
 _ROUNDING = 1e-8
 
@@ -324,32 +325,37 @@ class Column:
             order, self.frame.units * scale, scale, share, most / self.total, ramps, kinks, self.frame.intercept
         )  # fmt: skip
 
-    def climbed(self) -> tuple[float, bool]:
-        """After an epoch: the objective, as far as known, and whether slopes are worth a look at all rows."""
-        state = self.state
-        path, value = state.path, state.path.value * self.total
-        state.steps += 1
-        gap, goal = path.gaps[-1] * self.total, max(self._worth(self.constant - value), 1e-14 * abs(value))
-        if gap <= min(goal, path.goal) or state.steps >= _EPOCHS:
-            return value, True
-        return value, state.steps >= _SLOW and self._epochs_left(path.gaps, goal / self.total) > _EPOCHS - state.steps
-
-    @staticmethod
-    def _epochs_left(gaps: tuple[float, ...], goal: float) -> float:
-        """Epochs to a gap, if it falls as it did."""
-        fall = np.log(max(gaps[0], 1e-300) / max(gaps[-1], 1e-300)) / (len(gaps) - 1)
-        return float(np.log(max(gaps[-1], 1e-300) / goal) / fall) if fall > 0 else np.inf
+    def left(self) -> tuple[float, float]:
+        """What is left to gain at most, as far as known, and what of that is not worth another epoch."""
+        state, path = self.state, self.state.path
+        if path is None or not self.climbing:
+            return state.best - state.lower, self.enough
+        value = path.value * self.total
+        goal = max(self._worth(self.constant - value), 1e-14 * abs(value))
+        return path.gaps[-1] * self.total, min(goal, path.goal * self.total)
 
     def land(self, v: Array, slopes: Array) -> None:
-        """Ask all rows about weights and slopes of the ascent; then it is done, or goes on, or gives way to a path."""
+        """Ask all rows about weights and slopes of the ascent; then it is done, or it goes on."""
         state = self.state
         ascent, state.v, state.slopes = state.path, v, slopes
         rows = self._rows()
         if not self._measured(rows, self._stage_ramps(rows))[0]:
             ascent.goal = _AGAIN * ascent.gaps[-1]
-            enough = self.enough / self.total
-            if state.steps >= _SLOW and self._epochs_left(ascent.gaps, enough) > _EPOCHS - state.steps:
-                state.climbed, state.path, state.steps = True, None, 0
+
+    def settle(self) -> None:
+        """There is nothing left to gain that is worth it: the best model of all rows is the end."""
+        self.state.done, self.state.path, self.state.v = True, None, self.state.best_v.copy()
+
+    def tire(self, v: Array) -> None:
+        """Give up an ascent that leads up too slowly; a path goes on from its weights."""
+        state, path = self.state, self.state.path
+        state.steps += 1
+        if state.steps < _SLOW:
+            return
+        fall = np.log(max(path.gaps[0], 1e-300) / max(path.gaps[-1], 1e-300)) / (len(path.gaps) - 1)
+        gap, goal = self.left()
+        if state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / goal) > _EPOCHS * fall:
+            state.climbed, state.path, state.steps, state.v = True, None, 0, v
 
     # ------------------------------------------------------------------ one step
 

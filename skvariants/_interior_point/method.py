@@ -17,6 +17,8 @@ from skvariants._training.state import Fields, State, informative, same_generato
 Array = np.ndarray
 # numbers of rows near a kink that all columns hold together
 _HELD = 1 << 26
+# share of what is worth an epoch at which a column leaves before the others of its model
+_ALONE = 0.3
 
 
 @dataclass(eq=False, repr=False)
@@ -61,17 +63,35 @@ class Climbers:
         if chosen:
             self.ascent.keep(chosen)
 
-    def epoch(self) -> list[tuple[Column, float, Array]]:
-        """An epoch of all: each with its objective, as far as known, and its weights."""
+    def epoch(self) -> None:
+        """An epoch of all."""
         self.ascent.hold([column.state.path for column in self.columns])
         self.ascent.epoch()
-        found = []
-        for j, column in enumerate(self.columns):
-            value, look = column.climbed()
-            if look:
-                column.land(self.ascent.weights(j), self.ascent.slopes(j))
-            found.append((column, value, self.ascent.present(j)))
-        return found
+
+    def weights(self, column: Column) -> Array:
+        """``(w, b)`` where a column stands."""
+        return self.ascent.present(self.columns.index(column))
+
+    def land(self, column: Column) -> None:
+        """Ask all rows about a column."""
+        j = self.columns.index(column)
+        column.land(self.ascent.weights(j), self.ascent.slopes(j))
+
+
+def _settle(columns: list[Column], group_of: dict[int, Climbers]) -> None:
+    """End the columns of a model that leave too little to gain, one by one or all together."""
+    climbing = [column for column in columns if id(column) in group_of]
+    left = [column.left() for column in columns]
+    together = len(climbing) > 1 and sum(gap for gap, _ in left) <= sum(goal for _, goal in left)
+    for column in climbing:
+        gap, goal = column.left()
+        if together or gap <= (goal if len(columns) == 1 else _ALONE * goal):
+            group_of[id(column)].land(column)
+    if together and all(column.state.best < np.inf for column in columns):
+        states = [column.state for column in columns]
+        if sum(s.best - s.lower for s in states) <= sum(column.enough for column in columns):
+            for column in climbing:
+                column.settle()
 
 
 def climbers(columns: list[Column]) -> list[Climbers]:
@@ -183,16 +203,26 @@ class InteriorPointSteps(Method):
         return Record(values, np.ones(state.n_models), rows or self.problem.n)
 
     def _climb(self, values: Array) -> None:
-        """An epoch of the columns that climb."""
+        """An epoch of the columns that climb; models whose columns leave too little to gain have arrived."""
         if self._climbers is None:
             self._climbers = climbers([column for column in self.columns if column.climbing])
-        numbers = {id(column): j for j, column in enumerate(self.columns)}
+        group_of: dict[int, Climbers] = {}
         for group in self._climbers:
             group.keep(self.columns)
-            for column, value, v in group.epoch() if group.columns else ():
-                j, at = numbers[id(column)], column.state
-                values[j] = at.best if at.done else value
+            if group.columns:
+                group.epoch()
+                group_of |= {id(column): group for column in group.columns}
+        if not group_of:
+            return
+        for j in range(self.state.n_models):
+            _settle(self._of_model(j), group_of)
+        for j, column in enumerate(self.columns):
+            if id(column) in group_of:
+                at, v = column.state, group_of[id(column)].weights(column)
+                values[j] = at.best if at.done else at.path.value * column.total
                 self.state.theta[:, j] = column.frame.outer(at.v if at.done else v)
+                if not at.done:
+                    column.tire(v)
 
     def keep(self, models: Array) -> None:
         chosen = columns_of(models, self.state.width)
