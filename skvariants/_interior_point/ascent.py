@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import blas
 
 from skvariants._interior_point.path import Ramps
 
@@ -234,7 +235,7 @@ class DualAscent:
         order = np.random.default_rng(states[0].epoch).permutation(len(self.blocks))
         for number in order.tolist():
             block = self.blocks[number]
-            W = self.V[block.features]
+            W = self.V.take(block.features, axis=0, mode="clip")
             z = block.X @ W
             z += self.b
             loss, excess = self._measured(block, z)
@@ -266,39 +267,40 @@ class DualAscent:
 
     def _climb(self, block: Block, c: Array) -> Array:
         """Slopes of the rows of a block, one after the other; how they change."""
-        rows, gram = block.rows, block.gram[:, :, None]
+        rows = block.rows
         old = self.s[rows]
         base = old + self.middle[rows]
         lowest, highest = self.lowest[:, rows], self.highest[:, rows]
-        change, carried = np.empty_like(c), np.empty_like(c)
-        for i, (x, now, least, most, start) in enumerate(zip(change, c, lowest[0], highest[0], base, strict=True)):
+        change = np.empty_like(c)
+        walk = zip(change, c, lowest[0], highest[0], base, block.gram, strict=True)
+        for i, (x, now, least, most, start, carried) in enumerate(walk):
             np.minimum(now, most, out=x)
             np.maximum(x, least, out=x)
             for k in range(1, len(lowest)):
                 x += np.clip(now, lowest[k, i], highest[k, i])
             x -= start
-            np.multiply(gram[i], x, out=carried)
-            c -= carried
+            blas.dger(-1.0, x, carried, a=c.T, overwrite_a=1)
         return self._moved(rows, old, change)
 
     def _climb_one(self, block: Block, c: Array) -> Array | None:
         """The same for a single column, whose rows at their ends cost nearly nothing."""
-        rows, c = block.rows, c[:, 0]
+        rows, gram, c = block.rows, block.gram, c[:, 0]
         old = self.s[rows]
         base = (old + self.middle[rows])[:, 0].tolist()
-        ends = [
-            list(zip(least, most, strict=True))
-            for least, most in zip(self.lowest[:, rows, 0].tolist(), self.highest[:, rows, 0].tolist(), strict=True)
-        ]
-        change = np.zeros_like(old)
-        moved = False
-        for i, (start, *kinks) in enumerate(zip(base, *ends, strict=True)):
-            now = c.item(i)
-            x = sum(min(max(now, least), most) for least, most in kinks) - start
+        change = [0.0] * len(base)
+        least, *others_least = self.lowest[:, rows, 0].tolist()
+        most, *others_most = self.highest[:, rows, 0].tolist()
+        others = list(zip(others_least, others_most, strict=True))
+        item, moved = c.item, False
+        for i, (start, low, high) in enumerate(zip(base, least, most, strict=True)):
+            now = item(i)
+            x = (low if now < low else high if now > high else now) - start
+            for lows, highs in others:
+                x += min(max(now, lows[i]), highs[i])
             if x:
-                c -= x * block.gram[i]
+                blas.daxpy(gram[i], c, a=-x)
                 change[i], moved = x, True
-        return self._moved(rows, old, change) if moved else None
+        return self._moved(rows, old, np.array(change)[:, None]) if moved else None
 
     def _moved(self, rows: slice, old: Array, change: Array) -> Array:
         """Slopes within their ends, whatever was rounded."""

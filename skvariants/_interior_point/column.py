@@ -346,16 +346,19 @@ class Column:
         """There is nothing left to gain that is worth it: the best model of all rows is the end."""
         self.state.done, self.state.path, self.state.v = True, None, self.state.best_v.copy()
 
-    def tire(self, v: Array) -> None:
-        """Give up an ascent that leads up too slowly; a path goes on from its weights."""
+    def tired(self) -> bool:
+        """Count an epoch; whether the ascent leads up too slowly."""
         state, path = self.state, self.state.path
         state.steps += 1
-        if state.steps < _SLOW:
-            return
+        if state.done or state.steps < _SLOW:
+            return False
         fall = np.log(max(path.gaps[0], 1e-300) / max(path.gaps[-1], 1e-300)) / (len(path.gaps) - 1)
         gap, goal = self.left()
-        if state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / goal) > _EPOCHS * fall:
-            state.climbed, state.path, state.steps, state.v = True, None, 0, v
+        return bool(state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / goal) > _EPOCHS * fall)
+
+    def leave(self, v: Array) -> None:
+        """Give up the ascent; a path goes on from its weights."""
+        self.state.climbed, self.state.path, self.state.steps, self.state.v = True, None, 0, v
 
     # ------------------------------------------------------------------ one step
 

@@ -72,6 +72,12 @@ class Climbers:
         """``(w, b)`` where a column stands."""
         return self.ascent.present(self.columns.index(column))
 
+    def publish(self, columns: list[Column], theta: Array) -> None:
+        """Write down where those of the columns stand that climb here."""
+        for j, column in enumerate(columns):
+            if column.climbing and column in self.columns:
+                theta[:, j] = column.frame.outer(self.weights(column))
+
     def land(self, column: Column) -> None:
         """Ask all rows about a column."""
         j = self.columns.index(column)
@@ -218,11 +224,18 @@ class InteriorPointSteps(Method):
             _settle(self._of_model(j), group_of)
         for j, column in enumerate(self.columns):
             if id(column) in group_of:
-                at, v = column.state, group_of[id(column)].weights(column)
+                at = column.state
                 values[j] = at.best if at.done else at.path.value * column.total
-                self.state.theta[:, j] = column.frame.outer(at.v if at.done else v)
-                if not at.done:
-                    column.tire(v)
+                if column.tired():
+                    column.leave(group_of[id(column)].weights(column))
+                if not column.climbing:
+                    self.state.theta[:, j] = column.frame.outer(at.v)
+
+    @property
+    def solution(self) -> Array:
+        for group in self._climbers or ():
+            group.publish(self.columns, self.state.theta)
+        return self.state.theta
 
     def keep(self, models: Array) -> None:
         chosen = columns_of(models, self.state.width)
