@@ -172,8 +172,9 @@ class DualAscent:
 
     def _tabulate(self) -> None:
         """Ramps of all columns, ``(n_kinks, n_rows, n_columns)``, with their ends in units of :meth:`_climb`."""
-        stacked = [np.stack([getattr(r.ramps, part) for r in self.ridges], axis=-1) for part in ("position", "low", "high")]
-        self.position, self.low, self.high = stacked
+        ramps = [ridge.ramps for ridge in self.ridges]
+        self.position = np.stack([r.position for r in ramps], axis=-1)
+        self.low, self.high = np.stack([r.low for r in ramps], axis=-1), np.stack([r.high for r in ramps], axis=-1)
         self.strength = np.array([r.strength for r in self.ridges])
         # of ramps in their order, those before the one that a prediction is on are at their high end
         before = np.cumsum(self.high, axis=0) - self.high

@@ -140,10 +140,9 @@ class Column:
         self.sizes = self._sizes()
         self.shared = shared
         self._path: Any = None
-        ends = np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
-        self._climbs = (
-            self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1 and not self.l1.any() and ramps.kinked and ends
-        )  # fmt: skip
+        kinked = ramps.kinked and np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
+        wide = self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1
+        self._climbs = bool(wide and kinked and not self.l1.any() and (self.l2 > 0).all())
         #: what the slopes of rows far from their kinks add to the objective
         self._offset = 0.0
         fingerprint = self._fingerprint(ramps)
@@ -316,11 +315,13 @@ class Column:
             order = order[np.isin(order, self.used)]
         ramps = ramps_of(self.problem).take(order)
         kinks = np.argsort(ramps.position, axis=0, kind="stable")
-        parts = (np.take_along_axis(a, kinks, axis=0) for a in (ramps.position, ramps.low, ramps.high, ramps.width))
+        position, low, high, width = (
+            np.take_along_axis(a, kinks, axis=0) for a in (ramps.position, ramps.low, ramps.high, ramps.width)
+        )
         l2 = self._ridged(self.l2)
         most = float(l2.max())
         scale, share = np.sqrt(most / l2), ramps.weight / self.total
-        ramps = Ramps(*parts, share)
+        ramps = Ramps(position, low, high, width, share)
         return Ridge(
             order, self.frame.units * scale, scale, share, most / self.total, ramps, kinks, self.frame.intercept
         )  # fmt: skip
