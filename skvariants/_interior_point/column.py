@@ -142,7 +142,7 @@ class Column:
         self._path: Any = None
         kinked = ramps.kinked and np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
         wide = self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1
-        self._climbs = bool(wide and kinked and not self.l1.any() and (self.l2 > 0).all())
+        self._climbs = bool(wide and kinked and not self.l1.any() and (self.l2[self.frame.units > 0] > 0).all())
         #: what the slopes of rows far from their kinks add to the objective
         self._offset = 0.0
         fingerprint = self._fingerprint(ramps)
