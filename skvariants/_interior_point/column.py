@@ -139,6 +139,7 @@ class Column:
         self.used = None if used.all() else np.flatnonzero(used)
         self.sizes = self._sizes()
         self.shared = shared
+        self.scale = float(np.ravel(problem.coordinates.objective_scale)[0])
         self._path: Any = None
         kinked = ramps.kinked and np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
         wide = self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1
@@ -327,13 +328,17 @@ class Column:
         )  # fmt: skip
 
     def left(self) -> tuple[float, float]:
-        """What is left to gain at most, as far as known, and what of that is not worth another epoch."""
-        state, path = self.state, self.state.path
-        if path is None or not self.climbing:
-            return state.best - state.lower, self.enough
+        """What is left to gain, as far as known, and what of that is not worth another epoch, in the user's units."""
+        path = self.state.path
+        if not self.climbing:
+            return self.proven()
         value = path.value * self.total
         goal = max(self._worth(self.constant - value), 1e-14 * abs(value))
-        return path.gaps[-1] * self.total, min(goal, path.goal * self.total)
+        return path.gaps[-1] * self.total / self.scale, min(goal, path.goal * self.total) / self.scale
+
+    def proven(self) -> tuple[float, float]:
+        """The same by all rows."""
+        return (self.state.best - self.state.lower) / self.scale, self.enough / self.scale
 
     def land(self, v: Array, slopes: Array) -> None:
         """Ask all rows about weights and slopes of the ascent; then it is done, or it goes on."""
@@ -355,7 +360,7 @@ class Column:
             return False
         fall = np.log(max(path.gaps[0], 1e-300) / max(path.gaps[-1], 1e-300)) / (len(path.gaps) - 1)
         gap, goal = self.left()
-        return bool(state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / goal) > _EPOCHS * fall)
+        return bool(state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / max(goal, 1e-300)) >= _EPOCHS * fall)
 
     def leave(self, v: Array) -> None:
         """Give up the ascent; a path goes on from its weights."""

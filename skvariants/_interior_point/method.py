@@ -94,8 +94,8 @@ def _settle(columns: list[Column], group_of: dict[int, Climbers]) -> None:
         if together or gap <= (goal if len(columns) == 1 else _ALONE * goal):
             group_of[id(column)].land(column)
     if together and all(column.state.best < np.inf for column in columns):
-        states = [column.state for column in columns]
-        if sum(s.best - s.lower for s in states) <= sum(column.enough for column in columns):
+        proven = [column.proven() for column in columns]
+        if sum(gap for gap, _ in proven) <= sum(enough for _, enough in proven):
             for column in climbing:
                 column.settle()
 
