@@ -33,7 +33,7 @@ LEVELS = [
     "_quasi_newton.small",
     "_quasi_newton.method",
     "_interior_point.path _interior_point.rows",
-    "_interior_point.proximal",
+    "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
     "_interior_point.method",
     "_fit displays._style model_selection._plan",
@@ -73,6 +73,7 @@ ELSEWHERE = {
     "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
+    "_interior_point.ascent": "test_interior_point",
     "_interior_point.column": "test_interior_point",
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
