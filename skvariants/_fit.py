@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,11 +31,13 @@ from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
 from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
-from skvariants._training.loop import Outcome, Training, Watch
+from skvariants._training.loop import Outcome, Training, Watch, print_row
 from skvariants._training.problem import Problem, by_model, columns_of
-from skvariants._training.race import race
+from skvariants._training.race import Race, race
+from skvariants._training.rungs import Pace, Rungs
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
+from skvariants.schedules import Settling
 from skvariants.solvers import SOLVERS
 
 Array = np.ndarray
@@ -57,6 +60,10 @@ _AFFORDABLE, _PATH = 2e10, 200
 _PROVABLE = 1e6
 #: Times the constant model's objective from which a model has diverged.
 _WILD = 100
+#: Calls of a stream that its history holds.
+_HISTORY = 1000
+#: By what a step that was made smaller, as a chunk led away, grows with each further chunk.
+_RECOVERY = 2.0
 
 
 @dataclass(eq=False, repr=False)
@@ -81,6 +88,14 @@ class Setup:
         How the first step was found.
     n_rows, total_weight : float
         Rows seen, and the sum of their weights.
+    batch_size : int
+        Rows of a step.
+    pace : Pace or None
+        What a stream knows of a step that was left open.
+    costs : ndarray of shape (n_columns,) or None
+        Greatest mean loss that the best constant model of a chunk of a stream had.
+    history : dict of lists or None
+        The last calls of a stream.
     """
 
     key: Hashable
@@ -94,6 +109,10 @@ class Setup:
     race: Any = None
     n_rows: float = 0.0
     total_weight: float = 0.0
+    batch_size: int = 0
+    pace: Pace | None = None
+    costs: Any = None
+    history: dict[str, list[Any]] | None = None
 
     def going_on(self, old: Setup) -> Setup:
         """What was found before, `old`, with the coordinates and counts of now."""
@@ -105,15 +124,20 @@ class Setup:
 
 @dataclass(eq=False, repr=False)
 class Kept:
-    """What a fit goes on from: what it was set up with, and where it stands."""
+    """What a fit goes on from: what it was set up with, where it stands, and the model as it was published."""
 
     setup: Setup
     state: State
+    theta: Any = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
-        """Whether a stream can go on from here: by steps, of the class asked for, for the same targets."""
-        setup = self.setup
-        return setup.solver.method == "steps" and setup.asked is type(spec.solver) and task.same_as(setup.task)
+        """Whether a stream can go on from here: by steps, for the same targets."""
+        setup, named = self.setup, spec.solver.method == "steps"
+        return setup.solver.method == "steps" and (named or setup.asked is type(spec.solver)) and task.same_as(setup.task)
+
+    def published(self, coef: Array, intercept: Array) -> bool:
+        """Whether these are the parameters that were published; others were set by hand."""
+        return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
 
 @dataclass(eq=False, repr=False)
@@ -160,7 +184,7 @@ class Fitted:
     def attributes(self) -> dict[str, Any]:
         """Fitted attributes by name, as an estimator publishes them."""
         setup, state = self.kept.setup, self.kept.state
-        history = history_of(state)
+        history = history_of(state) if setup.history is None else setup.history
         scores = [score for score in history["validation_score"] if score is not None] or None
         steps = setup.solver.method == "steps"
         return {
@@ -332,12 +356,14 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
         state = _start(problem, k, spec, constants, starts)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]
-        if streaming:
-            _follow(setups[0], spec)
         state = previous[0].state.copy()
         state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
-        if streaming and coordinates is not old.coordinates:
-            _move(state, old.coordinates, coordinates)
+        if streaming:
+            _follow(setups[0], spec, state, problem)
+            _move(setups[0], state, old.coordinates, starts)
+            costs = costs if old.costs is None else np.maximum(costs, old.costs)
+    if streaming:
+        setups[0].costs = costs
     reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
     of_columns = costs * wide.objective_scale
     return _Job(
@@ -346,11 +372,18 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     )  # fmt: skip
 
 
-def _follow(setup: Setup, spec: Spec) -> None:
-    """A stream is not what a warm start goes on from; fields of its solver may have changed since the last chunk."""
-    setup.key = None
-    if spec.solver.method == "steps":
-        setup.solver = spec.solver
+def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
+    """A stream is no warm start; another solver than that of the last chunk begins where the model stands."""
+    begins, setup.key = setup.history is None, None
+    if begins:  # a fit came before, with its plateaus
+        state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
+    if spec.solver.method != "steps":
+        return
+    changed, setup.solver = type(setup.solver) is not type(spec.solver), spec.solver
+    memory = spec.solver.allocate(state.theta, problem.penalty, not problem.coordinates.identity)
+    if changed or [a.shape for a in memory] != [a.shape for a in state.memory]:
+        setup.asked, setup.race, setup.pace = type(spec.solver), None, None
+        state.memory, state.average, state.t = memory, None, 0
 
 
 def _constants(problem: Problem, losses: Sequence[Any]) -> tuple[Array, Array]:
@@ -378,7 +411,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     counts = {"n_rows": float(rows.n), "total_weight": data.total_weight}
     if old is not None:
         counts = {name: count + getattr(old, name) for name, count in counts.items()}
-    if not spec.scale:
+    if not (spec.scale or (spec.scale_open and old is not None and old.moments is not None)):
         return Setup(None, task, Coordinates(), None, None, **counts)
     size = _lazy_batch(spec, streaming)
     moments = rows.moments(None if old is None else old.moments, filling=size > 0)
@@ -412,12 +445,25 @@ def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) 
     return State.start(theta, k, np.random.default_rng(_seed(spec.random_state)))
 
 
-def _move(state: State, old: Coordinates, new: Coordinates) -> None:
-    """Carry a state over into other coordinates: the model stays as it is."""
-    dtype = state.theta.dtype
-    state.theta = new.standardised(old.original(state.theta)).astype(dtype)
-    if state.average is not None:
-        state.average = new.standardised(old.original(state.average)).astype(dtype)
+def _move(setup: Setup, state: State, old: Coordinates, starts: Any) -> None:
+    """Carry a state over into the coordinates of now, where the model stays as it is, or put it where it was set."""
+    new, pace = setup.coordinates, setup.pace
+    setup.pace = pace = None if pace is None else pace.copy()
+    rungs = None if pace is None or pace.rungs is None else pace.rungs
+    if starts is not None and starts[0] is not None:
+        coef, intercept = starts[0]
+        state.theta = new.standardised(np.concatenate([coef.T, intercept[None]])).astype(state.theta.dtype)
+        state.average = None if state.average is None else state.theta.copy()
+        if rungs is not None:
+            rungs.restart(state.theta)
+        return
+    for one in (state, None if rungs is None else rungs.state):
+        if one is None or new is old or (new.identity and old.identity):
+            continue
+        dtype = one.theta.dtype
+        one.theta = new.standardised(old.original(one.theta)).astype(dtype)
+        if one.average is not None:
+            one.average = new.standardised(old.original(one.average)).astype(dtype)
 
 
 def _seed(random_state: Any) -> int:
@@ -502,8 +548,10 @@ def _tolerances(job: _Job) -> Array | None:
 
 def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Race the first step where none was given, then train in batches."""
+    if job.streaming:
+        return _step_along(job, solver, callback)
     spec, problem, state, setups = job.spec, job.problem, job.state, job.setups
-    batch_size = _batch_size(spec, solver, job.data.rows, job.streaming)
+    batch_size = _batch_size(spec, solver, job.data.rows)
     raced = fresh and setups[0].schedule.raced
     if raced:
         schedule = job.stacked([setup.schedule for setup in setups])
@@ -512,28 +560,124 @@ def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[
             setup.race, setup.schedule = result, setup.schedule.with_fields(eta0=result.winner)
         if spec.verbose:
             print(*races, sep="\n")
-    if fresh and spec.auto_rate:
-        for setup in setups:
+    for setup in setups if fresh else ():
+        setup.batch_size = batch_size
+        if spec.auto_rate:
             setup.schedule = setup.schedule.with_fields(floor=float(setup.schedule.eta0) / _FLOOR)
     tol = _tolerances(job)
-    if fresh or job.streaming:
+    if fresh:
         state.limit = _limit(job, tol, raced)
     schedule = job.stacked([setup.schedule for setup in setups])
+    return _stepped(job, state, solver, schedule, batch_size, callback)
+
+
+def _stepped(
+    job: _Job, state: State, solver: Any, schedule: Any, batch_size: int, callback: Any
+) -> list[Outcome]:  # fmt: skip
+    """Steps on batches, until a stopping rule or the end of a chunk."""
+    spec, problem = job.spec, job.problem
     ahead = problem.rows.large and spare_thread()
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
     stopping = replace(spec.stopping, max_iter=1) if job.streaming else spec.stopping
-    return Training(method, stopping, job.reference, tol, _watch(job, callback)).run()
+    return Training(method, stopping, job.reference, _tolerances(job), _watch(job, callback)).run()
 
 
 def _limit(job: _Job, tol: Array | None, raced: bool) -> float:
     """Times the constant model's objective that an epoch may reach before it is taken back."""
-    if raced and not job.streaming and not job.started:
+    if raced and not job.started:
         # the step is ours, and one that leaves the model worse than where it started was too long
         return _WORSE
     if job.setups[0].race is None and tol is None:
         # exactly the steps that were asked for, while they are finite
         return np.inf
     return 1e8
+
+
+def _step_along(job: _Job, solver: Any, callback: Any) -> list[Outcome]:
+    """A chunk of a stream: with the step that is asked for now, or with the rungs that are still racing for it."""
+    spec, setup, problem = job.spec, job.setups[0], job.problem
+    batch_size = _batch_size(spec, solver, job.data.rows, streaming=True)
+    schedule = spec.schedule.bind(job.data.task.bind_loss(spec.loss), spec.alpha)
+    pace = setup.pace = _pace(job, solver, schedule)
+    if pace is None:
+        setup.schedule, setup.race, setup.batch_size = schedule, None, batch_size
+    else:
+        pace.look(problem)
+        if pace.rungs is not None:
+            outcome = _race_along(job, pace, solver, schedule, batch_size)
+            if outcome is not None:
+                return [outcome]
+        unit, share = pace.length(problem, solver, batch_size)
+        schedule = schedule.with_fields(eta0=float(pace.multiple * unit))
+        if spec.auto_rate and not solver.shrinks:
+            schedule = Settling(eta0=schedule.eta0, since=max(pace.since, 1))
+        setup.schedule, schedule = schedule, schedule.with_fields(eta0=float(schedule.eta0 * share))
+    state = job.state
+    state.step_factor = np.minimum(1.0, _RECOVERY * state.step_factor)
+    measured = pace is not None and bool((job.reference > np.finfo(np.float64).tiny).all())
+    state.limit = 1e8 if measured else np.inf
+    return _stepped(job, state, solver, schedule, batch_size, callback)
+
+
+def _pace(job: _Job, solver: Any, schedule: Any) -> Pace | None:
+    """What is known of a step that is left open; its race begins where there was none, or one for something else."""
+    setup, state = job.setups[0], job.state
+    if not schedule.raced:
+        return None
+    asked = type(solver), type(schedule), type(job.spec.loss)
+    pace = setup.pace
+    if pace is not None and pace.asked == asked:
+        return pace
+    if pace is None and setup.race is not None and type(setup.schedule) is type(schedule):
+        # the race of a fit
+        pace = Pace(asked, None, batch=setup.batch_size, since=state.t)
+        pace.look(job.problem)
+        pace.multiple = setup.race.winner / pace.length(job.problem, solver, 1)[0]
+        return pace
+    return Pace(asked, Rungs.at(state, state.memory))
+
+
+def _race_along(job: _Job, pace: Pace, solver: Any, schedule: Any, batch_size: int) -> Outcome | None:
+    """The rungs of a stream go through a chunk; None where they are done before its end, and the best goes on."""
+    spec, setup, problem, before, rungs = job.spec, job.setups[0], job.problem, job.state, pace.rungs
+    assert rungs is not None
+    tells, started = pace.tells(problem), time.perf_counter()
+    pace.batch = max(pace.batch, batch_size)
+    unit, share = pace.length(problem, solver, batch_size)
+    part = problem
+    if tells and problem.n > rungs.missing(batch_size):
+        sample = rungs.state.rng.choice(problem.n, rungs.missing(batch_size), replace=False)
+        part = replace(problem, rows=problem.rows.take(np.sort(sample)))
+    options = {"batch_size": batch_size, "shuffle": spec.shuffle, "average": spec.average}
+    try:
+        record = rungs.go(part, solver, schedule, unit * share * rungs.multiples, options, tells)
+    except KeyboardInterrupt:
+        return Outcome(before, before.theta, "interrupted", 0)
+    state = job.state = rungs.best()
+    if not np.isfinite(state.theta).all():
+        state.theta, state.memory = before.theta, before.memory
+        rungs.restart(state.theta)
+        rungs.scores[:] = 0.0
+    state.epoch, state.history, state.seconds = before.epoch.copy(), before.history, before.seconds
+    state.seconds += time.perf_counter() - started
+    rates, winner = unit * rungs.multiples, float(unit * rungs.multiples[rungs.leader])
+    setup.race = Race(rates, rungs.scores.copy(), winner, rungs.steps)
+    setup.schedule, setup.batch_size = schedule.with_fields(eta0=winner), batch_size
+    if rungs.decided:
+        pace.multiple, pace.since, pace.rungs = float(rungs.multiples[rungs.leader]), state.t, None
+        if spec.verbose:
+            print(setup.race)
+    if part is not problem:
+        return None
+    state.epoch += 1
+    state.history.append({
+        "epoch": state.epoch.copy(), "objective": record.objective, "eta": record.eta, "seconds": state.seconds,
+        "validation_score": None, "models": np.zeros(1, int), "rows": record.rows,
+    })  # fmt: skip
+    if spec.verbose:
+        print_row(state.history[-1])
+    theta = solver.solution(state.theta, *state.memory) if state.average is None else state.average
+    return Outcome(state, theta, "max_iter", 0)
 
 
 def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
@@ -705,11 +849,21 @@ def _result(job: _Job, j: int, outcome: Outcome, before: int) -> Fitted:
         value, kind = None, None
     if job.streaming or not spec.warm_start:
         state.checkpoint = []  # only a warm start goes back to it
+    if job.streaming:
+        _log(setup, state)
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
     return Fitted(
-        spec, job.data.header, Kept(setup, state), theta, status, int(state.epoch[0]) - before, messages, value, kind
+        spec, job.data.header, Kept(setup, state, theta), theta, status, int(state.epoch[0]) - before, messages, value, kind
     )  # fmt: skip
+
+
+def _log(setup: Setup, state: State) -> None:
+    """Move the rows of a chunk from the history of its training to that of the stream, which is bounded."""
+    new, old = history_of(state), setup.history
+    if old is not None:
+        new = {name: old[name] + values for name, values in new.items()}
+    setup.history, state.history = {name: values[-_HISTORY:] for name, values in new.items()}, []
 
 
 def _ended_short(setup: Setup, state: State) -> str:

@@ -175,8 +175,10 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             return []
         if kept is not None and not kept.takes_chunks(spec, task):
             kept = None
-        if kept is None and fitted_before:
+        if fitted_before:
             start = task.as_columns(dense(self.coef_), self.intercept_)
+            if kept is not None and kept.published(*start):
+                start = None
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True
         )  # fmt: skip
