@@ -6,9 +6,10 @@ loss of a row before the step on it is what the rung scores, later rows counting
 of equals the one in the middle. Once the rows have told enough, the best goes on alone.
 
 A rung is a multiple of a unit, 1/L where steps depend on the scale of the gradient (:func:`~race.step_unit`). The unit
-follows what is seen of the features. Smaller batches than those of the race take smaller steps: a gradient of `m` rows
-is as noisy as one of `M` that goes :math:`m / M` as far, and a scale-free step as one that goes :math:`\sqrt{m / M}`
-(Goyal et al. 2017, arXiv:1706.02677; Malladi et al. 2022, arXiv:2205.10287).
+follows what is seen of the features. Smaller batches than those of the race take smaller steps: the longest that a
+gradient of `m` rows can go is in proportion to :math:`m / (B + m - 1)`, where `B` is the trace of the Hessian over its
+largest eigenvalue (Ma, Bassily and Belkin 2018, arXiv:1712.06559), for which the number of parameters stands, its upper
+bound. Scale-free steps take the root of that (Malladi et al. 2022, arXiv:2205.10287).
 """
 
 from __future__ import annotations
@@ -184,8 +185,9 @@ class Pace:
     def length(self, problem: Problem, solver: Any, batch_size: int) -> tuple[float, float]:
         """Unit of the steps, and by what they are shorter for batches smaller than those of the race."""
         unit = step_unit(problem.loss, solver, self.square)
-        share = min(1.0, batch_size / max(self.batch, 1))
-        return unit, np.sqrt(share) if solver.scale_free else share
+        parameters = problem.d + problem.fit_intercept
+        here, then = (m / (parameters + m - 1) for m in (min(batch_size, self.batch), self.batch))
+        return unit, np.sqrt(here / then) if solver.scale_free else here / then
 
 
 __all__ = ["RACE_ROWS", "RACE_STEPS", "Pace", "Rungs"]

@@ -179,6 +179,11 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             start = task.as_columns(dense(self.coef_), self.intercept_)
             if kept is not None and kept.published(*start):
                 start = None
+            elif not all(np.isfinite(values).all() for values in start):
+                raise ValueError(
+                    "coef_ or intercept_ holds values that are not finite, and partial_fit goes on from them: set "
+                    "numbers, or call fit."
+                )
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True
         )  # fmt: skip
