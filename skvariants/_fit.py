@@ -114,6 +114,11 @@ class Setup:
     costs: Any = None
     history: dict[str, list[Any]] | None = None
 
+    @property
+    def paced(self) -> bool:
+        """Whether a stream has its step, and knows what a constant model costs."""
+        return self.costs is not None and (self.pace is None or self.pace.rungs is None)
+
     def going_on(self, old: Setup) -> Setup:
         """What was found before, `old`, with the coordinates and counts of now."""
         return replace(
@@ -132,8 +137,9 @@ class Kept:
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, for the same targets."""
-        setup, named = self.setup, spec.solver.method == "steps"
-        return setup.solver.method == "steps" and (named or setup.asked is type(spec.solver)) and task.same_as(setup.task)
+        setup = self.setup
+        asked = spec.solver.method == "steps" or setup.asked is type(spec.solver)
+        return asked and setup.solver.method == "steps" and task.same_as(setup.task)
 
     def published(self, coef: Array, intercept: Array) -> bool:
         """Whether these are the parameters that were published; others were set by hand."""
@@ -335,7 +341,8 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     frame = _frame(spec, data, losses[0], old, streaming)
     coordinates, k, dtype = frame.coordinates, task.n_columns, rows.dtype
     problem = Problem(rows, task.encoding(dtype), losses[0], None, coordinates, spec.fit_intercept)
-    constants, costs = _constants(problem, losses)
+    measured = streaming and old is not None and old.paced and spec.solver.method == "steps"
+    constants, costs = (np.zeros(k), old.costs) if measured else _constants(problem, losses)
     if count > 1:
         columns = np.tile(np.arange(k), count)
         problem = replace(
@@ -361,7 +368,7 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
         if streaming:
             _follow(setups[0], spec, state, problem)
             _move(setups[0], state, old.coordinates, starts)
-            costs = costs if old.costs is None else np.maximum(costs, old.costs)
+            costs = costs if measured or old.costs is None else np.maximum(costs, old.costs)
     if streaming:
         setups[0].costs = costs
     reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
@@ -408,7 +415,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     rows, task = data.rows, data.task
     if old is not None and not streaming:
         return old
-    counts = {"n_rows": float(rows.n), "total_weight": data.total_weight}
+    counts: dict[str, Any] = {"n_rows": float(rows.n), "total_weight": data.total_weight}
     if old is not None:
         counts = {name: count + getattr(old, name) for name, count in counts.items()}
     if not (spec.scale or (spec.scale_open and old is not None and old.moments is not None)):
@@ -645,7 +652,7 @@ def _race_along(job: _Job, pace: Pace, solver: Any, schedule: Any, batch_size: i
     pace.batch = max(pace.batch, batch_size)
     unit, share = pace.length(problem, solver, batch_size)
     part = problem
-    if tells and problem.n > rungs.missing(batch_size):
+    if tells and pace.mixed and problem.n > rungs.missing(batch_size):
         sample = rungs.state.rng.choice(problem.n, rungs.missing(batch_size), replace=False)
         part = replace(problem, rows=problem.rows.take(np.sort(sample)))
     options = {"batch_size": batch_size, "shuffle": spec.shuffle, "average": spec.average}
@@ -663,7 +670,7 @@ def _race_along(job: _Job, pace: Pace, solver: Any, schedule: Any, batch_size: i
     rates, winner = unit * rungs.multiples, float(unit * rungs.multiples[rungs.leader])
     setup.race = Race(rates, rungs.scores.copy(), winner, rungs.steps)
     setup.schedule, setup.batch_size = schedule.with_fields(eta0=winner), batch_size
-    if rungs.decided:
+    if pace.decided:
         pace.multiple, pace.since, pace.rungs = float(rungs.multiples[rungs.leader]), state.t, None
         if spec.verbose:
             print(setup.race)
@@ -853,9 +860,8 @@ def _result(job: _Job, j: int, outcome: Outcome, before: int) -> Fitted:
         _log(setup, state)
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
-    return Fitted(
-        spec, job.data.header, Kept(setup, state, theta), theta, status, int(state.epoch[0]) - before, messages, value, kind
-    )  # fmt: skip
+    kept, n_iter = Kept(setup, state, theta), int(state.epoch[0]) - before
+    return Fitted(spec, job.data.header, kept, theta, status, n_iter, messages, value, kind)
 
 
 def _log(setup: Setup, state: State) -> None:

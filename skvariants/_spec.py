@@ -166,7 +166,8 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     )  # fmt: skip
     return Spec(
         task=task, loss=loss, penalty=penalty, schedule=schedule, solver=solver, alpha=params["alpha"],
-        batch_size=batch_size, natural_batch_size=natural, scale=scale, scale_open=scale_open, fit_intercept=bool(params["fit_intercept"]),
+        batch_size=batch_size, natural_batch_size=natural, scale=scale, scale_open=scale_open,
+        fit_intercept=bool(params["fit_intercept"]),
         shuffle=bool(params["shuffle"]), average=average,
         auto_rate=auto_rate, free=free, stopping=stopping, random_state=params["random_state"],
         verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]),

@@ -277,8 +277,8 @@ class Settling(Schedule):
 
     .. math:: \eta_t = \eta_0 \sqrt{t_0 / t}, \qquad t > t_0
 
-    It is the one of ``learning_rate="auto"`` in a stream, whose end is not known; :math:`t_0` is when its first step was
-    found. A stair is a sixth: between them the steps of sparse rows have one length.
+    It is the one of ``learning_rate="auto"`` in a stream, whose end is not known; :math:`t_0` is when its first step
+    was found. A stair is a sixth: between them the steps of sparse rows have one length.
 
     Parameters
     ----------

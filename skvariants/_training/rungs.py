@@ -20,14 +20,18 @@ from typing import Any
 import numpy as np
 
 from skvariants._training.method import Record
-from skvariants._training.problem import Problem, columns_of
-from skvariants._training.race import MOST_BYTES, STEP_GRID, Race, step_unit
+from skvariants._training.problem import Problem
+from skvariants._training.race import MOST_BYTES, STEP_GRID, step_unit
 from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
 
 Array = np.ndarray
 #: Rows, and steps, after which the best rung goes on alone, counted from when targets and features differ.
 RACE_ROWS, RACE_STEPS = 1024, 40
+#: Times that targets have crossed their mean by then: rows that are sorted tell nothing of rows that are not.
+CROSSINGS = 20
+#: Rows after which it goes on alone all the same.
+MOST_ROWS = 64 * RACE_ROWS
 # scores closer than this are equal
 _TIE = 1e-9
 
@@ -68,14 +72,9 @@ class Rungs:
         """The same; what is trained does not change these."""
         return replace(self, state=self.state.copy())
 
-    @property
-    def decided(self) -> bool:
-        """Whether the rows have told enough."""
-        return self.rows >= RACE_ROWS and self.steps >= RACE_STEPS
-
     def missing(self, batch_size: int) -> int:
         """Rows, in whole batches, until the race is decided."""
-        steps = max(RACE_STEPS - self.steps, -(-(RACE_ROWS - self.rows) // batch_size))
+        steps = max(RACE_STEPS - self.steps, -(-(RACE_ROWS - self.rows) // batch_size), 1)
         return steps * batch_size
 
     @property
@@ -93,7 +92,9 @@ class Rungs:
         state.rng = same_generator(self.state.rng)
         return state
 
-    def go(self, problem: Problem, solver: Any, schedule: Any, rates: Array, options: dict[str, Any], tells: bool) -> Record:
+    def go(
+        self, problem: Problem, solver: Any, schedule: Any, rates: Array, options: dict[str, Any], tells: bool
+    ) -> Record:  # fmt: skip
         """Take all rungs through the rows; `options` are those of :class:`Steps`. Returns what the leader did."""
         k, count, before = len(self.state.theta.T) // len(rates), len(rates), self.state.t
         columns = np.tile(np.arange(k), count)
@@ -145,8 +146,12 @@ class Pace:
         Number of the step with which the race was decided.
     rows, square : float
         Rows seen, and their mean squared norm where coordinates are those of the data.
-    low, high : ndarray or None
-        Least and greatest target of each column.
+    labels : int
+        Rows whose targets were seen.
+    mean, above : ndarray or None
+        Mean of the targets by column, and whether the last was above it.
+    crossings : ndarray or int
+        Times that the targets of a column have crossed their mean.
     """
 
     asked: Any
@@ -156,8 +161,10 @@ class Pace:
     since: int = 0
     rows: float = 0.0
     square: float = 0.0
-    low: Any = None
-    high: Any = None
+    labels: int = 0
+    mean: Any = 0.0
+    above: Any = None
+    crossings: Any = 0
 
     def copy(self) -> Pace:
         """The same; a chunk does not change these."""
@@ -170,17 +177,31 @@ class Pace:
             self.square += (problem.mean_square_norm() - self.square) * problem.n / self.rows
         else:
             self.square = problem.mean_square_norm()
-        if self.rungs is None or self.rungs.rows:
+        if self.rungs is None or self.mixed:
             return
         y, _ = problem.labels_of(slice(None))
-        low, high = y.min(axis=0), y.max(axis=0)
-        self.low = low if self.low is None else np.minimum(self.low, low)
-        self.high = high if self.high is None else np.maximum(self.high, high)
+        self.labels += len(y)
+        self.mean = self.mean + (y.mean(axis=0) - self.mean) * (len(y) / self.labels)
+        above = y > self.mean
+        before = above[:1] if self.above is None else self.above[None]
+        self.crossings = self.crossings + (np.diff(above, axis=0, prepend=before) != 0).sum(axis=0)
+        self.above = above[-1]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether targets have gone up and down."""
+        return bool(np.max(self.crossings) >= CROSSINGS)
+
+    @property
+    def decided(self) -> bool:
+        """Whether the rows have told enough."""
+        rungs = self.rungs
+        told = rungs is not None and rungs.rows >= RACE_ROWS and rungs.steps >= RACE_STEPS
+        return told and (self.mixed or rungs.rows >= MOST_ROWS)
 
     def tells(self, problem: Problem) -> bool:
         """Whether targets and features have differed by now."""
-        assert self.rungs is not None
-        return bool(self.rungs.rows) or (self.square > problem.fit_intercept and bool((self.high > self.low).any()))
+        return bool(np.max(self.crossings) > 0) and self.square > problem.fit_intercept
 
     def length(self, problem: Problem, solver: Any, batch_size: int) -> tuple[float, float]:
         """Unit of the steps, and by what they are shorter for batches smaller than those of the race."""
@@ -190,4 +211,4 @@ class Pace:
         return unit, np.sqrt(here / then) if solver.scale_free else here / then
 
 
-__all__ = ["RACE_ROWS", "RACE_STEPS", "Pace", "Rungs"]
+__all__ = ["CROSSINGS", "MOST_ROWS", "RACE_ROWS", "RACE_STEPS", "Pace", "Rungs"]
