@@ -464,13 +464,20 @@ def _move(setup: Setup, state: State, old: Coordinates, starts: Any) -> None:
         if rungs is not None:
             rungs.restart(state.theta)
         return
-    for one in (state, None if rungs is None else rungs.state):
-        if one is None or new is old or (new.identity and old.identity):
-            continue
-        dtype = one.theta.dtype
-        one.theta = new.standardised(old.original(one.theta)).astype(dtype)
-        if one.average is not None:
-            one.average = new.standardised(old.original(one.average)).astype(dtype)
+    if new.identity and old.identity:
+        return
+    _carry(state, old, new)
+    if rungs is not None:
+        columns = np.tile(np.arange(state.theta.shape[1]), len(rungs.multiples))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a rung that is lost
+            _carry(rungs.state, old.take(columns), new.take(columns))
+
+
+def _carry(state: State, old: Coordinates, new: Coordinates) -> None:
+    dtype = state.theta.dtype
+    state.theta = new.standardised(old.original(state.theta)).astype(dtype)
+    if state.average is not None:
+        state.average = new.standardised(old.original(state.average)).astype(dtype)
 
 
 def _seed(random_state: Any) -> int:

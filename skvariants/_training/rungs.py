@@ -99,7 +99,9 @@ class Rungs:
         k, count, before = len(self.state.theta.T) // len(rates), len(rates), self.state.t
         columns = np.tile(np.arange(k), count)
         raced = schedule.take(columns).with_fields(eta0=np.repeat(rates, k).astype(self.state.theta.dtype))
-        record = Steps(problem.take(columns), self.state, solver.take(columns), raced, **options).iterate()
+        steps = Steps(problem.take(columns), self.state, solver.take(columns), raced, **options)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # of a rung that is lost
+            record = steps.iterate()
         finite = np.isfinite(self.state.theta).all(axis=0).reshape(count, k).all(axis=1)
         objective = np.where(finite & np.isfinite(record.objective), record.objective, np.inf)
         if tells:
