@@ -384,6 +384,8 @@ def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
     begins, setup.key = setup.history is None, None
     if begins:  # a fit came before, with its plateaus
         state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
+        if state.best_theta is not None:  # the model is that of the best score
+            state.theta, state.best_theta = state.best_theta, None
     if spec.solver.method != "steps":
         return
     changed, setup.solver = type(setup.solver) is not type(spec.solver), spec.solver
@@ -627,7 +629,7 @@ def _step_along(job: _Job, solver: Any, callback: Any) -> list[Outcome]:
             schedule = Settling(eta0=schedule.eta0, since=max(pace.since, 1))
         setup.schedule, schedule = schedule, schedule.with_fields(eta0=float(schedule.eta0 * share))
     state = job.state
-    state.step_factor = np.minimum(1.0, _RECOVERY * state.step_factor)
+    state.step_factor, state.n_rollbacks = np.minimum(1.0, _RECOVERY * state.step_factor), np.zeros(1, int)
     measured = pace is not None and bool((job.reference > np.finfo(np.float64).tiny).all())
     state.limit = 1e8 if measured else np.inf
     return _stepped(job, state, solver, schedule, batch_size, callback)

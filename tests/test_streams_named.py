@@ -106,6 +106,26 @@ def test_the_race_ends_after_so_many_rows_that_tell():
     assert model.eta0_ == decided
 
 
+def test_sorted_rows_decide_no_race():
+    X, y = world(3 * RACE_ROWS, "binary")
+    order = np.argsort(y[: 2 * RACE_ROWS], kind="stable")
+    model = streamed(SGDVariantClassifier(solver="minibatch", random_state=0), X[order], y[order], 16)
+    assert model._kept().setup.pace.rungs is not None
+    streamed(model, X, y, 16, first=2 * RACE_ROWS)
+    assert model._kept().setup.pace.rungs is None
+    assert model.score(X, y) > 0.93
+
+
+def test_a_large_first_chunk_decides_at_once():
+    X, y = world(3 * RACE_ROWS)
+    model = SGDVariantRegressor(solver="adam", batch_size=16, random_state=0).partial_fit(X, y)
+    assert model._kept().setup.pace.rungs is None
+    assert model.race_.steps == RACE_ROWS // 16
+    # the best has gone through all rows beside those of the race
+    assert model.t_ == 1 + RACE_ROWS // 16 + len(y) // 16
+    assert model.score(X, y) > 0.95
+
+
 def test_a_rung_goes_through_the_rows_as_if_alone():
     X, y = world(100)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -174,6 +194,16 @@ def test_one_row_after_a_fit_moves_a_model_by_little(solver):
     before = model.score(X, y)
     model.partial_fit(X[:1], y[:1])
     assert model.score(X, y) > before - 0.05
+
+
+def test_a_stream_after_early_stopping_goes_on_from_the_published_model():
+    X, y = world(300)
+    params = dict(solver="rmsprop", eta0=0.3, learning_rate="constant", random_state=0)
+    model = SGDVariantRegressor(early_stopping=True, **params).fit(X, y)
+    assert model.best_epoch_ < model.n_iter_
+    start = model.coef_.copy()
+    model.set_params(early_stopping=False, eta0=1e-12).partial_fit(X, y)
+    np.testing.assert_allclose(model.coef_, start, atol=1e-9)
 
 
 # ------------------------------------------------------------------ a decay without a horizon

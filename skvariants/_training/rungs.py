@@ -47,7 +47,7 @@ class Rungs:
     state : State
         A model for each.
     scores : ndarray of shape (n_rungs,)
-        Mean objective before the step, where the weight of a row grows in proportion to its number.
+        Mean objective before the step, of the last rows more: a row counts in proportion to its number.
     rows, steps : int
         Seen since the rows began to tell.
     """
@@ -106,7 +106,7 @@ class Rungs:
         objective = np.where(finite & np.isfinite(record.objective), record.objective, np.inf)
         if tells:
             self.rows, self.steps = self.rows + problem.n, self.steps + self.state.t - before
-            share = min(1.0, 2.0 * problem.n / self.rows)
+            share = min(1.0, 2.0 * problem.n / min(self.rows, RACE_ROWS))
             old = self.scores if share < 1 else 0.0
             self.scores = (1 - share) * old + share * objective
         else:
@@ -188,6 +188,8 @@ class Pace:
         before = above[:1] if self.above is None else self.above[None]
         self.crossings = self.crossings + (np.diff(above, axis=0, prepend=before) != 0).sum(axis=0)
         self.above = above[-1]
+        if self.mixed:
+            self.rungs.rows = min(self.rungs.rows, RACE_ROWS // 2)
 
     @property
     def mixed(self) -> bool:
