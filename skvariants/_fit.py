@@ -33,7 +33,7 @@ from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
 from skvariants._training.loop import Outcome, Training, Watch, print_row
 from skvariants._training.problem import Problem, by_model, columns_of
-from skvariants._training.race import Race, race
+from skvariants._training.race import STEP_GRID, Race, race, step_unit
 from skvariants._training.rungs import Pace, Rungs
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
@@ -646,10 +646,10 @@ def _pace(job: _Job, solver: Any, schedule: Any) -> Pace | None:
         return pace
     if pace is None and setup.race is not None and type(setup.schedule) is type(schedule):
         # the race of a fit
-        pace = Pace(asked, None, batch=setup.batch_size, since=state.t)
-        pace.look(job.problem)
-        pace.multiple = setup.race.winner / pace.length(job.problem, solver, 1)[0]
-        return pace
+        unit = float(setup.race.eta0[0] / STEP_GRID[0])
+        square = step_unit(job.problem.loss, solver, 1.0) / unit  # the unit is in inverse proportion to it
+        multiple, rows = setup.race.winner / unit, setup.n_rows - job.problem.n
+        return Pace(asked, None, multiple, setup.batch_size, state.t, rows, square)
     return Pace(asked, Rungs.at(state, state.memory))
 
 
@@ -668,7 +668,7 @@ def _race_along(job: _Job, pace: Pace, solver: Any, schedule: Any, batch_size: i
     try:
         record = rungs.go(part, solver, schedule, unit * share * rungs.multiples, options, tells)
     except KeyboardInterrupt:
-        return Outcome(before, before.theta, "interrupted", 0)
+        return Outcome(before, _solution(solver, before), "interrupted", 0)
     state = job.state = rungs.best()
     if not np.isfinite(state.theta).all():
         state.theta, state.memory = before.theta, before.memory
@@ -692,8 +692,12 @@ def _race_along(job: _Job, pace: Pace, solver: Any, schedule: Any, batch_size: i
     })  # fmt: skip
     if spec.verbose:
         print_row(state.history[-1])
-    theta = solver.solution(state.theta, *state.memory) if state.average is None else state.average
-    return Outcome(state, theta, "max_iter", 0)
+    return Outcome(state, _solution(solver, state), "max_iter", 0)
+
+
+def _solution(solver: Any, state: State) -> Array:
+    """The model as it would be returned now."""
+    return solver.solution(state.theta, *state.memory) if state.average is None else state.average
 
 
 def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:

@@ -185,6 +185,19 @@ def test_a_stream_after_a_fit_learns(solver):
     assert model.score(X2, -y2) > 0.9
 
 
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_stream_begins_with_the_step_of_the_fit_before(scale):
+    X, y = world(1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SGDVariantRegressor(solver="minibatch", scale_features=scale, random_state=0).fit(X, y)
+    raced = model.eta0_
+    model.partial_fit(X[:1] / 100, y[:1])
+    assert model.eta0_ == pytest.approx(raced, rel=0.01)
+    streamed(model, X, y, 50)
+    assert model.eta0_ == pytest.approx(raced, rel=0.1)
+
+
 @every_solver
 def test_one_row_after_a_fit_moves_a_model_by_little(solver):
     X, y = world(1000, "binary")

@@ -65,7 +65,7 @@ class Rungs:
         count = len(multiples)
         racing = State.start(np.tile(state.theta, count), state.width, same_generator(state.rng))
         racing.memory = [np.tile(array, count) for array in memory]
-        racing.t = state.t
+        racing.t, racing.average = state.t, None if state.average is None else np.tile(state.average, count)
         return cls(multiples, racing, np.zeros(count))
 
     def copy(self) -> Rungs:
@@ -117,7 +117,7 @@ class Rungs:
     def restart(self, theta: Array) -> None:
         """Put all rungs at one model."""
         self.state.theta = np.tile(theta, len(self.multiples))
-        self.state.average = None
+        self.state.average = None if self.state.average is None else self.state.theta.copy()
 
 
 def _numbers(each: int) -> Array:
