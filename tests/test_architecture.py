@@ -27,7 +27,7 @@ LEVELS = [
     "losses solvers _training.method _training.per_sample _training.lazy",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
-    "_quasi_newton.hessian",
+    "_training.rungs _quasi_newton.hessian",
     "_quasi_newton.decrement _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
@@ -68,6 +68,7 @@ ELSEWHERE = {
     "_step": "test_solvers",  # what a step is told is what solvers read
     "_threads": "test_fit",  # around every fit
     "_messages": "test_estimators",  # sentences that users read
+    "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
     "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
