@@ -221,6 +221,7 @@ class _Job:
     streaming: bool
     epochs: Array
     column_constants: Array
+    near: bool = False
 
     @property
     def spec(self) -> Spec:
@@ -251,7 +252,7 @@ class _Job:
 
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None, certified: bool = True,
+    streaming: bool = False, callback: Any = None, certified: bool = True, near: bool = False,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -271,12 +272,14 @@ def fit(
         Told of each epoch.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
+    near : bool, default=False
+        Whether `starts` are near the optima, in the order of the strengths of the penalty.
 
     Returns
     -------
     list of Fitted
     """
-    job = _assemble(specs, data, previous, starts, streaming)
+    job = replace(_assemble(specs, data, previous, starts, streaming), near=near)
     if previous is None:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
@@ -552,7 +555,7 @@ def _iterated(job: _Job, solver: Any, share: float, callback: Any, max_iter: int
     fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else share * tol)
     tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
     watch = _watch(job, callback)
-    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None)
+    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None, job.near)
     return Training(method, replace(job.spec.stopping, max_iter=max_iter), job.reference, tol, watch).run()
 
 
@@ -723,7 +726,8 @@ def _ended_short(setup: Setup, state: State) -> str:
 
 
 def fit_together(
-    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True
+    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True,
+    starts: Sequence[Any] | None = None,
 ) -> list[Fitted | Exception]:  # fmt: skip
     """Fit several specs of one group as columns, each as its own fit would.
 
@@ -737,6 +741,8 @@ def fit_together(
         From what each goes on; None for one that begins.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
+    starts : sequence of (coef, intercept), optional
+        Points near the optima, in the order of the strengths of the penalty.
 
     Returns
     -------
@@ -760,7 +766,10 @@ def fit_together(
             fitted: list[Any]
             try:
                 before: Any = [previous[j] for j in block] if goes_on else None
-                fitted = fit([specs[j] for j in block], data, before, certified=certified)
+                given = None if starts is None else [starts[j] for j in block]
+                fitted = fit(
+                    [specs[j] for j in block], data, before, given, certified=certified, near=given is not None
+                )
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)
             for j, result in zip(block, fitted, strict=True):
