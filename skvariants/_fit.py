@@ -40,6 +40,8 @@ from skvariants.solvers import SOLVERS
 Array = np.ndarray
 #: Most numbers in the arrays of one block of columns.
 _BLOCK = 1 << 25
+#: The same where all of these are looked at a few times: more are memory that is new each time, four times as slow.
+_LOOKED_AT = 1 << 21
 #: Times the objective of the constant model that an epoch of a step found by a race may reach.
 _WORSE = 2.0
 #: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
@@ -591,17 +593,19 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
     unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
     if not unknown:
         return
-    problem = job.problem
-    if len(unknown) < len(outcomes):
-        problem = problem.take(columns_of(np.array(unknown), job.width))
-    theta = np.concatenate([outcomes[j].theta for j in unknown], axis=1)
-    tol = np.array([job.specs[j].stopping.tol or 0.0 for j in unknown])
-    found = certify(problem, theta, job.width, job.reference[unknown], tol)
-    for j, certificate in zip(unknown, found, strict=True):
-        own = outcomes[j].certificate
-        if own is not None and np.isnan(certificate.estimate):
-            certificate = replace(certificate, estimate=own.estimate)
-        outcomes[j].certificate = certificate
+    most = max(1, _LOOKED_AT // (job.width * job.problem.n))
+    for some in (unknown[begin : begin + most] for begin in range(0, len(unknown), most)):
+        problem = job.problem
+        if len(some) < len(outcomes):
+            problem = problem.take(columns_of(np.array(some), job.width))
+        theta = np.concatenate([outcomes[j].theta for j in some], axis=1)
+        tol = np.array([job.specs[j].stopping.tol or 0.0 for j in some])
+        found = certify(problem, theta, job.width, job.reference[some], tol)
+        for j, certificate in zip(some, found, strict=True):
+            own = outcomes[j].certificate
+            if own is not None and np.isnan(certificate.estimate):
+                certificate = replace(certificate, estimate=own.estimate)
+            outcomes[j].certificate = certificate
 
 
 def _go_on(job: _Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> None:
@@ -664,7 +668,9 @@ def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
 
 def _proven(job: _Job, j: int, outcome: Outcome) -> bool:
     certificate = outcome.certificate
-    return certificate is not None and certificate.reliable and _suboptimality(job, j, outcome)[2]
+    # beside models that were measured, what one expects to gain is believed
+    known = certificate is not None and (certificate.reliable or job.near)
+    return known and _suboptimality(job, j, outcome)[2]
 
 
 def _suboptimality(job: _Job, j: int, outcome: Outcome) -> tuple[float, str, bool]:
@@ -758,7 +764,7 @@ def fit_together(
     for j, kept in enumerate(previous):
         groups.setdefault(None if kept is None else kept.state.join_key(), []).append(j)
     size = data.task.n_columns * (data.rows.n + 8 * data.rows.d)
-    most = max(1, _BLOCK // max(1, size))
+    most = max(1, (_BLOCK if starts is None else _LOOKED_AT) // max(1, size))
     for group in groups.values():
         for begin in range(0, len(group), most):
             block = group[begin : begin + most]
