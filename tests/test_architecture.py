@@ -28,7 +28,7 @@ LEVELS = [
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_quasi_newton.hessian",
-    "_quasi_newton.decrement _quasi_newton.working_set",
+    "_quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
@@ -39,7 +39,7 @@ LEVELS = [
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.race displays.search displays.trajectory model_selection._fold",
     "displays model_selection._progress",
-    "model_selection._score",
+    "model_selection._path model_selection._score",
     "model_selection._evaluate",
     "model_selection._results",
     "model_selection._search",
@@ -71,6 +71,7 @@ ELSEWHERE = {
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
     "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
+    "_quasi_newton.neighbours": "test_search",  # models along the strength of a penalty
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
     "_interior_point.column": "test_interior_point",
     "_interior_point.method": "test_interior_point",  # there is another of its name

@@ -17,8 +17,8 @@ from sklearn.utils import get_tags
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, transform_fold
-from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
 from skvariants.model_selection._path import fit_along_strengths
+from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
 from skvariants.model_selection._score import score, scores_at_once, scores_itself
 
 Array = np.ndarray

@@ -47,6 +47,11 @@ def fit_along_strengths(specs: Sequence[Spec], data: Data) -> list[Fitted | Exce
     -------
     list of Fitted or Exception
         What the fit of each gave, or what it raised.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupted a fit that others were to start beside.
     """
     lines: dict[Hashable, list[int]] = {}
     for j, spec in enumerate(specs):
@@ -71,8 +76,9 @@ def _places(specs: Sequence[Spec], data: Data) -> list[int] | None:
     steps = spec.solver.method not in ("chosen", "quasi-Newton") or not spec.free
     if steps or spec.stopping.tol is None or data.validation is not None:
         return None
-    if not task.bind_loss(spec.loss).smooth or not spec.penalty.elastic or spec.penalty.has_prox:
-        return None
+    loss, penalty = task.bind_loss(spec.loss), spec.penalty
+    if not loss.smooth or loss.quadratic or not penalty.elastic or penalty.has_prox:
+        return None  # of a quadratic loss, one Hessian says all of all candidates
     strengths = [s.penalty.l2_strength for s in specs]
     if len(specs) * task.n_columns * data.rows.n < _WORTH or any(np.ndim(strength) for strength in strengths):
         return None
@@ -98,6 +104,8 @@ def _fit_line(specs: Sequence[Spec], data: Data) -> list[Fitted | Exception]:
         starts = _between(results, specs, new) if results else None
         found = fit_together([specs[j] for j in new], data, certified=False, starts=starts)
         results |= dict(zip(new, found, strict=True))
+        if any(isinstance(result, Fitted) and result.status == "interrupted" for result in found):
+            raise KeyboardInterrupt
         if not all(map(_arrived, results.values())):
             break
     rest = [j for j in range(len(specs)) if j not in results]
