@@ -223,7 +223,7 @@ class _Job:
     streaming: bool
     epochs: Array
     column_constants: Array
-    near: bool = False
+    near: bool
 
     @property
     def spec(self) -> Spec:
@@ -254,7 +254,7 @@ class _Job:
 
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None, certified: bool = True, near: bool = False,
+    streaming: bool = False, callback: Any = None, certified: bool = True, beside: Setup | None = None,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -274,14 +274,14 @@ def fit(
         Told of each epoch.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
-    near : bool, default=False
-        Whether `starts` are near the optima, in the order of the strengths of the penalty.
+    beside : Setup, optional
+        Of a model of these data whose penalty has another strength, if `starts` lie between it and others.
 
     Returns
     -------
     list of Fitted
     """
-    job = replace(_assemble(specs, data, previous, starts, streaming), near=near)
+    job = _assemble(specs, data, previous, starts, streaming, beside)
     if previous is None:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
@@ -303,10 +303,12 @@ def fit(
 # ---------------------------------------------------------------------- what is minimised
 
 
-def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool) -> _Job:
+def _assemble(
+    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None
+) -> _Job:  # fmt: skip
     """The problem of all columns, and where they start."""
     spec, task, count = specs[0], data.task, len(specs)
-    old = None if previous is None else previous[0].setup
+    old = beside if previous is None else previous[0].setup
     rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
     if streaming and old is not None:
         rows = _weighed_by_stream(rows, data.total_weight, old)
@@ -347,7 +349,7 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     of_columns = costs * wide.objective_scale
     return _Job(
         specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
-        state.epoch.copy(), of_columns,
+        state.epoch.copy(), of_columns, beside is not None,
     )  # fmt: skip
 
 
@@ -733,7 +735,7 @@ def _ended_short(setup: Setup, state: State) -> str:
 
 def fit_together(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True,
-    starts: Sequence[Any] | None = None,
+    starts: Sequence[Any] | None = None, beside: Setup | None = None,
 ) -> list[Fitted | Exception]:  # fmt: skip
     """Fit several specs of one group as columns, each as its own fit would.
 
@@ -748,7 +750,9 @@ def fit_together(
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
     starts : sequence of (coef, intercept), optional
-        Points near the optima, in the order of the strengths of the penalty.
+        Points between optima of other strengths of the penalty, in the order of the strengths.
+    beside : Setup, optional
+        Of one of these optima.
 
     Returns
     -------
@@ -764,7 +768,7 @@ def fit_together(
     for j, kept in enumerate(previous):
         groups.setdefault(None if kept is None else kept.state.join_key(), []).append(j)
     size = data.task.n_columns * (data.rows.n + 8 * data.rows.d)
-    most = max(1, (_BLOCK if starts is None else _LOOKED_AT) // max(1, size))
+    most = max(1, (_BLOCK if beside is None else _LOOKED_AT) // max(1, size))
     for group in groups.values():
         for begin in range(0, len(group), most):
             block = group[begin : begin + most]
@@ -774,7 +778,7 @@ def fit_together(
                 before: Any = [previous[j] for j in block] if goes_on else None
                 given = None if starts is None else [starts[j] for j in block]
                 fitted = fit(
-                    [specs[j] for j in block], data, before, given, certified=certified, near=given is not None
+                    [specs[j] for j in block], data, before, given, certified=certified, beside=beside
                 )
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)

@@ -102,7 +102,8 @@ def _fit_line(specs: Sequence[Spec], data: Data) -> list[Fitted | Exception]:
     for wanted in (*({*known[::stride], known[-1]} for stride in _STRIDES), range(len(specs))):
         new = [j for j in sorted(wanted) if j not in results]
         starts = _between(results, specs, new) if results else None
-        found = fit_together([specs[j] for j in new], data, certified=False, starts=starts)
+        beside = results[0].kept.setup if results else None
+        found = fit_together([specs[j] for j in new], data, certified=False, starts=starts, beside=beside)
         results |= dict(zip(new, found, strict=True))
         if any(isinstance(result, Fitted) and result.status == "interrupted" for result in found):
             raise KeyboardInterrupt
