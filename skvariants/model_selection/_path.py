@@ -27,8 +27,8 @@ Array = np.ndarray
 # optima to be known for each factor of ten, and how much nearer they are where penalties are strong (14 over seven
 # decades: splines end at 1e-6 of the gain on drawn rows, bank_full, adult and a9a; evenly spaced at 1e-3)
 _PER_DECADE, _TOWARDS_STRONG = 2.0, 1.5
-# they are themselves found between every fourth, then every second
-_STRIDES = (4, 2, 1)
+# they are themselves found between every second
+_STRIDES = (2, 1)
 # numbers in the predictions of a line of candidates from which it pays
 _WORTH = 1 << 19
 
