@@ -777,9 +777,7 @@ def fit_together(
             try:
                 before: Any = [previous[j] for j in block] if goes_on else None
                 given = None if starts is None else [starts[j] for j in block]
-                fitted = fit(
-                    [specs[j] for j in block], data, before, given, certified=certified, beside=beside
-                )
+                fitted = fit([specs[j] for j in block], data, before, given, certified=certified, beside=beside)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)
             for j, result in zip(block, fitted, strict=True):
