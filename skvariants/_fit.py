@@ -40,7 +40,7 @@ from skvariants.solvers import SOLVERS
 Array = np.ndarray
 #: Most numbers in the arrays of one block of columns.
 _BLOCK = 1 << 25
-#: The same where all of these are looked at a few times: more are memory that is new each time, four times as slow.
+#: The same where models start near their optima: they are looked at few times, in memory that is not new each time.
 _LOOKED_AT = 1 << 21
 #: Times the objective of the constant model that an epoch of a step found by a race may reach.
 _WORSE = 2.0
@@ -593,21 +593,14 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
     """Certificates of the models whose method has not proven that it has arrived: of all, or of those that say so."""
     asked = ("max_iter", "plateau", "converged", "diverged", "no validation improvement") if every else ("converged",)
     unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
-    if not unknown:
-        return
-    most = max(1, _LOOKED_AT // (job.width * job.problem.n))
-    for some in (unknown[begin : begin + most] for begin in range(0, len(unknown), most)):
-        problem = job.problem
-        if len(some) < len(outcomes):
-            problem = problem.take(columns_of(np.array(some), job.width))
-        theta = np.concatenate([outcomes[j].theta for j in some], axis=1)
-        tol = np.array([job.specs[j].stopping.tol or 0.0 for j in some])
-        found = certify(problem, theta, job.width, job.reference[some], tol)
-        for j, certificate in zip(some, found, strict=True):
-            own = outcomes[j].certificate
-            if own is not None and np.isnan(certificate.estimate):
-                certificate = replace(certificate, estimate=own.estimate)
-            outcomes[j].certificate = certificate
+    for j in unknown:  # one by one: what is looked at for one model must not depend on others
+        problem = job.problem if len(outcomes) == 1 else job.problem.take(columns_of(np.array([j]), job.width))
+        tol = np.array([job.specs[j].stopping.tol or 0.0])
+        [certificate] = certify(problem, outcomes[j].theta, job.width, job.reference[j : j + 1], tol)
+        own = outcomes[j].certificate
+        if own is not None and np.isnan(certificate.estimate):
+            certificate = replace(certificate, estimate=own.estimate)
+        outcomes[j].certificate = certificate
 
 
 def _go_on(job: _Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> None:
