@@ -254,7 +254,7 @@ class _Job:
 
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None, certified: bool = True, beside: Setup | None = None,
+    streaming: bool = False, callback: Any = None, certified: bool = True,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -274,26 +274,29 @@ def fit(
         Told of each epoch.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
-    beside : Setup, optional
-        Of a model of these data whose penalty has another strength, if `starts` lie between it and others.
 
     Returns
     -------
     list of Fitted
     """
-    job = _assemble(specs, data, previous, starts, streaming, beside)
-    if previous is None:
+    job = _assemble(specs, data, previous, starts, streaming)
+    return _trained(job, previous is None, callback, certified)
+
+
+def _trained(job: _Job, fresh: bool, callback: Any, certified: bool) -> list[Fitted]:
+    """The models of a job."""
+    if fresh:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
-    if previous is None:
+    if fresh:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
     batch_size = _batch_size(job.spec, solver, rows, job.streaming)
     # BLAS sees no sparse row: its threads would only wait for each other, over vectors of many weights
     per_row = rows.d if rows.densify or not rows.sparse else 0
-    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(specs)):
-        outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
-        if not streaming:
+    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
+        outcomes = _METHODS[solver.method](job, solver, callback, fresh)
+        if not job.streaming:
             _certify(job, outcomes, certified)
             if solver.method == "quasi-Newton":
                 _go_on(job, solver, callback, outcomes)
@@ -304,7 +307,7 @@ def fit(
 
 
 def _assemble(
-    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None
+    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None = None
 ) -> _Job:  # fmt: skip
     """The problem of all columns, and where they start."""
     spec, task, count = specs[0], data.task, len(specs)
@@ -770,7 +773,11 @@ def fit_together(
             try:
                 before: Any = [previous[j] for j in block] if goes_on else None
                 given = None if starts is None else [starts[j] for j in block]
-                fitted = fit([specs[j] for j in block], data, before, given, certified=certified, beside=beside)
+                some = [specs[j] for j in block]
+                if beside is None:
+                    fitted = fit(some, data, before, given, certified=certified)
+                else:
+                    fitted = _trained(_assemble(some, data, None, given, False, beside), True, None, certified)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)
             for j, result in zip(block, fitted, strict=True):
