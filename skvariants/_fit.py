@@ -288,7 +288,7 @@ def _trained(job: _Job, fresh: bool, callback: Any, certified: bool) -> list[Fit
     if fresh:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
-    if fresh:
+    if not job.state.memory:
         job.state.memory = solver.allocate(job.state.theta, job.problem.penalty, not job.problem.coordinates.identity)
     rows, before = job.data.rows, job.state.epoch.copy()
     batch_size = _batch_size(job.spec, solver, rows, job.streaming)
