@@ -47,6 +47,8 @@ from skvariants.solvers.recursive import Recursive
 Array = np.ndarray
 #: Most numbers in the arrays of one block of columns.
 _BLOCK = 1 << 25
+#: The same where models start near their optima: they are looked at few times, in memory that is not new each time.
+_LOOKED_AT = 1 << 21
 #: Times the objective of the constant model that an epoch of a step found by a race may reach.
 _WORSE = 2.0
 #: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
@@ -270,6 +272,7 @@ class _Job:
     streaming: bool
     epochs: Array
     column_constants: Array
+    near: bool
 
     @property
     def spec(self) -> Spec:
@@ -333,7 +336,12 @@ def fit(
         kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
         return [_learn(specs[0], data, kept, start, trust)]
     job = _assemble(specs, data, previous, starts, streaming)
-    if previous is None:
+    return _trained(job, previous is None, callback, certified)
+
+
+def _trained(job: _Job, fresh: bool, callback: Any, certified: bool) -> list[Fitted]:
+    """The models of a job."""
+    if fresh:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
     if not job.state.memory:
@@ -342,9 +350,9 @@ def fit(
     batch_size = _batch_size(job.spec, solver, rows, job.streaming)
     # BLAS sees no sparse row: its threads would only wait for each other, over vectors of many weights
     per_row = rows.d if rows.densify or not rows.sparse else 0
-    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(specs)):
-        outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
-        if not streaming:
+    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
+        outcomes = _METHODS[solver.method](job, solver, callback, fresh)
+        if not job.streaming:
             _certify(job, outcomes, certified)
             if solver.method == "quasi-Newton":
                 _go_on(job, solver, callback, outcomes)
@@ -423,10 +431,12 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
 # ---------------------------------------------------------------------- what is minimised
 
 
-def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool) -> _Job:
+def _assemble(
+    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None = None
+) -> _Job:  # fmt: skip
     """The problem of all columns, and where they start."""
     spec, task, count = specs[0], data.task, len(specs)
-    old = None if previous is None else previous[0].setup
+    old = beside if previous is None else previous[0].setup
     rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
     if streaming and old is not None:
         rows = _weighed_by_stream(rows, data.total_weight, old)
@@ -470,7 +480,7 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     of_columns = costs * wide.objective_scale
     return _Job(
         specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
-        state.epoch.copy(), of_columns,
+        state.epoch.copy(), of_columns, beside is not None,
     )  # fmt: skip
 
 
@@ -813,7 +823,7 @@ def _iterated(job: _Job, solver: Any, share: float, callback: Any, max_iter: int
     fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else share * tol)
     tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
     watch = _watch(job, callback)
-    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None)
+    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None, job.near)
     return Training(method, replace(job.spec.stopping, max_iter=max_iter), job.reference, tol, watch).run()
 
 
@@ -917,7 +927,9 @@ def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
 
 def _proven(job: _Job, j: int, outcome: Outcome) -> bool:
     certificate = outcome.certificate
-    return certificate is not None and certificate.reliable and _suboptimality(job, j, outcome)[2]
+    # beside models that were measured, what one expects to gain is believed
+    known = certificate is not None and (certificate.reliable or job.near)
+    return known and _suboptimality(job, j, outcome)[2]
 
 
 def _suboptimality(job: _Job, j: int, outcome: Outcome) -> tuple[float, str, bool]:
@@ -988,7 +1000,8 @@ def _ended_short(setup: Setup, state: State) -> str:
 
 
 def fit_together(
-    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True
+    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True,
+    starts: Sequence[Any] | None = None, beside: Setup | None = None,
 ) -> list[Fitted | Exception]:  # fmt: skip
     """Fit several specs of one group as columns, each as its own fit would.
 
@@ -1002,6 +1015,10 @@ def fit_together(
         From what each goes on; None for one that begins.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
+    starts : sequence of (coef, intercept), optional
+        Points between optima of other strengths of the penalty, in the order of the strengths.
+    beside : Setup, optional
+        Of one of these optima.
 
     Returns
     -------
@@ -1017,7 +1034,7 @@ def fit_together(
     for j, kept in enumerate(previous):
         groups.setdefault(None if kept is None else kept.state.join_key(), []).append(j)
     size = data.task.n_columns * (data.rows.n + 8 * data.rows.d)
-    most = max(1, _BLOCK // max(1, size))
+    most = max(1, (_BLOCK if beside is None else _LOOKED_AT) // max(1, size))
     for group in groups.values():
         for begin in range(0, len(group), most):
             block = group[begin : begin + most]
@@ -1025,7 +1042,12 @@ def fit_together(
             fitted: list[Any]
             try:
                 before: Any = [previous[j] for j in block] if goes_on else None
-                fitted = fit([specs[j] for j in block], data, before, certified=certified)
+                given = None if starts is None else [starts[j] for j in block]
+                some = [specs[j] for j in block]
+                if beside is None:
+                    fitted = fit(some, data, before, given, certified=certified)
+                else:
+                    fitted = _trained(_assemble(some, data, None, given, False, beside), True, None, certified)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)
             for j, result in zip(block, fitted, strict=True):

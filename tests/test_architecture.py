@@ -27,8 +27,8 @@ LEVELS = [
     "losses solvers _training.method _training.per_sample _training.lazy",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
-    "_training.rungs _quasi_newton.hessian",
-    "_quasi_newton.decrement _quasi_newton.working_set",
+    "_training.rungs _quasi_newton.hessian _stream.linearization _stream.frame _stream.learner",
+    "_stream.memory _quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
@@ -40,7 +40,7 @@ LEVELS = [
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
     " model_selection._fold",
     "displays model_selection._progress",
-    "model_selection._score",
+    "model_selection._path model_selection._score",
     "model_selection._evaluate",
     "model_selection._results",
     "model_selection._search",
@@ -73,6 +73,7 @@ ELSEWHERE = {
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
     "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
+    "_quasi_newton.neighbours": "test_search",  # models along the strength of a penalty
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
     "_interior_point.ascent": "test_interior_point",
     "_interior_point.column": "test_interior_point",
