@@ -47,6 +47,8 @@ _FIRST, _WAITING = 512, 256
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
 # growth of a stream after which its sample is asked
 _GROWTH = 1.25
+# values, in the units worked in, and rows, of outliers that stay pending
+_EXTREME, _OUTLIERS = 32.0, 16
 # share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
 # (of 0.5 to 1, and 0.5 to 4, on six tables; w8a, almost separable, 2e-3 against 2e-2 of its gap)
 _AHEAD, _REACH = 0.5, 1.0
@@ -58,7 +60,7 @@ _NARROW, _FEW = 0.1, 64
 _STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-5, 1e-2
 # share of the gain of a step below which the next is taken with its Hessian
 _CHORD = 0.1
-_SHORTEST = 1e-4
+_HALVINGS = 14
 # share of the expected gain that a step must have, and gain that is rounding
 _ARMIJO, _ROUNDING = 1e-4, 1e-12
 # change of a prediction in one step, in units of the loss
@@ -72,7 +74,7 @@ _RIDGE = 1e-12
 _SIGNIFICANT = 2.0
 # rows for each of the sample, up to which it speaks for all
 _MOST_OF_THEM = 1.5
-_CORRECTIONS = 4
+_CORRECTIONS, _TOLD = 4, 1024
 # weight of a row that stands for a class that was not seen yet
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
@@ -345,6 +347,9 @@ class Learner:
                 self._rescale(change)
             if not self.fit_intercept:
                 C[:, -1] = 0.0
+            if not at.counted and at.anchor is None and self.fit_intercept and self.loss.regression:
+                at.theta = at.theta.copy()
+                at.theta[-1] = self.loss.fit_intercept_only(y[part], np.broadcast_to(s[part, None], y[part].shape))
             before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
             at.second = at.second + np.einsum("ij,ij,i->j", C[:, :-1], C[:, :-1], s[part])
             at.counted += float(s[part].sum())
@@ -355,7 +360,7 @@ class Learner:
                 at.s = np.concatenate([at.s, s[part]])
             else:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
-            waits = not at.narrow and len(at.C) < (_WAITING if at.rows else _FIRST)
+            waits = not at.narrow and len(at.C) < (_WAITING + _OUTLIERS if at.rows else _FIRST)
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
             if not waits:
                 self._add(factors)
@@ -420,7 +425,9 @@ class Learner:
                     break
             if not (factors and decrement <= _CHORD * before):
                 if self.kinks:
-                    bend = np.maximum(bend, _FLAT * self.bend)
+                    # the farther from a kink, the flatter the parabola that reaches it
+                    far = np.abs(now.z - rows.y if self.loss.regression else now.z) / self.reach
+                    bend = np.maximum(bend, _FLAT * self.bend / (1.0 + far))
                 grams = self._grams(C, bend, s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
@@ -430,7 +437,7 @@ class Learner:
                 break
             before = decrement
             length, now = self._along(rows, now, P, decrement, l2, l1)
-            if (self.shared and not self.has_l1) or length < _SHORTEST:
+            if (self.shared and not self.has_l1) or not length:
                 break
         at.theta = now.theta
         return factors
@@ -544,7 +551,7 @@ class Learner:
             slope += at.trust * float(np.vdot(theta - at.anchor, mean) - np.vdot(P, at.pull))
         before = now.value + float((l1 * np.abs(theta)).sum())
         length = 1.0 if self.shared else self._bounded(now.z, ZP)
-        while length > _SHORTEST:
+        for _ in range(_HALVINGS):
             new, z = theta + length * P, now.z + length * ZP
             value = self._value(rows, z)
             change = value + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
@@ -587,9 +594,12 @@ class Learner:
         return np.broadcast_to(spread, (len(C), self.k))
 
     def _add(self, factors: list[Any], asks: bool = True) -> None:
-        """Pending rows become lines."""
+        """Pending rows become lines, but for outliers, which no line can stand for."""
         at = self.at
-        C, y, s = at.C, at.y, at.s
+        stays = self._outliers(factors)
+        goes = np.ones(len(at.C), bool)
+        goes[stays] = False
+        C, y, s = (at.C, at.y, at.s) if goes.all() else (at.C[goes], at.y[goes], at.s[goes])
         theta = np.zeros_like(at.theta) if self._one_sided else at.theta
         z = C @ theta
         spread = None
@@ -606,9 +616,22 @@ class Learner:
         at.weight += float(s.sum())
         self._draw(C, y, s, z, slope, bend)
         at.rows += len(C)
-        at.C, at.y, at.s = C[:0].copy(), y[:0].copy(), s[:0].copy()
+        at.C, at.y, at.s = at.C[stays], at.y[stays], at.s[stays]
         if asks and not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
             self._ask(factors)
+
+    def _outliers(self, factors: list[Any]) -> Array:
+        """Numbers of pending rows whose predictions change much with next to any change of the model."""
+        at = self.at
+        none = np.empty(0, int)
+        if self.shared or self.whole or self._one_sided or not factors or at.frame.largest <= _EXTREME:
+            return none
+        extreme = np.flatnonzero(np.abs(at.C[:, :-1]).max(axis=1) > _EXTREME)
+        if not extreme.size:
+            return none
+        variance = np.max([_quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
+        far = variance * self._unit_of_variance() > np.max(_LONGEST * self.reach) ** 2
+        return np.sort(extreme[far][np.argsort(-variance[far], kind="stable")[:_OUTLIERS]])
 
     def _grams_of_last_step(self, z: Array) -> Array | None:
         """Those of a step that was so short that curvatures are still the same; None where there are none."""
@@ -727,17 +750,12 @@ class Learner:
 
     def _chance(self, C: Array, off: Array, factors: list[Any]) -> float:
         """What the gain of a correction would be if rows were off by chance alone."""
-        total = 0.0
-        for j in range(self.k):
-            if self.whole:
-                d1 = C.shape[1]
-                wide = np.zeros((len(C), d1 * self.k))
-                wide[:, j * d1 : (j + 1) * d1] = C
-                forms = _quadratic_forms(wide, factors[0])
-            else:
-                forms = _quadratic_forms(C, factors[min(j, len(factors) - 1)])
-            total += float(off[:, j] ** 2 @ forms)
-        return total
+        if not self.whole:
+            return float(sum(off[:, j] ** 2 @ _quadratic_forms(C, factors[j % len(factors)]) for j in range(self.k)))
+        # what is off adds up to nothing over the classes, and must not be taken apart; some rows tell
+        few = slice(None, None, max(1, len(C) // _TOLD))
+        each = (off[few, :, None] * C[few, None]).reshape(len(off[few]), -1)
+        return float(_quadratic_forms(each, factors[0]).mean()) * len(C)
 
 
 def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
