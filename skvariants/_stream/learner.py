@@ -629,6 +629,12 @@ class Learner:
         extreme = np.flatnonzero(np.abs(at.C[:, :-1]).max(axis=1) > _EXTREME)
         if not extreme.size:
             return none
+        # as the other rows know it
+        others = np.ones(len(at.C), bool)
+        others[extreme] = False
+        z = at.C[others] @ at.theta
+        bend = self._lines(at.y[others], z, np.broadcast_to(self.reach, z.shape))[1]
+        factors = self._factors(at.A + self._grams(at.C[others], bend, at.s[others]), self._weights()[0])
         variance = np.max([_quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
         far = variance * self._unit_of_variance() > np.max(_LONGEST * self.reach) ** 2
         return np.sort(extreme[far][np.argsort(-variance[far], kind="stable")[:_OUTLIERS]])
@@ -716,10 +722,14 @@ class Learner:
         """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
         at, sample = self.at, self.at.sample
         rows, weight = at.rows, at.weight
-        at.C, at.y, at.s = sample.C, sample.y, share * sample.s
+        at.C, at.y = np.concatenate([sample.C, at.C]), np.concatenate([sample.y, at.y])
+        at.s, kept = np.concatenate([share * sample.s, at.s]), len(at.s)
         at.A, at.b, at.weight, at.rows = np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0
         at.squares = at.bend = 0.0
         at.sample = Sample(*(array[:0] for array in sample.arrays()))
+        if self.kinks:
+            wide = np.broadcast_to(self.reach, (kept, self.k))
+            spread = np.concatenate([spread, wide])
         self._add(self._solve(_STEPS, spread if self.kinks else None), asks=False)
         at.rows, at.weight = rows, weight
         at.sample.s = at.sample.s / share
