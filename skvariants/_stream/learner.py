@@ -65,6 +65,8 @@ _HALVINGS = 14
 _ARMIJO, _ROUNDING = 1e-4, 1e-12
 # change of a prediction in one step, in units of the loss
 _LONGEST = 8.0
+# rows that tell a robust unit, and the normal deviation in that of half of the rows
+_FEWEST, _NORMAL = 16, 1.4826
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
 # curvature of a row that a step sees at least, where lines have none, as a share of a typical one
@@ -154,7 +156,7 @@ class Sums(Fields):
     second, counted : ndarray of shape (n_features,), float
         Weighted sum of squares of each column, and the weights.
     squares, bend : float
-        Sums of squared slopes and of curvatures: their ratio is the unit of a variance.
+        Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
     begun, asked : float
         Rows when the last new class came, and when the sample was last asked.
     seen : ndarray of bool or None
@@ -279,7 +281,7 @@ class Learner:
 
     def __init__(self, sums: Sums, loss: Any, penalty: Any, fit_intercept: bool, unit: float = 1.0) -> None:
         self.at, self.loss, self.fit_intercept = sums, loss, fit_intercept
-        self.reach = _REACH * unit
+        self.unit = unit
         self.k = sums.theta.shape[1]
         self.coupled = loss.columns_per_model > 1
         self.whole = self.coupled and sums.A.shape[1] == sums.theta.size
@@ -287,11 +289,16 @@ class Learner:
         self.kinks = has_kinks(loss)
         self.lines: Any = None
         self.mean: Any = None
-        self.bend = _typical_curvature(loss, self.k, self.reach)
+        self._measure(sums.y)
         l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
         self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
 
     # ------------------------------------------------------------------ units
+
+    def _measure(self, y: Array) -> None:
+        """The unit of a prediction, and a typical curvature, with some rows more."""
+        self.reach = _REACH * _robust(self.unit, np.concatenate([self.at.sample.y, y]), self.loss)
+        self.bend = _typical_curvature(self.loss, self.k, self.reach)
 
     def _weights(self) -> tuple[Array, Array]:
         """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
@@ -301,7 +308,7 @@ class Learner:
         zero = np.zeros((1, self.k))
         l2 = total * self.raw_l2 * f * f
         if not self.shared:
-            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.counted, 1e-300))[:, None]
+            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
         return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
 
     def _rescale(self, change: Array) -> None:
@@ -360,6 +367,8 @@ class Learner:
                 at.s = np.concatenate([at.s, s[part]])
             else:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
+            if self.kinks:
+                self._measure(at.y)
             waits = not at.narrow and len(at.C) < (_WAITING + _OUTLIERS if at.rows else _FIRST)
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
             if not waits:
@@ -398,7 +407,7 @@ class Learner:
             y = np.where(unseen == 1, 1.0, -1.0)[:, None]
         else:
             y = np.where(unseen[:, None] == np.arange(self.k), 1.0, 0.0 if self.coupled else -1.0)
-        s = np.full(len(unseen), _UNSEEN)
+        s = np.full(len(unseen), _UNSEEN * at.counted / (at.rows + len(at.s)))
         return Pending(np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s]))
 
     # ------------------------------------------------------------------ the next model
@@ -445,8 +454,8 @@ class Learner:
     def _noise(self) -> float:
         """What the rows leave undecided, in units of the summed loss."""
         at = self.at
-        unit = at.squares / at.bend if at.bend > 0 else 1.0
-        return 0.5 * min(at.theta.size, at.weight + at.s.sum()) * max(unit, 1e-300)
+        unit = self._unit_of_variance()
+        return 0.5 * min(at.theta.size, at.rows + len(at.s)) * max(unit, 1e-300)
 
     def _quadratic_gradient(self, theta: Array) -> Array:
         return self._times(self.at.A, theta) - self.at.b
@@ -568,9 +577,9 @@ class Learner:
     # ------------------------------------------------------------------ lines for rows
 
     def _unit_of_variance(self) -> float:
-        """Variance of a slope over its mean curvature: one for a likelihood."""
+        """Variance of a slope over its mean curvature, in units of weights: that of a row for a likelihood."""
         at = self.at
-        return at.squares / at.bend if at.bend > 0 else 1.0
+        return at.squares / at.bend if at.bend > 0 else at.counted / max(at.rows + len(at.s), 1e-300)
 
     def _spread_of_kinks(self, C: Array) -> Array | None:
         """Deviations of the predictions of pending rows, where the loss has kinks."""
@@ -649,7 +658,7 @@ class Learner:
     def _count(self, slope: Array, bend: Array, s: Array) -> None:
         if self.whole:
             bend = bend * (1 - bend)
-        self.at.squares += float(s @ (slope * slope).sum(axis=1))
+        self.at.squares += float((s * s) @ (slope * slope).sum(axis=1))
         self.at.bend += float(s @ bend.sum(axis=1))
 
     def _room(self) -> int:
@@ -766,6 +775,14 @@ class Learner:
         few = slice(None, None, max(1, len(C) // _TOLD))
         each = (off[few, :, None] * C[few, None]).reshape(len(off[few]), -1)
         return float(_quadratic_forms(each, factors[0]).mean()) * len(C)
+
+
+def _robust(unit: Any, y: Array, loss: Any) -> Any:
+    """The unit of the targets; that of most rows, where a loss does not care for the others."""
+    if not (loss.regression and has_kinks(loss) and loss.in_target_units) or len(y) < _FEWEST:
+        return unit
+    most = _NORMAL * np.median(np.abs(y - np.median(y, axis=0)), axis=0)
+    return np.where(most > 0, np.minimum(unit, most), unit)
 
 
 def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
