@@ -47,6 +47,8 @@ _FIRST, _WAITING = 512, 256
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
 # growth of a stream after which its sample is asked
 _GROWTH = 1.25
+# values, in the units worked in, and rows, of outliers that stay pending
+_EXTREME, _OUTLIERS = 32.0, 16
 # share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
 # (of 0.5 to 1, and 0.5 to 4, on six tables; w8a, almost separable, 2e-3 against 2e-2 of its gap)
 _AHEAD, _REACH = 0.5, 1.0
@@ -58,11 +60,13 @@ _NARROW, _FEW = 0.1, 64
 _STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-5, 1e-2
 # share of the gain of a step below which the next is taken with its Hessian
 _CHORD = 0.1
-_SHORTEST = 1e-4
+_HALVINGS = 14
 # share of the expected gain that a step must have, and gain that is rounding
 _ARMIJO, _ROUNDING = 1e-4, 1e-12
 # change of a prediction in one step, in units of the loss
 _LONGEST = 8.0
+# rows that tell a robust unit, and the normal deviation in that of half of the rows
+_FEWEST, _NORMAL = 16, 1.4826
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
 # curvature of a row that a step sees at least, where lines have none, as a share of a typical one
@@ -72,7 +76,7 @@ _RIDGE = 1e-12
 _SIGNIFICANT = 2.0
 # rows for each of the sample, up to which it speaks for all
 _MOST_OF_THEM = 1.5
-_CORRECTIONS = 4
+_CORRECTIONS, _TOLD = 4, 1024
 # weight of a row that stands for a class that was not seen yet
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
@@ -152,7 +156,7 @@ class Sums(Fields):
     second, counted : ndarray of shape (n_features,), float
         Weighted sum of squares of each column, and the weights.
     squares, bend : float
-        Sums of squared slopes and of curvatures: their ratio is the unit of a variance.
+        Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
     begun, asked : float
         Rows when the last new class came, and when the sample was last asked.
     seen : ndarray of bool or None
@@ -277,7 +281,7 @@ class Learner:
 
     def __init__(self, sums: Sums, loss: Any, penalty: Any, fit_intercept: bool, unit: float = 1.0) -> None:
         self.at, self.loss, self.fit_intercept = sums, loss, fit_intercept
-        self.reach = _REACH * unit
+        self.unit = unit
         self.k = sums.theta.shape[1]
         self.coupled = loss.columns_per_model > 1
         self.whole = self.coupled and sums.A.shape[1] == sums.theta.size
@@ -285,11 +289,16 @@ class Learner:
         self.kinks = has_kinks(loss)
         self.lines: Any = None
         self.mean: Any = None
-        self.bend = _typical_curvature(loss, self.k, self.reach)
+        self._measure(sums.y)
         l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
         self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
 
     # ------------------------------------------------------------------ units
+
+    def _measure(self, y: Array) -> None:
+        """The unit of a prediction, and a typical curvature, with some rows more."""
+        self.reach = _REACH * _robust(self.unit, np.concatenate([self.at.sample.y, y]), self.loss)
+        self.bend = _typical_curvature(self.loss, self.k, self.reach)
 
     def _weights(self) -> tuple[Array, Array]:
         """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
@@ -299,7 +308,7 @@ class Learner:
         zero = np.zeros((1, self.k))
         l2 = total * self.raw_l2 * f * f
         if not self.shared:
-            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.counted, 1e-300))[:, None]
+            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
         return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
 
     def _rescale(self, change: Array) -> None:
@@ -345,6 +354,9 @@ class Learner:
                 self._rescale(change)
             if not self.fit_intercept:
                 C[:, -1] = 0.0
+            if not at.counted and at.anchor is None and self.fit_intercept and self.loss.regression:
+                at.theta = at.theta.copy()
+                at.theta[-1] = self.loss.fit_intercept_only(y[part], np.broadcast_to(s[part, None], y[part].shape))
             before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
             at.second = at.second + np.einsum("ij,ij,i->j", C[:, :-1], C[:, :-1], s[part])
             at.counted += float(s[part].sum())
@@ -355,7 +367,9 @@ class Learner:
                 at.s = np.concatenate([at.s, s[part]])
             else:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
-            waits = not at.narrow and len(at.C) < (_WAITING if at.rows else _FIRST)
+            if self.kinks:
+                self._measure(at.y)
+            waits = not at.narrow and len(at.C) < (_WAITING + _OUTLIERS if at.rows else _FIRST)
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
             if not waits:
                 self._add(factors)
@@ -393,7 +407,7 @@ class Learner:
             y = np.where(unseen == 1, 1.0, -1.0)[:, None]
         else:
             y = np.where(unseen[:, None] == np.arange(self.k), 1.0, 0.0 if self.coupled else -1.0)
-        s = np.full(len(unseen), _UNSEEN)
+        s = np.full(len(unseen), _UNSEEN * at.counted / (at.rows + len(at.s)))
         return Pending(np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s]))
 
     # ------------------------------------------------------------------ the next model
@@ -420,7 +434,9 @@ class Learner:
                     break
             if not (factors and decrement <= _CHORD * before):
                 if self.kinks:
-                    bend = np.maximum(bend, _FLAT * self.bend)
+                    # the farther from a kink, the flatter the parabola that reaches it
+                    far = np.abs(now.z - rows.y if self.loss.regression else now.z) / self.reach
+                    bend = np.maximum(bend, _FLAT * self.bend / (1.0 + far))
                 grams = self._grams(C, bend, s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
@@ -430,7 +446,7 @@ class Learner:
                 break
             before = decrement
             length, now = self._along(rows, now, P, decrement, l2, l1)
-            if (self.shared and not self.has_l1) or length < _SHORTEST:
+            if (self.shared and not self.has_l1) or not length:
                 break
         at.theta = now.theta
         return factors
@@ -438,8 +454,8 @@ class Learner:
     def _noise(self) -> float:
         """What the rows leave undecided, in units of the summed loss."""
         at = self.at
-        unit = at.squares / at.bend if at.bend > 0 else 1.0
-        return 0.5 * min(at.theta.size, at.weight + at.s.sum()) * max(unit, 1e-300)
+        unit = self._unit_of_variance()
+        return 0.5 * min(at.theta.size, at.rows + len(at.s)) * max(unit, 1e-300)
 
     def _quadratic_gradient(self, theta: Array) -> Array:
         return self._times(self.at.A, theta) - self.at.b
@@ -544,7 +560,7 @@ class Learner:
             slope += at.trust * float(np.vdot(theta - at.anchor, mean) - np.vdot(P, at.pull))
         before = now.value + float((l1 * np.abs(theta)).sum())
         length = 1.0 if self.shared else self._bounded(now.z, ZP)
-        while length > _SHORTEST:
+        for _ in range(_HALVINGS):
             new, z = theta + length * P, now.z + length * ZP
             value = self._value(rows, z)
             change = value + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
@@ -561,9 +577,9 @@ class Learner:
     # ------------------------------------------------------------------ lines for rows
 
     def _unit_of_variance(self) -> float:
-        """Variance of a slope over its mean curvature: one for a likelihood."""
+        """Variance of a slope over its mean curvature, in units of weights: that of a row for a likelihood."""
         at = self.at
-        return at.squares / at.bend if at.bend > 0 else 1.0
+        return at.squares / at.bend if at.bend > 0 else at.counted / max(at.rows + len(at.s), 1e-300)
 
     def _spread_of_kinks(self, C: Array) -> Array | None:
         """Deviations of the predictions of pending rows, where the loss has kinks."""
@@ -587,9 +603,12 @@ class Learner:
         return np.broadcast_to(spread, (len(C), self.k))
 
     def _add(self, factors: list[Any], asks: bool = True) -> None:
-        """Pending rows become lines."""
+        """Pending rows become lines, but for outliers, which no line can stand for."""
         at = self.at
-        C, y, s = at.C, at.y, at.s
+        stays = self._outliers(factors)
+        goes = np.ones(len(at.C), bool)
+        goes[stays] = False
+        C, y, s = (at.C, at.y, at.s) if goes.all() else (at.C[goes], at.y[goes], at.s[goes])
         theta = np.zeros_like(at.theta) if self._one_sided else at.theta
         z = C @ theta
         spread = None
@@ -606,9 +625,28 @@ class Learner:
         at.weight += float(s.sum())
         self._draw(C, y, s, z, slope, bend)
         at.rows += len(C)
-        at.C, at.y, at.s = C[:0].copy(), y[:0].copy(), s[:0].copy()
+        at.C, at.y, at.s = at.C[stays], at.y[stays], at.s[stays]
         if asks and not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
             self._ask(factors)
+
+    def _outliers(self, factors: list[Any]) -> Array:
+        """Numbers of pending rows whose predictions change much with next to any change of the model."""
+        at = self.at
+        none = np.empty(0, int)
+        if self.shared or self.whole or self._one_sided or not factors or at.frame.largest <= _EXTREME:
+            return none
+        extreme = np.flatnonzero(np.abs(at.C[:, :-1]).max(axis=1) > _EXTREME)
+        if not extreme.size:
+            return none
+        # as the other rows know it
+        others = np.ones(len(at.C), bool)
+        others[extreme] = False
+        z = at.C[others] @ at.theta
+        bend = self._lines(at.y[others], z, np.broadcast_to(self.reach, z.shape))[1]
+        factors = self._factors(at.A + self._grams(at.C[others], bend, at.s[others]), self._weights()[0])
+        variance = np.max([_quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
+        far = variance * self._unit_of_variance() > np.max(_LONGEST * self.reach) ** 2
+        return np.sort(extreme[far][np.argsort(-variance[far], kind="stable")[:_OUTLIERS]])
 
     def _grams_of_last_step(self, z: Array) -> Array | None:
         """Those of a step that was so short that curvatures are still the same; None where there are none."""
@@ -620,7 +658,7 @@ class Learner:
     def _count(self, slope: Array, bend: Array, s: Array) -> None:
         if self.whole:
             bend = bend * (1 - bend)
-        self.at.squares += float(s @ (slope * slope).sum(axis=1))
+        self.at.squares += float((s * s) @ (slope * slope).sum(axis=1))
         self.at.bend += float(s @ bend.sum(axis=1))
 
     def _room(self) -> int:
@@ -693,10 +731,14 @@ class Learner:
         """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
         at, sample = self.at, self.at.sample
         rows, weight = at.rows, at.weight
-        at.C, at.y, at.s = sample.C, sample.y, share * sample.s
+        at.C, at.y = np.concatenate([sample.C, at.C]), np.concatenate([sample.y, at.y])
+        at.s, kept = np.concatenate([share * sample.s, at.s]), len(at.s)
         at.A, at.b, at.weight, at.rows = np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0
         at.squares = at.bend = 0.0
         at.sample = Sample(*(array[:0] for array in sample.arrays()))
+        if self.kinks:
+            wide = np.broadcast_to(self.reach, (kept, self.k))
+            spread = np.concatenate([spread, wide])
         self._add(self._solve(_STEPS, spread if self.kinks else None), asks=False)
         at.rows, at.weight = rows, weight
         at.sample.s = at.sample.s / share
@@ -727,17 +769,20 @@ class Learner:
 
     def _chance(self, C: Array, off: Array, factors: list[Any]) -> float:
         """What the gain of a correction would be if rows were off by chance alone."""
-        total = 0.0
-        for j in range(self.k):
-            if self.whole:
-                d1 = C.shape[1]
-                wide = np.zeros((len(C), d1 * self.k))
-                wide[:, j * d1 : (j + 1) * d1] = C
-                forms = _quadratic_forms(wide, factors[0])
-            else:
-                forms = _quadratic_forms(C, factors[min(j, len(factors) - 1)])
-            total += float(off[:, j] ** 2 @ forms)
-        return total
+        if not self.whole:
+            return float(sum(off[:, j] ** 2 @ _quadratic_forms(C, factors[j % len(factors)]) for j in range(self.k)))
+        # what is off adds up to nothing over the classes, and must not be taken apart; some rows tell
+        few = slice(None, None, max(1, len(C) // _TOLD))
+        each = (off[few, :, None] * C[few, None]).reshape(len(off[few]), -1)
+        return float(_quadratic_forms(each, factors[0]).mean()) * len(C)
+
+
+def _robust(unit: Any, y: Array, loss: Any) -> Any:
+    """The unit of the targets; that of most rows, where a loss does not care for the others."""
+    if not (loss.regression and has_kinks(loss) and loss.in_target_units) or len(y) < _FEWEST:
+        return unit
+    most = _NORMAL * np.median(np.abs(y - np.median(y, axis=0)), axis=0)
+    return np.where(most > 0, np.minimum(unit, most), unit)
 
 
 def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
