@@ -79,7 +79,7 @@ for ax, (title, weights) in zip(axes, worlds.items(), strict=True):
             color, style = looks[name]
             smooth = losses.reshape(-1, 4 * chunk).mean(axis=1)
             ax.plot((np.arange(len(smooth)) + 1) * 4 * chunk, smooth, style, color=color, label=name)
-    ax.set(title=title, xlabel="rows seen", ylim=(0.3, 1.5))
+    ax.set(title=title, xlabel="rows seen", xticks=[0, 4000, 8000, 12_000], ylim=(0.3, 1.5))
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("log loss before learning")
 axes[2].legend(frameon=False, fontsize="small", loc="upper left")
