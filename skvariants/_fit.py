@@ -394,7 +394,9 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     if kept is None:
         state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
     else:
-        state, setup.history = kept.state.copy(), kept.setup.history
+        # what is not replaced below is not changed
+        sums = None if kept.state.method is None else kept.state.method.copy()
+        state, setup.history = replace(kept.state, method=sums, history=[]), kept.setup.history
     if state.method is None or start is not None:
         if start is None and kept is not None:
             start = kept.theta[:-1].T, kept.theta[-1]

@@ -31,7 +31,7 @@ from scipy.linalg import lapack
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.frame import Frame
 from skvariants._stream.linearization import has_kinks, slopes, values
-from skvariants._training.state import Fields, informative, same_generator
+from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
 #: Numbers of one matrix of sums up to which a stream keeps them.
@@ -69,6 +69,8 @@ _LONGEST = 8.0
 _FEWEST, _NORMAL = 16, 1.4826
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
+# predictions, in units, and losses, in those of their parabola at zero, that are far off
+_WRONG = 8.0
 # curvature of a row that a step sees at least, where lines have none, as a share of a typical one
 _FLAT = 0.05
 _RIDGE = 1e-12
@@ -165,8 +167,10 @@ class Sums(Fields):
         Where a stream goes on from, how many rows that is worth, and its penalty's gradient.
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait.
-    rng : numpy.random.Generator
-        Draws the sample.
+    seed : tuple of int
+        Of the next draw of the sample: the stream's, and how many draws there were.
+    typical : tuple or None
+        Unit of the predictions, and the typical curvature for it.
     memory : tuple or None
         What was asked of forgetting, and the rule.
     """
@@ -192,7 +196,8 @@ class Sums(Fields):
     trust: float = informative(0.0)
     pull: Any = informative(None)
     narrow: bool = informative(False)
-    rng: Any = informative(None)
+    seed: tuple[int, int] = informative((0, 0))
+    typical: Any = informative(None)
     memory: Any = informative(None)
 
     def join_key(self) -> Any:
@@ -204,8 +209,7 @@ class Sums(Fields):
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
-        rng = same_generator(self.rng)
-        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample), rng=rng)
+        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample))
 
 
 def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
@@ -246,7 +250,7 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> 
         frame=Frame.of(X, fit_intercept), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
         sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
-        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), rng=np.random.default_rng(seed),
+        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
     )  # fmt: skip
 
 
@@ -288,7 +292,10 @@ class Learner:
         self.shared = loss.quadratic and not self.coupled
         self.kinks = has_kinks(loss)
         self.lines: Any = None
+        self.z = np.empty((0, self.k))
         self.mean: Any = None
+        # a loss that does not care for outliers does not measure in their units
+        self.robust = loss.regression and self.kinks and loss.in_target_units
         self._measure(sums.y)
         l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
         self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
@@ -297,8 +304,10 @@ class Learner:
 
     def _measure(self, y: Array) -> None:
         """The unit of a prediction, and a typical curvature, with some rows more."""
-        self.reach = _REACH * _robust(self.unit, np.concatenate([self.at.sample.y, y]), self.loss)
-        self.bend = _typical_curvature(self.loss, self.k, self.reach)
+        self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
+        if self.at.typical is None or not np.array_equal(self.at.typical[0], self.reach):
+            self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
+        self.bend = self.at.typical[1]
 
     def _weights(self) -> tuple[Array, Array]:
         """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
@@ -358,7 +367,7 @@ class Learner:
                 at.theta = at.theta.copy()
                 at.theta[-1] = self.loss.fit_intercept_only(y[part], np.broadcast_to(s[part, None], y[part].shape))
             before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
-            at.second = at.second + np.einsum("ij,ij,i->j", C[:, :-1], C[:, :-1], s[part])
+            at.second = at.second + s[part] @ np.square(C[:, :-1])
             at.counted += float(s[part].sum())
             if at.seen is not None:
                 self._see(y[part])
@@ -367,7 +376,7 @@ class Learner:
                 at.s = np.concatenate([at.s, s[part]])
             else:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
-            if self.kinks:
+            if self.robust:
                 self._measure(at.y)
             waits = not at.narrow and len(at.C) < (_WAITING + _OUTLIERS if at.rows else _FIRST)
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
@@ -448,7 +457,7 @@ class Learner:
             length, now = self._along(rows, now, P, decrement, l2, l1)
             if (self.shared and not self.has_l1) or not length:
                 break
-        at.theta = now.theta
+        at.theta, self.z = now.theta, now.z
         return factors
 
     def _noise(self) -> float:
@@ -472,10 +481,27 @@ class Learner:
         """Slopes and curvatures; of columns that are coupled in the sums, their probabilities."""
         if self.coupled:
             slope = self.loss.gradient(y, z, np.empty_like(z))
-            p = slope + y
+            p, wrong = slope + y, self._far_off(y, z)
+            if wrong is not None:
+                # on the way to the labels, as far as a parabola takes that does not fall below zero
+                g, loss = slope[wrong], self.loss.value(y[wrong], z[wrong]).sum(axis=1)
+                share = np.minimum(0.5, (g * g).sum(axis=1) ** 2 / (8 * loss))
+                p[wrong] -= share[:, None] * g
             # either is a diagonal above diag(p) - pp'
             return slope, p if self.whole else np.minimum(p, 2 * p * (1 - p))
-        return slopes(self.loss, y, z, spread)
+        slope, bend = slopes(self.loss, y, z, spread)
+        wrong = None if self.kinks or self.shared else self._far_off(y, z)
+        if wrong is not None:
+            loss = np.maximum(self.loss.value(y[wrong], z[wrong]), 1e-300)
+            bend[wrong] = np.maximum(bend[wrong], slope[wrong] ** 2 / (2 * loss))
+        return slope, bend
+
+    def _far_off(self, y: Array, z: Array) -> Array | None:
+        """Numbers of rows whose prediction is so wrong that their loss has next to no curvature there."""
+        if not z.size or np.all(np.abs(z).max(axis=0) <= _WRONG * self.reach):
+            return None
+        wrong = self.loss.value(y, z).sum(axis=1) > _WRONG * np.max(self.reach * self.reach * self.bend) * 4
+        return np.flatnonzero(wrong) if wrong.any() else None
 
     def _value(self, rows: Pending, z: Array) -> float:
         if rows.spread is None:
@@ -484,6 +510,8 @@ class Learner:
 
     def _grams(self, C: Array, bend: Array, s: Array) -> Array:
         """Sums of ``s h x x'`` over rows."""
+        if not len(C):
+            return np.zeros_like(self.at.A)
         if not self.whole:
             columns = range(1 if self.shared else self.k)
             return np.stack([_gram(C, s * bend[:, j]) for j in columns])
@@ -610,7 +638,7 @@ class Learner:
         goes[stays] = False
         C, y, s = (at.C, at.y, at.s) if goes.all() else (at.C[goes], at.y[goes], at.s[goes])
         theta = np.zeros_like(at.theta) if self._one_sided else at.theta
-        z = C @ theta
+        z = self.z if len(self.z) == len(C) and theta is at.theta else C @ theta
         spread = None
         if not (self.coupled or self.shared or self._one_sided) and factors:
             spread = self._spread(C, factors)
@@ -669,6 +697,12 @@ class Learner:
         numbers = _SORTED if unsettled else max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, d1 * d1)
         return max(_SAMPLED, numbers // d1)
 
+    def _generator(self) -> np.random.Generator:
+        """Of one draw."""
+        seed, draws = self.at.seed
+        self.at.seed = seed, draws + 1
+        return np.random.default_rng((seed, draws))
+
     def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
         """Add rows to the sample, each with its share of chance (Vitter 1985, doi:10.1145/3147.3165)."""
         at = self.at
@@ -677,7 +711,7 @@ class Learner:
         size = self._room()
         sample, given = at.sample, [C, y, s, *lines]
         if len(sample.C) > size:
-            sample.keep_rows(at.rng.permutation(len(sample.C))[:size])
+            sample.keep_rows(self._generator().permutation(len(sample.C))[:size])
         free = min(size - len(sample.C), len(C))
         if free > 0:
             sample.become([np.concatenate([a, b[:free]]) for a, b in zip(sample.arrays(), given, strict=True)])
@@ -685,8 +719,9 @@ class Learner:
         rest = len(C) - free
         if rest:
             chance = size / (at.rows + free + 1.0 + np.arange(rest))
-            chosen = free + np.flatnonzero(at.rng.random(rest) < chance)
-            places = at.rng.integers(0, size, len(chosen))
+            rng = self._generator()
+            chosen = free + np.flatnonzero(rng.random(rest) < chance)
+            places = rng.integers(0, size, len(chosen))
             if len(chosen):
                 arrays = [array.copy() for array in sample.arrays()]
                 for array, new in zip(arrays, given, strict=True):
@@ -777,9 +812,9 @@ class Learner:
         return float(_quadratic_forms(each, factors[0]).mean()) * len(C)
 
 
-def _robust(unit: Any, y: Array, loss: Any) -> Any:
-    """The unit of the targets; that of most rows, where a loss does not care for the others."""
-    if not (loss.regression and has_kinks(loss) and loss.in_target_units) or len(y) < _FEWEST:
+def _robust(unit: Any, y: Array) -> Any:
+    """The unit of the targets of most rows."""
+    if len(y) < _FEWEST:
         return unit
     most = _NORMAL * np.median(np.abs(y - np.median(y, axis=0)), axis=0)
     return np.where(most > 0, np.minimum(unit, most), unit)
