@@ -280,7 +280,7 @@ def cases(name, data, rows, options, minima):
 def head(labels):
     """The first line of the table."""
     names = "".join(f"{label:>16s}" for label in labels)
-    return f"{'table':19s}{'rows':>7s}   {'':6s} {'loss':11s} {'':3s}{'chunk':>6s} {'order':6s}{names}   worst"
+    return f"{'table':19s}{'rows':>7s}   {'':6s} {'loss':11s} {'':3s}{'chunk':>6s} {'order':6s}{names}   worst  us/row  minimum"
 
 
 def line(case):
@@ -291,7 +291,7 @@ def line(case):
     below = f", {first['below']:.0e} below" if first.get("below", 0) > 1e-8 else ""
     return (
         f"{case['table']:19s}{case['rows']:>7,} x {case['columns']:<6,} {case['loss'][:11]:11s} {case['penalty']:3s}"
-        f"{case['chunk']:>6,} {case['order']:6s}{left} {first['worst']:7.2g}  ({first['minimum']}{below})"
+        f"{case['chunk']:>6,} {case['order']:6s}{left} {first['worst']:7.2g} {first['microseconds']:7.1f}  ({first['minimum']}{below})"
     )
 
 
@@ -326,14 +326,14 @@ def cost_of(method, X, y, chunk, classes, at_most):
 
 def costs(options, quick):
     """Rows' costs beside SGD's: the best of several passes in turn, and their ratio."""
-    n, repeats = (10_000, 2) if quick else (100_000, 5)
+    n, repeats = (10_000, 2) if quick else (40_000, 5)
     X, labels = data_sets.dense(n, COLUMNS, "binary")
     z = data_sets.dense(n, COLUMNS, "regression")[1]
     for loss in options.losses:
         y, classes = (z, None) if loss in REAL else (labels, np.arange(2))
         for chunk in COST_CHUNKS:
             best = dict.fromkeys(("ours", "SGD", "SGD scaled"), np.inf)
-            at_most = 500 if chunk == 1 else 20_000 if chunk < 1_000 else n
+            at_most = 500 if chunk == 1 else 10_000 if chunk < 1_000 else n
             for _ in range(repeats):
                 for label in best:
                     method = METHODS[label](loss, "l2", False)
