@@ -132,7 +132,7 @@ class Sums(Fields):
     second, counted : ndarray of shape (n_features,), float
         Weighted sum of squares of each column, and the weights.
     squares, bend : float
-        Sums of squared slopes and of curvatures: their ratio is the unit of a variance.
+        Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
     begun, asked : float
         Rows when the last new class came, and when the sample was last asked.
     seen : ndarray of bool or None
@@ -279,7 +279,7 @@ class Learner:
         zero = np.zeros((1, self.k))
         l2 = total * self.raw_l2 * f * f
         if not self.shared:
-            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.counted, 1e-300))[:, None]
+            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
         return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
 
     def _rescale(self, change: Array) -> None:
@@ -374,7 +374,7 @@ class Learner:
         else:
             low = 0.0 if self.coupled else -1.0
             y = np.where(unseen[:, None] == np.arange(self.k), 1.0, low)
-        s = np.full(len(unseen), _UNSEEN)
+        s = np.full(len(unseen), _UNSEEN * at.counted / (at.rows + len(at.s)))
         return np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s])
 
     # ------------------------------------------------------------------ the next model
@@ -420,8 +420,8 @@ class Learner:
     def _noise(self) -> float:
         """What the rows leave undecided, in units of the summed loss."""
         at = self.at
-        unit = at.squares / at.bend if at.bend > 0 else 1.0
-        return 0.5 * min(at.theta.size, at.weight + at.s.sum()) * max(unit, 1e-300)
+        unit = self._unit_of_variance()
+        return 0.5 * min(at.theta.size, at.rows + len(at.s)) * max(unit, 1e-300)
 
     def _quadratic_gradient(self, theta: Array) -> Array:
         return self._times(self.at.A, theta) - self.at.b
@@ -544,9 +544,9 @@ class Learner:
     # ------------------------------------------------------------------ lines for rows
 
     def _unit_of_variance(self) -> float:
-        """Variance of a slope over its mean curvature: one for a likelihood."""
+        """Variance of a slope over its mean curvature, in units of weights: that of a row for a likelihood."""
         at = self.at
-        return at.squares / at.bend if at.bend > 0 else 1.0
+        return at.squares / at.bend if at.bend > 0 else at.counted / max(at.rows + len(at.s), 1e-300)
 
     def _spread_of_kinks(self, C: Array) -> Array | None:
         """Deviations of the predictions of pending rows, where the loss has kinks."""
@@ -603,7 +603,7 @@ class Learner:
     def _count(self, slope: Array, bend: Array, s: Array) -> None:
         if self.whole:
             bend = bend * (1 - bend)
-        self.at.squares += float(s @ (slope * slope).sum(axis=1))
+        self.at.squares += float((s * s) @ (slope * slope).sum(axis=1))
         self.at.bend += float(s @ bend.sum(axis=1))
 
     def _room(self) -> int:
