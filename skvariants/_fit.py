@@ -29,22 +29,26 @@ from skvariants._messages import diverged, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
-from skvariants._stream.learner import Sums, begin, go_on_from, matrices
+from skvariants._stream.learner import empty_sums, go_on_from, matrices
 from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.progress import Progress
 from skvariants._threads import spare_thread, threads
 from skvariants._training.certificate import Certificate
-from skvariants._training.loop import Outcome, Training, Watch
+from skvariants._training.loop import Outcome, Training, Watch, print_row
 from skvariants._training.problem import Problem, by_model, columns_of
-from skvariants._training.race import race
+from skvariants._training.race import STEP_GRID, Race, race, step_unit
+from skvariants._training.rungs import Pace, Rungs
 from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
+from skvariants.schedules import Settling
 from skvariants.solvers import SOLVERS
 from skvariants.solvers.recursive import Recursive
 
 Array = np.ndarray
 #: Most numbers in the arrays of one block of columns.
 _BLOCK = 1 << 25
+#: The same where models start near their optima: they are looked at few times, in memory that is not new each time.
+_LOOKED_AT = 1 << 21
 #: Times the objective of the constant model that an epoch of a step found by a race may reach.
 _WORSE = 2.0
 #: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
@@ -62,6 +66,10 @@ _AFFORDABLE, _PATH = 2e10, 200
 _PROVABLE = 1e6
 #: Times the constant model's objective from which a model has diverged.
 _WILD = 100
+#: Calls of a stream that its history holds.
+_HISTORY = 1000
+#: By what a step that was made smaller, as a chunk led away, grows with each further chunk.
+_RECOVERY = 2.0
 
 
 @dataclass(eq=False, repr=False)
@@ -86,6 +94,14 @@ class Setup:
         How the first step was found.
     n_rows, total_weight : float
         Rows seen, and the sum of their weights.
+    batch_size : int
+        Rows of a step.
+    pace : Pace or None
+        What a stream knows of a step that was left open.
+    costs : ndarray of shape (n_columns,) or None
+        Greatest mean loss that the best constant model of a chunk of a stream had.
+    history : dict of lists or None
+        The last calls of a stream.
     """
 
     key: Hashable
@@ -99,6 +115,15 @@ class Setup:
     race: Any = None
     n_rows: float = 0.0
     total_weight: float = 0.0
+    batch_size: int = 0
+    pace: Pace | None = None
+    costs: Any = None
+    history: dict[str, list[Any]] | None = None
+
+    @property
+    def paced(self) -> bool:
+        """Whether a stream has its step, and knows what a constant model costs."""
+        return self.costs is not None and (self.pace is None or self.pace.rungs is None)
 
     def going_on(self, old: Setup) -> Setup:
         """What was found before, `old`, with the coordinates and counts of now."""
@@ -110,30 +135,36 @@ class Setup:
 
 @dataclass(eq=False, repr=False)
 class Kept:
-    """What a fit goes on from: what it was set up with, where it stands, and how a stream went so far."""
+    """What a fit goes on from: setup, state, the model as it was published, and how a stream went so far."""
 
     setup: Setup
     state: State
+    theta: Any = None
     progress: Progress | None = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
-        """Whether a stream can go on from here: by steps, of the class asked for, for the same targets."""
+        """Whether a stream can go on from here: by steps, for the same targets."""
         setup = self.setup
-        return (
-            setup.solver.method in ("steps", "recursive")
-            and setup.asked is type(spec.solver)
-            and task.same_as(setup.task)
-        )
+        method = setup.solver.method
+        asked = spec.solver.method == "steps" or setup.asked is type(spec.solver)
+        return asked and method in ("steps", "recursive") and task.same_as(setup.task)
+
+    def published(self, coef: Array, intercept: Array) -> bool:
+        """Whether these are the parameters that were published; others were set by hand."""
+        return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
     def grown(self, task: Any, coef: Array, intercept: Array) -> Kept:
         """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.
 
         Sums over rows know nothing of a new class: the model stands for them, and is worth as much.
         """
-        theta = self.setup.coordinates.standardised(np.concatenate([coef.T, intercept[None]]))
-        theta = np.ascontiguousarray(theta, self.state.theta.dtype)
+        given = np.concatenate([coef.T, intercept[None]])
+        theta = np.ascontiguousarray(self.setup.coordinates.standardised(given), self.state.theta.dtype)
         state = State.start(theta, task.n_columns, same_generator(self.state.rng))
-        return Kept(replace(self.setup, task=task), state, self.progress)
+        setup = replace(self.setup, task=task, costs=None)
+        if setup.pace is not None and setup.pace.rungs is not None:  # what races has the old columns
+            setup.pace, setup.race = None, None
+        return Kept(setup, state, given, self.progress)
 
 
 @dataclass(eq=False, repr=False)
@@ -180,7 +211,7 @@ class Fitted:
     def attributes(self) -> dict[str, Any]:
         """Fitted attributes by name, as an estimator publishes them."""
         setup, state = self.kept.setup, self.kept.state
-        history = history_of(state)
+        history = history_of(state) if setup.history is None else setup.history
         scores = [score for score in history["validation_score"] if score is not None] or None
         steps = setup.solver.method in ("steps", "recursive")
         return {
@@ -241,6 +272,7 @@ class _Job:
     streaming: bool
     epochs: Array
     column_constants: Array
+    near: bool
 
     @property
     def spec(self) -> Spec:
@@ -304,7 +336,12 @@ def fit(
         kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
         return [_learn(specs[0], data, kept, start, trust)]
     job = _assemble(specs, data, previous, starts, streaming)
-    if previous is None:
+    return _trained(job, previous is None, callback, certified)
+
+
+def _trained(job: _Job, fresh: bool, callback: Any, certified: bool) -> list[Fitted]:
+    """The models of a job."""
+    if fresh:
         _choose(job)
     solver = job.stacked([setup.solver for setup in job.setups])
     if not job.state.memory:
@@ -313,9 +350,9 @@ def fit(
     batch_size = _batch_size(job.spec, solver, rows, job.streaming)
     # BLAS sees no sparse row: its threads would only wait for each other, over vectors of many weights
     per_row = rows.d if rows.densify or not rows.sparse else 0
-    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(specs)):
-        outcomes = _METHODS[solver.method](job, solver, callback, previous is None)
-        if not streaming:
+    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
+        outcomes = _METHODS[solver.method](job, solver, callback, fresh)
+        if not job.streaming:
             _certify(job, outcomes, certified)
             if solver.method == "quasi-Newton":
                 _go_on(job, solver, callback, outcomes)
@@ -354,11 +391,14 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
         n_rows=rows.n + (0.0 if old is None else old.n_rows),
         total_weight=data.total_weight + (0.0 if old is None else old.total_weight),
     )  # fmt: skip
-    state = None if kept is None else kept.state.copy()
-    if state is None:
+    if kept is None:
         state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
-    if state.method is None or not _is_at(state.method, start, rows.dtype):
-        state.method = begin(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
+    else:
+        state, setup.history = kept.state.copy(), kept.setup.history
+    if state.method is None or start is not None:
+        if start is None and kept is not None:
+            start = kept.theta[:-1].T, kept.theta[-1]
+        state.method = empty_sums(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
         if start is not None:
             go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
@@ -383,22 +423,20 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
         "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
     })  # fmt: skip
-    return Fitted(spec, data.header, Kept(setup, state), theta.astype(rows.dtype), "max_iter", 1, [])
-
-
-def _is_at(sums: Sums, model: tuple[Array, Array], dtype: Any) -> bool:
-    """Whether a model is the one that the sums led to, and not another that was put in its place."""
-    theta = sums.frame.original(sums.theta).astype(dtype)
-    return np.array_equal(theta[:-1].T, model[0]) and np.array_equal(theta[-1], model[1])
+    _log(setup, state)
+    theta = theta.astype(rows.dtype)
+    return Fitted(spec, data.header, Kept(setup, state, theta), theta, "max_iter", 1, [])
 
 
 # ---------------------------------------------------------------------- what is minimised
 
 
-def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool) -> _Job:
+def _assemble(
+    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None = None
+) -> _Job:  # fmt: skip
     """The problem of all columns, and where they start."""
     spec, task, count = specs[0], data.task, len(specs)
-    old = None if previous is None else previous[0].setup
+    old = beside if previous is None else previous[0].setup
     rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
     if streaming and old is not None:
         rows = _weighed_by_stream(rows, data.total_weight, old)
@@ -408,7 +446,8 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
     frame = _frame(spec, data, losses[0], old, streaming)
     coordinates, k, dtype = frame.coordinates, task.n_columns, rows.dtype
     problem = Problem(rows, task.encoding(dtype), losses[0], None, coordinates, spec.fit_intercept)
-    constants, costs = _constants(problem, losses)
+    measured = streaming and old is not None and old.paced and spec.solver.method == "steps"
+    constants, costs = (np.zeros(k), old.costs) if measured else _constants(problem, losses)
     if count > 1:
         columns = np.tile(np.arange(k), count)
         problem = replace(
@@ -429,25 +468,37 @@ def _assemble(specs: Sequence[Spec], data: Data, previous: Any, starts: Any, str
         state = _start(problem, k, spec, constants, starts)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]
-        if streaming:
-            _follow(setups[0], spec)
         state = previous[0].state.copy()
         state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
-        if streaming and coordinates is not old.coordinates:
-            _move(state, old.coordinates, coordinates)
+        if streaming:
+            _follow(setups[0], spec, state, problem)
+            _move(setups[0], state, old.coordinates, starts)
+            costs = costs if measured or old.costs is None else np.maximum(costs, old.costs)
+    if streaming:
+        setups[0].costs = costs
     reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
     of_columns = costs * wide.objective_scale
     return _Job(
         specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
-        state.epoch.copy(), of_columns,
+        state.epoch.copy(), of_columns, beside is not None,
     )  # fmt: skip
 
 
-def _follow(setup: Setup, spec: Spec) -> None:
-    """A stream is not what a warm start goes on from; fields of its solver may have changed since the last chunk."""
-    setup.key = None
-    if spec.solver.method == "steps":
-        setup.solver = spec.solver
+def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
+    """A stream is no warm start; another solver than that of the last chunk begins where the model stands."""
+    begins, setup.key = setup.history is None, None
+    if begins:  # a fit came before, with its plateaus
+        state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
+        if state.best_theta is not None:  # the model is that of the best score
+            state.theta, state.best_theta = state.best_theta, None
+    if spec.solver.method != "steps":
+        return
+    changed, setup.solver = type(setup.solver) is not type(spec.solver), spec.solver
+    memory = spec.solver.allocate(state.theta, problem.penalty, not problem.coordinates.identity)
+    state.memory = state.memory or memory
+    if changed or [a.shape for a in memory] != [a.shape for a in state.memory]:
+        setup.asked, setup.race, setup.pace = type(spec.solver), None, None
+        state.memory, state.average, state.t = memory, None, 0
 
 
 def _constants(problem: Problem, losses: Sequence[Any]) -> tuple[Array, Array]:
@@ -472,10 +523,10 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     rows, task = data.rows, data.task
     if old is not None and not streaming:
         return old
-    counts = {"n_rows": float(rows.n), "total_weight": data.total_weight}
+    counts: dict[str, Any] = {"n_rows": float(rows.n), "total_weight": data.total_weight}
     if old is not None:
         counts = {name: count + getattr(old, name) for name, count in counts.items()}
-    if not spec.scale:
+    if not (spec.scale or (spec.scale_open and old is not None and old.moments is not None)):
         return Setup(None, task, Coordinates(), None, None, **counts)
     size = _lazy_batch(spec, streaming)
     moments = rows.moments(None if old is None else old.moments, filling=size)
@@ -509,8 +560,28 @@ def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) 
     return State.start(theta, k, np.random.default_rng(_seed(spec.random_state)))
 
 
-def _move(state: State, old: Coordinates, new: Coordinates) -> None:
-    """Carry a state over into other coordinates: the model stays as it is."""
+def _move(setup: Setup, state: State, old: Coordinates, starts: Any) -> None:
+    """Carry a state over into the coordinates of now, where the model stays as it is, or put it where it was set."""
+    new, pace = setup.coordinates, setup.pace
+    setup.pace = pace = None if pace is None else pace.copy()
+    rungs = None if pace is None or pace.rungs is None else pace.rungs
+    if starts is not None and starts[0] is not None:
+        coef, intercept = starts[0]
+        state.theta = new.standardised(np.concatenate([coef.T, intercept[None]])).astype(state.theta.dtype)
+        state.average = None if state.average is None else state.theta.copy()
+        if rungs is not None:
+            rungs.restart(state.theta)
+        return
+    if new.identity and old.identity:
+        return
+    _carry(state, old, new)
+    if rungs is not None:
+        columns = np.tile(np.arange(state.theta.shape[1]), len(rungs.multiples))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a rung that is lost
+            _carry(rungs.state, old.take(columns), new.take(columns))
+
+
+def _carry(state: State, old: Coordinates, new: Coordinates) -> None:
     dtype = state.theta.dtype
     state.theta = new.standardised(old.original(state.theta)).astype(dtype)
     if state.average is not None:
@@ -599,8 +670,10 @@ def _tolerances(job: _Job) -> Array | None:
 
 def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Race the first step where none was given, then train in batches."""
+    if job.streaming:
+        return _step_along(job, solver, callback)
     spec, problem, state, setups = job.spec, job.problem, job.state, job.setups
-    batch_size = _batch_size(spec, solver, job.data.rows, job.streaming)
+    batch_size = _batch_size(spec, solver, job.data.rows)
     raced = fresh and setups[0].schedule.raced
     if raced:
         schedule = job.stacked([setup.schedule for setup in setups])
@@ -609,27 +682,129 @@ def _train_by_steps(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[
             setup.race, setup.schedule = result, setup.schedule.with_fields(eta0=result.winner)
         if spec.verbose:
             print(*races, sep="\n")
-    if fresh and spec.auto_rate:
-        for setup in setups:
+    for setup in setups if fresh else ():
+        setup.batch_size = batch_size
+        if spec.auto_rate:
             setup.schedule = setup.schedule.with_fields(floor=float(setup.schedule.eta0) / _FLOOR)
     tol = _tolerances(job)
-    if fresh or job.streaming:
+    if fresh:
         state.limit = _limit(job, tol, raced)
     schedule = job.stacked([setup.schedule for setup in setups])
+    return _stepped(job, state, solver, schedule, batch_size, callback)
+
+
+def _stepped(
+    job: _Job, state: State, solver: Any, schedule: Any, batch_size: int, callback: Any, passes: int = 1
+) -> list[Outcome]:  # fmt: skip
+    """Steps on batches, until a stopping rule or the end of a chunk."""
+    spec, problem = job.spec, job.problem
     ahead = problem.rows.large and spare_thread()
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
-    return Training(method, spec.stopping, job.reference, tol, _watch(job, callback)).run()
+    stopping = replace(spec.stopping, max_iter=passes) if job.streaming else spec.stopping
+    return Training(method, stopping, job.reference, _tolerances(job), _watch(job, callback)).run()
 
 
 def _limit(job: _Job, tol: Array | None, raced: bool) -> float:
     """Times the constant model's objective that an epoch may reach before it is taken back."""
-    if raced and not job.streaming and not job.started:
+    if raced and not job.started:
         # the step is ours, and one that leaves the model worse than where it started was too long
         return _WORSE
     if job.setups[0].race is None and tol is None:
         # exactly the steps that were asked for, while they are finite
         return np.inf
     return 1e8
+
+
+def _step_along(job: _Job, solver: Any, callback: Any) -> list[Outcome]:
+    """A chunk of a stream: with the step that is asked for now, or with the rungs that are still racing for it."""
+    spec, setup, problem, passes = job.spec, job.setups[0], job.problem, job.spec.stopping.max_iter
+    batch_size = _batch_size(spec, solver, job.data.rows, streaming=True)
+    schedule = spec.schedule.bind(job.data.task.bind_loss(spec.loss), spec.alpha)
+    pace = setup.pace = _pace(job, solver, schedule)
+    if pace is None:
+        setup.schedule, setup.race, setup.batch_size = schedule, None, batch_size
+    else:
+        pace.look(problem)
+        while pace.rungs is not None:
+            outcome = _race_along(job, pace, solver, schedule, batch_size)
+            passes -= outcome is not None
+            if outcome is not None and (passes == 0 or outcome.status == "interrupted"):
+                return [outcome]
+        unit, share = pace.length(problem, solver, batch_size)
+        schedule = schedule.with_fields(eta0=float(pace.multiple * unit))
+        if spec.auto_rate and not solver.shrinks:
+            schedule = Settling(eta0=schedule.eta0, since=max(pace.since, 1))
+        setup.schedule, schedule = schedule, schedule.with_fields(eta0=float(schedule.eta0 * share))
+    state = job.state
+    state.step_factor, state.n_rollbacks = np.minimum(1.0, _RECOVERY * state.step_factor), np.zeros(1, int)
+    measured = pace is not None and bool((job.reference > np.finfo(np.float64).tiny).all())
+    state.limit = 1e8 if measured else np.inf
+    return _stepped(job, state, solver, schedule, batch_size, callback, passes)
+
+
+def _pace(job: _Job, solver: Any, schedule: Any) -> Pace | None:
+    """What is known of a step that is left open; its race begins where there was none, or one for something else."""
+    setup, state = job.setups[0], job.state
+    if not schedule.raced:
+        return None
+    asked = type(solver), type(schedule), type(job.spec.loss)
+    pace = setup.pace
+    if pace is not None and pace.asked == asked:
+        return pace
+    if pace is None and setup.race is not None and type(setup.schedule) is type(schedule):
+        # the race of a fit
+        unit = float(setup.race.eta0[0] / STEP_GRID[0])
+        square = step_unit(job.problem.loss, solver, 1.0) / unit  # the unit is in inverse proportion to it
+        multiple, rows = setup.race.winner / unit, setup.n_rows - job.problem.n
+        return Pace(asked, None, multiple, setup.batch_size, state.t, rows, square)
+    return Pace(asked, Rungs.at(state, state.memory))
+
+
+def _race_along(job: _Job, pace: Pace, solver: Any, schedule: Any, batch_size: int) -> Outcome | None:
+    """The rungs of a stream go through a chunk; None where they are done before its end, and the best goes on."""
+    spec, setup, problem, before, rungs = job.spec, job.setups[0], job.problem, job.state, pace.rungs
+    assert rungs is not None
+    tells, started = pace.tells(problem), time.perf_counter()
+    pace.batch = max(pace.batch, batch_size)
+    unit, share = pace.length(problem, solver, batch_size)
+    part = problem
+    if tells and pace.mixed and problem.n > rungs.missing(batch_size):
+        sample = rungs.state.rng.choice(problem.n, rungs.missing(batch_size), replace=False)
+        part = replace(problem, rows=problem.rows.take(np.sort(sample)))
+    options = {"batch_size": batch_size, "shuffle": spec.shuffle, "average": spec.average}
+    try:
+        record = rungs.go(part, solver, schedule, unit * share * rungs.multiples, options, tells)
+    except KeyboardInterrupt:
+        return Outcome(before, _solution(solver, before), "interrupted", 0)
+    state = job.state = rungs.best()
+    if not np.isfinite(state.theta).all():
+        state.theta, state.memory = before.theta, before.memory
+        rungs.restart(state.theta)
+        rungs.scores[:] = 0.0
+    state.epoch, state.history, state.seconds = before.epoch.copy(), before.history, before.seconds
+    state.seconds += time.perf_counter() - started
+    rates, winner = unit * rungs.multiples, float(unit * rungs.multiples[rungs.leader])
+    setup.race = Race(rates, rungs.scores.copy(), winner, rungs.steps)
+    setup.schedule, setup.batch_size = schedule.with_fields(eta0=winner), batch_size
+    if pace.decided:
+        pace.multiple, pace.since, pace.rungs = float(rungs.multiples[rungs.leader]), state.t, None
+        if spec.verbose:
+            print(setup.race)
+    if part is not problem:
+        return None
+    state.epoch += 1
+    state.history.append({
+        "epoch": state.epoch.copy(), "objective": record.objective, "eta": record.eta, "seconds": state.seconds,
+        "validation_score": None, "models": np.zeros(1, int), "rows": record.rows,
+    })  # fmt: skip
+    if spec.verbose:
+        print_row(state.history[-1])
+    return Outcome(state, _solution(solver, state), "max_iter", 0)
+
+
+def _solution(solver: Any, state: State) -> Array:
+    """The model as it would be returned now."""
+    return solver.solution(state.theta, *state.memory) if state.average is None else state.average
 
 
 def _train_by_iterations(job: _Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
@@ -648,7 +823,7 @@ def _iterated(job: _Job, solver: Any, share: float, callback: Any, max_iter: int
     fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else share * tol)
     tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
     watch = _watch(job, callback)
-    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None)
+    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None, job.near)
     return Training(method, replace(job.spec.stopping, max_iter=max_iter), job.reference, tol, watch).run()
 
 
@@ -752,7 +927,9 @@ def _finish_along_path(part: _Job, outcome: Outcome, solver: Any) -> None:
 
 def _proven(job: _Job, j: int, outcome: Outcome) -> bool:
     certificate = outcome.certificate
-    return certificate is not None and certificate.reliable and _suboptimality(job, j, outcome)[2]
+    # beside models that were measured, what one expects to gain is believed
+    known = certificate is not None and (certificate.reliable or job.near)
+    return known and _suboptimality(job, j, outcome)[2]
 
 
 def _suboptimality(job: _Job, j: int, outcome: Outcome) -> tuple[float, str, bool]:
@@ -796,11 +973,20 @@ def _result(job: _Job, j: int, outcome: Outcome, before: int) -> Fitted:
         value, kind = None, None
     if job.streaming or not spec.warm_start:
         state.checkpoint = []  # only a warm start goes back to it
+    if job.streaming:
+        _log(setup, state)
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
-    return Fitted(
-        spec, job.data.header, Kept(setup, state), theta, status, int(state.epoch[0]) - before, messages, value, kind
-    )  # fmt: skip
+    kept, n_iter = Kept(setup, state, theta), int(state.epoch[0]) - before
+    return Fitted(spec, job.data.header, kept, theta, status, n_iter, messages, value, kind)
+
+
+def _log(setup: Setup, state: State) -> None:
+    """Move the rows of a chunk from the history of its training to that of the stream, which is bounded."""
+    new, old = history_of(state), setup.history
+    if old is not None:
+        new = {name: old[name] + values for name, values in new.items()}
+    setup.history, state.history = {name: values[-_HISTORY:] for name, values in new.items()}, []
 
 
 def _ended_short(setup: Setup, state: State) -> str:
@@ -814,7 +1000,8 @@ def _ended_short(setup: Setup, state: State) -> str:
 
 
 def fit_together(
-    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True
+    specs: Sequence[Spec], data: Data, previous: Sequence[Kept | None] | None = None, certified: bool = True,
+    starts: Sequence[Any] | None = None, beside: Setup | None = None,
 ) -> list[Fitted | Exception]:  # fmt: skip
     """Fit several specs of one group as columns, each as its own fit would.
 
@@ -828,6 +1015,10 @@ def fit_together(
         From what each goes on; None for one that begins.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
+    starts : sequence of (coef, intercept), optional
+        Points between optima of other strengths of the penalty, in the order of the strengths.
+    beside : Setup, optional
+        Of one of these optima.
 
     Returns
     -------
@@ -843,7 +1034,7 @@ def fit_together(
     for j, kept in enumerate(previous):
         groups.setdefault(None if kept is None else kept.state.join_key(), []).append(j)
     size = data.task.n_columns * (data.rows.n + 8 * data.rows.d)
-    most = max(1, _BLOCK // max(1, size))
+    most = max(1, (_BLOCK if beside is None else _LOOKED_AT) // max(1, size))
     for group in groups.values():
         for begin in range(0, len(group), most):
             block = group[begin : begin + most]
@@ -851,7 +1042,12 @@ def fit_together(
             fitted: list[Any]
             try:
                 before: Any = [previous[j] for j in block] if goes_on else None
-                fitted = fit([specs[j] for j in block], data, before, certified=certified)
+                given = None if starts is None else [starts[j] for j in block]
+                some = [specs[j] for j in block]
+                if beside is None:
+                    fitted = fit(some, data, before, given, certified=certified)
+                else:
+                    fitted = _trained(_assemble(some, data, None, given, False, beside), True, None, certified)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)
             for j, result in zip(block, fitted, strict=True):

@@ -43,6 +43,8 @@ class Spec:
         What "auto" stands for, where it is not the solver's own.
     scale : bool
         Whether to work in standardised coordinates.
+    scale_open : bool
+        Whether that follows from whether the step is searched for.
     fit_intercept, shuffle : bool
         Whether there is an intercept, whether rows come in a new order each epoch.
     average : int
@@ -72,6 +74,7 @@ class Spec:
     batch_size: int | str
     natural_batch_size: int | str | None
     scale: bool
+    scale_open: bool
     fit_intercept: bool
     shuffle: bool
     average: int
@@ -141,6 +144,8 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     penalty = resolve(params["penalty"], PENALTIES, Penalty, "penalty", context)
     loss = _loss(params["loss"], task, losses, context)
     solver = resolve(params["solver"], {"auto": Auto, **SOLVERS}, Solver, "solver", context)
+    if solver.method == "recursive":
+        solver = Auto()  # what it stands for in a stream
     schedule = _schedule(params["learning_rate"], context, loss)
     solver.check_loss(loss)
     solver.check_penalty(penalty)
@@ -148,10 +153,10 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     auto_rate = _is_auto(params["learning_rate"])
     free = auto_rate and _is_auto(params["eta0"]) and _is_auto(batch_size) and not average
     raced, natural = schedule.raced, None
-    if params["forgetting"] is not None and not (free and solver.method != "steps" and schedule.stands_for is None):
+    if params.get("forgetting") is not None and not (free and solver.method != "steps" and schedule.stands_for is None):
         raise ValueError(
-            f"forgetting={params['forgetting']!r} is for solver='auto' with learning_rate, eta0 and batch_size 'auto' and "
-            "average=False: steps forget by themselves, so leave forgetting=None."
+            f"forgetting={params['forgetting']!r} is for solver='auto', with learning_rate, eta0 and batch_size 'auto' "
+            "and average=False: steps forget by themselves, so leave forgetting=None."
         )
     if schedule.stands_for is not None:
         solver, natural = _passive_aggressive(params, solver, schedule)
@@ -163,17 +168,19 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
             )
     elif solver.fixed_step:
         schedule, auto_rate = SCHEDULES["constant"](eta0=1.0), False
-    scale = raced if _is_auto(params["scale_features"]) else bool(params["scale_features"])
+    scale_open = _is_auto(params["scale_features"])
+    scale = raced if scale_open else bool(params["scale_features"])
     stopping = Stopping(
         params["max_iter"], params["tol"], params["n_iter_no_change"], bool(params["early_stopping"]),
         params["validation_fraction"], bool(params["warm_start"]),
     )  # fmt: skip
     return Spec(
         task=task, loss=loss, penalty=penalty, schedule=schedule, solver=solver, alpha=params["alpha"],
-        batch_size=batch_size, natural_batch_size=natural, scale=scale, fit_intercept=bool(params["fit_intercept"]),
+        batch_size=batch_size, natural_batch_size=natural, scale=scale, scale_open=scale_open,
+        fit_intercept=bool(params["fit_intercept"]),
         shuffle=bool(params["shuffle"]), average=average,
         auto_rate=auto_rate, free=free, stopping=stopping, random_state=params["random_state"],
-        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]), forgetting=params["forgetting"],
+        verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]), forgetting=params.get("forgetting"),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ learning rates, and :class:`PA1` and :class:`PA2` aliases that say which solver 
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -269,6 +270,40 @@ class Cosine(Schedule):
     def __call__(self, t: int) -> Any:
         share = min(t / self.horizon, 1.0)
         return 0.5 * self.eta0 * (1 + round(float(np.cos(np.pi * share)), 15))
+
+
+class Settling(Schedule):
+    r"""A step that shrinks with the root of the number of updates, from one of them on, in stairs.
+
+    .. math:: \eta_t = \eta_0 \sqrt{t_0 / t}, \qquad t > t_0
+
+    It is the one of ``learning_rate="auto"`` in a stream, whose end is not known; :math:`t_0` is when its first step
+    was found. A stair is a sixth: between them the steps of sparse rows have one length.
+
+    Parameters
+    ----------
+    eta0 : float or "auto", default="auto"
+        The first step.
+    since : int, default=1
+        The number :math:`t_0`.
+
+    References
+    ----------
+    Zinkevich (2003), "Online convex programming and generalized infinitesimal gradient ascent", ICML.
+
+    Examples
+    --------
+    >>> from skvariants.schedules import Settling
+    >>> schedule = Settling(eta0=1.0, since=100)
+    >>> schedule(100), schedule(400)
+    (1.0, 0.5)
+    """
+
+    eta0: Any = hyperparameter("auto", _OPEN)
+    since: int = hyperparameter(1, integers(1))
+
+    def __call__(self, t: int) -> Any:
+        return self.eta0 * 2.0 ** (-0.25 * max(math.floor(2 * math.log2(t / self.since)), 0))
 
 
 class PA1(Schedule):

@@ -17,30 +17,30 @@ TESTS = Path(__file__).parent
 LEVELS = [
     "_doclinks _callbacks _step _threads _stream.drift",
     "_data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows _training.certificate _stream.progress",
+    "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization",
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
     "_advice.choice _advice.troubles",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
-    " solvers.interior_point",
+    " solvers.interior_point solvers.recursive",
     "losses solvers _training.method _training.per_sample _training.lazy",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
-    "_quasi_newton.hessian",
-    "_quasi_newton.decrement _quasi_newton.working_set",
+    "_training.rungs _quasi_newton.hessian _stream.learner",
+    "_stream.memory _quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
     "_interior_point.path _interior_point.rows",
-    "_interior_point.proximal",
+    "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
     "_interior_point.method",
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
     " model_selection._fold",
     "displays model_selection._progress",
-    "model_selection._score",
+    "model_selection._path model_selection._score",
     "model_selection._evaluate",
     "model_selection._results",
     "model_selection._search",
@@ -65,14 +65,21 @@ CLASSES = sorted({getattr(f, "func", f) for r in FAMILIES.values() for f in r.va
 BY_PACKAGE = {"losses", "solvers", "estimators", "displays", "model_selection"}
 #: Modules that are tested in the file of another, and why.
 ELSEWHERE = {
+    "_stream.frame": "test_stream_learner",
+    "_stream.learner": "test_stream_learner",
+    "_stream.linearization": "test_stream_learner",
+    "_stream.memory": "test_stream_learner",
     "_step": "test_solvers",  # what a step is told is what solvers read
     "_threads": "test_fit",  # around every fit
     "_messages": "test_estimators",  # sentences that users read
+    "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
     "_quasi_newton.decrement": "test_certificate",  # the estimate beside the bound
     "_quasi_newton.descent": "test_quasi_newton",
+    "_quasi_newton.neighbours": "test_search",  # models along the strength of a penalty
     "_quasi_newton.method": "test_quasi_newton",  # there is another of its name
+    "_interior_point.ascent": "test_interior_point",
     "_interior_point.column": "test_interior_point",
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum

@@ -22,6 +22,7 @@ from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import fit
 from skvariants._interior_point import column as columns
 from skvariants._interior_point import rows as matrices
+from skvariants._interior_point.ascent import DualAscent
 from skvariants._interior_point.column import lower_bound, ramps_of
 from skvariants._interior_point.path import CentralPath
 from skvariants._interior_point.proximal import ProximalPoint
@@ -365,6 +366,104 @@ def test_wide_text_like_rows_are_the_support_vector_machine():
         return loss + 5e-4 * (coef**2).sum()
 
     assert value(ours) <= value(theirs) + 1e-5 * (1 - value(theirs))
+
+
+# ------------------------------------------------------------------ dual coordinate ascent
+
+
+def text_like(n=240, d=150, classes=2, seed=0):
+    """Sparse rows of unequal length, one of them empty, and labels with noise."""
+    rng = np.random.default_rng(seed)
+    X = sp.random(n, d, density=0.06, format="csr", random_state=seed, data_rvs=rng.random)
+    X = sp.csr_array(sp.diags_array((np.arange(n) > 0) * rng.exponential(size=n)) @ X)
+    z = X @ rng.standard_normal((d, classes)) + 0.3 * rng.standard_normal((n, classes))
+    return X, np.argmax(z, axis=1), z[:, 0]
+
+
+@pytest.fixture
+def ascents(monkeypatch):
+    """Numbers of columns of the epochs that are taken."""
+    taken = []
+    epoch = DualAscent.epoch
+
+    def counted(self):
+        taken.append(len(self.states))
+        epoch(self)
+
+    few_features(monkeypatch)
+    monkeypatch.setattr(DualAscent, "epoch", counted)
+    return taken
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("loss", KINKED)
+def test_ascent_ends_at_the_optimum(ascents, loss, intercept, weighted):
+    X, labels, z = text_like()
+    y = z if LOSSES[loss].regression else 2.0 * labels - 1
+    weight = np.random.default_rng(1).integers(0, 3, len(y)) * 1.0 if weighted else None
+    given = dict(tol=1e-6, fit_intercept=intercept)
+    model = estimator(loss, **given).fit(X, y, sample_weight=weight)
+    epochs = len(ascents)
+    assert epochs > 3
+    whole = estimator(loss, **given).fit(X.toarray(), y, sample_weight=weight)
+    assert len(ascents) == epochs
+    assert model.status_ == whole.status_ == "converged"
+    if loss == "perceptron":
+        np.testing.assert_array_equal(np.sign(X @ model.coef_[0]), np.sign(X @ whole.coef_[0]))
+    else:
+        assert -1e-6 < beyond(model, whole, X.toarray(), y, loss, "l2", weight) < 1e-6
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_columns_that_climb_together_are_fits_of_their_own(ascents, scaled):
+    X, y, _ = text_like(classes=4)
+    given = dict(loss="hinge", alpha=1e-3, tol=1e-7, scale_features=scaled, random_state=0)
+    together = SGDVariantClassifier(multi_class="ovr", **given).fit(X, y)
+    assert max(ascents) == 4
+    for k in range(4):
+        alone = SGDVariantClassifier(**given).fit(X, y == k)
+        np.testing.assert_allclose(together.coef_[k], alone.coef_[0], atol=2e-2 * np.abs(alone.coef_).max())
+        np.testing.assert_allclose(X @ together.coef_[k], X @ alone.coef_[0], atol=0.05)
+    assert together.suboptimality_ <= 1e-7
+
+
+def test_candidates_climb_together_and_each_is_its_own_fit(ascents):
+    X, y, _ = text_like(classes=3)
+    models = [SGDVariantClassifier(loss="hinge", alpha=a, tol=1e-4, random_state=0) for a in (1e-2, 1e-3, 1e-4)]
+    specs = [model.__skvariants_spec__() for model in models]
+    found = fit(specs, prepare(specs[0], Header.of("", get_tags(models[0])), Given(X, y, None)))
+    assert max(ascents) == 9
+    for model, other in zip(models, found, strict=True):
+        model.fit(X, y)
+        assert model.status_ == other.status == "converged"
+        assert model.n_iter_ == other.n_iter
+        np.testing.assert_allclose(other.theta[:-1].T, model.coef_, atol=1e-3 * np.abs(model.coef_).max())
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_ascents_in_parts_are_one(ascents, epochs):
+    X, y, _ = text_like(classes=3)
+    given = dict(loss="hinge", alpha=1e-3, multi_class="ovr", random_state=0)
+    whole = SGDVariantClassifier(**given).fit(X, y)
+    part = SGDVariantClassifier(max_iter=epochs, warm_start=True, **given)
+    with pytest.warns(ConvergenceWarning):
+        part.fit(X, y)
+    part = pickle.loads(pickle.dumps(part)).set_params(max_iter=1000)
+    part.fit(X, y)
+    assert part.n_iter_ + epochs == whole.n_iter_
+    np.testing.assert_array_equal(part.coef_, whole.coef_)
+    np.testing.assert_array_equal(part.intercept_, whole.intercept_)
+
+
+def test_an_ascent_that_leads_up_too_slowly_gives_way_to_a_path(ascents, monkeypatch):
+    X, y, _ = text_like()
+    monkeypatch.setattr(columns, "_EPOCHS", 3)
+    monkeypatch.setattr(columns, "_SLOW", 2)
+    model = SGDVariantClassifier(loss="hinge", alpha=1e-6, tol=1e-5, random_state=0).fit(X, y)
+    assert model.status_ == "converged"
+    assert model.n_iter_ > len(ascents)
+    assert len(ascents) <= 3
 
 
 # ------------------------------------------------------------------ the perceptron, and losses of users

@@ -1,7 +1,7 @@
 """Laws over everything a user can name, "auto" included: one factor at a time, and over a draw of configurations.
 
 A column is a fit; sparse is dense; resuming is continuing, bit for bit; weight is repetition; a class weight is a
-sample weight; calls of partial_fit on the borders of batches are an epoch.
+sample weight; calls of partial_fit on the borders of batches are an epoch (after the race, where a step was left open).
 """
 
 import functools

@@ -43,7 +43,7 @@ from skvariants.model_selection import (
     BatchedGridSearchCV,
     BatchedHalvingSearchCV,
     BatchedRandomizedSearchCV,
-    _evaluate,
+    _path,
 )
 from skvariants.penalties import PENALTIES, Penalty
 from skvariants.schedules import SCHEDULES
@@ -685,7 +685,7 @@ def test_an_interrupted_search_ends_and_stays_unfitted(monkeypatch):
     def interrupted(*args, **kwargs):
         return [replace(fitted, status="interrupted") for fitted in fit_together(*args, **kwargs)]
 
-    monkeypatch.setattr(_evaluate, "fit_together", interrupted)
+    monkeypatch.setattr(_path, "fit_together", interrupted)
     search = BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS})
     with pytest.raises(KeyboardInterrupt):
         search.fit(*BINARY)

@@ -3,11 +3,13 @@
 import ast
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
@@ -20,8 +22,9 @@ from sklearn.preprocessing import StandardScaler
 
 import skvariants.model_selection
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.losses import SquaredError
-from skvariants.model_selection import BatchedGridSearchCV
+from skvariants._fit import fit_together
+from skvariants.losses import LOSSES, SquaredError
+from skvariants.model_selection import BatchedGridSearchCV, _path
 from skvariants.model_selection._evaluate import (
     FoldResult,
     Rung,
@@ -208,6 +211,103 @@ def test_a_block_is_trained_as_each_would_be():
             np.testing.assert_allclose(model.final.coef_, alone.coef_, rtol=1e-9, atol=1e-12)
             assert (model.final is model.candidate.final, model.failure, model.status) == (False, None, "max_iter")
             assert model.seconds > 0
+
+
+WIDE = np.logspace(-6, 1, 40)
+ROWS, CLASSES = make_classification(
+    1500, 8, n_informative=5, n_redundant=2, n_classes=3, class_sep=0.5, flip_y=0.05, random_state=1
+)
+
+
+def along(model, targets, monkeypatch, rows=ROWS, strengths=WIDE):
+    """Models whose strengths differ, fitted along them; fits that start nowhere are counted."""
+    begun = []
+
+    def counted(specs, *args, starts=None, **kwargs):
+        begun.append(len(specs) if starts is None else 0)
+        return fit_together(specs, *args, starts=starts, **kwargs)
+
+    monkeypatch.setattr(_path, "_WORTH", 0)
+    monkeypatch.setattr(_path, "fit_together", counted)
+    models = train_block(Fold(0, TRAIN, TEST, None, rows, targets, {}, rows, rows), candidates(model, alpha=strengths))
+    return models, sum(begun)
+
+
+def excess(model, rows, labels, alpha):
+    """How far from the optimum of scikit-learn, as a share of what that gains over a constant."""
+    n, k = len(rows), len(model.classes_)
+    at = LogisticRegression(C=1 / (alpha * n), tol=1e-9, max_iter=10_000).fit(rows, labels)
+    index = np.searchsorted(model.classes_, labels)
+
+    def objective(coef, intercept):
+        z = rows @ coef.T + intercept
+        z = z if k > 2 else np.hstack([np.zeros((n, 1)), z])
+        return float((logsumexp(z, axis=1) - z[np.arange(n), index]).mean() + 0.5 * alpha * (coef**2).sum())
+
+    share = np.bincount(index) / n
+    least, constant = objective(at.coef_, at.intercept_), -(share * np.log(share)).sum()
+    return (objective(model.coef_, model.intercept_) - least) / (constant - least)
+
+
+@pytest.mark.parametrize(
+    ("labels", "rows"), [(CLASSES > 0, ROWS), (CLASSES, ROWS), (CLASSES > 0, sp.csr_array(ROWS * (np.abs(ROWS) > 1)))],
+    ids=["two classes", "three classes", "sparse"],
+)  # fmt: skip
+def test_candidates_between_others_are_as_near_the_optimum_as_tol_says(labels, rows, monkeypatch):
+    model = SGDVariantClassifier(scale_features=False, random_state=0)
+    order = np.random.default_rng(0).permutation(len(WIDE))
+    models, begun = along(model, labels, monkeypatch, rows, WIDE[order])
+    assert begun < len(WIDE) / 3
+    dense = rows.toarray() if sp.issparse(rows) else rows
+    for trained, alpha in zip(models, WIDE[order], strict=True):
+        assert (trained.status, trained.candidate.params["alpha"]) == ("converged", alpha)
+        assert excess(trained.final, dense, labels, alpha) < 1e-3
+
+
+@pytest.mark.parametrize("options", [{"multi_class": "ovr"}, {"loss": "squared_hinge"}])
+def test_candidates_of_one_model_a_class_are_too(options, monkeypatch):
+    models, begun = along(SGDVariantClassifier(random_state=0, **options), CLASSES, monkeypatch)
+    assert begun < len(WIDE) / 3
+    loss, signs = LOSSES[options.get("loss", "log_loss")](), np.where(CLASSES[:, None] == np.arange(3), 1.0, -1.0)
+
+    def objective(model, alpha):
+        value = loss.value(signs, model.decision_function(ROWS)).mean(axis=0).sum()
+        return value + 0.5 * alpha * (model.coef_**2).sum()
+
+    constant = objective(SGDVariantClassifier(alpha=1e9, **options).fit(ROWS, CLASSES), 0.0)
+    for trained, alpha in zip(models, WIDE, strict=True):
+        least = objective(clone(trained.candidate.final).set_params(tol=1e-8).fit(ROWS, CLASSES), alpha)
+        assert objective(trained.final, alpha) - least < 1e-3 * (constant - least)
+
+
+@pytest.mark.parametrize(
+    ("model", "strengths"),
+    [
+        (SGDVariantClassifier(max_iter=2), WIDE), (SGDVariantClassifier(), WIDE[::8]),
+        (SGDVariantClassifier(), [0.0, *WIDE]), (SGDVariantClassifier(penalty="l1"), WIDE[::2]),
+        (SGDVariantClassifier(early_stopping=True), WIDE), (MODEL, WIDE),
+    ],
+    ids=["unfinished", "far apart", "none", "l1", "early stopping", "steps"],
+)  # fmt: skip
+def test_candidates_that_nothing_is_known_of_start_as_their_own_fits(model, strengths, monkeypatch):
+    model = clone(model).set_params(random_state=0)
+    models, begun = along(model, CLASSES > 0, monkeypatch, strengths=strengths)
+    assert begun == len(strengths)
+    for trained in models[::9]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            alone = clone(trained.candidate.final).fit(ROWS, CLASSES > 0)
+        np.testing.assert_allclose(trained.final.coef_, alone.coef_, rtol=0, atol=1e-4)
+
+
+def test_an_interrupt_ends_all_rounds(monkeypatch):
+    def interrupted(*args, **kwargs):
+        return [replace(fitted, status="interrupted") for fitted in fit_together(*args, **kwargs)]
+
+    monkeypatch.setattr(_path, "_WORTH", 0)
+    monkeypatch.setattr(_path, "fit_together", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_block(fold(), candidates(SGDVariantClassifier(), alpha=WIDE))
 
 
 def test_what_spec_data_or_fit_raise_is_each_ones():

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._interior_point.ascent import Ridge
 from skvariants._interior_point.path import CentralPath, Ramps
 from skvariants._interior_point.proximal import ProximalPoint
 from skvariants._interior_point.rows import FACTORED, Frame, factored, normal_equations
@@ -36,6 +37,10 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
+# most epochs of dual coordinate ascent, and after how many that would need more it is given up
+_EPOCHS, _SLOW = 200, 30
+# the gap worth a second look, of the one that was not enough
+_AGAIN = 0.6
 # share of the largest gradient that is rounding
 _ROUNDING = 1e-8
 
@@ -54,8 +59,10 @@ class ColumnState(Fields):
         Numbers of the rows near a kink, and the slopes of all rows of the stage.
     features : ndarray or None
         Numbers of the features that take part; None for all.
-    path : PathState, ProximalState or None
-        Where the path stands.
+    path : PathState, ProximalState, AscentState or None
+        Where the path or the ascent stands.
+    climbed : bool
+        Whether the ascent has been given up.
     steps, rounds : int
         Steps on this path, and paths on this stage.
     best, best_v : float, ndarray or None
@@ -85,6 +92,7 @@ class ColumnState(Fields):
     lower: float = informative(-np.inf)
     exact: bool = informative(True)
     central: bool = informative(False)
+    climbed: bool = informative(False)
     done: bool = informative(False)
     stuck: bool = informative(False)
     fingerprint: tuple[float, ...] = informative(())
@@ -131,7 +139,11 @@ class Column:
         self.used = None if used.all() else np.flatnonzero(used)
         self.sizes = self._sizes()
         self.shared = shared
+        self.scale = float(np.ravel(problem.coordinates.objective_scale)[0])
         self._path: Any = None
+        kinked = ramps.kinked and np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
+        wide = self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1
+        self._climbs = bool(wide and kinked and not self.l1.any() and (self.l2[self.frame.units > 0] > 0).all())
         #: what the slopes of rows far from their kinks add to the objective
         self._offset = 0.0
         fingerprint = self._fingerprint(ramps)
@@ -289,6 +301,71 @@ class Column:
         distance = np.abs(matrix.dot(v) - ramps.position).mean(axis=0)
         return max(float(ramps.weight @ distance / max(ramps.weight.sum(), 1e-300)), 1e-12)
 
+    # ------------------------------------------------------------------ dual ascent
+
+    @property
+    def climbing(self) -> bool:
+        """Whether the column is, or is to be, moved by dual coordinate ascent."""
+        state = self.state
+        return self._climbs and not (state.climbed or state.done or state.stuck)
+
+    def ridge(self) -> Ridge:
+        """The problem as dual coordinate ascent sees it."""
+        order = self.order()
+        if self.used is not None:
+            order = order[np.isin(order, self.used)]
+        ramps = ramps_of(self.problem).take(order)
+        kinks = np.argsort(ramps.position, axis=0, kind="stable")
+        position, low, high, width = (
+            np.take_along_axis(a, kinks, axis=0) for a in (ramps.position, ramps.low, ramps.high, ramps.width)
+        )
+        l2 = self._ridged(self.l2)
+        most = float(l2.max())
+        scale, share = np.sqrt(most / l2), ramps.weight / self.total
+        ramps = Ramps(position, low, high, width, share)
+        return Ridge(
+            order, self.frame.units * scale, scale, share, most / self.total, ramps, kinks, self.frame.intercept
+        )  # fmt: skip
+
+    def left(self) -> tuple[float, float]:
+        """What is left to gain, as far as known, and what of that is not worth another epoch, in the user's units."""
+        path = self.state.path
+        if not self.climbing:
+            return self.proven()
+        value = path.value * self.total
+        goal = max(self._worth(self.constant - value), 1e-14 * abs(value))
+        return path.gaps[-1] * self.total / self.scale, min(goal, path.goal * self.total) / self.scale
+
+    def proven(self) -> tuple[float, float]:
+        """The same by all rows."""
+        return (self.state.best - self.state.lower) / self.scale, self.enough / self.scale
+
+    def land(self, v: Array, slopes: Array) -> None:
+        """Ask all rows about weights and slopes of the ascent; then it is done, or it goes on."""
+        state = self.state
+        ascent, state.v, state.slopes = state.path, v, slopes
+        rows = self._rows()
+        if not self._measured(rows, self._stage_ramps(rows))[0]:
+            ascent.goal = _AGAIN * ascent.gaps[-1]
+
+    def settle(self) -> None:
+        """There is nothing left to gain that is worth it: the best model of all rows is the end."""
+        self.state.done, self.state.path, self.state.v = True, None, self.state.best_v.copy()
+
+    def tired(self) -> bool:
+        """Count an epoch; whether the ascent leads up too slowly."""
+        state, path = self.state, self.state.path
+        state.steps += 1
+        if state.done or state.steps < _SLOW:
+            return False
+        fall = np.log(max(path.gaps[0], 1e-300) / max(path.gaps[-1], 1e-300)) / (len(path.gaps) - 1)
+        gap, goal = self.left()
+        return bool(state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / max(goal, 1e-300)) >= _EPOCHS * fall)
+
+    def leave(self, v: Array) -> None:
+        """Give up the ascent; a path goes on from its weights."""
+        self.state.climbed, self.state.path, self.state.steps, self.state.v = True, None, 0, v
+
     # ------------------------------------------------------------------ one step
 
     @property
@@ -349,6 +426,13 @@ class Column:
             state.stage += 1
             self._begin_stage()
             return
+        done, z, gradient = self._measured(rows, ramps)
+        if not done:
+            self._next_round(rows, ramps, z, gradient)
+
+    def _measured(self, rows: Any, ramps: Ramps) -> tuple[bool, Array, Array]:
+        """Objective and bound over all rows, and whether that is the end; predictions, and the gradient of the loss."""
+        state = self.state
         z = self._predictions(rows, state.v)
         value = ramps.loss(z) + float(
             (self.l1 * np.abs(state.v[:-1])).sum() + 0.5 * (self.l2 * state.v[:-1] ** 2).sum()
@@ -362,8 +446,7 @@ class Column:
         if state.best - state.lower <= max(self.enough, 1e-13 * abs(state.best)):
             state.done, state.path, self._path = True, None, None
             state.v = state.best_v.copy()
-            return
-        self._next_round(rows, ramps, z, gradient)
+        return state.done, z, gradient
 
     def _whole(self, v: Array) -> Array:
         if self.state.features is None:

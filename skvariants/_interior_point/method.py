@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._interior_point.ascent import DualAscent, Ridge
 from skvariants._interior_point.column import Column
 from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
@@ -16,6 +17,8 @@ from skvariants._training.state import Fields, State, informative, same_generato
 Array = np.ndarray
 # numbers of rows near a kink that all columns hold together
 _HELD = 1 << 26
+# share of what is worth an epoch at which a column leaves before the others of its model
+_ALONE = 0.3
 
 
 @dataclass(eq=False, repr=False)
@@ -32,6 +35,84 @@ class InteriorPointState(Fields):
 
     def join(self, others: Any) -> InteriorPointState:
         return replace(self, columns=[column for state in (self, *others) for column in state.columns])
+
+
+class Climbers:
+    """Columns that climb together by dual coordinate ascent.
+
+    Parameters
+    ----------
+    columns : list of Column
+        With as many epochs behind them.
+    ridges : list of Ridge
+        Theirs, which join.
+    """
+
+    def __init__(self, columns: list[Column], ridges: list[Ridge]) -> None:
+        self.columns = columns
+        first = columns[0]
+        self.ascent = DualAscent(first.problem.rows.X, ridges)
+        for j, column in enumerate(columns):
+            if column.state.path is None:
+                column.state.path = self.ascent.start(j, float(column.state.v[-1]))
+
+    def keep(self, present: list[Column]) -> None:
+        """Keep those of the columns that are present and climb."""
+        chosen = [j for j, column in enumerate(self.columns) if column.climbing and any(column is c for c in present)]
+        self.columns = [self.columns[j] for j in chosen]
+        if chosen:
+            self.ascent.keep(chosen)
+
+    def epoch(self) -> None:
+        """An epoch of all."""
+        self.ascent.hold([column.state.path for column in self.columns])
+        self.ascent.epoch()
+
+    def weights(self, column: Column) -> Array:
+        """``(w, b)`` where a column stands."""
+        return self.ascent.present(self.columns.index(column))
+
+    def publish(self, columns: list[Column], theta: Array) -> None:
+        """Write down where those of the columns stand that climb here."""
+        for j, column in enumerate(columns):
+            if column.climbing and column in self.columns:
+                theta[:, j] = column.frame.outer(self.weights(column))
+
+    def land(self, column: Column) -> None:
+        """Ask all rows about a column."""
+        j = self.columns.index(column)
+        column.land(self.ascent.weights(j), self.ascent.slopes(j))
+
+
+def _settle(columns: list[Column], group_of: dict[int, Climbers]) -> None:
+    """End the columns of a model that leave too little to gain, one by one or all together."""
+    climbing = [column for column in columns if id(column) in group_of]
+    left = [column.left() for column in columns]
+    together = len(climbing) > 1 and sum(gap for gap, _ in left) <= sum(goal for _, goal in left)
+    for column in climbing:
+        gap, goal = column.left()
+        if together or gap <= (goal if len(columns) == 1 else _ALONE * goal):
+            group_of[id(column)].land(column)
+    if together and all(column.state.best < np.inf for column in columns):
+        proven = [column.proven() for column in columns]
+        if sum(gap for gap, _ in proven) <= sum(enough for _, enough in proven):
+            for column in climbing:
+                column.settle()
+
+
+def climbers(columns: list[Column]) -> list[Climbers]:
+    """The columns that climb, those together that can."""
+    groups: list[tuple[int, list[Column], list[Ridge]]] = []
+    for column in columns:
+        ridge, epoch = column.ridge(), 0 if column.state.path is None else column.state.path.epoch
+        for other, together, ridges in groups:
+            if other == epoch and ridges[0].joins(ridge):
+                together.append(column)
+                ridges.append(ridge)
+                break
+        else:
+            groups.append((epoch, [column], [ridge]))
+    return [Climbers(together, ridges) for _, together, ridges in groups]
 
 
 class InteriorPointSteps(Method):
@@ -60,6 +141,7 @@ class InteriorPointSteps(Method):
         fractions = by_column(fraction, state.width)
         self.columns: list[Column] = []
         self.shared: dict[Any, Any] = {}
+        self._climbers: list[Climbers] | None = None
         for j in range(state.theta.shape[1]):
             single_column = problem.take(np.array([j]))
             old = None if kept is None else kept.columns[j]
@@ -108,10 +190,13 @@ class InteriorPointSteps(Method):
         scale = np.broadcast_to(self.problem.coordinates.objective_scale, (len(self.columns),))
         rows = 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            self._climb(values)
             for j, column in enumerate(self.columns):
                 at = column.state
                 if at.done or at.stuck:
                     values[j] = at.best
+                    continue
+                if column.climbing:
                     continue
                 rows = max(rows, column.sizes[at.stage])
                 values[j] = column.step()
@@ -122,6 +207,35 @@ class InteriorPointSteps(Method):
                     column.release()
         values = (values / scale).reshape(-1, state.width).sum(axis=1)
         return Record(values, np.ones(state.n_models), rows or self.problem.n)
+
+    def _climb(self, values: Array) -> None:
+        """An epoch of the columns that climb; models whose columns leave too little to gain have arrived."""
+        if self._climbers is None:
+            self._climbers = climbers([column for column in self.columns if column.climbing])
+        group_of: dict[int, Climbers] = {}
+        for group in self._climbers:
+            group.keep(self.columns)
+            if group.columns:
+                group.epoch()
+                group_of |= {id(column): group for column in group.columns}
+        if not group_of:
+            return
+        for j in range(self.state.n_models):
+            _settle(self._of_model(j), group_of)
+        for j, column in enumerate(self.columns):
+            if id(column) in group_of:
+                at = column.state
+                values[j] = at.best if at.done else at.path.value * column.total
+                if column.tired():
+                    column.leave(group_of[id(column)].weights(column))
+                if not column.climbing:
+                    self.state.theta[:, j] = column.frame.outer(at.v)
+
+    @property
+    def solution(self) -> Array:
+        for group in self._climbers or ():
+            group.publish(self.columns, self.state.theta)
+        return self.state.theta
 
     def keep(self, models: Array) -> None:
         chosen = columns_of(models, self.state.width)

@@ -26,6 +26,7 @@ from skvariants._quasi_newton.costs import CHEAP
 from skvariants._quasi_newton.descent import DAMPED, Descent, DescentState
 from skvariants._quasi_newton.hessian import Blocks
 from skvariants._quasi_newton.line_search import LADDER
+from skvariants._quasi_newton.neighbours import shared_factors
 from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import Problem, columns_of
@@ -118,15 +119,19 @@ class QuasiNewtonSteps(Method):
         Where the models stand; changed in place.
     tolerance : Tolerance
         What is not worth another step.
+    near : bool, default=False
+        Whether models that begin are near their optima, and beside others of nearly their strength.
     """
 
-    def __init__(self, problem: Problem, state: State, tolerance: Tolerance) -> None:
+    def __init__(self, problem: Problem, state: State, tolerance: Tolerance, near: bool = False) -> None:
         self.problem, self.state, self.tolerance = problem, state, tolerance
         self.smooth = not problem.penalty.has_prox
         self._order: Array | None = None
         if state.method is None or not self._goes_on():
             state.method = self._start()
             self.descent: Descent | None = None
+            if near:
+                self._skip_stages()
 
     def _start(self) -> QuasiNewtonState:
         state, n_models = self.state, self.state.n_models
@@ -135,6 +140,13 @@ class QuasiNewtonSteps(Method):
             scores=np.full((len(LADDER), n_models), np.inf), lengths=np.ones(n_models), stuck=np.zeros(n_models, bool),
             sizes=_sizes(self.problem, bool(state.epoch.any())),
         )  # fmt: skip
+
+    def _skip_stages(self) -> None:
+        """All rows at once, with metrics of columns that are shared by their neighbours."""
+        problem, state, method = self.problem, self.state, self.state.method
+        method.sizes, method.raced = [problem.n], True
+        batch = StageBatch(problem, state.width, order=self._rows_in_order)
+        method.factors = shared_factors(batch, state.theta) if self.smooth else None
 
     @property
     def _damped(self) -> bool:
@@ -355,7 +367,7 @@ def _sizes(problem: Problem, began: bool) -> list[int]:
     return [*sizes, n]
 
 
-def quasi_newton(problem: Problem, state: State, tolerance: Tolerance, scored: bool) -> Method:
+def quasi_newton(problem: Problem, state: State, tolerance: Tolerance, scored: bool, near: bool = False) -> Method:
     """The method that goes on from a state: Newton's on few numbers where that fits, else the general one.
 
     Parameters
@@ -368,8 +380,10 @@ def quasi_newton(problem: Problem, state: State, tolerance: Tolerance, scored: b
         What is not worth another step.
     scored : bool
         Whether each iteration is scored on rows held out.
+    near : bool, default=False
+        Whether the models are near their optima, and beside others of nearly their strength.
     """
-    general = QuasiNewtonSteps(problem, state, tolerance)
+    general = QuasiNewtonSteps(problem, state, tolerance, near)
     method = state.method
     begins = not method.raced and method.sizes == [problem.n]
     if (begins or method.newton is not None) and not scored and small.suits(problem, state.theta.shape[1]):

@@ -23,7 +23,7 @@ import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
@@ -59,6 +59,8 @@ _STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-5, 1e-2
 # share of the gain of a step below which the next is taken with its Hessian
 _CHORD = 0.1
 _SHORTEST = 1e-4
+# share of the expected gain that a step must have, and gain that is rounding
+_ARMIJO, _ROUNDING = 1e-4, 1e-12
 # change of a prediction in one step, in units of the loss
 _LONGEST = 8.0
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
@@ -107,6 +109,24 @@ class Sample:
     def keep_rows(self, rows: Array) -> None:
         """Keep some of the rows."""
         self.become([array[rows] for array in self.arrays()])
+
+
+@dataclass(eq=False, repr=False)
+class Pending:
+    """Rows that count as they are: features, targets as columns, weights, deviations of predictions at kinks."""
+
+    C: Array
+    y: Array
+    s: Array
+    spread: Any = None
+
+
+class Point(NamedTuple):
+    """A model, its predictions for pending rows, and what these cost."""
+
+    theta: Array
+    z: Array
+    value: float
 
 
 @dataclass(eq=False, repr=False)
@@ -201,7 +221,7 @@ def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
     return (count, size) if size * size <= MOST and count * size * size <= MOST_OF_ALL else None
 
 
-def begin(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> Sums:
+def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> Sums:
     """A stream before its first row.
 
     Parameters
@@ -362,42 +382,40 @@ class Learner:
         """Whether there is nothing to tell apart yet."""
         return self.at.seen is not None and self.at.seen.sum() < 2
 
-    def _pending(self) -> tuple[Array, Array, Array]:
+    def _pending(self) -> Pending:
         """Rows that count as they are; one stands for each class that was not seen, or its intercept had no end."""
         at = self.at
         if at.seen is None or at.seen.all() or not len(at.C):
-            return at.C, at.y, at.s
+            return Pending(at.C, at.y, at.s)
         unseen = np.flatnonzero(~at.seen)
         C = np.repeat(np.average(at.C, axis=0, weights=at.s)[None], len(unseen), axis=0)
         if self.k == 1:
             y = np.where(unseen == 1, 1.0, -1.0)[:, None]
         else:
-            low = 0.0 if self.coupled else -1.0
-            y = np.where(unseen[:, None] == np.arange(self.k), 1.0, low)
+            y = np.where(unseen[:, None] == np.arange(self.k), 1.0, 0.0 if self.coupled else -1.0)
         s = np.full(len(unseen), _UNSEEN * at.counted / (at.rows + len(at.s)))
-        return np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s])
+        return Pending(np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s]))
 
     # ------------------------------------------------------------------ the next model
 
     def _solve(self, most: int, spread: Any = None) -> list[Any]:
         """Newton's steps to the minimum; the factors of the last Hessian."""
         at = self.at
-        C, y, s = self._pending()
-        theta, (l2, l1) = at.theta, self._weights()
-        z = C @ theta
-        if spread is None or len(spread) != len(C):
-            spread = self._spread_of_kinks(C)
-        value, enough = self._value(y, z, s, spread), _ENOUGH * self._noise()
+        rows, (l2, l1) = self._pending(), self._weights()
+        C, s = rows.C, rows.s
+        rows.spread = self._spread_of_kinks(C) if spread is None or len(spread) != len(C) else spread
+        z = C @ at.theta
+        now, enough = Point(at.theta, z, self._value(rows, z)), _ENOUGH * self._noise()
         factors: list[Any] = []
         before, self.lines = np.inf, None
         for _ in range(most):
-            slope, bend = self._lines(y, z, spread)
-            g = self._quadratic_gradient(theta) + l2 * theta + C.T @ (slope * s[:, None])
+            slope, bend = self._lines(rows.y, now.z, rows.spread)
+            g = self._quadratic_gradient(now.theta) + l2 * now.theta + C.T @ (slope * s[:, None])
             decrement = np.inf
             if factors:
                 # the last Hessian is good enough for a step that is short beside the one before
-                G = self._anchored_gradient(g, theta)
-                P, decrement = self._direction(factors, G, theta, l1)
+                G = self._anchored_gradient(g, now.theta)
+                P, decrement = self._direction(factors, G, now.theta, l1)
                 if decrement <= enough:
                     break
             if not (factors and decrement <= _CHORD * before):
@@ -405,16 +423,16 @@ class Learner:
                     bend = np.maximum(bend, _FLAT * self.bend)
                 grams = self._grams(C, bend, s)
                 factors = self._factors(at.A + grams, l2)
-                G = self._anchored_gradient(g, theta)
-                P, decrement = self._direction(factors, G, theta, l1)
-                self.lines = z, grams
+                G = self._anchored_gradient(g, now.theta)
+                P, decrement = self._direction(factors, G, now.theta, l1)
+                self.lines = now.z, grams
             if not decrement > enough * _LITTLE:
                 break
-            before, ZP = decrement, C @ P
-            length, theta, z, value = self._along(y, z, s, spread, theta, P, ZP, value, l2, l1, decrement)
+            before = decrement
+            length, now = self._along(rows, now, P, decrement, l2, l1)
             if (self.shared and not self.has_l1) or length < _SHORTEST:
                 break
-        at.theta = theta
+        at.theta = now.theta
         return factors
 
     def _noise(self) -> float:
@@ -443,10 +461,10 @@ class Learner:
             return slope, p if self.whole else np.minimum(p, 2 * p * (1 - p))
         return slopes(self.loss, y, z, spread)
 
-    def _value(self, y: Array, z: Array, s: Array, spread: Any) -> float:
-        if spread is None:
-            return float(self.loss.total(y, z, s[:, None]).sum())
-        return float(s @ values(self.loss, y, z, spread).sum(axis=1))
+    def _value(self, rows: Pending, z: Array) -> float:
+        if rows.spread is None:
+            return float(self.loss.total(rows.y, z, rows.s[:, None]).sum())
+        return float(rows.s @ values(self.loss, rows.y, z, rows.spread).sum(axis=1))
 
     def _grams(self, C: Array, bend: Array, s: Array) -> Array:
         """Sums of ``s h x x'`` over rows."""
@@ -514,27 +532,26 @@ class Learner:
         return np.concatenate([_solved(f, G[:, j : j + 1]) for j, f in enumerate(factors)], axis=1)
 
     def _along(
-        self, y: Array, z: Array, s: Array, spread: Any, theta: Array, P: Array, ZP: Array, value: float,
-        l2: Array, l1: Array, decrement: float,
-    ) -> tuple[float, Array, Array, float]:  # fmt: skip
-        """The longest halving of a step that descends."""
-        at = self.at
+        self, rows: Pending, now: Point, P: Array, decrement: float, l2: Array, l1: Array
+    ) -> tuple[float, Point]:
+        """The longest halving of a step that descends, and where it leads."""
+        at, theta, ZP = self.at, now.theta, rows.C @ P
         bend = float(np.vdot(P, self._times(at.A, P) + l2 * P))
         slope = float(np.vdot(P, self._quadratic_gradient(theta) + l2 * theta))
         if at.trust > 0:
-            mean = self._times(at.A, P) / max(at.weight, 1e-300)
+            mean = self._times(self.mean, P)
             bend += at.trust * float(np.vdot(P, mean))
             slope += at.trust * float(np.vdot(theta - at.anchor, mean) - np.vdot(P, at.pull))
-        before = value + float((l1 * np.abs(theta)).sum())
-        length = 1.0 if self.shared else self._bounded(z, ZP)
+        before = now.value + float((l1 * np.abs(theta)).sum())
+        length = 1.0 if self.shared else self._bounded(now.z, ZP)
         while length > _SHORTEST:
-            new = theta + length * P
-            there = self._value(y, z + length * ZP, s, spread)
-            change = there + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
-            if change <= -1e-4 * length * decrement or decrement <= 1e-12 * abs(before):
-                return length, new, z + length * ZP, there
+            new, z = theta + length * P, now.z + length * ZP
+            value = self._value(rows, z)
+            change = value + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
+            if change <= -_ARMIJO * length * decrement or decrement <= _ROUNDING * abs(before):
+                return length, Point(new, z, value)
             length *= 0.5
-        return 0.0, theta, z, value
+        return 0.0, now
 
     def _bounded(self, z: Array, ZP: Array) -> float:
         """Length of a step that changes no prediction by more than a few units, or than undoes it."""
@@ -669,7 +686,8 @@ class Learner:
                 return
 
     def _sampled_value(self, z: Array) -> float:
-        return self._value(self.at.sample.y, z, self.at.sample.s, None)
+        sample = self.at.sample
+        return self._value(Pending(sample.C, sample.y, sample.s), z)
 
     def _begin_again(self, share: float, spread: Any) -> None:
         """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
@@ -769,4 +787,4 @@ def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     return np.einsum("ij,ij->i", V, V)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "begin", "go_on_from", "matrices"]
+__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "empty_sums", "go_on_from", "matrices"]

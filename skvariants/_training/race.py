@@ -68,10 +68,15 @@ def ladder(problem: Problem, solver: Any) -> Array:
     where none is known) times the mean squared norm of a row (Bottou et al. 2018, doi:10.1137/16M1080173); a small
     batch tolerates as much as its noise allows, which is what the race finds out.
     """
+    return STEP_GRID * step_unit(problem.loss, solver, problem.mean_square_norm())
+
+
+def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> float:
+    """The unit of the ladder: one for a scale-free solver, ten times 1/L for others; one too where rows are zero."""
     if solver.scale_free:
-        return STEP_GRID
-    bound = problem.loss.max_curvature or 1.0
-    return 10.0 * STEP_GRID / (bound * max(problem.mean_square_norm(), 1e-300))
+        return 1.0
+    bound = loss.max_curvature or 1.0
+    return 10.0 / (bound * max(mean_square_norm, 1e-300)) if mean_square_norm > 0 else 1.0
 
 
 def race(
@@ -155,4 +160,4 @@ def _scores(problem: Problem, state: State, rng: np.random.Generator) -> Array:
         return value + problem.penalty.value(state.theta[:-1]) / problem.coordinates.objective_scale
 
 
-__all__ = ["STEP_GRID", "Race", "ladder", "race"]
+__all__ = ["STEP_GRID", "Race", "ladder", "race", "step_unit"]

@@ -181,11 +181,18 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         kept, start, progress = None, None, Progress()
         if fitted_before:
             kept, start = self._goes_on_from(spec, data)
+            if not all(np.isfinite(values).all() for values in start):
+                raise ValueError(
+                    "coef_ or intercept_ holds values that are not finite, and partial_fit goes on from them: set "
+                    "numbers, or call fit."
+                )
             if kept is not None and kept.progress is not None:
                 progress = kept.progress.copy()
             progress.update(scored(data, spec.loss, *start))
         if kept is not None and not kept.takes_chunks(spec, data.task):
             kept = None
+        if fitted_before and kept is not None and kept.published(*start):
+            start = None
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True,
             trust=getattr(self, "_learned", 0.0),

@@ -258,10 +258,10 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     ) -> SGDVariantRegressor:  # fmt: skip
         """Go through the given rows once, from where the model stands.
 
-        The state of the solver, the number of steps and the random generator go on. With scaled features the
-        first call fixes the learning rate by a race; means and scales are running ones over all rows seen, and
-        the model is carried over exactly when they move. Weights count beside those of all rows seen so far. An
-        estimator that was pickled after `fit` starts from its coefficients.
+        The state of the solver, the number of steps and the random generator go on. A step that is not given
+        is raced along the calls until their rows have told enough; means and scales are running ones over all rows
+        seen, and the model is carried over exactly when they move. Weights count beside those of all rows seen so
+        far. An estimator that was pickled after `fit` starts from its coefficients.
 
         Parameters
         ----------

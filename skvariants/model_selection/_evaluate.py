@@ -17,6 +17,7 @@ from sklearn.utils import get_tags
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, transform_fold
+from skvariants.model_selection._path import fit_along_strengths
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
 from skvariants.model_selection._score import score, scores_at_once, scores_itself
 
@@ -281,8 +282,11 @@ def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None
         specs = [_spec(model, rung) for model in models]
         header = Header.of(type(final).__name__, get_tags(final))
         data = prepare(specs[0], header, Given(fold.X, fold.y, **fold.params))
-        previous = [None if model.fitted is None else model.fitted.kept for model in models]
-        results = fit_together(specs, data, previous, certified=False)
+        if rung is None:
+            results: list[Any] = fit_along_strengths(specs, data)
+        else:
+            previous = [None if model.fitted is None else model.fitted.kept for model in models]
+            results = fit_together(specs, data, previous, certified=False)
     except Exception as error:  # as its own fit would, so is each one's
         results = [error] * len(models)
     for model, result in zip(models, results, strict=True):

@@ -133,13 +133,26 @@ def plan(base: Any, settings: Sequence[dict[str, Any]]) -> list[PipelineGroup]:
     """
     groups: dict[Hashable, PipelineGroup] = {}
     for number, params in enumerate(settings):
-        # parameters are cloned too: they may be estimators
-        whole = clone(base).set_params(**clone(params, safe=False))
+        whole = _with_params(base, params)
         path, final = final_step(whole)
         key = path, bool(get_tags(whole).input_tags.pairwise), _steps_before(path, params)
         group = groups.setdefault(key, PipelineGroup(whole, path))
         group.candidates.append(Candidate.of(number, params, final))
     return list(groups.values())
+
+
+def _with_params(base: Any, params: dict[str, Any]) -> Any:
+    """A copy with other parameters, which are cloned too, as they may be estimators.
+
+    The steps of a pipeline are shared, not copied, where the parameters are those of its final step: a search fits
+    copies of them.
+    """
+    params = clone(params, safe=False)
+    path, final = final_step(base)
+    if not path or not all(name.startswith(path + "__") for name in params):
+        return clone(base).set_params(**params)
+    own = {name.removeprefix(path + "__"): value for name, value in params.items()}
+    return with_final_step(base, clone(final).set_params(**own))
 
 
 def _steps_before(path: str, params: dict[str, Any]) -> Hashable:

@@ -40,7 +40,7 @@ class AdaGrad(Solver):
 
     eps: float = hyperparameter(1e-10, _EPS)
     memory = ("accumulator",)
-    scale_free = lazy = True
+    scale_free = lazy = shrinks = True
     eta0 = 0.1
     cures = "rare features: larger steps where updates are few"
 

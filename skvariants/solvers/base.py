@@ -52,6 +52,8 @@ class Solver(Component):
         gradient is formed for it, and it forms its own.
     method : str
         How it is trained: by "steps" on batches, by "quasi-Newton" iterations, or as is "chosen" before training.
+    shrinks : bool
+        Whether its steps become shorter by themselves, so that a stream adds no decay to them.
     fixed_step : bool
         Whether it has a length of its own, so that none is scheduled or raced.
     eta0 : float
@@ -67,6 +69,7 @@ class Solver(Component):
     lazy: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     method: ClassVar[str] = "steps"
+    shrinks: ClassVar[bool] = False
     fixed_step: ClassVar[bool] = False
     eta0: ClassVar[float] = 0.1
     cures: ClassVar[str] = ""
