@@ -65,7 +65,8 @@ _ARMIJO, _ROUNDING = 1e-4, 1e-12
 _LONGEST = 8.0
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
-# curvature of a row that a step sees at least, where lines have none, as a share of a typical one
+# curvature of a row that a step sees at least, where lines have none, as a share of a typical one; far from its target
+# it is less, or an outlier would hold up all others
 _FLAT = 0.05
 _RIDGE = 1e-12
 # times the noise of the sample's correction from which it is made
@@ -346,6 +347,8 @@ class Learner:
             if not self.fit_intercept:
                 C[:, -1] = 0.0
             before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
+            if self.loss.in_target_units and self.fit_intercept and not (at.rows or len(at.C) or at.trust):
+                at.theta[-1] = np.median(y[part], axis=0)  # steps are no longer than some units
             at.second = at.second + np.einsum("ij,ij,i->j", C[:, :-1], C[:, :-1], s[part])
             at.counted += float(s[part].sum())
             if at.seen is not None:
@@ -420,7 +423,7 @@ class Learner:
                     break
             if not (factors and decrement <= _CHORD * before):
                 if self.kinks:
-                    bend = np.maximum(bend, _FLAT * self.bend)
+                    bend = np.maximum(bend, _FLAT * self.bend / np.maximum(1.0, np.abs(now.z - rows.y) / self.reach))
                 grams = self._grams(C, bend, s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
@@ -430,7 +433,7 @@ class Learner:
                 break
             before = decrement
             length, now = self._along(rows, now, P, decrement, l2, l1)
-            if (self.shared and not self.has_l1) or length < _SHORTEST:
+            if (self.shared and not self.has_l1) or not length:
                 break
         at.theta = now.theta
         return factors
@@ -543,8 +546,8 @@ class Learner:
             bend += at.trust * float(np.vdot(P, mean))
             slope += at.trust * float(np.vdot(theta - at.anchor, mean) - np.vdot(P, at.pull))
         before = now.value + float((l1 * np.abs(theta)).sum())
-        length = 1.0 if self.shared else self._bounded(now.z, ZP)
-        while length > _SHORTEST:
+        length = longest = 1.0 if self.shared else self._bounded(now.z, ZP)
+        while length > _SHORTEST * longest:
             new, z = theta + length * P, now.z + length * ZP
             value = self._value(rows, z)
             change = value + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
