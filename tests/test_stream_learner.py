@@ -532,7 +532,7 @@ def test_lines_are_means_over_predictions_to_come(name):
         else:
             sums = sum(share * at(u) for u, share in zip(NODES, SHARES, strict=True)) / SHARES.sum()
             assert_allclose(slope[i, 0], sums, atol=1e-12)
-            assert_allclose(slope[i, 0], mean(at), atol=0.05)
+            assert_allclose(slope[i, 0], mean(at), atol=0.1)
 
 
 @pytest.mark.parametrize("name", LOSSES)

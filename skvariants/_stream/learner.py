@@ -65,7 +65,7 @@ _ARMIJO, _ROUNDING = 1e-4, 1e-12
 _LONGEST = 8.0
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
-# curvature of a row that a step sees at least, where lines have none, as a share of a typical one; far from its target
+# curvature of a row at least, where lines have none, as a share of a typical one; far from its target
 # it is less, or an outlier would hold up all others
 _FLAT = 0.05
 _RIDGE = 1e-12
@@ -422,9 +422,7 @@ class Learner:
                 if decrement <= enough:
                     break
             if not (factors and decrement <= _CHORD * before):
-                if self.kinks:
-                    bend = np.maximum(bend, _FLAT * self.bend / np.maximum(1.0, np.abs(now.z - rows.y) / self.reach))
-                grams = self._grams(C, bend, s)
+                grams = self._grams(C, self._no_flatter(bend, rows.y, now.z), s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
                 P, decrement = self._direction(factors, G, now.theta, l1)
@@ -464,6 +462,12 @@ class Learner:
             return slope, p if self.whole else np.minimum(p, 2 * p * (1 - p))
         return slopes(self.loss, y, z, spread)
 
+    def _no_flatter(self, bend: Array, y: Array, z: Array) -> Array:
+        """Curvatures, no less than a little where a loss has kinks: slopes alone would have no minimum."""
+        if not self.kinks:
+            return bend
+        return np.maximum(bend, _FLAT * self.bend / np.maximum(1.0, np.abs(z - y) / self.reach))
+
     def _value(self, rows: Pending, z: Array) -> float:
         if rows.spread is None:
             return float(self.loss.total(rows.y, z, rows.s[:, None]).sum())
@@ -480,7 +484,9 @@ class Learner:
             weight = -bend[:, i : i + 1] * bend[:, : i + 1]
             weight[:, i] += bend[:, i]
             weight *= s[:, None]
-            H[i, :, : i + 1] = (C.T @ (weight[:, :, None] * C[:, None]).reshape(len(C), -1)).reshape(d1, i + 1, d1)
+            H[i, :, : i + 1] = (C.T @ (weight[:, :, None] * C[:, None]).reshape(len(C), (i + 1) * d1)).reshape(
+                d1, i + 1, d1
+            )
             H[: i + 1, :, i] = H[i, :, : i + 1].transpose(1, 0, 2)
         return H.reshape(1, k * d1, k * d1)
 
@@ -599,8 +605,11 @@ class Learner:
         if not (self.coupled or self.shared or self._one_sided) and factors:
             spread = self._spread(C, factors)
             at.narrow = spread is None
+        elif self.kinks:  # a kink may be far from zero, and no line without a curvature may be alone
+            spread = np.full((len(C), self.k), self.reach)
         slope, bend = self._lines(y, z, spread)
         self._count(slope, bend, s)
+        bend = self._no_flatter(bend, y, z)
         A = self._grams_of_last_step(z) if spread is None else None
         if A is None:
             A = self._grams(C, bend, s)
@@ -747,6 +756,7 @@ def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
     """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
     y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
     z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
+    reach = 1.001 * reach  # a kink at a unit, as that of the hinge loss, is within
     above, below = (loss.gradient(y, z + move, np.empty((1, k))) for move in (reach, -reach))
     return np.maximum(above - below, 1e-300)[0] / (2 * reach)
 
