@@ -41,7 +41,7 @@ MOST_OF_ALL = 1 << 23
 # numbers of a block of rows
 _BLOCK = 1 << 17
 # rows that wait until their parabolas are made: of a stream that begins, and later
-_FIRST, _WAITING = 512, 256
+_FIRST, _WAITING, _NEW = 512, 256, 32
 # numbers of the sample of rows (those of the sums where these are more), and while a class was not seen, or has just
 # come: rows sorted by class ask for all lines anew
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
@@ -358,7 +358,8 @@ class Learner:
                 at.s = np.concatenate([at.s, s[part]])
             else:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
-            waits = not at.narrow and len(at.C) < (_WAITING if at.rows else _FIRST)
+            most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
+            waits = not at.narrow and len(at.C) < most
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
             if not waits:
                 self._add(factors)
