@@ -684,7 +684,10 @@ class Learner:
             off = (slope - expected) * sample.s[:, None]
             bias = sample.C.T @ off
             step = self._solved(factors, bias)
-            if not float(np.vdot(bias, step)) > _SIGNIFICANT * self._chance(sample.C, off, factors):
+            # a sample of nearly all rows is off by no chance
+            chance = self._chance(sample.C, off, factors)
+            chance = min(chance, (1 - 1 / max(share, 1.0)) * chance + self._noise())
+            if not float(np.vdot(bias, step)) > _SIGNIFICANT * chance:
                 return
             if share <= _MOST_OF_THEM:
                 self._begin_again(share, spread)
