@@ -410,7 +410,10 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
         weight *= rows.weight
     chunk = Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
-    with threads(rows.n * rows.d * rows.d * task.n_columns), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+    with (
+        threads(rows.n * rows.d * rows.d * task.n_columns),
+        np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"),
+    ):
         learner = rule.learn(Remembering(state.method, how), chunk)
         theta = learner.sums.frame.original(learner.sums.theta)
     state.method = learner.sums
@@ -866,6 +869,9 @@ def _certify(job: _Job, outcomes: list[Outcome], every: bool) -> None:
         own = outcomes[j].certificate
         if own is not None and np.isnan(certificate.estimate):
             certificate = replace(certificate, estimate=own.estimate)
+        if own is not None:  # what bounds the optimum from below bounds it still
+            bound = max(certificate.objective - own.objective, 0.0) + own.bound
+            certificate = replace(certificate, bound=min(certificate.bound, bound))
         outcomes[j].certificate = certificate
 
 
