@@ -427,7 +427,7 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     })  # fmt: skip
     _log(setup, state)
     theta = theta.astype(rows.dtype)
-    return Fitted(spec, data.header, Kept(setup, state, theta), theta, "max_iter", 1, [])
+    return Fitted(spec, data.header, Kept(setup, state, theta.copy()), theta, "max_iter", 1, [])
 
 
 # ---------------------------------------------------------------------- what is minimised

@@ -41,7 +41,7 @@ MOST_OF_ALL = 1 << 23
 # numbers of a block of rows
 _BLOCK = 1 << 17
 # rows that wait until their parabolas are made: of a stream that begins, and later
-_FIRST, _WAITING = 512, 256
+_FIRST, _WAITING, _NEW = 512, 256, 32
 # numbers of the sample of rows (those of the sums where these are more), and while a class was not seen, or has just
 # come: rows sorted by class ask for all lines anew
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
@@ -71,7 +71,8 @@ _FEWEST, _NORMAL = 16, 1.4826
 _PRIOR = 0.3
 # predictions, in units, and losses, in those of their parabola at zero, that are far off
 _WRONG = 8.0
-# curvature of a row that a step sees at least, where lines have none, as a share of a typical one
+# curvature of a row at least, where lines have none, as a share of a typical one; far from its target
+# it is less, or an outlier would hold up all others
 _FLAT = 0.05
 _RIDGE = 1e-12
 # times the noise of the sample's correction from which it is made
@@ -378,7 +379,8 @@ class Learner:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
             if self.robust:
                 self._measure(at.y)
-            waits = not at.narrow and len(at.C) < (_WAITING + _OUTLIERS if at.rows else _FIRST)
+            most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
+            waits = not at.narrow and len(at.C) < most + (_OUTLIERS if at.rows else 0)
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
             if not waits:
                 self._add(factors)
@@ -442,11 +444,7 @@ class Learner:
                 if decrement <= enough:
                     break
             if not (factors and decrement <= _CHORD * before):
-                if self.kinks:
-                    # the farther from a kink, the flatter the parabola that reaches it
-                    far = np.abs(now.z - rows.y if self.loss.regression else now.z) / self.reach
-                    bend = np.maximum(bend, _FLAT * self.bend / (1.0 + far))
-                grams = self._grams(C, bend, s)
+                grams = self._grams(C, self._no_flatter(bend, rows.y, now.z), s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
                 P, decrement = self._direction(factors, G, now.theta, l1)
@@ -503,6 +501,12 @@ class Learner:
         wrong = self.loss.value(y, z).sum(axis=1) > _WRONG * np.max(self.reach * self.reach * self.bend) * 4
         return np.flatnonzero(wrong) if wrong.any() else None
 
+    def _no_flatter(self, bend: Array, y: Array, z: Array) -> Array:
+        """Curvatures, no less than a little where a loss has kinks: slopes alone would have no minimum."""
+        if not self.kinks:
+            return bend
+        return np.maximum(bend, _FLAT * self.bend / np.maximum(1.0, np.abs(z - y) / self.reach))
+
     def _value(self, rows: Pending, z: Array) -> float:
         if rows.spread is None:
             return float(self.loss.total(rows.y, z, rows.s[:, None]).sum())
@@ -521,7 +525,9 @@ class Learner:
             weight = -bend[:, i : i + 1] * bend[:, : i + 1]
             weight[:, i] += bend[:, i]
             weight *= s[:, None]
-            H[i, :, : i + 1] = (C.T @ (weight[:, :, None] * C[:, None]).reshape(len(C), -1)).reshape(d1, i + 1, d1)
+            H[i, :, : i + 1] = (C.T @ (weight[:, :, None] * C[:, None]).reshape(len(C), (i + 1) * d1)).reshape(
+                d1, i + 1, d1
+            )
             H[: i + 1, :, i] = H[i, :, : i + 1].transpose(1, 0, 2)
         return H.reshape(1, k * d1, k * d1)
 
@@ -643,8 +649,11 @@ class Learner:
         if not (self.coupled or self.shared or self._one_sided) and factors:
             spread = self._spread(C, factors)
             at.narrow = spread is None
+        elif self.kinks:  # a kink may be far from zero, and no line without a curvature may be alone
+            spread = np.full((len(C), self.k), self.reach)
         slope, bend = self._lines(y, z, spread)
         self._count(slope, bend, s)
+        bend = self._no_flatter(bend, y, z)
         A = self._grams_of_last_step(z) if spread is None else None
         if A is None:
             A = self._grams(C, bend, s)
@@ -744,7 +753,10 @@ class Learner:
             off = (slope - expected) * sample.s[:, None]
             bias = sample.C.T @ off
             step = self._solved(factors, bias)
-            if not float(np.vdot(bias, step)) > _SIGNIFICANT * self._chance(sample.C, off, factors):
+            # a sample of nearly all rows is off by no chance
+            chance = self._chance(sample.C, off, factors)
+            chance = min(chance, (1 - 1 / max(share, 1.0)) * chance + self._noise())
+            if not float(np.vdot(bias, step)) > _SIGNIFICANT * chance:
                 return
             if share <= _MOST_OF_THEM:
                 self._begin_again(share, spread)
@@ -824,6 +836,7 @@ def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
     """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
     y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
     z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
+    reach = 1.001 * reach  # a kink at a unit, as that of the hinge loss, is within
     above, below = (loss.gradient(y, z + move, np.empty((1, k))) for move in (reach, -reach))
     return np.maximum(above - below, 1e-300)[0] / (2 * reach)
 
