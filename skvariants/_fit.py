@@ -410,7 +410,7 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
         weight *= rows.weight
     chunk = Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
-    with threads(0), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+    with threads(rows.n * rows.d * rows.d * task.n_columns), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         learner = rule.learn(Remembering(state.method, how), chunk)
         theta = learner.sums.frame.original(learner.sums.theta)
     state.method = learner.sums

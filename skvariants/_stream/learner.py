@@ -390,7 +390,7 @@ class Learner:
         """Let everything before count less."""
         at = self.at
         at.A, at.b, at.s, at.second = (a * factor for a in (at.A, at.b, at.s, at.second))
-        at.sample.s = at.sample.s * factor
+        at.sample.s, at.narrow = at.sample.s * factor, False
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(at, name, getattr(at, name) * factor)
 
@@ -647,8 +647,8 @@ class Learner:
         z = self.z if len(self.z) == len(C) and theta is at.theta else C @ theta
         spread = None
         if not (self.coupled or self.shared or self._one_sided) and factors:
-            spread = self._spread(C, factors)
-            at.narrow = spread is None
+            spread = None if at.narrow else self._spread(C, factors)
+            at.narrow = spread is None  # more rows make no prediction less certain
         elif self.kinks:  # a kink may be far from zero, and no line without a curvature may be alone
             spread = np.full((len(C), self.k), self.reach)
         slope, bend = self._lines(y, z, spread)

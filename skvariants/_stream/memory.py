@@ -62,6 +62,7 @@ class Remembering:
 
     def __init__(self, sums: Sums, how: tuple[Any, ...]) -> None:
         self.sums, self.how = sums, how
+        sums.memory = None  # a copy would keep the rule of then, with its rival, and so on
         self.before: list[Array] = []
 
     @property
