@@ -108,10 +108,10 @@ axes[2].legend(frameon=False, fontsize="small", loc="lower left")
 
 # %%
 # On both tables SGDClassifier's first steps throw it far off, and it is still worse than a constant when the rows are
-# over. Here there is no step to be too long: each chunk is added to sums over all rows, and the model is what these sums
-# ask for. On text, where rows are short and columns alike, its steps do well; the averaged model is behind by a little,
-# at a tenth of the time. Sums of many columns for each of many classes have their price: a few columns and two classes
-# cost about what SGDClassifier costs, ten classes of 64 columns many times as much.
+# over. Here there is no step to be too long: each chunk is added to sums over all rows, and the model is what these
+# sums ask for. On text, where rows are short and columns alike, its steps do well; the averaged model is behind by a
+# little, in less than a tenth of the time. Sums of many columns for each of many classes have their price: a few
+# columns and two classes cost about what SGDClassifier costs, ten classes of 64 columns ten times as much and more.
 #
 # What the estimator keeps of it
 # ------------------------------
