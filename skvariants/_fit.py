@@ -394,7 +394,9 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     if kept is None:
         state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
     else:
-        state, setup.history = kept.state.copy(), kept.setup.history
+        # what is not replaced below is not changed
+        sums = None if kept.state.method is None else kept.state.method.copy()
+        state, setup.history = replace(kept.state, method=sums, history=[]), kept.setup.history
     if state.method is None or start is not None:
         if start is None and kept is not None:
             start = kept.theta[:-1].T, kept.theta[-1]
@@ -408,7 +410,7 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
         weight *= rows.weight
     chunk = Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
-    with threads(0), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+    with threads(rows.n * rows.d * rows.d * task.n_columns), np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         learner = rule.learn(Remembering(state.method, how), chunk)
         theta = learner.sums.frame.original(learner.sums.theta)
     state.method = learner.sums
@@ -425,7 +427,7 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     })  # fmt: skip
     _log(setup, state)
     theta = theta.astype(rows.dtype)
-    return Fitted(spec, data.header, Kept(setup, state, theta), theta, "max_iter", 1, [])
+    return Fitted(spec, data.header, Kept(setup, state, theta.copy()), theta, "max_iter", 1, [])
 
 
 # ---------------------------------------------------------------------- what is minimised

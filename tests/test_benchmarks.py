@@ -19,7 +19,7 @@ from skvariants.diagnostics import facts as measure_facts
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 MODULES = [
     "measuring", "objectives", "problems", "methods", "benchmark", "kinks", "pictures", "report", "run_all",
-    "compare_commits", "advice", "lasso",
+    "compare_commits", "advice", "lasso", "streams",
 ]  # fmt: skip
 DOCS = FOLDER.parents[1] / "docs"
 
@@ -462,3 +462,71 @@ def test_lasso_methods_are_timed_to_the_same_accuracy(scripts, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", ["lasso.py", "--quick", "--only", "autoregressive", "--methods", *methods])
     lasso.main()
     assert "scikit-learn: " in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------------- streams
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "multinomial", "squared_error", "huber", "epsilon_insensitive"])
+def test_the_objective_of_a_stream_is_the_one_that_is_minimised(scripts, loss, penalty):
+    streams = scripts["streams"]
+    X, y = data({"multinomial": "multiclass"}.get(loss, "regression" if loss in streams.REAL else "binary"))
+    X = StandardScaler().fit_transform(X)
+    objective = streams.Objective(X, y, loss, penalty)
+    objective.find()
+    assert objective.best < objective.constant
+    # a minimum: nothing near it, and no constant, is less
+    rng, k = np.random.default_rng(0), objective.Y.shape[1]
+    params = {"tol": 1e-7, "random_state": 0}
+    model = streams.learner(streams.SGDVariantRegressor, streams.SGDVariantClassifier, loss, penalty, **params).fit(
+        X, y
+    )
+    coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+    for size in (1e-3, 1e-1):
+        move = size * rng.standard_normal((k, X.shape[1] + 1))
+        assert objective(coef + move[:, :-1], intercept + move[:, -1]) > objective.best
+    constants = rng.uniform(-3, 3, (50, k)) + (y.mean() if loss in streams.REAL else 0)
+    values = [objective(np.zeros((k, X.shape[1])), b) for b in constants]
+    assert min(values) >= objective.constant - 1e-12
+    assert objective.left(objective.constant) == pytest.approx(1.0)
+
+
+def test_a_scaled_model_is_measured_in_the_units_of_the_data(scripts):
+    streams = scripts["streams"]
+    X, y = data("binary")
+    method = streams.SGD("log_loss", "l2", scaled=True)
+    method.learn(X, y, np.arange(2))
+    objective = streams.Objective(X, y, "log_loss", "l2")
+    z = method.model.decision_function(method.scaler.transform(X))
+    assert method.value(objective) == pytest.approx(np.logaddexp(0, -np.where(y > 0, z, -z)).mean())
+
+
+@pytest.mark.parametrize("name", ["random", "sorted", "file"])
+def test_a_pass_sees_every_row_once(scripts, name):
+    y = np.random.default_rng(0).integers(0, 3, 50)
+    order = scripts["streams"].order_of(name, y)
+    np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    assert name != "sorted" or (np.diff(y[order]) >= 0).all()
+
+
+def test_streams_are_measured(scripts, tmp_path, monkeypatch, capsys):
+    streams, file, minima = scripts["streams"], tmp_path / "streams.json", str(tmp_path / "minima.json")
+    monkeypatch.setattr(streams, "CALLS", (20, 60))
+    monkeypatch.setattr(streams, "COST_CHUNKS", (1_000,))
+    arguments = ["--quick", "--tables", "diabetes", "--methods", "ours|SGD scaled$", "--minima", minima]
+    streams.main([*arguments, "--json", str(file)])
+    results = json.loads(file.read_text())
+    for case in results["passes"]:
+        assert case["methods"]["ours"]["left"] < 1e-8  # recursive least squares
+        assert case["methods"]["ours"]["left"] < case["methods"]["SGD scaled"]["left"]
+    assert {(c["chunk"], c["order"]) for c in results["passes"]} == {
+        (c, o) for c in (100, 1_000) for o in ("random", "sorted")
+    }
+    assert all(c["ratio"] > 0 for c in results["costs"])
+    printed = capsys.readouterr().out
+    assert "diabetes" in printed
+    # minima are found once
+    monkeypatch.setattr(streams.Objective, "find", None)
+    streams.main([*arguments, "--only", "passes"])
+    assert capsys.readouterr().out.splitlines()[1] == printed.splitlines()[1]

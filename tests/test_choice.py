@@ -27,7 +27,7 @@ def unasked():
 
 def test_every_choice_names_solvers_that_exist_and_says_why():
     for rule in CHOICES:
-        assert set(rule.solvers) <= set(SOLVERS)
+        assert set(rule.solvers) <= {*SOLVERS, "recursive"}
         assert rule.condition
         assert rule.reason
         assert rule.reference
@@ -44,12 +44,14 @@ def test_a_fit_does_what_is_chosen(loss, given):
     assert type(model.solver_) is SOLVERS[chosen.solver_name]
 
 
-def test_a_stream_does_what_is_chosen():
-    for smooth in (True, False):
-        chosen = choose(Asked(smooth, not smooth, streaming=True), unasked)
-        model = SGDVariantClassifier(loss="log_loss" if smooth else "hinge", random_state=0)
-        model.partial_fit(X, Y, classes=np.unique(Y))
-        assert type(model.solver_) is SOLVERS[chosen.solver_name]
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+@pytest.mark.parametrize(("given", "d", "summable"), [({}, 4, True), ({}, 1024, False), ({"batch_size": 50}, 4, True)])
+def test_a_stream_does_what_is_chosen(loss, given, d, summable):
+    smooth = LOSSES[loss].smooth
+    asked = Asked(smooth, not smooth, streaming=True, summable=summable, free=not given)
+    wide = np.pad(X, [(0, 0), (0, d - X.shape[1])])
+    model = SGDVariantClassifier(loss=loss, random_state=0, **given).partial_fit(wide, Y, classes=np.unique(Y))
+    assert type(model.solver_).__name__.lower() == choose(asked, unasked).solver_name
 
 
 def test_the_data_are_looked_at_only_where_no_choice_applies():

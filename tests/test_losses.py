@@ -578,3 +578,15 @@ def test_the_curvature_of_huber_is_a_parabola_that_touches_and_lies_above():
         parabola = f + g * (z - at) + 0.5 * h * (z - at) ** 2
         assert (parabola >= loss.value(np.zeros_like(z), z) - 1e-12).all()
         assert h >= loss.second_derivative(y, here)
+
+
+def test_sums_of_models_of_coupled_classes_do_not_depend_on_the_order_in_memory():
+    rng = np.random.default_rng(0)
+    loss, n, k, models = MultinomialLogLoss(n_classes=3), 40, 3, 4
+    z = rng.normal(size=(n, k * models))
+    y = np.tile(np.eye(k)[rng.integers(0, k, n)], models)
+    expected = [loss.value(y[:, j : j + k], z[:, j : j + k]).sum() for j in range(0, k * models, k)]
+    r = loss.gradient(y, z, np.empty_like(z))
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        total = loss.total(order(y), z, None, r).reshape(models, k).sum(axis=1)
+        np.testing.assert_allclose(total, expected, rtol=1e-10)

@@ -171,7 +171,7 @@ METHODS = {
 }
 if "forgetting" in SGDVariantClassifier().get_params():
     METHODS |= {
-        "ours, for ever": lambda: Ours(forgetting=None),
+        "ours, auto": lambda: Ours(forgetting="auto"),
         "ours, half-life 1,000": lambda: Ours(forgetting=1000),
     }
 if HAS_RIVER:

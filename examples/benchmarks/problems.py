@@ -178,18 +178,22 @@ def _equal_units(X, X_test):
     return _plain(scaler.fit_transform(X)), _plain(scaler.transform(X_test))
 
 
+def raw_table(name, data=None):
+    """Source, X, y and task of a name, the rows as they come."""
+    if name in KNOWN:
+        source, task, function = KNOWN[name]
+        return source, *function(), task
+    if data is None:
+        raise ValueError(f"{name!r} is not among {', '.join(KNOWN)}: pass --data for local data.")
+    return "local", *_local(data).matrix(name)
+
+
 def make(name, data=None, rows=None, seed=0, raw=False):
     """The problem of a name: rows shuffled, at most `rows` of them, a fifth (at most 50,000) kept for testing.
 
     Columns and real targets are in equal units, as the module says, unless `raw`.
     """
-    if name in KNOWN:
-        source, task, function = KNOWN[name]
-        X, y = function()
-    else:
-        if data is None:
-            raise ValueError(f"{name!r} is not among {', '.join(KNOWN)}: pass --data for local data.")
-        source, (X, y, task) = "local", _local(data).matrix(name)
+    source, X, y, task = raw_table(name, data)
     some = np.random.default_rng(seed).permutation(X.shape[0])[:rows]
     X, y = X[some], np.asarray(y)[some]
     if task != "regression":  # a class of two rows cannot be in both parts

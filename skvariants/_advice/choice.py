@@ -32,6 +32,8 @@ class Asked:
         Whether rows come in chunks, each seen once.
     free : bool, default=True
         Whether neither a step nor a batch nor an average was asked for.
+    summable : bool, default=False
+        Whether there are so few features that what such rows say is kept in sums.
     """
 
     smooth: bool
@@ -40,6 +42,7 @@ class Asked:
     wide: bool = False
     streaming: bool = False
     free: bool = True
+    summable: bool = False
 
 
 def too_wide(n: int, d: int, has_l1: bool) -> bool:
@@ -58,7 +61,15 @@ def too_wide(n: int, d: int, has_l1: bool) -> bool:
 #: What "auto" stands for: the first that applies. Where none does, the rules for named solvers decide.
 CHOICES: tuple[Rule[Asked], ...] = (
     Rule(
-        "a stream (partial_fit)",
+        "a stream (partial_fit) of at most 1,023 features, with L2 and L1 penalties or none",
+        lambda asked: asked.streaming and asked.free and asked.elastic and asked.summable,
+        ("recursive",),
+        "Each row is seen once, and there is no second try: sums over the rows hold what they said of all weights, so "
+        "that no rate is to be chosen and each row counts as much as any other.",
+        "Bertsekas (1996), doi:10.1137/S1052623494268522",
+    ),
+    Rule(
+        "another stream",
         lambda asked: asked.streaming,
         ("adagrad",),
         "Each row is seen once: AdaGrad's steps shrink by themselves, each weight's as often as it is updated, and it "

@@ -29,6 +29,8 @@ class Frame:
         self.centre = centre
         self.factor = np.ones(len(centre))
         self.known = np.zeros(len(centre), bool)
+        #: largest value that was seen, in these units
+        self.largest = 0.0
 
     @classmethod
     def of(cls, X: Any, fit_intercept: bool) -> Frame:
@@ -55,7 +57,11 @@ class Frame:
 
     def _follow(self, D: Array) -> Array | None:
         """Units for columns that begin to differ or have outgrown theirs; by what these were multiplied."""
-        if not D.size or (self.known.all() and max(D.max(), -D.min()) <= 2.0**_FAR):
+        if not D.size:
+            return None
+        highest = float(max(D.max(), -D.min()))
+        self.largest = max(self.largest, highest)
+        if self.known.all() and highest <= 2.0**_FAR:
             return None
         largest = np.maximum(D.max(axis=0), -D.min(axis=0))
         moves = (largest > 0) & (~self.known | (largest > 2.0**_FAR))

@@ -31,7 +31,7 @@ from scipy.linalg import lapack
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.frame import Frame
 from skvariants._stream.linearization import has_kinks, slopes, values
-from skvariants._training.state import Fields, informative, same_generator
+from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
 #: Numbers of one matrix of sums up to which a stream keeps them.
@@ -47,6 +47,8 @@ _FIRST, _WAITING, _NEW = 512, 256, 32
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
 # growth of a stream after which its sample is asked
 _GROWTH = 1.25
+# values, in the units worked in, and rows, of outliers that stay pending
+_EXTREME, _OUTLIERS = 32.0, 16
 # share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
 # (of 0.5 to 1, and 0.5 to 4, on six tables; w8a, almost separable, 2e-3 against 2e-2 of its gap)
 _AHEAD, _REACH = 0.5, 1.0
@@ -58,13 +60,17 @@ _NARROW, _FEW = 0.1, 64
 _STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-5, 1e-2
 # share of the gain of a step below which the next is taken with its Hessian
 _CHORD = 0.1
-_SHORTEST = 1e-4
+_HALVINGS = 14
 # share of the expected gain that a step must have, and gain that is rounding
 _ARMIJO, _ROUNDING = 1e-4, 1e-12
 # change of a prediction in one step, in units of the loss
 _LONGEST = 8.0
+# rows that tell a robust unit, and the normal deviation in that of half of the rows
+_FEWEST, _NORMAL = 16, 1.4826
 # rows whose curvature speaks for weights of zero: rows that are few can be told apart by large ones
 _PRIOR = 0.3
+# predictions, in units, and losses, in those of their parabola at zero, that are far off
+_WRONG = 8.0
 # curvature of a row at least, where lines have none, as a share of a typical one; far from its target
 # it is less, or an outlier would hold up all others
 _FLAT = 0.05
@@ -73,7 +79,7 @@ _RIDGE = 1e-12
 _SIGNIFICANT = 2.0
 # rows for each of the sample, up to which it speaks for all
 _MOST_OF_THEM = 1.5
-_CORRECTIONS = 4
+_CORRECTIONS, _TOLD = 4, 1024
 # weight of a row that stands for a class that was not seen yet
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
@@ -162,8 +168,10 @@ class Sums(Fields):
         Where a stream goes on from, how many rows that is worth, and its penalty's gradient.
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait.
-    rng : numpy.random.Generator
-        Draws the sample.
+    seed : tuple of int
+        Of the next draw of the sample: the stream's, and how many draws there were.
+    typical : tuple or None
+        Unit of the predictions, and the typical curvature for it.
     memory : tuple or None
         What was asked of forgetting, and the rule.
     """
@@ -189,7 +197,8 @@ class Sums(Fields):
     trust: float = informative(0.0)
     pull: Any = informative(None)
     narrow: bool = informative(False)
-    rng: Any = informative(None)
+    seed: tuple[int, int] = informative((0, 0))
+    typical: Any = informative(None)
     memory: Any = informative(None)
 
     def join_key(self) -> Any:
@@ -201,8 +210,7 @@ class Sums(Fields):
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
-        rng = same_generator(self.rng)
-        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample), rng=rng)
+        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample))
 
 
 def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
@@ -243,7 +251,7 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> 
         frame=Frame.of(X, fit_intercept), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
         sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
-        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), rng=np.random.default_rng(seed),
+        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
     )  # fmt: skip
 
 
@@ -278,19 +286,29 @@ class Learner:
 
     def __init__(self, sums: Sums, loss: Any, penalty: Any, fit_intercept: bool, unit: float = 1.0) -> None:
         self.at, self.loss, self.fit_intercept = sums, loss, fit_intercept
-        self.reach = _REACH * unit
+        self.unit = unit
         self.k = sums.theta.shape[1]
         self.coupled = loss.columns_per_model > 1
         self.whole = self.coupled and sums.A.shape[1] == sums.theta.size
         self.shared = loss.quadratic and not self.coupled
         self.kinks = has_kinks(loss)
         self.lines: Any = None
+        self.z = np.empty((0, self.k))
         self.mean: Any = None
-        self.bend = _typical_curvature(loss, self.k, self.reach)
+        # a loss that does not care for outliers does not measure in their units
+        self.robust = loss.regression and self.kinks and loss.in_target_units
+        self._measure(sums.y)
         l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
         self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
 
     # ------------------------------------------------------------------ units
+
+    def _measure(self, y: Array) -> None:
+        """The unit of a prediction, and a typical curvature, with some rows more."""
+        self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
+        if self.at.typical is None or not np.array_equal(self.at.typical[0], self.reach):
+            self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
+        self.bend = self.at.typical[1]
 
     def _weights(self) -> tuple[Array, Array]:
         """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
@@ -346,10 +364,11 @@ class Learner:
                 self._rescale(change)
             if not self.fit_intercept:
                 C[:, -1] = 0.0
+            if not at.counted and at.anchor is None and self.fit_intercept and self.loss.regression:
+                at.theta = at.theta.copy()
+                at.theta[-1] = self.loss.fit_intercept_only(y[part], np.broadcast_to(s[part, None], y[part].shape))
             before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
-            if self.loss.in_target_units and self.fit_intercept and not (at.rows or len(at.C) or at.trust):
-                at.theta[-1] = np.median(y[part], axis=0)  # steps are no longer than some units
-            at.second = at.second + np.einsum("ij,ij,i->j", C[:, :-1], C[:, :-1], s[part])
+            at.second = at.second + s[part] @ np.square(C[:, :-1])
             at.counted += float(s[part].sum())
             if at.seen is not None:
                 self._see(y[part])
@@ -358,8 +377,10 @@ class Learner:
                 at.s = np.concatenate([at.s, s[part]])
             else:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
+            if self.robust:
+                self._measure(at.y)
             most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
-            waits = not at.narrow and len(at.C) < most
+            waits = not at.narrow and len(at.C) < most + (_OUTLIERS if at.rows else 0)
             factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
             if not waits:
                 self._add(factors)
@@ -369,7 +390,7 @@ class Learner:
         """Let everything before count less."""
         at = self.at
         at.A, at.b, at.s, at.second = (a * factor for a in (at.A, at.b, at.s, at.second))
-        at.sample.s = at.sample.s * factor
+        at.sample.s, at.narrow = at.sample.s * factor, False
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(at, name, getattr(at, name) * factor)
 
@@ -434,7 +455,7 @@ class Learner:
             length, now = self._along(rows, now, P, decrement, l2, l1)
             if (self.shared and not self.has_l1) or not length:
                 break
-        at.theta = now.theta
+        at.theta, self.z = now.theta, now.z
         return factors
 
     def _noise(self) -> float:
@@ -458,10 +479,27 @@ class Learner:
         """Slopes and curvatures; of columns that are coupled in the sums, their probabilities."""
         if self.coupled:
             slope = self.loss.gradient(y, z, np.empty_like(z))
-            p = slope + y
+            p, wrong = slope + y, self._far_off(y, z)
+            if wrong is not None:
+                # on the way to the labels, as far as a parabola takes that does not fall below zero
+                g, loss = slope[wrong], self.loss.value(y[wrong], z[wrong]).sum(axis=1)
+                share = np.minimum(0.5, (g * g).sum(axis=1) ** 2 / (8 * loss))
+                p[wrong] -= share[:, None] * g
             # either is a diagonal above diag(p) - pp'
             return slope, p if self.whole else np.minimum(p, 2 * p * (1 - p))
-        return slopes(self.loss, y, z, spread)
+        slope, bend = slopes(self.loss, y, z, spread)
+        wrong = None if self.kinks or self.shared else self._far_off(y, z)
+        if wrong is not None:
+            loss = np.maximum(self.loss.value(y[wrong], z[wrong]), 1e-300)
+            bend[wrong] = np.maximum(bend[wrong], slope[wrong] ** 2 / (2 * loss))
+        return slope, bend
+
+    def _far_off(self, y: Array, z: Array) -> Array | None:
+        """Numbers of rows whose prediction is so wrong that their loss has next to no curvature there."""
+        if not z.size or np.all(np.abs(z).max(axis=0) <= _WRONG * self.reach):
+            return None
+        wrong = self.loss.value(y, z).sum(axis=1) > _WRONG * np.max(self.reach * self.reach * self.bend) * 4
+        return np.flatnonzero(wrong) if wrong.any() else None
 
     def _no_flatter(self, bend: Array, y: Array, z: Array) -> Array:
         """Curvatures, no less than a little where a loss has kinks: slopes alone would have no minimum."""
@@ -476,6 +514,8 @@ class Learner:
 
     def _grams(self, C: Array, bend: Array, s: Array) -> Array:
         """Sums of ``s h x x'`` over rows."""
+        if not len(C):
+            return np.zeros_like(self.at.A)
         if not self.whole:
             columns = range(1 if self.shared else self.k)
             return np.stack([_gram(C, s * bend[:, j]) for j in columns])
@@ -553,8 +593,8 @@ class Learner:
             bend += at.trust * float(np.vdot(P, mean))
             slope += at.trust * float(np.vdot(theta - at.anchor, mean) - np.vdot(P, at.pull))
         before = now.value + float((l1 * np.abs(theta)).sum())
-        length = longest = 1.0 if self.shared else self._bounded(now.z, ZP)
-        while length > _SHORTEST * longest:
+        length = 1.0 if self.shared else self._bounded(now.z, ZP)
+        for _ in range(_HALVINGS):
             new, z = theta + length * P, now.z + length * ZP
             value = self._value(rows, z)
             change = value + length * slope + 0.5 * length**2 * bend + float((l1 * np.abs(new)).sum()) - before
@@ -597,15 +637,18 @@ class Learner:
         return np.broadcast_to(spread, (len(C), self.k))
 
     def _add(self, factors: list[Any], asks: bool = True) -> None:
-        """Pending rows become lines."""
+        """Pending rows become lines, but for outliers, which no line can stand for."""
         at = self.at
-        C, y, s = at.C, at.y, at.s
+        stays = self._outliers(factors)
+        goes = np.ones(len(at.C), bool)
+        goes[stays] = False
+        C, y, s = (at.C, at.y, at.s) if goes.all() else (at.C[goes], at.y[goes], at.s[goes])
         theta = np.zeros_like(at.theta) if self._one_sided else at.theta
-        z = C @ theta
+        z = self.z if len(self.z) == len(C) and theta is at.theta else C @ theta
         spread = None
         if not (self.coupled or self.shared or self._one_sided) and factors:
-            spread = self._spread(C, factors)
-            at.narrow = spread is None
+            spread = None if at.narrow else self._spread(C, factors)
+            at.narrow = spread is None  # more rows make no prediction less certain
         elif self.kinks:  # a kink may be far from zero, and no line without a curvature may be alone
             spread = np.full((len(C), self.k), self.reach)
         slope, bend = self._lines(y, z, spread)
@@ -619,9 +662,28 @@ class Learner:
         at.weight += float(s.sum())
         self._draw(C, y, s, z, slope, bend)
         at.rows += len(C)
-        at.C, at.y, at.s = C[:0].copy(), y[:0].copy(), s[:0].copy()
+        at.C, at.y, at.s = at.C[stays], at.y[stays], at.s[stays]
         if asks and not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
             self._ask(factors)
+
+    def _outliers(self, factors: list[Any]) -> Array:
+        """Numbers of pending rows whose predictions change much with next to any change of the model."""
+        at = self.at
+        none = np.empty(0, int)
+        if self.shared or self.whole or self._one_sided or not factors or at.frame.largest <= _EXTREME:
+            return none
+        extreme = np.flatnonzero(np.abs(at.C[:, :-1]).max(axis=1) > _EXTREME)
+        if not extreme.size:
+            return none
+        # as the other rows know it
+        others = np.ones(len(at.C), bool)
+        others[extreme] = False
+        z = at.C[others] @ at.theta
+        bend = self._lines(at.y[others], z, np.broadcast_to(self.reach, z.shape))[1]
+        factors = self._factors(at.A + self._grams(at.C[others], bend, at.s[others]), self._weights()[0])
+        variance = np.max([_quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
+        far = variance * self._unit_of_variance() > np.max(_LONGEST * self.reach) ** 2
+        return np.sort(extreme[far][np.argsort(-variance[far], kind="stable")[:_OUTLIERS]])
 
     def _grams_of_last_step(self, z: Array) -> Array | None:
         """Those of a step that was so short that curvatures are still the same; None where there are none."""
@@ -644,6 +706,12 @@ class Learner:
         numbers = _SORTED if unsettled else max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, d1 * d1)
         return max(_SAMPLED, numbers // d1)
 
+    def _generator(self) -> np.random.Generator:
+        """Of one draw."""
+        seed, draws = self.at.seed
+        self.at.seed = seed, draws + 1
+        return np.random.default_rng((seed, draws))
+
     def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
         """Add rows to the sample, each with its share of chance (Vitter 1985, doi:10.1145/3147.3165)."""
         at = self.at
@@ -652,7 +720,7 @@ class Learner:
         size = self._room()
         sample, given = at.sample, [C, y, s, *lines]
         if len(sample.C) > size:
-            sample.keep_rows(at.rng.permutation(len(sample.C))[:size])
+            sample.keep_rows(self._generator().permutation(len(sample.C))[:size])
         free = min(size - len(sample.C), len(C))
         if free > 0:
             sample.become([np.concatenate([a, b[:free]]) for a, b in zip(sample.arrays(), given, strict=True)])
@@ -660,8 +728,9 @@ class Learner:
         rest = len(C) - free
         if rest:
             chance = size / (at.rows + free + 1.0 + np.arange(rest))
-            chosen = free + np.flatnonzero(at.rng.random(rest) < chance)
-            places = at.rng.integers(0, size, len(chosen))
+            rng = self._generator()
+            chosen = free + np.flatnonzero(rng.random(rest) < chance)
+            places = rng.integers(0, size, len(chosen))
             if len(chosen):
                 arrays = [array.copy() for array in sample.arrays()]
                 for array, new in zip(arrays, given, strict=True):
@@ -709,10 +778,14 @@ class Learner:
         """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
         at, sample = self.at, self.at.sample
         rows, weight = at.rows, at.weight
-        at.C, at.y, at.s = sample.C, sample.y, share * sample.s
+        at.C, at.y = np.concatenate([sample.C, at.C]), np.concatenate([sample.y, at.y])
+        at.s, kept = np.concatenate([share * sample.s, at.s]), len(at.s)
         at.A, at.b, at.weight, at.rows = np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0
         at.squares = at.bend = 0.0
         at.sample = Sample(*(array[:0] for array in sample.arrays()))
+        if self.kinks:
+            wide = np.broadcast_to(self.reach, (kept, self.k))
+            spread = np.concatenate([spread, wide])
         self._add(self._solve(_STEPS, spread if self.kinks else None), asks=False)
         at.rows, at.weight = rows, weight
         at.sample.s = at.sample.s / share
@@ -743,17 +816,20 @@ class Learner:
 
     def _chance(self, C: Array, off: Array, factors: list[Any]) -> float:
         """What the gain of a correction would be if rows were off by chance alone."""
-        total = 0.0
-        for j in range(self.k):
-            if self.whole:
-                d1 = C.shape[1]
-                wide = np.zeros((len(C), d1 * self.k))
-                wide[:, j * d1 : (j + 1) * d1] = C
-                forms = _quadratic_forms(wide, factors[0])
-            else:
-                forms = _quadratic_forms(C, factors[min(j, len(factors) - 1)])
-            total += float(off[:, j] ** 2 @ forms)
-        return total
+        if not self.whole:
+            return float(sum(off[:, j] ** 2 @ _quadratic_forms(C, factors[j % len(factors)]) for j in range(self.k)))
+        # what is off adds up to nothing over the classes, and must not be taken apart; some rows tell
+        few = slice(None, None, max(1, len(C) // _TOLD))
+        each = (off[few, :, None] * C[few, None]).reshape(len(off[few]), -1)
+        return float(_quadratic_forms(each, factors[0]).mean()) * len(C)
+
+
+def _robust(unit: Any, y: Array) -> Any:
+    """The unit of the targets of most rows."""
+    if len(y) < _FEWEST:
+        return unit
+    most = _NORMAL * np.median(np.abs(y - np.median(y, axis=0)), axis=0)
+    return np.where(most > 0, np.minimum(unit, most), unit)
 
 
 def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:

@@ -56,8 +56,10 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         "adam", "quasi_newton", "interior_point", or an instance with its own hyperparameters such as
         ``Momentum(momentum=0.95)``. "auto" chooses among them before training: where no step, batch or average is
         asked for, "quasi_newton" if the loss is smooth and "interior_point" if it is piecewise linear (`max_iter`,
-        `n_iter_` and `history_` then count iterations), "adagrad" in `partial_fit`, else what the rules of
-        :func:`skvariants.diagnostics.diagnose` advise for the data. `solver_` says which.
+        `n_iter_` and `history_` then count iterations), else what the rules of
+        :func:`skvariants.diagnostics.diagnose` advise for the data. In `partial_fit` it is
+        :class:`skvariants.solvers.Recursive`, sums over all rows, where no step, batch or average is asked for, the
+        penalty is L2, L1, both or none, and features are at most 1,023; else "adagrad". `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
         Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
         wide sparse data; at least 32, at most a 32nd of the table); a table of at most 32 rows is one batch.
@@ -308,10 +310,16 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     ) -> SGDVariantClassifier:  # fmt: skip
         """Go through the given rows once, from where the model stands.
 
-        The state of the solver, the number of steps and the random generator go on. A step that is not given
-        is raced along the calls until their rows have told enough; means and scales are running ones over all rows
-        seen, and the model is carried over exactly when they move. Weights count beside those of all rows seen so
-        far. An estimator that was pickled after `fit` starts from its coefficients.
+        With the defaults the rows are added to sums over all rows seen, and the model is what these ask for: each
+        row counts as much as any other, and no rate is to be chosen. After `fit`, or where coefficients were set by
+        hand, the model is worth as many rows as were learned before. `forgetting` says how long rows are remembered.
+
+        A solver that takes steps goes through the rows once: its state, the number of steps and the random generator
+        go on. A step that is not given is raced along the calls until their rows have told enough; means and scales
+        are running ones over all rows seen, and the model is carried over exactly when they move.
+
+        Weights count beside those of all rows seen so far. Each chunk is predicted before it is learned, which
+        `progressive_score_` tells of.
 
         Parameters
         ----------

@@ -73,7 +73,7 @@ class MultinomialLogLoss(Loss):
             value[rare] = self.value(y[rare], z[rare]).reshape(-1, own.shape[1], self.n_classes).sum(axis=2)
         weight, k = y if s is None else y * s, self.n_classes
         value = value.astype(np.float64, copy=False)
-        if _by_column(weight):
+        if own.shape[1] == 1 and _by_column(weight):
             return np.einsum("i,ij->j", value[:, 0], weight)
         return np.concatenate([np.dot(v, weight[:, j * k : (j + 1) * k]) for j, v in enumerate(value.T)])
 

@@ -18,6 +18,7 @@ from skvariants.solvers.interior_point import InteriorPoint
 from skvariants.solvers.momentum import Momentum, Nesterov
 from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE, PassiveAggressiveI, PassiveAggressiveII
 from skvariants.solvers.quasi_newton import QuasiNewton
+from skvariants.solvers.recursive import Recursive
 
 __all__ = [
     "GD",
@@ -35,6 +36,7 @@ __all__ = [
     "PassiveAggressiveII",
     "QuasiNewton",
     "RMSProp",
+    "Recursive",
     "Solver",
     "Step",
 ]
