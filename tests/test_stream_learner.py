@@ -6,6 +6,7 @@ optimum, as a share of what the optimum gains over the best constant.
 
 import copy
 import functools
+import itertools
 import pickle
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.linear_model import LinearRegression, Ridge
@@ -88,8 +90,12 @@ def costs(model, X, y, weight=None):
     return cost + alpha * (0.5 * (1 - l1) * (coef**2).sum() + l1 * np.abs(coef).sum()), constant
 
 
-def gap(model, X, y):
-    optimum, _ = costs(clone(model).set_params(tol=1e-8, max_iter=10_000).fit(X, y), X, y)
+def least(model, X, y):
+    return costs(clone(model).set_params(tol=1e-8, max_iter=10_000).fit(X, y), X, y)[0]
+
+
+def gap(model, X, y, optimum=None):
+    optimum = least(model, X, y) if optimum is None else optimum
     cost, constant = costs(model, X, y)
     return (cost - optimum) / (constant - optimum)
 
@@ -120,8 +126,8 @@ def cut(n, seed):
 @pytest.fixture(scope="module")
 def real():
     rng = np.random.default_rng(3)
-    X = rng.standard_normal((400, 5)) @ rng.standard_normal((5, 5))
-    return X, X @ rng.standard_normal(5) + 2 + 0.3 * rng.standard_normal(400)
+    X = rng.standard_normal((250, 5)) @ rng.standard_normal((5, 5))
+    return X, X @ rng.standard_normal(5) + 2 + 0.3 * rng.standard_normal(250)
 
 
 @pytest.mark.parametrize("intercept", [True, False])
@@ -137,7 +143,7 @@ def test_any_cut_and_any_order_are_the_same_least_squares(real, seed):
     X, y = real
     order = np.random.default_rng(seed).permutation(len(y)) if seed % 2 else np.argsort(y)
     model, borders = SGDVariantRegressor(alpha=0.0), cut(len(y), seed)
-    for begin, end in zip(borders[:-1], borders[1:], strict=True):
+    for begin, end in itertools.pairwise(borders):
         model.partial_fit(X[order][begin:end], y[order][begin:end])
     same(model, LinearRegression().fit(X, y))
 
@@ -213,13 +219,16 @@ WITHIN = {
 
 
 @functools.cache
+def least_of_world(loss, n):
+    return least(estimator(loss), *world(loss, n=n))
+
+
 def seen_once(loss, size, order="random", n=2000):
     X, y = world(loss, n=n)
     if order == "sorted":
         rows = np.argsort(y, kind="stable")
         X, y = X[rows], y[rows]
-    model = streamed(estimator(loss), X, y, size)
-    return gap(model, X, y)
+    return gap(streamed(estimator(loss), X, y, size), X, y, least_of_world(loss, n))
 
 
 @pytest.mark.parametrize("size", [10, 100, 1000])
@@ -364,10 +373,32 @@ def test_whatever_comes_a_model_is_finite_and_no_worse_than_twice_a_constant(see
     penalty = [None, "l2", "l1"][rng.integers(3)]
     model = estimator(loss, penalty=penalty, alpha=float(rng.choice([1e-8, 1e-4, 1e-2])))
     streamed(model, X, y, int(rng.choice([7, 50, 1000])), weight, classes=[0, 1])
-    assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
+    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.intercept_).all()
     if loss in RESIDUAL or len(np.unique(y[weight > 0])) == 2:
         cost, constant = costs(model, X, y, weight)
         assert cost <= 2 * constant
+
+
+@pytest.mark.parametrize("loss", ["huber", "hinge", "epsilon_insensitive", "log_loss"])
+def test_a_class_alone_for_hundreds_of_rows_sets_nothing(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1500, 5))
+    y = (X[:, 0] + 0.3 * rng.standard_normal(1500) > 0).astype(int)
+    rows = np.argsort(y, kind="stable")
+    model = SGDVariantClassifier(loss=loss, random_state=0)
+    streamed(model, X[rows][:700], y[rows][:700], 37, classes=[0, 1])
+    assert np.abs(model.coef_).max() < 10
+    assert streamed(model, X[rows], y[rows], 37, first=700).score(X, y) > 0.85
+
+
+@pytest.mark.xfail(strict=False, reason="the unit of targets is their standard deviation, which one outlier makes")
+@pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive"])
+def test_one_wild_target_is_nothing_to_a_robust_loss(loss):
+    X, y = made(n=400)
+    wild = np.where(np.arange(400) == 200, 1e6, y)
+    model = streamed(estimator(loss), X, wild, 100)
+    assert model.score(X, y) > estimator(loss).fit(X, wild).score(X, y) - 0.05
 
 
 # ---------------------------------------------------------------------- laws
@@ -502,7 +533,7 @@ def test_a_half_life_is_weighted_least_squares(real, size):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss", "huber", "hinge"])
-@pytest.mark.parametrize("size", [20, 200])
+@pytest.mark.parametrize("size", [40, 200])
 def test_auto_recovers_from_a_flip_within_a_tenth_of_the_rows(loss, size):
     X, y = world(loss, n=6000)
     model = streamed(estimator(loss, forgetting="auto"), X[:4000], y[:4000], size)
@@ -568,35 +599,40 @@ def test_a_penalty_of_ones_own_is_learned_by_steps():
 # ---------------------------------------------------------------------- lines in place of slopes
 
 
-NODES, SHARES = np.polynomial.hermite_e.hermegauss(3)
+def mean(function, nodes=None):
+    """Of a function of a standard normal variable: by quadrature, or by Gauss and Hermite's rule of so many nodes."""
+    if nodes is not None:
+        at, share = np.polynomial.hermite_e.hermegauss(nodes)
+        return sum(w * function(u) for u, w in zip(at, share, strict=True)) / share.sum()
+    return quad(lambda u: norm.pdf(u) * function(u), -8, 8, limit=400, points=np.linspace(-3, 3, 13))[0]
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_lines_are_means_over_predictions_to_come(name):
-    loss = LOSSES[name]()
-    rng = np.random.default_rng(0)
+    loss, rng = LOSSES[name](), np.random.default_rng(0)
     y = rng.standard_normal((8, 1)) if loss.regression else rng.choice([-1.0, 1.0], (8, 1))
     z, spread = y + rng.standard_normal((8, 1)), np.full((8, 1), 0.5)
     slope, curvature = slopes(loss, y, z, spread)
-    kinks = loss.piecewise_linear or name == "huber"
+    value = values(loss, y, z, spread)
     for i in range(8):
-        # the exact mean where there are kinks, three nodes where slopes are smooth enough
-        def at(u, i=i):
+
+        def gradient(u, i=i):
             return loss.gradient(y[i : i + 1], z[i : i + 1] + 0.5 * u, np.empty((1, 1)))[0, 0]
 
-        def mean(f):
-            density = lambda u: np.exp(-0.5 * u * u) / np.sqrt(2 * np.pi)  # noqa: E731
-            return quad(lambda u: density(u) * f(u), -8, 8, limit=400, points=np.linspace(-3, 3, 13))[0]
+        def cost(u, i=i):
+            return loss.value(y[i : i + 1], z[i : i + 1] + 0.5 * u)[0, 0]
 
-        if kinks:
-            assert_allclose(slope[i, 0], mean(at), atol=2e-4)
-            assert_allclose(curvature[i, 0], mean(lambda u: u * at(u)) / 0.5, atol=2e-3)  # Stein's identity
-            expected = mean(lambda u, i=i: loss.value(y[i : i + 1], z[i : i + 1] + 0.5 * u)[0, 0])
-            assert_allclose(values(loss, y, z, spread)[i, 0], expected, atol=2e-4)
+        def times(u, gradient=gradient):
+            return u * gradient(u)
+
+        if loss.piecewise_linear or name == "huber":
+            assert_allclose(slope[i, 0], mean(gradient), atol=2e-4)
+            assert_allclose(curvature[i, 0], mean(times) / 0.5, atol=2e-3)  # Stein's identity
+            assert_allclose(value[i, 0], mean(cost), atol=2e-4)
         else:
-            sums = sum(share * at(u) for u, share in zip(NODES, SHARES, strict=True)) / SHARES.sum()
-            assert_allclose(slope[i, 0], sums, atol=1e-12)
-            assert_allclose(slope[i, 0], mean(at), atol=0.1)
+            assert_allclose(slope[i, 0], mean(gradient, nodes=3), atol=1e-12)
+            assert_allclose(curvature[i, 0], mean(times, nodes=3) / 0.5, atol=1e-12)
+            assert_allclose(slope[i, 0], mean(gradient), atol=0.1)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -615,7 +651,7 @@ def test_lines_without_a_spread_are_derivatives(name):
 @pytest.mark.parametrize("scale", [1e-150, 1e-8, 1.0, 1e8, 1e100])
 def test_a_frame_and_back(scale, intercept):
     rng = np.random.default_rng(0)
-    X = scale * (rng.standard_normal((20, 3)) + [0, 5, -3])
+    X = scale * (rng.standard_normal((20, 3)) + np.array([0, 5, -3]))
     frame, theta = Frame.of(X[:5], intercept), rng.standard_normal((4, 2))
     for start in range(0, 20, 5):
         C, _ = frame.rows(X[start : start + 5])
@@ -630,10 +666,11 @@ def test_a_frame_and_back(scale, intercept):
 
 def test_a_frame_follows_columns_that_outgrow_it():
     frame = Frame.of(np.zeros((1, 2)), True)
-    C, change = frame.rows(np.array([[1.0, 0.0]]))
-    assert change is None or change[1] == 1.0
-    D, change = frame.rows(np.array([[1e30, 3.0]]))
-    assert change is not None and np.abs(D).max() <= 2.0**20
+    frame.rows(np.array([[1.0, 0.0]]))
+    before = frame.factor.copy()
+    C, change = frame.rows(np.array([[1e30, 3.0]]))
+    assert_array_equal(before * change, frame.factor)
+    assert np.abs(C).max() <= 2.0**20
     assert np.all(np.log2(frame.factor) % 1 == 0)
 
 
