@@ -50,7 +50,7 @@ SECONDS = 20.0
 #: Rows, columns and calls of the costs.
 COLUMNS, COST_CHUNKS, CALLS = 50, (1, 100, 1_000, 10_000), (100, 5_000)
 #: Made and bundled data: those of a whole run, and of a quick one.
-NAMES = ["breast_cancer", "diabetes", "digits", "dense_1e4", "regression_1e5", "twenty_classes", "text_classes"]
+NAMES = ["breast_cancer", "diabetes", "digits", "dense_1e4", "regression_1e4", "text_small"]
 QUICK = ["dense_quick", "diabetes"]
 
 
