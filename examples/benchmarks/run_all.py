@@ -35,7 +35,7 @@ PRINTED = {
     "classes": ("Many classes", "classes.py", [], ["--quick"]),
     "text": ("Text", "text.py", [], ["--quick"]),
     "tables": ("Dense tables", "tables.py", [], ["--quick"]),
-    "streams": ("Streams", "streams.py", ["--rows", "20000", "--chunks", "100", "1000"], ["--quick"]),
+    "streams": ("Streams", "streams.py", [], ["--quick"]),
     "search": ("Searches", "search.py", ["--only", "comparison"], ["--quick", "--only", "comparison"]),
     "epoch": ("One epoch of a named solver", "epoch.py", ["--quick"], ["--quick", "--only", "sparse"]),
     "advice": ("Advice", "advice.py", [*SCRATCH, "--rows", "5000"], [*SCRATCH, "--names", "dense_quick"]),
