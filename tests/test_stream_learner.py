@@ -392,7 +392,6 @@ def test_a_class_alone_for_hundreds_of_rows_sets_nothing(loss):
     assert streamed(model, X[rows], y[rows], 37, first=700).score(X, y) > 0.85
 
 
-@pytest.mark.xfail(strict=False, reason="the unit of targets is their standard deviation, which one outlier makes")
 @pytest.mark.parametrize("loss", ["huber", "epsilon_insensitive"])
 def test_one_wild_target_is_nothing_to_a_robust_loss(loss):
     X, y = made(n=400)
