@@ -25,7 +25,7 @@ from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
 from skvariants._interior_point.method import InteriorPointSteps
 from skvariants._interior_point.rows import FACTORED
-from skvariants._messages import diverged, not_converged, stalled
+from skvariants._messages import diverged, left_out, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
@@ -416,6 +416,8 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     ):
         learner = rule.learn(Remembering(state.method, how), chunk)
         theta = learner.sums.frame.original(learner.sums.theta)
+    if not np.isfinite(theta).all():
+        return _left_out(spec, data, kept, setup, start)
     state.method = learner.sums
     state.method.memory = spec.forgetting, rule
     setup.total_weight = learner.n_rows
@@ -431,6 +433,17 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     _log(setup, state)
     theta = theta.astype(rows.dtype)
     return Fitted(spec, data.header, Kept(setup, state, theta.copy()), theta, "max_iter", 1, [])
+
+
+def _left_out(spec: Spec, data: Data, kept: Kept | None, setup: Setup, start: Any) -> Fitted:
+    """The model before a chunk that none could be made of; zero where there was none."""
+    if kept is None:
+        theta = np.zeros((data.rows.d + 1, data.task.n_columns), data.rows.dtype)
+        if start is not None:
+            theta[:-1], theta[-1] = start[0].T, start[1]
+        state = State.start(theta, data.task.n_columns, np.random.default_rng(0))
+        kept = Kept(replace(setup, total_weight=0.0), state, theta.copy())
+    return Fitted(spec, data.header, kept, kept.theta, "diverged", 1, [left_out()])
 
 
 # ---------------------------------------------------------------------- what is minimised

@@ -52,4 +52,12 @@ def stalled(suboptimality: float, kind: str, tol: float) -> str:
     )
 
 
-__all__ = ["diverged", "not_converged", "stalled"]
+def left_out() -> str:
+    """The sentence about a chunk of a stream that no model could be made of."""
+    return (
+        "This chunk led to parameters that are not finite and was left out: the model is that of the chunks before. "
+        "Divide columns, targets or weights that are larger than 1e100 by a power of ten."
+    )
+
+
+__all__ = ["diverged", "left_out", "not_converged", "stalled"]

@@ -19,11 +19,13 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._stream.frame import Frame
+from skvariants._stream.learner import Learner
 from skvariants._stream.linearization import slopes, values
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import Penalty
@@ -676,3 +678,29 @@ def test_a_frame_follows_columns_that_outgrow_it():
 def test_values_whose_squares_overflow_are_named():
     with pytest.raises(ValueError, match="[Cc]olumn|feature"):
         SGDVariantRegressor().partial_fit([[1e200, 1.0], [0.0, 1.0]], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("before", ["nothing", "a chunk", "a fit"])
+def test_a_chunk_that_no_model_can_be_made_of_is_left_out(monkeypatch, before):
+    X, y = made(n=200)
+    y = (y > np.median(y)).astype(int)
+    model = SGDVariantClassifier(random_state=0)
+    if before == "a chunk":
+        model.partial_fit(X[:100], y[:100], classes=[0, 1])
+    elif before == "a fit":
+        model.fit(X[:100], y[:100])
+    then = model.coef_.copy() if hasattr(model, "coef_") else np.zeros((1, X.shape[1]))
+    with monkeypatch.context() as patch:
+        solve = Learner._solve
+
+        def lost(self, *args):
+            factors = solve(self, *args)
+            self.at.theta = self.at.theta * np.nan
+            return factors
+
+        patch.setattr(Learner, "_solve", lost)
+        with pytest.warns(ConvergenceWarning, match="left out"):
+            model.partial_fit(X[100:], y[100:], classes=[0, 1])
+    assert_array_equal(model.coef_, then)
+    assert model.status_ == "diverged"
+    assert model.partial_fit(X, y).score(X, y) > 0.85
