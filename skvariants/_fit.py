@@ -29,7 +29,7 @@ from skvariants._messages import diverged, left_out, not_converged, stalled
 from skvariants._quasi_newton.decrement import certify
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._spec import Spec
-from skvariants._stream.learner import empty_sums, go_on_from, matrices
+from skvariants._stream.learner import Trust, empty_sums, go_on_from, matrices
 from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.progress import Progress
 from skvariants._threads import spare_thread, threads
@@ -208,6 +208,16 @@ class Fitted:
         """What the targets are."""
         return self.kept.setup.task
 
+    def worth(self) -> Trust:
+        """What the model is worth beside further rows."""
+        setup, sums = self.kept.setup, self.kept.state.method
+        if setup.solver.method == "recursive" and sums is not None:
+            return sums.worth(setup.total_weight)
+        moments = setup.moments
+        if moments is None:
+            return Trust(setup.total_weight)
+        return Trust.of(setup.total_weight, moments.squares / moments.count, np.atleast_1d(moments.mean))
+
     def attributes(self) -> dict[str, Any]:
         """Fitted attributes by name, as an estimator publishes them."""
         setup, state = self.kept.setup, self.kept.state
@@ -303,7 +313,7 @@ class _Job:
 
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None, certified: bool = True, trust: float = 0.0,
+    streaming: bool = False, callback: Any = None, certified: bool = True, trust: Trust | None = None,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -323,8 +333,8 @@ def fit(
         Told of each epoch.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
-    trust : float, default=0.0
-        Weight of the rows that the start of a stream is worth.
+    trust : Trust, optional
+        What the start of a stream is worth.
 
     Returns
     -------
@@ -378,7 +388,7 @@ def _check_forgetting(spec: Spec, data: Data) -> None:
         )
 
 
-def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) -> Fitted:
+def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | None) -> Fitted:
     """One model after one more chunk, by sums over all rows."""
     task, rows = data.task, data.rows
     loss, old = task.bind_loss(spec.loss), None if kept is None else kept.setup
@@ -400,7 +410,10 @@ def _learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: float) 
     if state.method is None or start is not None:
         if start is None and kept is not None:
             start = kept.theta[:-1].T, kept.theta[-1]
-        state.method = empty_sums(rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state))
+        trust = Trust() if trust is None else trust
+        state.method = empty_sums(
+            rows.X, loss, task, spec.fit_intercept, _seed(spec.random_state), None if start is None else trust.centre
+        )
         if start is not None:
             go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()

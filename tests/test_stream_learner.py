@@ -704,3 +704,17 @@ def test_a_chunk_that_no_model_can_be_made_of_is_left_out(monkeypatch, before):
     assert_array_equal(model.coef_, then)
     assert model.status_ == "diverged"
     assert model.partial_fit(X, y).score(X, y) > 0.85
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "squared_epsilon_insensitive", "huber", "epsilon_insensitive"])
+def test_an_outlier_after_a_fit_is_not_what_the_fit_has_seen(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 3))
+    y = X @ [1.0, -1.0, 0.5] + 0.3 * rng.standard_normal(30)
+    X[20, 0] = 1e6
+    model = estimator(loss).fit(X[:15], y[:15]).partial_fit(X[15:], y[15:])
+
+    def cost(z):
+        return model._minimised.value(y[:, None], z[:, None]).mean()
+
+    assert cost(model.predict(X)) < 2 * cost(np.full(30, y.mean()))

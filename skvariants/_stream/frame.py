@@ -33,10 +33,12 @@ class Frame:
         self.largest = 0.0
 
     @classmethod
-    def of(cls, X: Any, fit_intercept: bool) -> Frame:
-        """The frame of a stream that begins with some rows; a model without intercept keeps zero."""
+    def of(cls, X: Any, fit_intercept: bool, centre: Array | None = None) -> Frame:
+        """The frame of a stream that begins with some rows, or knows a centre; a model without intercept keeps zero."""
         if not fit_intercept:
             return cls(np.zeros(X.shape[1]))
+        if centre is not None and len(centre) == X.shape[1]:
+            return cls(centre.astype(np.float64))
         with np.errstate(over="ignore"):
             centre = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
         # the mean of values near the largest overflows

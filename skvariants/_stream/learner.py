@@ -84,6 +84,8 @@ _CORRECTIONS, _TOLD = 4, 1024
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
 _LOADING = 1e-2
+# variance of a column since, as a multiple of that of an anchor's rows, that these may have had
+_WIDER = 4.0
 
 
 @dataclass(eq=False, repr=False)
@@ -136,6 +138,31 @@ class Point(NamedTuple):
     value: float
 
 
+class Trust(NamedTuple):
+    """What a model is worth beside further rows.
+
+    Attributes
+    ----------
+    weight : float
+        Of the rows that it has learned.
+    extent : ndarray of int16 or None
+        Binary order of the standard deviation of each of their columns, where it is known.
+    centre : ndarray or None
+        Their means, where they are known.
+    """
+
+    weight: float = 0.0
+    extent: Any = None
+    centre: Any = None
+
+    @classmethod
+    def of(cls, weight: float, variance: Array | None, centre: Array | None = None) -> Trust:
+        """The same from variances of the columns."""
+        if variance is None:
+            return cls(weight)
+        return cls(weight, np.frexp(np.sqrt(np.atleast_1d(variance)))[1].astype(np.int16), centre)
+
+
 @dataclass(eq=False, repr=False)
 class Sums(Fields):
     """All that is kept of a stream.
@@ -164,8 +191,9 @@ class Sums(Fields):
         Rows when the last new class came, and when the sample was last asked.
     seen : ndarray of bool or None
         Which columns' classes were seen.
-    anchor, trust, pull : ndarray, float, ndarray
-        Where a stream goes on from, how many rows that is worth, and its penalty's gradient.
+    anchor, trust, extent, pull : ndarray, float, ndarray or None, ndarray
+        Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
+        gradient.
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait.
     seed : tuple of int
@@ -195,6 +223,7 @@ class Sums(Fields):
     seen: Any = informative(None)
     anchor: Any = informative(None)
     trust: float = informative(0.0)
+    extent: Any = informative(None)
     pull: Any = informative(None)
     narrow: bool = informative(False)
     seed: tuple[int, int] = informative((0, 0))
@@ -207,6 +236,11 @@ class Sums(Fields):
     def become(self, other: Sums) -> None:
         """Take what another holds."""
         self._become(other)
+
+    def worth(self, weight: float) -> Trust:
+        """What the model is worth on its own."""
+        unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
+        return Trust.of(weight, self.second / (unit * unit), self.frame.centre)
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
@@ -230,7 +264,7 @@ def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
     return (count, size) if size * size <= MOST and count * size * size <= MOST_OF_ALL else None
 
 
-def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> Sums:
+def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, centre: Array | None = None) -> Sums:
     """A stream before its first row.
 
     Parameters
@@ -243,26 +277,28 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int) -> 
         Whether there is an intercept.
     seed : int
         Of the sample.
+    centre : ndarray, optional
+        Of the rows before, where there were some.
     """
     d1, k = X.shape[1] + 1, task.n_columns
     count, size = matrices(loss, d1 - 1, k) or (k, d1)
     rows, columns = np.empty((0, d1)), np.empty((0, k))
     return Sums(
-        frame=Frame.of(X, fit_intercept), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
+        frame=Frame.of(X, fit_intercept, centre), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
         sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
         seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
     )  # fmt: skip
 
 
-def go_on_from(sums: Sums, theta: Array, trust: float, penalty: Any) -> None:
-    """Let a stream begin at a model that is worth as much as rows of some weight, and was their optimum."""
+def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
+    """Let a stream begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
     W = theta[:-1]
     pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
     pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
     pull[:-1] /= sums.frame.factor[:, None]
     sums.anchor = sums.frame.of_original(theta)
-    sums.theta, sums.pull, sums.trust = sums.anchor.copy(), pull, trust
+    sums.theta, sums.pull, sums.trust, sums.extent = sums.anchor.copy(), pull, trust.weight, trust.extent
     if sums.seen is not None:
         sums.seen = np.ones(len(sums.seen), bool)
 
@@ -536,7 +572,7 @@ class Learner:
         at = self.at
         if at.trust > 0:
             # as many rows of the kind that was seen
-            self.mean = H / max(at.weight + float(at.s.sum()), 1e-300)
+            self.mean = self._no_wider(H / max(at.weight + float(at.s.sum()), 1e-300))
             diagonal = np.einsum("kii->ki", self.mean)
             diagonal *= 1.0 + _LOADING
             H = H + at.trust * self.mean
@@ -547,6 +583,21 @@ class Learner:
             H[0, common[:, None], common] += max(H[0, common, common].mean(), 1e-300) / self.k
             return [_factor(H[0], l2.ravel("F"))]
         return [_factor(M, l2[:, j] if len(H) > 1 else l2.max(axis=1)) for j, M in enumerate(H)]
+
+    def _no_wider(self, mean: Array) -> Array:
+        """Mean curvature of the rows of an anchor: that of rows seen since, but of columns no wider than theirs."""
+        at = self.at
+        if at.extent is None or len(at.extent) != len(at.frame.factor):
+            return mean
+        known = np.append(np.ldexp(at.frame.factor, at.extent.astype(int)), 1.0)
+        for M in mean:
+            diagonal = M.diagonal().reshape(-1, len(known))
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                share = np.sqrt(_WIDER * diagonal[:, -1:] * known * known / diagonal)
+            shrink = np.where(share < 1, share, 1.0).ravel()  # what is not a number stays
+            M *= shrink[:, None]
+            M *= shrink
+        return mean
 
     def _anchored_gradient(self, G: Array, theta: Array) -> Array:
         """The gradient with the model that the stream goes on from; where no row has said anything, it stays."""
@@ -880,4 +931,4 @@ def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     return np.einsum("ij,ij->i", V, V)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "empty_sums", "go_on_from", "matrices"]
+__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]

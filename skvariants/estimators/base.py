@@ -90,8 +90,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                 setattr(self, name, value)
             elif hasattr(self, name):
                 delattr(self, name)
-        #: weight of the rows that the model has seen: what it is worth beside further ones
-        self._learned = fitted.kept.setup.total_weight
+        #: what the model is worth beside further rows
+        self._learned = fitted.worth()
         goes_on = streaming or fitted.spec.warm_start
         #: whether the state is part of what is pickled
         self._keeps_state = goes_on
@@ -101,6 +101,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         state = super().__getstate__()
         if not state.get("_keeps_state", False):
             state = {name: value for name, value in state.items() if name != "_state"}
+            if "_learned" in state:
+                state["_learned"] = state["_learned"]._replace(centre=None)  # as long as the model itself
         return state
 
     def _kept(self) -> Kept | None:
@@ -195,7 +197,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             start = None
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True,
-            trust=getattr(self, "_learned", 0.0),
+            trust=getattr(self, "_learned", None),
         )  # fmt: skip
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
