@@ -162,6 +162,10 @@ class Trust(NamedTuple):
             return cls(weight)
         return cls(weight, np.frexp(np.sqrt(np.atleast_1d(variance)))[1].astype(np.int16), centre)
 
+    def in_short(self) -> Trust:
+        """The same in a quarter of the model's size: without the means."""
+        return Trust(self.weight, self.extent)
+
 
 @dataclass(eq=False, repr=False)
 class Sums(Fields):

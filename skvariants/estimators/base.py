@@ -102,7 +102,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if not state.get("_keeps_state", False):
             state = {name: value for name, value in state.items() if name != "_state"}
             if "_learned" in state:
-                state["_learned"] = state["_learned"]._replace(centre=None)  # as long as the model itself
+                state["_learned"] = state["_learned"].in_short()
         return state
 
     def _kept(self) -> Kept | None:
