@@ -241,6 +241,13 @@ class Sums(Fields):
         """Take what another holds."""
         self._become(other)
 
+    def forget(self, factor: float) -> None:
+        """Let everything before count less."""
+        self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
+        self.sample.s, self.narrow = self.sample.s * factor, False
+        for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
+            setattr(self, name, getattr(self, name) * factor)
+
     def worth(self, weight: float) -> Trust:
         """What the model is worth on its own."""
         unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
@@ -425,14 +432,6 @@ class Learner:
             if not waits:
                 self._add(factors)
         return np.concatenate(before)
-
-    def forget(self, factor: float) -> None:
-        """Let everything before count less."""
-        at = self.at
-        at.A, at.b, at.s, at.second = (a * factor for a in (at.A, at.b, at.s, at.second))
-        at.sample.s, at.narrow = at.sample.s * factor, False
-        for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
-            setattr(at, name, getattr(at, name) * factor)
 
     def _see(self, y: Array) -> None:
         seen = (y > 0).any(axis=0)

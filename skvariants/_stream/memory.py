@@ -82,7 +82,7 @@ class Remembering:
 
     def forget(self, factor: float) -> None:
         """Let everything before count less."""
-        Learner(self.sums, *self.how).forget(factor)
+        self.sums.forget(factor)
 
     def copy(self) -> Remembering:
         """Another learner in the same state."""
