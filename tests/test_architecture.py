@@ -36,6 +36,11 @@ LEVELS = [
     "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
     "_interior_point.method",
+    "_fit.results",
+    "_fit.job",
+    "_fit.steps _fit.iterations _fit.sums",
+    "_fit.certificates",
+    "_fit.story",
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
     " model_selection._fold",
@@ -62,7 +67,7 @@ FAMILIES = {
 CLASSES = sorted({getattr(f, "func", f) for r in FAMILIES.values() for f in r.values()}, key=lambda c: c.__name__)
 
 #: Packages of one interface in several files, tested by the package's name.
-BY_PACKAGE = {"losses", "solvers", "estimators", "displays", "model_selection"}
+BY_PACKAGE = {"_fit", "losses", "solvers", "estimators", "displays", "model_selection"}
 #: Modules that are tested in the file of another, and why.
 ELSEWHERE = {
     "_stream.frame": "test_stream_learner",
@@ -237,7 +242,7 @@ def test_namespaces_are_left_alone(name):
 @pytest.mark.parametrize("name", sorted(set(SOURCES) - EMPTY - {"skvariants"}))
 def test_every_module_has_a_test_file_of_its_name(name):
     package, stem = name.split(".")[0], name.split(".")[-1]
-    file = ELSEWHERE.get(name, f"test_{package}" if package in BY_PACKAGE else f"test_{stem.lstrip('_')}")
+    file = ELSEWHERE.get(name, f"test_{package.lstrip('_')}" if package in BY_PACKAGE else f"test_{stem.lstrip('_')}")
     assert (TESTS / f"{file}.py").exists(), file
 
 

@@ -13,10 +13,10 @@ from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from _references import asked
-from skvariants import SGDVariantClassifier, SGDVariantRegressor, _fit
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._data.validate import Given, Header, prepare
-from skvariants._fit import fit_together
+from skvariants._fit import fit_together, story
 from skvariants._spec import Trainable
 from skvariants._threads import PARALLEL, scipys_blas, threads
 from skvariants.losses import LOSSES
@@ -190,7 +190,7 @@ def test_a_failing_fit_inside_a_group_leaves_earlier_estimators_as_they_were(mon
     stands = [result.kept for result in fit_columns(models, X, Y3)]
     before = [snapshot(m) for m in models]
     specs = [m.set_params(max_iter=2).__skvariants_spec__() for m in models]
-    monkeypatch.setattr(_fit, "_BLOCK", 1)  # each is a block
+    monkeypatch.setattr(story, "_BLOCK", 1)  # each is a block
     attempts = []
 
     def fails_in_the_third(*args, **kwargs):
@@ -199,8 +199,8 @@ def test_a_failing_fit_inside_a_group_leaves_earlier_estimators_as_they_were(mon
             raise ArithmeticError("no fit today")
         return fit(*args, **kwargs)
 
-    fit = _fit.fit
-    monkeypatch.setattr(_fit, "fit", fails_in_the_third)
+    fit = story.fit
+    monkeypatch.setattr(story, "fit", fails_in_the_third)
     results = fit_together(specs, data_of(models[0], X, Y3), stands)
     assert [type(result).__name__ for result in results] == ["Fitted", "Fitted", "ArithmeticError"]
     assert [snapshot(m.set_params(max_iter=3)) for m in models] == before
@@ -212,7 +212,7 @@ def test_a_failing_fit_inside_a_group_leaves_earlier_estimators_as_they_were(mon
 
 
 def test_a_failing_fit_is_that_of_its_block(monkeypatch):
-    monkeypatch.setattr(_fit, "_BLOCK", 1)
+    monkeypatch.setattr(story, "_BLOCK", 1)
     model = SGDVariantClassifier(solver="adam", random_state=0, scale_features=False)
     models = grow(model, penalty=[Weighted(), Weighted(weights=np.ones(3))])
     results = fit_together([m.__skvariants_spec__() for m in models], data_of(model, X, Y3))
@@ -256,7 +256,7 @@ def test_one_sample_a_step_is_one_sample_a_step_however_few(n):
 
 def test_blas_has_one_thread_where_rows_are_sparse(monkeypatch):
     asked = []
-    monkeypatch.setattr("skvariants._fit.threads", lambda count: asked.append(count) or threads(count))
+    monkeypatch.setattr("skvariants._fit.story.threads", lambda count: asked.append(count) or threads(count))
     rng = np.random.default_rng(0)
     X, y = sp.random(3000, 15000, 1e-3, format="csr", random_state=0), rng.integers(0, 2, 3000)
     SGDVariantClassifier().fit(X, y)

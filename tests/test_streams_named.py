@@ -397,7 +397,7 @@ def test_coefficients_set_to_no_numbers_get_a_sentence():
 
 @every_solver
 def test_history_and_pickle_of_a_stream_are_bounded(monkeypatch, solver):
-    monkeypatch.setattr("skvariants._fit._HISTORY", 20)
+    monkeypatch.setattr("skvariants._fit.results._HISTORY", 20)
     X, y = world(200)
     model = streamed(SGDVariantRegressor(solver=solver, random_state=0), X[:60], y[:60], 2)
     size = len(pickle.dumps(model))

@@ -1,0 +1,7 @@
+"""From specs and data to fitted models."""
+
+from skvariants._fit.job import continuation_key
+from skvariants._fit.results import Fitted, Kept, Setup, model_attributes
+from skvariants._fit.story import fit, fit_together
+
+__all__ = ["Fitted", "Kept", "Setup", "continuation_key", "fit", "fit_together", "model_attributes"]

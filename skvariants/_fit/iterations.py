@@ -1,0 +1,57 @@
+"""Training by iterations on all rows: quasi-Newton and interior-point steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from skvariants._fit.job import Job, constants_of, promised, tolerances, watch_of
+from skvariants._interior_point.method import InteriorPointSteps
+from skvariants._quasi_newton.method import Tolerance, quasi_newton
+from skvariants._training.loop import Outcome, Training
+
+Array = np.ndarray
+#: Least accuracy of what stands for the limit of a loss: the limit itself is farther.
+_LIMIT = 1e-4
+
+
+def train_by_iterations(job: Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
+    """Quasi-Newton iterations."""
+    outcomes = iterated(job, solver, 1.0, callback, job.spec.stopping.max_iter)
+    for setup, outcome in zip(job.setups, outcomes, strict=True):
+        setup.race = outcome.race
+    if job.spec.verbose:
+        print(*(setup.race for setup in job.setups), sep="\n")
+    return outcomes
+
+
+def iterated(job: Job, solver: Any, share: float, callback: Any, max_iter: int) -> list[Outcome]:
+    """The same, with a share of the tolerance."""
+    tol = tolerances(job)
+    fraction = solver.safety * (np.zeros(len(job.specs)) if tol is None else share * tol)
+    tolerance = Tolerance(np.broadcast_to(fraction, (len(job.specs),)).copy(), job.constants)
+    watch = watch_of(job, callback)
+    method = quasi_newton(job.problem, job.state, tolerance, watch.score is not None, job.near)
+    return Training(method, replace(job.spec.stopping, max_iter=max_iter), job.reference, tol, watch).run()
+
+
+def train_along_paths(job: Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
+    """Interior-point steps."""
+    tol, eps = tolerances(job), float(np.finfo(job.dtype).eps)
+    fraction = solver.safety * np.array([promised(spec, eps) for spec in job.specs])
+    problem, constant = job.problem, job.column_constants
+    loss = problem.loss.limit()
+    limit = loss is not problem.loss
+    if limit:
+        fraction = np.maximum(fraction, _LIMIT)
+        problem = replace(problem, loss=loss)
+        losses = [job.data.task.bind_loss(spec.loss).limit() for spec in job.specs]
+        of_one = replace(problem.take(np.arange(job.width)), loss=losses[0])
+        constant = constants_of(of_one, losses)[1] * problem.coordinates.objective_scale
+    method = InteriorPointSteps(problem, job.state, fraction.copy(), constant, limit)
+    return Training(method, job.spec.stopping, job.reference, tol, watch_of(job, callback)).run()
+
+
+__all__ = ["iterated", "train_along_paths", "train_by_iterations"]

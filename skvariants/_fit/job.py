@@ -1,0 +1,301 @@
+"""What is minimised, by what, and where it starts: the columns of several specs, assembled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skvariants._component import identity, side_by_side
+from skvariants._data.scaling import Coordinates
+from skvariants._data.validate import Data
+from skvariants._fit.results import Setup
+from skvariants._spec import Spec
+from skvariants._training.loop import Watch
+from skvariants._training.problem import Problem, by_model, columns_of
+from skvariants._training.state import State
+from skvariants.solvers import SOLVERS
+
+Array = np.ndarray
+#: Units in the last place, as a share of the gain, that a certificate can prove; no less is promised.
+_PROVABLE = 1e6
+
+
+@dataclass(eq=False, repr=False)
+class Job:
+    """Everything that the models of one fit share, and what each brings along."""
+
+    specs: Sequence[Spec]
+    data: Data
+    problem: Problem
+    setups: list[Setup]
+    state: State
+    constants: Array
+    reference: Array
+    started: bool
+    streaming: bool
+    epochs: Array
+    column_constants: Array
+    near: bool
+
+    @property
+    def spec(self) -> Spec:
+        return self.specs[0]
+
+    @property
+    def width(self) -> int:
+        return self.data.task.n_columns
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.rows.dtype
+
+    def part(self, j: int, state: State) -> Job:
+        """One model as a job of its own, at a state of it."""
+        at = np.array([j])
+        problem = self.problem if len(self.specs) == 1 else self.problem.take(columns_of(at, self.width))
+        return replace(
+            self, specs=[self.specs[j]], problem=problem, setups=[self.setups[j]], state=state,
+            constants=self.constants[at], reference=self.reference[at], epochs=self.epochs[at],
+            column_constants=self.column_constants[columns_of(at, self.width)],
+        )  # fmt: skip
+
+    def stacked(self, components: Sequence[Any]) -> Any:
+        """One component for all columns."""
+        return side_by_side(components, self.width, self.dtype)
+
+
+def assemble(
+    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None = None
+) -> Job:  # fmt: skip
+    """The problem of all columns, and where they start."""
+    spec, task, count = specs[0], data.task, len(specs)
+    old = beside if previous is None else previous[0].setup
+    rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
+    if streaming and old is not None:
+        rows = _weighed_by_stream(rows, data.total_weight, old)
+    if rows is not data.rows:
+        data = replace(data, rows=rows)
+    losses = [task.bind_loss(s.loss) for s in specs]
+    frame = _frame(spec, data, losses[0], old, streaming)
+    coordinates, k, dtype = frame.coordinates, task.n_columns, rows.dtype
+    problem = Problem(rows, task.encoding(dtype), losses[0], None, coordinates, spec.fit_intercept)
+    measured = streaming and old is not None and old.paced and spec.solver.method == "steps"
+    constants, costs = (np.zeros(k), old.costs) if measured else constants_of(problem, losses)
+    if count > 1:
+        columns = np.tile(np.arange(k), count)
+        problem = replace(
+            problem, encoding=problem.encoding.take(columns), loss=side_by_side(losses, k, dtype),
+            coordinates=coordinates.take(columns),
+        )  # fmt: skip
+    wide = problem.coordinates
+    for s in specs:
+        s.penalty.check_features(rows.d, "penalty")
+    penalty = side_by_side([s.penalty for s in specs], k, dtype)
+    problem.penalty = penalty if wide.identity else penalty.rescaled(wide.units, wide.objective_scale)
+    if previous is None:
+        keyed = not streaming
+        setups = [
+            replace(frame, key=continuation_key(s, data) if keyed and s.warm_start else None, asked=type(s.solver))
+            for s in specs
+        ]
+        state = _start(problem, k, spec, constants, starts)
+    else:
+        setups = [frame.going_on(kept.setup) for kept in previous]
+        state = previous[0].state.copy()
+        state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
+        if streaming:
+            _follow(setups[0], spec, state, problem)
+            _move(setups[0], state, old.coordinates, starts)
+            costs = costs if measured or old.costs is None else np.maximum(costs, old.costs)
+    if streaming:
+        setups[0].costs = costs
+    reference = np.maximum(by_model(costs, k), np.finfo(np.float64).tiny)
+    of_columns = costs * wide.objective_scale
+    return Job(
+        specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
+        state.epoch.copy(), of_columns, beside is not None,
+    )  # fmt: skip
+
+
+def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
+    """A stream is no warm start; another solver than that of the last chunk begins where the model stands."""
+    begins, setup.key = setup.history is None, None
+    if begins:  # a fit came before, with its plateaus
+        state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
+        if state.best_theta is not None:  # the model is that of the best score
+            state.theta, state.best_theta = state.best_theta, None
+    if spec.solver.method != "steps":
+        return
+    changed, setup.solver = type(setup.solver) is not type(spec.solver), spec.solver
+    memory = spec.solver.allocate(state.theta, problem.penalty, not problem.coordinates.identity)
+    state.memory = state.memory or memory
+    if changed or [a.shape for a in memory] != [a.shape for a in state.memory]:
+        setup.asked, setup.race, setup.pace = type(spec.solver), None, None
+        state.memory, state.average, state.t = memory, None, 0
+
+
+def constants_of(problem: Problem, losses: Sequence[Any]) -> tuple[Array, Array]:
+    """Best constant predictions of all columns and what they cost; equal losses are asked once."""
+    if len(losses) == 1:
+        return problem.intercept_only()
+    keys = [loss.key() for loss in losses]
+    distinct = {key: replace(problem, loss=loss).intercept_only() for key, loss in zip(keys, losses, strict=True)}
+    constants, costs = zip(*(distinct[key] for key in keys), strict=True)
+    return np.concatenate(constants), np.concatenate(costs)
+
+
+def _weighed_by_stream(rows: Any, total_weight: float, old: Setup) -> Any:
+    """Rows of a chunk, whose weights have mean one, weighed beside all rows of the stream."""
+    n_rows, total = rows.n + old.n_rows, total_weight + old.total_weight
+    factor = (total_weight / rows.n) / (total / n_rows)
+    return rows if factor == 1.0 else rows.reweighted(factor)
+
+
+def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool) -> Setup:
+    """Coordinates to work in, and the moments that they come from."""
+    rows, task = data.rows, data.task
+    if old is not None and not streaming:
+        return old
+    counts: dict[str, Any] = {"n_rows": float(rows.n), "total_weight": data.total_weight}
+    if old is not None:
+        counts = {name: count + getattr(old, name) for name, count in counts.items()}
+    if not (spec.scale or (spec.scale_open and old is not None and old.moments is not None)):
+        return Setup(None, task, Coordinates(), None, None, **counts)
+    size = _lazy_batch(spec, streaming)
+    moments = rows.moments(None if old is None else old.moments, filling=size)
+    targets = None
+    if loss.in_target_units:
+        targets = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
+    unit = task.unit(targets, spec.fit_intercept)
+    rare = size > 0 and moments.touches_few(size)
+    coordinates = moments.coordinates(spec.fit_intercept, unit, rows.dtype, rare)
+    return Setup(None, task, coordinates, moments, targets, **counts)
+
+
+def _lazy_batch(spec: Spec, streaming: bool) -> int:
+    """Rows of a step that may touch their features only, or 0 where each step touches all."""
+    solver = SOLVERS["adagrad"]() if streaming and spec.solver.method != "steps" else spec.solver
+    size = solver.batch_size if isinstance(spec.batch_size, str) else spec.batch_size
+    return size if solver.lazy and spec.penalty.elastic and not isinstance(size, str) else 0
+
+
+def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) -> State:
+    """The state at the given coefficients, or at the best constant model where columns are standardised."""
+    coordinates, dtype = problem.coordinates, problem.rows.dtype
+    theta = np.zeros((problem.d + 1, len(constants)), dtype=dtype)
+    if not coordinates.identity and spec.fit_intercept:
+        theta[-1] = constants / coordinates.target
+    for j, start in enumerate(starts or ()):
+        if start is not None:
+            at = slice(j * k, (j + 1) * k)
+            given = np.concatenate([start[0].T, start[1][None]])
+            theta[:, at] = coordinates.take(np.arange(at.start, at.stop)).standardised(given)
+    return State.start(theta, k, np.random.default_rng(seed(spec.random_state)))
+
+
+def _move(setup: Setup, state: State, old: Coordinates, starts: Any) -> None:
+    """Carry a state over into the coordinates of now, where the model stays as it is, or put it where it was set."""
+    new, pace = setup.coordinates, setup.pace
+    setup.pace = pace = None if pace is None else pace.copy()
+    rungs = None if pace is None or pace.rungs is None else pace.rungs
+    if starts is not None and starts[0] is not None:
+        coef, intercept = starts[0]
+        state.theta = new.standardised(np.concatenate([coef.T, intercept[None]])).astype(state.theta.dtype)
+        state.average = None if state.average is None else state.theta.copy()
+        if rungs is not None:
+            rungs.restart(state.theta)
+        return
+    if new.identity and old.identity:
+        return
+    _carry(state, old, new)
+    if rungs is not None:
+        columns = np.tile(np.arange(state.theta.shape[1]), len(rungs.multiples))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a rung that is lost
+            _carry(rungs.state, old.take(columns), new.take(columns))
+
+
+def _carry(state: State, old: Coordinates, new: Coordinates) -> None:
+    dtype = state.theta.dtype
+    state.theta = new.standardised(old.original(state.theta)).astype(dtype)
+    if state.average is not None:
+        state.average = new.standardised(old.original(state.average)).astype(dtype)
+
+
+def seed(random_state: Any) -> int:
+    """The seed of a fit; a number gives the same one each time, and starting RandomState takes as long as a step."""
+    draw = _drawn_seed if random_state is None or hasattr(random_state, "randint") else _kept_seed
+    return draw(random_state)
+
+
+def _drawn_seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+_kept_seed = functools.lru_cache(_drawn_seed)
+
+
+def batch_size_of(spec: Spec, solver: Any, rows: Any, streaming: bool = False) -> int:
+    """Rows of a step."""
+    n, size = rows.n, spec.batch_size
+    if solver.method != "steps":
+        return n
+    if isinstance(size, str) and size == "auto":
+        size = solver.batch_size if spec.natural_batch_size is None else spec.natural_batch_size
+        if not isinstance(size, str):
+            if rows.sparse and size > 1:
+                # a step costs its stored values and an update of every weight: enough rows to outweigh it
+                size = max(size, min(2048, int(rows.d * n / max(rows.stored, 1))))
+            # passes count: small tables deserve small batches, and tiny ones are one batch
+            size = n if n <= 32 and (size > 1 or not streaming) else min(size, max(32, n // 32))
+    return n if isinstance(size, str) else min(int(size), n)
+
+
+def watch_of(job: Job, callback: Any) -> Watch:
+    """Who looks on: the scores of rows held out, callbacks, whoever reads the lines."""
+    held_out, task = job.data.validation, job.data.task
+    if held_out is None:
+        return Watch(None, callback, job.spec.verbose)
+    loss = task.bind_loss(job.spec.loss)
+    spread = task.spread(job.data.y, job.data.rows.weight)
+
+    def score(models: Array) -> Array:
+        z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)
+        return task.scores(z, held_out.y, held_out.weight, loss, spread)
+
+    return Watch(score, callback, job.spec.verbose)
+
+
+def tolerances(job: Job) -> Array | None:
+    if job.streaming or job.spec.stopping.tol is None:
+        return None
+    return np.array([spec.stopping.tol for spec in job.specs], dtype=float)
+
+
+def promised(spec: Spec, eps: float) -> float:
+    """What a fit promises: `tol`, or what the precision allows to be proven where that is more."""
+    return max(spec.stopping.tol or 0.0, _PROVABLE * eps)
+
+
+def continuation_key(spec: Spec, data: Data) -> Hashable:
+    """What is equal for two fits of which one can go on where the other has stopped."""
+    task = data.task
+    classes = None if task.n_classes is None else identity(task.classes)
+    return spec.key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes
+
+
+__all__ = [
+    "Job",
+    "assemble",
+    "batch_size_of",
+    "constants_of",
+    "continuation_key",
+    "promised",
+    "seed",
+    "tolerances",
+    "watch_of",
+]

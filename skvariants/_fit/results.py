@@ -1,0 +1,220 @@
+"""What a fit hands back, and what is kept for the next one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skvariants._data.scaling import Coordinates, Moments
+from skvariants._spec import Spec
+from skvariants._stream.learner import Trust
+from skvariants._stream.progress import Progress
+from skvariants._training.rungs import Pace
+from skvariants._training.state import State, same_generator
+
+Array = np.ndarray
+#: Calls of a stream that its history holds.
+_HISTORY = 1000
+
+
+@dataclass(eq=False, repr=False)
+class Setup:
+    """What a fit found before it trained: it stays while training goes on.
+
+    Attributes
+    ----------
+    key : hashable
+        What is equal for a warm start that may go on from here; None where none was announced.
+    task : Task
+        What the targets are.
+    coordinates : Coordinates
+        Worked in.
+    moments, target_moments : Moments or None
+        Of all rows seen, where columns are standardised.
+    asked : type
+        Class of the solver that was asked for.
+    solver, schedule : Solver, Schedule
+        Chosen; the first step is known.
+    race : Race or None
+        How the first step was found.
+    n_rows, total_weight : float
+        Rows seen, and the sum of their weights.
+    batch_size : int
+        Rows of a step.
+    pace : Pace or None
+        What a stream knows of a step that was left open.
+    costs : ndarray of shape (n_columns,) or None
+        Greatest mean loss that the best constant model of a chunk of a stream had.
+    history : dict of lists or None
+        The last calls of a stream.
+    """
+
+    key: Hashable
+    task: Any
+    coordinates: Coordinates
+    moments: Moments | None
+    target_moments: Moments | None
+    asked: Any = None
+    solver: Any = None
+    schedule: Any = None
+    race: Any = None
+    n_rows: float = 0.0
+    total_weight: float = 0.0
+    batch_size: int = 0
+    pace: Pace | None = None
+    costs: Any = None
+    history: dict[str, list[Any]] | None = None
+
+    @property
+    def paced(self) -> bool:
+        """Whether a stream has its step, and knows what a constant model costs."""
+        return self.costs is not None and (self.pace is None or self.pace.rungs is None)
+
+    def going_on(self, old: Setup) -> Setup:
+        """What was found before, `old`, with the coordinates and counts of now."""
+        return replace(
+            old, task=self.task, coordinates=self.coordinates, moments=self.moments,
+            target_moments=self.target_moments, n_rows=self.n_rows, total_weight=self.total_weight,
+        )  # fmt: skip
+
+
+@dataclass(eq=False, repr=False)
+class Kept:
+    """What a fit goes on from: setup, state, the model as it was published, and how a stream went so far."""
+
+    setup: Setup
+    state: State
+    theta: Any = None
+    progress: Progress | None = None
+
+    def takes_chunks(self, spec: Spec, task: Any) -> bool:
+        """Whether a stream can go on from here: by steps, for the same targets."""
+        setup = self.setup
+        method = setup.solver.method
+        asked = spec.solver.method == "steps" or setup.asked is type(spec.solver)
+        return asked and method in ("steps", "recursive") and task.same_as(setup.task)
+
+    def published(self, coef: Array, intercept: Array) -> bool:
+        """Whether these are the parameters that were published; others were set by hand."""
+        return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
+
+    def grown(self, task: Any, coef: Array, intercept: Array) -> Kept:
+        """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.
+
+        Sums over rows know nothing of a new class: the model stands for them, and is worth as much.
+        """
+        given = np.concatenate([coef.T, intercept[None]])
+        theta = np.ascontiguousarray(self.setup.coordinates.standardised(given), self.state.theta.dtype)
+        state = State.start(theta, task.n_columns, same_generator(self.state.rng))
+        setup = replace(self.setup, task=task, costs=None)
+        if setup.pace is not None and setup.pace.rungs is not None:  # what races has the old columns
+            setup.pace, setup.race = None, None
+        return Kept(setup, state, given, self.progress)
+
+
+@dataclass(eq=False, repr=False)
+class Fitted:
+    """What a fit hands back.
+
+    Attributes
+    ----------
+    spec : Spec
+        What was asked for.
+    header : Header
+        Names and number of the features.
+    kept : Kept
+        From what another fit may go on.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The model in the units of the data, the intercept as last row.
+    status : str
+        Why it stopped.
+    n_iter : int
+        Epochs of this fit.
+    messages : list of str
+        What is to be warned of.
+    suboptimality : float or None
+        How far the model can be from the optimum, as a share of what the optimum gains over a constant.
+    suboptimality_kind : str or None
+        "bound", "estimate" or "unknown".
+    """
+
+    spec: Spec
+    header: Any
+    kept: Kept
+    theta: Array
+    status: str
+    n_iter: int
+    messages: list[str]
+    suboptimality: float | None = None
+    suboptimality_kind: str | None = None
+
+    @property
+    def task(self) -> Any:
+        """What the targets are."""
+        return self.kept.setup.task
+
+    def worth(self) -> Trust:
+        """What the model is worth beside further rows."""
+        setup, sums = self.kept.setup, self.kept.state.method
+        if setup.solver.method == "recursive" and sums is not None:
+            return sums.worth(setup.total_weight)
+        moments = setup.moments
+        if moments is None:
+            return Trust(setup.total_weight)
+        return Trust.of(setup.total_weight, moments.squares / moments.count, np.atleast_1d(moments.mean))
+
+    def attributes(self) -> dict[str, Any]:
+        """Fitted attributes by name, as an estimator publishes them."""
+        setup, state = self.kept.setup, self.kept.state
+        history = history_of(state) if setup.history is None else setup.history
+        scores = [score for score in history["validation_score"] if score is not None] or None
+        steps = setup.solver.method in ("steps", "recursive")
+        return {
+            **model_attributes(self.task, self.header, self.spec.loss, self.theta),
+            "status_": self.status, "n_iter_": self.n_iter,
+            "suboptimality_": self.suboptimality, "suboptimality_kind_": self.suboptimality_kind,
+            "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
+            "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),
+            "race_": setup.race, "solver_": copy.copy(setup.solver), "history_": history,
+            "loss_curve_": list(history["objective"]), "validation_scores_": scores,
+            "best_epoch_": None if scores is None else int(np.argmax(scores)) + 1,
+        }  # fmt: skip
+
+
+def model_attributes(task: Any, header: Any, loss: Any, theta: Array) -> dict[str, Any]:
+    """Attributes that a model needs to predict, of parameters in the units of the data."""
+    coef, intercept = task.as_published(theta)
+    return {
+        **task.attributes(), "n_features_in_": header.n_features, "feature_names_in_": header.feature_names,
+        "coef_": coef, "intercept_": intercept, "_task": task, "_minimised": copy.copy(task.bind_loss(loss)),
+    }  # fmt: skip
+
+
+def history_of(state: State) -> dict[str, list[Any]]:
+    """The history of a single model, as lists by name."""
+    rows = state.history
+    return {
+        "epoch": [int(row["epoch"][0]) for row in rows],
+        "objective": [float(row["objective"][0]) for row in rows],
+        "eta": [float(row["eta"][0]) for row in rows],
+        "seconds": [float(row["seconds"]) for row in rows],
+        "rows": [int(row["rows"]) for row in rows],
+        "validation_score": [
+            None if row["validation_score"] is None else float(row["validation_score"][0]) for row in rows
+        ],
+    }
+
+
+def log(setup: Setup, state: State) -> None:
+    """Move the rows of a chunk from the history of its training to that of the stream, which is bounded."""
+    new, old = history_of(state), setup.history
+    if old is not None:
+        new = {name: old[name] + values for name, values in new.items()}
+    setup.history, state.history = {name: values[-_HISTORY:] for name, values in new.items()}, []
+
+
+__all__ = ["Fitted", "Kept", "Setup", "history_of", "log", "model_attributes"]
