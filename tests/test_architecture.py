@@ -27,7 +27,9 @@ LEVELS = [
     "losses solvers _training.method _training.per_sample _training.lazy",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
-    "_training.rungs _quasi_newton.hessian _stream.learner",
+    "_training.rungs _quasi_newton.hessian _stream.sums",
+    "_stream.learner",
+    "_stream.correction",
     "_stream.memory _quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
@@ -70,10 +72,12 @@ CLASSES = sorted({getattr(f, "func", f) for r in FAMILIES.values() for f in r.va
 BY_PACKAGE = {"_fit", "losses", "solvers", "estimators", "displays", "model_selection"}
 #: Modules that are tested in the file of another, and why.
 ELSEWHERE = {
+    "_stream.correction": "test_stream_learner",
     "_stream.frame": "test_stream_learner",
     "_stream.learner": "test_stream_learner",
     "_stream.linearization": "test_stream_learner",
     "_stream.memory": "test_stream_learner",
+    "_stream.sums": "test_stream_learner",
     "_step": "test_solvers",  # what a step is told is what solvers read
     "_threads": "test_fit",  # around every fit
     "_messages": "test_estimators",  # sentences that users read

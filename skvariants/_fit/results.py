@@ -11,8 +11,8 @@ import numpy as np
 
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._spec import Spec
-from skvariants._stream.learner import Trust
 from skvariants._stream.progress import Progress
+from skvariants._stream.sums import Trust
 from skvariants._training.rungs import Pace
 from skvariants._training.state import State, same_generator
 

@@ -24,7 +24,7 @@ from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
 from skvariants._messages import diverged, not_converged, stalled
 from skvariants._spec import Spec
-from skvariants._stream.learner import Trust
+from skvariants._stream.sums import Trust
 from skvariants._threads import threads
 from skvariants._training.loop import Outcome
 from skvariants._training.state import State

@@ -14,8 +14,8 @@ from skvariants._fit.job import seed
 from skvariants._fit.results import Fitted, Kept, Setup, log
 from skvariants._messages import left_out
 from skvariants._spec import Spec
-from skvariants._stream.learner import Trust, empty_sums, go_on_from, matrices
 from skvariants._stream.memory import Chunk, Remembering, memory_of
+from skvariants._stream.sums import Trust, empty_sums, go_on_from, matrices
 from skvariants._threads import threads
 from skvariants._training.state import State
 from skvariants.solvers.recursive import Recursive

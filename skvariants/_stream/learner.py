@@ -19,9 +19,6 @@ Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predic
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,24 +26,14 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skvariants._quasi_newton.lasso import lasso
-from skvariants._stream.frame import Frame
 from skvariants._stream.linearization import has_kinks, slopes, values
-from skvariants._training.state import Fields, informative
+from skvariants._stream.sums import Sums
 
 Array = np.ndarray
-#: Numbers of one matrix of sums up to which a stream keeps them.
-MOST = 1 << 20
-#: The same of the matrices of all columns.
-MOST_OF_ALL = 1 << 23
 # numbers of a block of rows
 _BLOCK = 1 << 17
 # rows that wait until their parabolas are made: of a stream that begins, and later
 _FIRST, _WAITING, _NEW = 512, 256, 32
-# numbers of the sample of rows (those of the sums where these are more), and while a class was not seen, or has just
-# come: rows sorted by class ask for all lines anew
-_SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
-# growth of a stream after which its sample is asked
-_GROWTH = 1.25
 # values, in the units worked in, and rows, of outliers that stay pending
 _EXTREME, _OUTLIERS = 32.0, 16
 # share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
@@ -75,49 +62,12 @@ _WRONG = 8.0
 # it is less, or an outlier would hold up all others
 _FLAT = 0.05
 _RIDGE = 1e-12
-# times the noise of the sample's correction from which it is made
-_SIGNIFICANT = 2.0
-# rows for each of the sample, up to which it speaks for all
-_MOST_OF_THEM = 1.5
-_CORRECTIONS, _TOLD = 4, 1024
 # weight of a row that stands for a class that was not seen yet
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
 _LOADING = 1e-2
 # variance of a column since, as a multiple of that of an anchor's rows, that these may have had
 _WIDER = 4.0
-
-
-@dataclass(eq=False, repr=False)
-class Sample:
-    """Rows of the stream, with the lines that stand for them in the sums.
-
-    Attributes
-    ----------
-    C, y, s : ndarray
-        Rows, targets as columns, weights.
-    z, slope, curvature : ndarray of shape (n_sampled, n_columns)
-        Where, and which.
-    """
-
-    C: Array
-    y: Array
-    s: Array
-    z: Array
-    slope: Array
-    curvature: Array
-
-    def arrays(self) -> list[Array]:
-        """All arrays."""
-        return [self.C, self.y, self.s, self.z, self.slope, self.curvature]
-
-    def become(self, arrays: Sequence[Array]) -> None:
-        """Take other arrays, in the same order."""
-        self.C, self.y, self.s, self.z, self.slope, self.curvature = arrays
-
-    def keep_rows(self, rows: Array) -> None:
-        """Keep some of the rows."""
-        self.become([array[rows] for array in self.arrays()])
 
 
 @dataclass(eq=False, repr=False)
@@ -136,182 +86,6 @@ class Point(NamedTuple):
     theta: Array
     z: Array
     value: float
-
-
-class Trust(NamedTuple):
-    """What a model is worth beside further rows.
-
-    Attributes
-    ----------
-    weight : float
-        Of the rows that it has learned.
-    extent : ndarray of int16 or None
-        Binary order of the standard deviation of each of their columns, where it is known.
-    centre : ndarray or None
-        Their means, where they are known.
-    """
-
-    weight: float = 0.0
-    extent: Any = None
-    centre: Any = None
-
-    @classmethod
-    def of(cls, weight: float, variance: Array | None, centre: Array | None = None) -> Trust:
-        """The same from variances of the columns."""
-        if variance is None:
-            return cls(weight)
-        return cls(weight, np.frexp(np.sqrt(np.atleast_1d(variance)))[1].astype(np.int16), centre)
-
-    def in_short(self) -> Trust:
-        """The same in a quarter of the model's size: without the means."""
-        return Trust(self.weight, self.extent)
-
-
-@dataclass(eq=False, repr=False)
-class Sums(Fields):
-    """All that is kept of a stream.
-
-    Attributes
-    ----------
-    frame : Frame
-        Units.
-    theta : ndarray of shape (n_features + 1, n_columns)
-        The model, in these units.
-    A : ndarray of shape (n_matrices, q, q)
-        Curvature; one for all columns where it is the same, one for each, or one of all of them where they are coupled.
-    b : ndarray of shape (n_features + 1, n_columns)
-        See above.
-    weight, rows : float
-        Of the rows in the sums: their weights, how many.
-    C, y, s : ndarray
-        Rows that are pending.
-    sample : Sample
-        Of the rows in the sums.
-    second, counted : ndarray of shape (n_features,), float
-        Weighted sum of squares of each column, and the weights.
-    squares, bend : float
-        Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
-    begun, asked : float
-        Rows when the last new class came, and when the sample was last asked.
-    seen : ndarray of bool or None
-        Which columns' classes were seen.
-    anchor, trust, extent, pull : ndarray, float, ndarray or None, ndarray
-        Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
-        gradient.
-    narrow : bool
-        Whether predictions are as good as certain, so that no row has to wait.
-    seed : tuple of int
-        Of the next draw of the sample: the stream's, and how many draws there were.
-    typical : tuple or None
-        Unit of the predictions, and the typical curvature for it.
-    memory : tuple or None
-        What was asked of forgetting, and the rule.
-    """
-
-    frame: Any = informative(None)
-    theta: Any = informative(None)
-    A: Any = informative(None)
-    b: Any = informative(None)
-    weight: float = informative(0.0)
-    rows: float = informative(0.0)
-    C: Any = informative(None)
-    y: Any = informative(None)
-    s: Any = informative(None)
-    sample: Any = informative(None)
-    second: Any = informative(None)
-    counted: float = informative(0.0)
-    squares: float = informative(0.0)
-    bend: float = informative(0.0)
-    begun: float = informative(0.0)
-    asked: float = informative(0.0)
-    seen: Any = informative(None)
-    anchor: Any = informative(None)
-    trust: float = informative(0.0)
-    extent: Any = informative(None)
-    pull: Any = informative(None)
-    narrow: bool = informative(False)
-    seed: tuple[int, int] = informative((0, 0))
-    typical: Any = informative(None)
-    memory: Any = informative(None)
-
-    def join_key(self) -> Any:
-        return id(self)  # a stream is one model
-
-    def become(self, other: Sums) -> None:
-        """Take what another holds."""
-        self._become(other)
-
-    def forget(self, factor: float) -> None:
-        """Let everything before count less."""
-        self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
-        self.sample.s, self.narrow = self.sample.s * factor, False
-        for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
-            setattr(self, name, getattr(self, name) * factor)
-
-    def worth(self, weight: float) -> Trust:
-        """What the model is worth on its own."""
-        unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
-        return Trust.of(weight, self.second / (unit * unit), self.frame.centre)
-
-    def copy(self) -> Sums:
-        """The same, to be gone on with; arrays are never changed in place, so they are shared."""
-        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample))
-
-
-def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
-    """How many matrices of sums a model has, and their size; None where they are too large.
-
-    Parameters
-    ----------
-    loss : Loss
-        Bound to the task.
-    d, k : int
-        Features, columns.
-    """
-    coupled, size = loss.columns_per_model > 1, d + 1
-    if coupled and (k * size) ** 2 <= MOST:
-        return 1, k * size
-    count = 1 if loss.quadratic and not coupled else k
-    return (count, size) if size * size <= MOST and count * size * size <= MOST_OF_ALL else None
-
-
-def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, centre: Array | None = None) -> Sums:
-    """A stream before its first row.
-
-    Parameters
-    ----------
-    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
-        The rows that it begins with.
-    loss, task : Loss, Task
-        What is learned.
-    fit_intercept : bool
-        Whether there is an intercept.
-    seed : int
-        Of the sample.
-    centre : ndarray, optional
-        Of the rows before, where there were some.
-    """
-    d1, k = X.shape[1] + 1, task.n_columns
-    count, size = matrices(loss, d1 - 1, k) or (k, d1)
-    rows, columns = np.empty((0, d1)), np.empty((0, k))
-    return Sums(
-        frame=Frame.of(X, fit_intercept, centre), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
-        b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
-        sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
-        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
-    )  # fmt: skip
-
-
-def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
-    """Let a stream begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
-    W = theta[:-1]
-    pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
-    pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
-    pull[:-1] /= sums.frame.factor[:, None]
-    sums.anchor = sums.frame.of_original(theta)
-    sums.theta, sums.pull, sums.trust, sums.extent = sums.anchor.copy(), pull, trust.weight, trust.extent
-    if sums.seen is not None:
-        sums.seen = np.ones(len(sums.seen), bool)
 
 
 class Learner:
@@ -462,7 +236,7 @@ class Learner:
 
     # ------------------------------------------------------------------ the next model
 
-    def _solve(self, most: int, spread: Any = None) -> list[Any]:
+    def _solve(self, most: int = _STEPS, spread: Any = None) -> list[Any]:
         """Newton's steps to the minimum; the factors of the last Hessian."""
         at = self.at
         rows, (l2, l1) = self._pending(), self._weights()
@@ -683,10 +457,10 @@ class Learner:
         ahead = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * self._unit_of_variance()
         few = C[:: max(1, len(C) // _FEW)]
         if not self.kinks and len(few) < len(C):
-            variance = max(_quadratic_forms(few, factor).mean() for factor in factors)
+            variance = max(quadratic_forms(few, factor).mean() for factor in factors)
             if np.all(ahead * variance <= (_NARROW * self.reach) ** 2):
                 return None
-        variance = ahead * np.stack([_quadratic_forms(C, factor) for factor in factors], axis=1)
+        variance = ahead * np.stack([quadratic_forms(C, factor) for factor in factors], axis=1)
         spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach)
         return np.broadcast_to(spread, (len(C), self.k))
 
@@ -717,8 +491,14 @@ class Learner:
         self._draw(C, y, s, z, slope, bend)
         at.rows += len(C)
         at.C, at.y, at.s = at.C[stays], at.y[stays], at.s[stays]
-        if asks and not (self.shared or self._one_sided) and at.rows - at.begun > _GROWTH * (at.asked - at.begun):
+        if asks and not (self.shared or self._one_sided):
             self._ask(factors)
+
+    def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
+        """What is to be known of rows that became lines, beside these."""
+
+    def _ask(self, factors: list[Any]) -> None:
+        """Whether the lines still hold."""
 
     def _outliers(self, factors: list[Any]) -> Array:
         """Numbers of pending rows whose predictions change much with next to any change of the model."""
@@ -735,7 +515,7 @@ class Learner:
         z = at.C[others] @ at.theta
         bend = self._lines(at.y[others], z, np.broadcast_to(self.reach, z.shape))[1]
         factors = self._factors(at.A + self._grams(at.C[others], bend, at.s[others]), self._weights()[0])
-        variance = np.max([_quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
+        variance = np.max([quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
         far = variance * self._unit_of_variance() > np.max(_LONGEST * self.reach) ** 2
         return np.sort(extreme[far][np.argsort(-variance[far], kind="stable")[:_OUTLIERS]])
 
@@ -751,131 +531,6 @@ class Learner:
             bend = bend * (1 - bend)
         self.at.squares += float((s * s) @ (slope * slope).sum(axis=1))
         self.at.bend += float(s @ bend.sum(axis=1))
-
-    def _room(self) -> int:
-        """Rows of the sample."""
-        at = self.at
-        unsettled = at.seen is not None and (not at.seen.all() or at.rows < 2 * at.begun)
-        d1 = at.theta.shape[0]
-        numbers = _SORTED if unsettled else max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, d1 * d1)
-        return max(_SAMPLED, numbers // d1)
-
-    def _generator(self) -> np.random.Generator:
-        """Of one draw."""
-        seed, draws = self.at.seed
-        self.at.seed = seed, draws + 1
-        return np.random.default_rng((seed, draws))
-
-    def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
-        """Add rows to the sample, each with its share of chance (Vitter 1985, doi:10.1145/3147.3165)."""
-        at = self.at
-        if self.shared:
-            return
-        size = self._room()
-        sample, given = at.sample, [C, y, s, *lines]
-        if len(sample.C) > size:
-            sample.keep_rows(self._generator().permutation(len(sample.C))[:size])
-        free = min(size - len(sample.C), len(C))
-        if free > 0:
-            sample.become([np.concatenate([a, b[:free]]) for a, b in zip(sample.arrays(), given, strict=True)])
-        free = max(free, 0)
-        rest = len(C) - free
-        if rest:
-            chance = size / (at.rows + free + 1.0 + np.arange(rest))
-            rng = self._generator()
-            chosen = free + np.flatnonzero(rng.random(rest) < chance)
-            places = rng.integers(0, size, len(chosen))
-            if len(chosen):
-                arrays = [array.copy() for array in sample.arrays()]
-                for array, new in zip(arrays, given, strict=True):
-                    array[places] = new[chosen]
-                sample.become(arrays)
-
-    def _ask(self, factors: list[Any]) -> None:
-        """Correct the sums where the sample says that their lines are off by more than chance."""
-        at = self.at
-        at.asked = at.rows
-        if not len(at.sample.C) or not factors:
-            return
-        share = at.rows / len(at.sample.C)
-        for _ in range(_CORRECTIONS):
-            sample = at.sample
-            z = sample.C @ at.theta
-            spread = None if self.coupled else self._spread(sample.C, factors)
-            slope, bend = self._lines(sample.y, z, spread)
-            expected = sample.slope + self._bent(sample.curvature, z - sample.z)
-            off = (slope - expected) * sample.s[:, None]
-            bias = sample.C.T @ off
-            step = self._solved(factors, bias)
-            # a sample of nearly all rows is off by no chance
-            chance = self._chance(sample.C, off, factors)
-            chance = min(chance, (1 - 1 / max(share, 1.0)) * chance + self._noise())
-            if not float(np.vdot(bias, step)) > _SIGNIFICANT * chance:
-                return
-            if share <= _MOST_OF_THEM:
-                self._begin_again(share, spread)
-                return
-            before = self._sampled_value(z)
-            saved = dataclasses.replace(at, sample=copy.copy(sample))
-            length = self._bounded(z, sample.C @ step * share)
-            self._replace(z, expected, length * (slope - expected), bend, share)
-            factors = self._solve(_STEPS)
-            if not factors or not self._sampled_value(at.sample.C @ at.theta) <= before:
-                at.become(saved)
-                return
-
-    def _sampled_value(self, z: Array) -> float:
-        sample = self.at.sample
-        return self._value(Pending(sample.C, sample.y, sample.s), z)
-
-    def _begin_again(self, share: float, spread: Any) -> None:
-        """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
-        at, sample = self.at, self.at.sample
-        rows, weight = at.rows, at.weight
-        at.C, at.y = np.concatenate([sample.C, at.C]), np.concatenate([sample.y, at.y])
-        at.s, kept = np.concatenate([share * sample.s, at.s]), len(at.s)
-        at.A, at.b, at.weight, at.rows = np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0
-        at.squares = at.bend = 0.0
-        at.sample = Sample(*(array[:0] for array in sample.arrays()))
-        if self.kinks:
-            wide = np.broadcast_to(self.reach, (kept, self.k))
-            spread = np.concatenate([spread, wide])
-        self._add(self._solve(_STEPS, spread if self.kinks else None), asks=False)
-        at.rows, at.weight = rows, weight
-        at.sample.s = at.sample.s / share
-
-    def _replace(self, z: Array, expected: Array, off: Array, bend: Array, share: float) -> None:
-        """New lines for the sample, and so for the rows that it stands for.
-
-        The curvature of the sums is scaled down, or grows by what the sample adds: either leaves it positive.
-        """
-        at, sample = self.at, self.at.sample
-        gradient = self._quadratic_gradient(at.theta) + share * (sample.C.T @ (off * sample.s[:, None]))
-        old = sample.curvature
-        if self.whole:
-            bend = old
-        else:
-            falls = min(1.0, float(sample.s @ bend.sum(axis=1)) / max(float(sample.s @ old.sum(axis=1)), 1e-300))
-            old = old * falls
-            bend = np.maximum(bend, old)
-            at.A = at.A * falls + share * self._grams(sample.C, bend - old, sample.s)
-        at.b = self._times(at.A, at.theta) - gradient
-        sample.z, sample.slope, sample.curvature = z, expected + off, bend
-
-    def _bent(self, bend: Array, move: Array) -> Array:
-        """Change of the slopes of lines over a move of the predictions."""
-        if self.whole:
-            return bend * (move - (bend * move).sum(axis=1, keepdims=True))
-        return bend * move
-
-    def _chance(self, C: Array, off: Array, factors: list[Any]) -> float:
-        """What the gain of a correction would be if rows were off by chance alone."""
-        if not self.whole:
-            return float(sum(off[:, j] ** 2 @ _quadratic_forms(C, factors[j % len(factors)]) for j in range(self.k)))
-        # what is off adds up to nothing over the classes, and must not be taken apart; some rows tell
-        few = slice(None, None, max(1, len(C) // _TOLD))
-        each = (off[few, :, None] * C[few, None]).reshape(len(off[few]), -1)
-        return float(_quadratic_forms(each, factors[0]).mean()) * len(C)
 
 
 def _robust(unit: Any, y: Array) -> Any:
@@ -926,7 +581,7 @@ def _solved(factor: tuple[Array, Array, Array], G: Array) -> Array:
     return np.asarray(lapack.dpotrs(L, G / scale[:, None], lower=1)[0] / scale[:, None])
 
 
-def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
+def quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     """``x' H^-1 x`` of each row."""
     L, scale, _ = factor
     inverse = np.tril(lapack.dtrtri(L, lower=1)[0])
@@ -934,4 +589,4 @@ def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     return np.einsum("ij,ij->i", V, V)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
+__all__ = ["Learner", "Pending", "quadratic_forms"]

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._stream.correction import CorrectedLearner
 from skvariants._stream.drift import Adaptive, Forgetting, HalfLife
-from skvariants._stream.learner import Learner, Sums
+from skvariants._stream.sums import Sums
 
 Array = np.ndarray
 
@@ -78,7 +79,7 @@ class Remembering:
 
     def learn(self, chunk: Chunk) -> None:
         """Add rows; their losses before that are kept."""
-        self.before.append(Learner(self.sums, *self.how).learn(chunk.X, chunk.y, chunk.s))
+        self.before.append(CorrectedLearner(self.sums, *self.how).learn(chunk.X, chunk.y, chunk.s))
 
     def forget(self, factor: float) -> None:
         """Let everything before count less."""

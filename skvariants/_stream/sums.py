@@ -1,0 +1,231 @@
+"""What is kept of a stream: its sums, the rows that wait, a sample; and what a model is worth beside them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skvariants._stream.frame import Frame
+from skvariants._training.state import Fields, informative
+
+Array = np.ndarray
+#: Numbers of one matrix of sums up to which a stream keeps them.
+MOST = 1 << 20
+#: The same of the matrices of all columns.
+MOST_OF_ALL = 1 << 23
+
+
+@dataclass(eq=False, repr=False)
+class Sample:
+    """Rows of the stream, with the lines that stand for them in the sums.
+
+    Attributes
+    ----------
+    C, y, s : ndarray
+        Rows, targets as columns, weights.
+    z, slope, curvature : ndarray of shape (n_sampled, n_columns)
+        Where, and which.
+    """
+
+    C: Array
+    y: Array
+    s: Array
+    z: Array
+    slope: Array
+    curvature: Array
+
+    def arrays(self) -> list[Array]:
+        """All arrays."""
+        return [self.C, self.y, self.s, self.z, self.slope, self.curvature]
+
+    def become(self, arrays: Sequence[Array]) -> None:
+        """Take other arrays, in the same order."""
+        self.C, self.y, self.s, self.z, self.slope, self.curvature = arrays
+
+    def keep_rows(self, rows: Array) -> None:
+        """Keep some of the rows."""
+        self.become([array[rows] for array in self.arrays()])
+
+
+class Trust(NamedTuple):
+    """What a model is worth beside further rows.
+
+    Attributes
+    ----------
+    weight : float
+        Of the rows that it has learned.
+    extent : ndarray of int16 or None
+        Binary order of the standard deviation of each of their columns, where it is known.
+    centre : ndarray or None
+        Their means, where they are known.
+    """
+
+    weight: float = 0.0
+    extent: Any = None
+    centre: Any = None
+
+    @classmethod
+    def of(cls, weight: float, variance: Array | None, centre: Array | None = None) -> Trust:
+        """The same from variances of the columns."""
+        if variance is None:
+            return cls(weight)
+        return cls(weight, np.frexp(np.sqrt(np.atleast_1d(variance)))[1].astype(np.int16), centre)
+
+    def in_short(self) -> Trust:
+        """The same in a quarter of the model's size: without the means."""
+        return Trust(self.weight, self.extent)
+
+
+@dataclass(eq=False, repr=False)
+class Sums(Fields):
+    """All that is kept of a stream.
+
+    Attributes
+    ----------
+    frame : Frame
+        Units.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The model, in these units.
+    A : ndarray of shape (n_matrices, q, q)
+        Curvature; one for all columns where it is the same, one for each, or one of all of them where they are coupled.
+    b : ndarray of shape (n_features + 1, n_columns)
+        See above.
+    weight, rows : float
+        Of the rows in the sums: their weights, how many.
+    C, y, s : ndarray
+        Rows that are pending.
+    sample : Sample
+        Of the rows in the sums.
+    second, counted : ndarray of shape (n_features,), float
+        Weighted sum of squares of each column, and the weights.
+    squares, bend : float
+        Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
+    begun, asked : float
+        Rows when the last new class came, and when the sample was last asked.
+    seen : ndarray of bool or None
+        Which columns' classes were seen.
+    anchor, trust, extent, pull : ndarray, float, ndarray or None, ndarray
+        Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
+        gradient.
+    narrow : bool
+        Whether predictions are as good as certain, so that no row has to wait.
+    seed : tuple of int
+        Of the next draw of the sample: the stream's, and how many draws there were.
+    typical : tuple or None
+        Unit of the predictions, and the typical curvature for it.
+    memory : tuple or None
+        What was asked of forgetting, and the rule.
+    """
+
+    frame: Any = informative(None)
+    theta: Any = informative(None)
+    A: Any = informative(None)
+    b: Any = informative(None)
+    weight: float = informative(0.0)
+    rows: float = informative(0.0)
+    C: Any = informative(None)
+    y: Any = informative(None)
+    s: Any = informative(None)
+    sample: Any = informative(None)
+    second: Any = informative(None)
+    counted: float = informative(0.0)
+    squares: float = informative(0.0)
+    bend: float = informative(0.0)
+    begun: float = informative(0.0)
+    asked: float = informative(0.0)
+    seen: Any = informative(None)
+    anchor: Any = informative(None)
+    trust: float = informative(0.0)
+    extent: Any = informative(None)
+    pull: Any = informative(None)
+    narrow: bool = informative(False)
+    seed: tuple[int, int] = informative((0, 0))
+    typical: Any = informative(None)
+    memory: Any = informative(None)
+
+    def join_key(self) -> Any:
+        return id(self)  # a stream is one model
+
+    def become(self, other: Sums) -> None:
+        """Take what another holds."""
+        self._become(other)
+
+    def forget(self, factor: float) -> None:
+        """Let everything before count less."""
+        self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
+        self.sample.s, self.narrow = self.sample.s * factor, False
+        for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
+            setattr(self, name, getattr(self, name) * factor)
+
+    def worth(self, weight: float) -> Trust:
+        """What the model is worth on its own."""
+        unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
+        return Trust.of(weight, self.second / (unit * unit), self.frame.centre)
+
+    def copy(self) -> Sums:
+        """The same, to be gone on with; arrays are never changed in place, so they are shared."""
+        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample))
+
+
+def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
+    """How many matrices of sums a model has, and their size; None where they are too large.
+
+    Parameters
+    ----------
+    loss : Loss
+        Bound to the task.
+    d, k : int
+        Features, columns.
+    """
+    coupled, size = loss.columns_per_model > 1, d + 1
+    if coupled and (k * size) ** 2 <= MOST:
+        return 1, k * size
+    count = 1 if loss.quadratic and not coupled else k
+    return (count, size) if size * size <= MOST and count * size * size <= MOST_OF_ALL else None
+
+
+def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, centre: Array | None = None) -> Sums:
+    """A stream before its first row.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+        The rows that it begins with.
+    loss, task : Loss, Task
+        What is learned.
+    fit_intercept : bool
+        Whether there is an intercept.
+    seed : int
+        Of the sample.
+    centre : ndarray, optional
+        Of the rows before, where there were some.
+    """
+    d1, k = X.shape[1] + 1, task.n_columns
+    count, size = matrices(loss, d1 - 1, k) or (k, d1)
+    rows, columns = np.empty((0, d1)), np.empty((0, k))
+    return Sums(
+        frame=Frame.of(X, fit_intercept, centre), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
+        b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
+        sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
+        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
+    )  # fmt: skip
+
+
+def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
+    """Let a stream begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
+    W = theta[:-1]
+    pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
+    pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
+    pull[:-1] /= sums.frame.factor[:, None]
+    sums.anchor = sums.frame.of_original(theta)
+    sums.theta, sums.pull, sums.trust, sums.extent = sums.anchor.copy(), pull, trust.weight, trust.extent
+    if sums.seen is not None:
+        sums.seen = np.ones(len(sums.seen), bool)
+
+
+__all__ = ["MOST", "MOST_OF_ALL", "Sample", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
