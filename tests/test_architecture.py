@@ -17,14 +17,15 @@ TESTS = Path(__file__).parent
 LEVELS = [
     "_doclinks _callbacks _step _threads _stream.drift",
     "_data.scaling _data.shuffle _data.sparse",
-    "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization",
+    "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
+    " _stream.compact",
     "_data.tasks",
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "_advice.rules _training.state _training.gradients losses.classes losses.residual",
     "_advice.choice _advice.troubles",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
     " solvers.interior_point solvers.recursive",
-    "losses solvers _training.method _training.per_sample _training.lazy",
+    "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
     "_training.rungs _quasi_newton.hessian _stream.sums",
@@ -72,11 +73,13 @@ CLASSES = sorted({getattr(f, "func", f) for r in FAMILIES.values() for f in r.va
 BY_PACKAGE = {"_fit", "losses", "solvers", "estimators", "displays", "model_selection"}
 #: Modules that are tested in the file of another, and why.
 ELSEWHERE = {
-    "_stream.correction": "test_stream_learner",
+    "_stream.correction": "test_stream_sample",
     "_stream.frame": "test_stream_learner",
     "_stream.learner": "test_stream_learner",
     "_stream.linearization": "test_stream_learner",
     "_stream.memory": "test_stream_learner",
+    "_stream.compact": "test_stream_sample",
+    "_stream.sample": "test_stream_sample",
     "_stream.sums": "test_stream_learner",
     "_step": "test_solvers",  # what a step is told is what solvers read
     "_threads": "test_fit",  # around every fit

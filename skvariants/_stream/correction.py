@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from skvariants._stream.learner import Learner, Pending, quadratic_forms
-from skvariants._stream.sums import Sample
+from skvariants._stream.compact import Rows
 
 Array = np.ndarray
-# numbers of the sample of rows (those of the sums where these are more), and while a class was not seen, or has just
-# come: rows sorted by class ask for all lines anew
+# numbers of the sample of rows (those of the sums where these are more), and of a stream that is sorted by class: its
+# rows ask for all lines anew
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
+# rows, as a multiple of those before the last class came, up to which a stream is taken for sorted
+_UNSETTLED = 8.0
 # growth of a stream after which its sample is asked
 _GROWTH = 1.25
 # times the noise of the sample's correction from which it is made
 _SIGNIFICANT = 2.0
-# rows for each of the sample, up to which it speaks for all
-_MOST_OF_THEM = 1.5
 _CORRECTIONS, _TOLD = 4, 1024
 
 
@@ -30,41 +30,33 @@ class CorrectedLearner(Learner):
     def _room(self) -> int:
         """Rows of the sample."""
         at = self.at
-        unsettled = at.seen is not None and (not at.seen.all() or at.rows < 2 * at.begun)
+        unsettled = at.seen is not None and (not at.seen.all() or at.rows < _UNSETTLED * at.begun)
         d1 = at.theta.shape[0]
         numbers = _SORTED if unsettled else max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, d1 * d1)
-        return max(_SAMPLED, numbers // d1)
-
-    def _generator(self) -> np.random.Generator:
-        """Of one draw."""
-        seed, draws = self.at.seed
-        self.at.seed = seed, draws + 1
-        return np.random.default_rng((seed, draws))
+        return max(_SAMPLED, int(numbers / max(at.sample.C.numbers, 1.0)))
 
     def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
-        """Add rows to the sample, each with its share of chance (Vitter 1985, doi:10.1145/3147.3165)."""
+        """Add rows to the sample, each with its share of chance."""
         at = self.at
         if self.shared:
             return
-        size = self._room()
-        sample, given = at.sample, [C, y, s, *lines]
-        if len(sample.C) > size:
-            sample.keep_rows(self._generator().permutation(len(sample.C))[:size])
-        free = min(size - len(sample.C), len(C))
-        if free > 0:
-            sample.become([np.concatenate([a, b[:free]]) for a, b in zip(sample.arrays(), given, strict=True)])
-        free = max(free, 0)
-        rest = len(C) - free
-        if rest:
-            chance = size / (at.rows + free + 1.0 + np.arange(rest))
-            rng = self._generator()
-            chosen = free + np.flatnonzero(rng.random(rest) < chance)
-            places = rng.integers(0, size, len(chosen))
-            if len(chosen):
-                arrays = [array.copy() for array in sample.arrays()]
-                for array, new in zip(arrays, given, strict=True):
-                    array[places] = new[chosen]
-                sample.become(arrays)
+        sample = at.sample
+        label = self._labels(y)
+        seed, draws = at.seed
+        at.seed = seed, draws + 1
+        priority = s / (1.0 - np.random.default_rng(at.seed).random(len(s)))
+        chosen = np.flatnonzero(priority > sample.threshold[label])
+        if not len(chosen):
+            return
+        base = np.append(-at.frame.centre * at.frame.factor, float(self.fit_intercept))
+        sample.add(sample.C.joined(C[chosen], base), [a[chosen] for a in (y, s, label, priority, *lines)])
+        sample.thin(self._room())
+
+    def _labels(self, y: Array) -> Array:
+        """Number of the class of each row; zero where there are none."""
+        if self.at.seen is None:
+            return np.zeros(len(y), int)
+        return (y[:, 0] > 0).astype(int) if self.k == 1 else y.argmax(axis=1)
 
     def _ask(self, factors: list[Any]) -> None:
         """Correct the sums where the sample says that their lines are off by more than chance."""
@@ -72,30 +64,32 @@ class CorrectedLearner(Learner):
         if not at.rows - at.begun > _GROWTH * (at.asked - at.begun):
             return
         at.asked = at.rows
-        if not len(at.sample.C) or not factors:
+        if not len(at.sample) or not factors:
             return
-        share = at.rows / len(at.sample.C)
+        chance, spread = Chance(at.sample.C, factors), None
+        if not (self.coupled or self._certain(chance.forms)):
+            spread = self._deviation(quadratic_forms(at.sample.C, factors))
         for _ in range(_CORRECTIONS):
             sample = at.sample
-            z = sample.C @ at.theta
-            spread = None if self.coupled else self._spread(sample.C, factors)
+            z, weight = sample.C @ at.theta, sample.weight
             slope, bend = self._lines(sample.y, z, spread)
             expected = sample.slope + self._bent(sample.curvature, z - sample.z)
-            off = (slope - expected) * sample.s[:, None]
-            bias = sample.C.T @ off
+            off = slope - expected
+            bias = sample.C.T @ (off * weight[:, None])
             step = self._solved(factors, bias)
-            # a sample of nearly all rows is off by no chance
-            chance = self._chance(sample.C, off, factors)
-            chance = min(chance, (1 - 1 / max(share, 1.0)) * chance + self._noise())
-            if not float(np.vdot(bias, step)) > _SIGNIFICANT * chance:
+            # rows that stand for themselves are off by no chance
+            drawn = np.sqrt(weight * (weight - sample.s))[:, None]
+            of_the_draw = chance.gain(off * drawn)
+            most = min(chance.gain(off * weight[:, None]), of_the_draw + self._noise())
+            if not float(np.vdot(bias, step)) > _SIGNIFICANT * most:
                 return
-            if share <= _MOST_OF_THEM:
-                self._begin_again(share, spread)
+            if chance.gain(slope * drawn) <= of_the_draw:
+                self._begin_again(spread)
                 return
             before = self._sampled_value(z)
             saved = dataclasses.replace(at, sample=copy.copy(sample))
-            length = self._bounded(z, sample.C @ step * share)
-            self._replace(z, expected, length * (slope - expected), bend, share)
+            length = self._bounded(z, sample.C @ step)
+            self._replace(z, expected, length * off, bend)
             factors = self._solve()
             if not factors or not self._sampled_value(at.sample.C @ at.theta) <= before:
                 at.become(saved)
@@ -103,39 +97,46 @@ class CorrectedLearner(Learner):
 
     def _sampled_value(self, z: Array) -> float:
         sample = self.at.sample
-        return self._value(Pending(sample.C, sample.y, sample.s), z)
+        return self._value(Pending(sample.C, sample.y, sample.weight), z)
 
-    def _begin_again(self, share: float, spread: Any) -> None:
-        """Forget the sums: the sample holds their rows, which become pending, and then lines, once more."""
+    def _begin_again(self, spread: Any) -> None:
+        """Forget the sums: the rows of the sample become pending, and then lines, once more."""
         at, sample = self.at, self.at.sample
-        rows, weight = at.rows, at.weight
-        at.C, at.y = np.concatenate([sample.C, at.C]), np.concatenate([sample.y, at.y])
-        at.s, kept = np.concatenate([share * sample.s, at.s]), len(at.s)
-        at.A, at.b, at.weight, at.rows = np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0
-        at.squares = at.bend = 0.0
-        at.sample = Sample(*(array[:0] for array in sample.arrays()))
+        weight, rows = sample.weight, self._pending()
+        at.A, at.b = np.zeros_like(at.A), np.zeros_like(at.b)
         if self.kinks:
-            wide = np.broadcast_to(self.reach, (kept, self.k))
-            spread = np.concatenate([spread, wide])
-        self._add(self._solve(spread=spread if self.kinks else None), asks=False)
-        at.rows, at.weight = rows, weight
-        at.sample.s = at.sample.s / share
+            spread = np.concatenate([spread, np.broadcast_to(self.reach, (len(rows.s), self.k))])
+        together = Pending(
+            sample.C.joined(rows.C, sample.C.base), np.concatenate([sample.y, rows.y]),
+            np.concatenate([weight, rows.s]), spread if self.kinks else None,
+        )  # fmt: skip
+        factors = self._solve(rows=together)
+        z = sample.C @ at.theta
+        spread = None if self.coupled else self._spread(sample.C, factors)
+        slope, bend = self._lines(sample.y, z, spread)
+        at.squares = at.bend = 0.0
+        self._count(slope * np.sqrt(sample.s / weight)[:, None], bend, weight)
+        bend = self._no_flatter(bend, sample.y, z)
+        at.A = self._grams(sample.C, bend, weight)
+        at.b = self._times(at.A, at.theta) - sample.C.T @ (slope * weight[:, None])
+        sample.z, sample.slope, sample.curvature = z, slope, bend
 
-    def _replace(self, z: Array, expected: Array, off: Array, bend: Array, share: float) -> None:
+    def _replace(self, z: Array, expected: Array, off: Array, bend: Array) -> None:
         """New lines for the sample, and so for the rows that it stands for.
 
         The curvature of the sums is scaled down, or grows by what the sample adds: either leaves it positive.
         """
         at, sample = self.at, self.at.sample
-        gradient = self._quadratic_gradient(at.theta) + share * (sample.C.T @ (off * sample.s[:, None]))
+        weight = sample.weight
+        gradient = self._quadratic_gradient(at.theta) + sample.C.T @ (off * weight[:, None])
         old = sample.curvature
         if self.whole:
             bend = old
         else:
-            falls = min(1.0, float(sample.s @ bend.sum(axis=1)) / max(float(sample.s @ old.sum(axis=1)), 1e-300))
+            falls = min(1.0, float(weight @ bend.sum(axis=1)) / max(float(weight @ old.sum(axis=1)), 1e-300))
             old = old * falls
             bend = np.maximum(bend, old)
-            at.A = at.A * falls + share * self._grams(sample.C, bend - old, sample.s)
+            at.A = at.A * falls + self._grams(sample.C, bend - old, weight)
         at.b = self._times(at.A, at.theta) - gradient
         sample.z, sample.slope, sample.curvature = z, expected + off, bend
 
@@ -145,14 +146,37 @@ class CorrectedLearner(Learner):
             return bend * (move - (bend * move).sum(axis=1, keepdims=True))
         return bend * move
 
-    def _chance(self, C: Array, off: Array, factors: list[Any]) -> float:
-        """What the gain of a correction would be if rows were off by chance alone."""
-        if not self.whole:
-            return float(sum(off[:, j] ** 2 @ quadratic_forms(C, factors[j % len(factors)]) for j in range(self.k)))
-        # what is off adds up to nothing over the classes, and must not be taken apart; some rows tell
-        few = slice(None, None, max(1, len(C) // _TOLD))
-        each = (off[few, :, None] * C[few, None]).reshape(len(off[few]), -1)
-        return float(quadratic_forms(each, factors[0]).mean()) * len(C)
+
+class Chance:
+    """What a correction would gain if rows were off by chance alone; some rows tell.
+
+    Parameters
+    ----------
+    C : Rows
+        All rows.
+    factors : list
+        Of the matrices.
+    """
+
+    def __init__(self, C: Rows, factors: list[Any]) -> None:
+        self.few = np.arange(0, len(C), max(1, len(C) // _TOLD))
+        self.share = len(C) / len(self.few)
+        self.C, self.factors = C[self.few].toarray(), factors
+        # columns that are coupled have one matrix
+        self.forms = np.empty((0, 0)) if self._coupled else quadratic_forms(self.C, factors)
+
+    @property
+    def _coupled(self) -> bool:
+        return len(self.factors[0][0]) > self.C.shape[1]
+
+    def gain(self, off: Array) -> float:
+        """Of slopes that are off by so much."""
+        few = off[self.few]
+        if not self._coupled:
+            return self.share * float(np.vdot(few * few, np.broadcast_to(self.forms, few.shape)))
+        # what is off adds up to nothing over the classes, and must not be taken apart
+        each = (few[:, :, None] * self.C[:, None]).reshape(len(few), -1)
+        return self.share * float(quadratic_forms(each, self.factors).sum())
 
 
 __all__ = ["CorrectedLearner"]

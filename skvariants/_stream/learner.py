@@ -152,7 +152,7 @@ class Learner:
         at.A = at.A * of_block[:, None] * of_block
         at.C = at.C * c
         at.second = at.second * (change * change)
-        at.sample.C = at.sample.C * c
+        at.sample.C = at.sample.C.times(c)
         if at.anchor is not None:
             at.anchor = at.anchor / c[:, None]
             at.pull = at.pull * c[:, None]
@@ -236,12 +236,13 @@ class Learner:
 
     # ------------------------------------------------------------------ the next model
 
-    def _solve(self, most: int = _STEPS, spread: Any = None) -> list[Any]:
+    def _solve(self, most: int = _STEPS, rows: Pending | None = None) -> list[Any]:
         """Newton's steps to the minimum; the factors of the last Hessian."""
         at = self.at
-        rows, (l2, l1) = self._pending(), self._weights()
+        rows, (l2, l1) = rows or self._pending(), self._weights()
         C, s = rows.C, rows.s
-        rows.spread = self._spread_of_kinks(C) if spread is None or len(spread) != len(C) else spread
+        if rows.spread is None:
+            rows.spread = self._spread_of_kinks(C)
         z = C @ at.theta
         now, enough = Point(at.theta, z, self._value(rows, z)), _ENOUGH * self._noise()
         factors: list[Any] = []
@@ -332,6 +333,8 @@ class Learner:
         if not self.whole:
             columns = range(1 if self.shared else self.k)
             return np.stack([_gram(C, s * bend[:, j]) for j in columns])
+        if not isinstance(C, Array):
+            return np.sum([self._grams(dense, bend[part], s[part]) for part, dense in C.parts()], axis=0)
         k, d1 = self.k, C.shape[1]
         H = np.empty((k, d1, k, d1))
         for i in range(k):
@@ -454,15 +457,21 @@ class Learner:
 
     def _spread(self, C: Array, factors: list[Any]) -> Array | None:
         """Deviation of predictions between now and the end; None where it is next to none."""
-        ahead = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * self._unit_of_variance()
         few = C[:: max(1, len(C) // _FEW)]
-        if not self.kinks and len(few) < len(C):
-            variance = max(quadratic_forms(few, factor).mean() for factor in factors)
-            if np.all(ahead * variance <= (_NARROW * self.reach) ** 2):
-                return None
-        variance = ahead * np.stack([quadratic_forms(C, factor) for factor in factors], axis=1)
+        if len(few) < len(C) and self._certain(quadratic_forms(few, factors)):
+            return None
+        return self._deviation(quadratic_forms(C, factors))
+
+    def _certain(self, forms: Array) -> bool:
+        """Whether a parabola at the prediction itself is as good, by quadratic forms of some rows."""
+        variance = _AHEAD * self._unit_of_variance() * forms.mean(axis=0).max()
+        return not self.kinks and bool(np.all(variance <= (_NARROW * self.reach) ** 2))
+
+    def _deviation(self, forms: Array) -> Array:
+        """Deviation of predictions by their quadratic forms."""
+        variance = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * self._unit_of_variance() * forms
         spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach)
-        return np.broadcast_to(spread, (len(C), self.k))
+        return np.broadcast_to(spread, (len(forms), self.k))
 
     def _add(self, factors: list[Any], asks: bool = True) -> None:
         """Pending rows become lines, but for outliers, which no line can stand for."""
@@ -515,7 +524,7 @@ class Learner:
         z = at.C[others] @ at.theta
         bend = self._lines(at.y[others], z, np.broadcast_to(self.reach, z.shape))[1]
         factors = self._factors(at.A + self._grams(at.C[others], bend, at.s[others]), self._weights()[0])
-        variance = np.max([quadratic_forms(at.C[extreme], factor) for factor in factors], axis=0)
+        variance = quadratic_forms(at.C[extreme], factors).max(axis=1)
         far = variance * self._unit_of_variance() > np.max(_LONGEST * self.reach) ** 2
         return np.sort(extreme[far][np.argsort(-variance[far], kind="stable")[:_OUTLIERS]])
 
@@ -552,6 +561,8 @@ def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
 
 def _gram(C: Array, weight: Array) -> Array:
     """``C' diag(weight) C`` for weights of any sign; BLAS does half the work where they have one."""
+    if not isinstance(C, Array):
+        return C.gram(weight)
     if len(weight) and weight.min() >= 0:
         C = C * np.sqrt(weight)[:, None]
         return np.dot(C.T, C)
@@ -581,12 +592,16 @@ def _solved(factor: tuple[Array, Array, Array], G: Array) -> Array:
     return np.asarray(lapack.dpotrs(L, G / scale[:, None], lower=1)[0] / scale[:, None])
 
 
-def quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
-    """``x' H^-1 x`` of each row."""
-    L, scale, _ = factor
-    inverse = np.tril(lapack.dtrtri(L, lower=1)[0])
-    V = C @ (inverse / scale).T
-    return np.einsum("ij,ij->i", V, V)
+def quadratic_forms(C: Any, factors: list[Any]) -> Array:
+    """``x' H^-1 x`` of each row, a column for each matrix."""
+    forms = np.empty((len(C), len(factors)))
+    for j, (L, scale, _) in enumerate(factors):
+        inverse = (np.tril(lapack.dtrtri(L, lower=1)[0]) / scale).T
+        size = max(1, _BLOCK // len(L))
+        for start in range(0, len(C), size):
+            V = C[start : start + size] @ inverse
+            forms[start : start + size, j] = np.einsum("ij,ij->i", V, V)
+    return forms
 
 
 __all__ = ["Learner", "Pending", "quadratic_forms"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skvariants._stream.frame import Frame
+from skvariants._stream.sample import Sample
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
@@ -18,38 +18,6 @@ Array = np.ndarray
 MOST = 1 << 20
 #: The same of the matrices of all columns.
 MOST_OF_ALL = 1 << 23
-
-
-@dataclass(eq=False, repr=False)
-class Sample:
-    """Rows of the stream, with the lines that stand for them in the sums.
-
-    Attributes
-    ----------
-    C, y, s : ndarray
-        Rows, targets as columns, weights.
-    z, slope, curvature : ndarray of shape (n_sampled, n_columns)
-        Where, and which.
-    """
-
-    C: Array
-    y: Array
-    s: Array
-    z: Array
-    slope: Array
-    curvature: Array
-
-    def arrays(self) -> list[Array]:
-        """All arrays."""
-        return [self.C, self.y, self.s, self.z, self.slope, self.curvature]
-
-    def become(self, arrays: Sequence[Array]) -> None:
-        """Take other arrays, in the same order."""
-        self.C, self.y, self.s, self.z, self.slope, self.curvature = arrays
-
-    def keep_rows(self, rows: Array) -> None:
-        """Keep some of the rows."""
-        self.become([array[rows] for array in self.arrays()])
 
 
 class Trust(NamedTuple):
@@ -158,7 +126,8 @@ class Sums(Fields):
     def forget(self, factor: float) -> None:
         """Let everything before count less."""
         self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
-        self.sample.s, self.narrow = self.sample.s * factor, False
+        self.sample.fade(factor)
+        self.narrow = False
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
 
@@ -211,7 +180,7 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
     return Sums(
         frame=Frame.of(X, fit_intercept, centre), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
-        sample=Sample(rows, columns, np.empty(0), columns, columns, columns), second=np.zeros(d1 - 1),
+        sample=Sample.empty(d1 - 1, k, task.n_classes or 1), second=np.zeros(d1 - 1),
         seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
     )  # fmt: skip
 
@@ -228,4 +197,4 @@ def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
         sums.seen = np.ones(len(sums.seen), bool)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Sample", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
+__all__ = ["MOST", "MOST_OF_ALL", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]

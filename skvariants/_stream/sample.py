@@ -1,0 +1,103 @@
+"""A sample of the rows of a stream: rare classes in full, each row with the weight of those that it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvariants._stream.compact import Rows
+
+Array = np.ndarray
+
+
+@dataclass(eq=False, repr=False)
+class Sample:
+    r"""Rows of the stream, with the lines that stand for them in the sums.
+
+    A row of weight :math:`s` has the priority :math:`s / u`, :math:`u` uniform. Of each class those of the highest are
+    kept, and the highest that is not, :math:`\tau`, makes :math:`\max(s, \tau)` the weight that a row stands for: its
+    sums have no bias, and the least noise.
+
+    Attributes
+    ----------
+    C : Rows
+        Rows.
+    y, s : ndarray
+        Targets as columns, weights.
+    label, priority : ndarray of shape (n_sampled,)
+        Class, and see above.
+    z, slope, curvature : ndarray of shape (n_sampled, n_columns)
+        Lines: where, and which.
+    threshold : ndarray of shape (n_classes,)
+        Highest priority of a row that was left out, of each class.
+
+    References
+    ----------
+    Duffield, Lund and Thorup (2007), "Priority sampling for estimation of arbitrary subset sums",
+    doi:10.1145/1314690.1314696.
+    """
+
+    C: Any
+    y: Array
+    s: Array
+    label: Array
+    priority: Array
+    z: Array
+    slope: Array
+    curvature: Array
+    threshold: Array
+
+    @classmethod
+    def empty(cls, n_features: int, n_columns: int, n_classes: int) -> Sample:
+        """One without rows."""
+        columns, none = np.empty((0, n_columns)), np.empty(0)
+        C = Rows.of(np.empty((0, n_features + 1)), np.zeros(n_features + 1))
+        return cls(C, columns, none, np.empty(0, int), none, columns, columns, columns, np.zeros(n_classes))
+
+    def __len__(self) -> int:
+        return len(self.s)
+
+    @property
+    def weight(self) -> Array:
+        """Of the rows that each stands for."""
+        return np.maximum(self.s, self.threshold[self.label])
+
+    def add(self, C: Rows, others: list[Array]) -> None:
+        """Take more: all rows, and of the new ones the arrays that follow."""
+        self.C = C
+        self._become([np.concatenate([a, b]) for a, b in zip(self._others(), others, strict=True)])
+
+    def thin(self, size: int) -> None:
+        """Leave out rows of the largest classes, until there are no more than `size`."""
+        excess = len(self) - size
+        if excess <= 0:
+            return
+        counts = np.bincount(self.label, minlength=len(self.threshold))
+        ascending = np.sort(counts)
+        full = np.concatenate([[0], np.cumsum(ascending)[:-1]])
+        levels = (size - full) // np.arange(len(counts), 0, -1)
+        level = levels[np.argmax(levels < ascending)]  # of the classes that are not kept in full
+        keep = np.ones(len(self), bool)
+        for label in np.flatnonzero(counts > level):
+            rows = np.flatnonzero(self.label == label)
+            out = rows[np.argsort(-self.priority[rows], kind="stable")[level:]]
+            keep[out] = False
+            self.threshold = self.threshold.copy()
+            self.threshold[label] = max(self.threshold[label], self.priority[out[0]])
+        self.C = self.C[keep]
+        self._become([array[keep] for array in self._others()])
+
+    def fade(self, factor: float) -> None:
+        """Let all rows count less."""
+        self.s, self.priority, self.threshold = (a * factor for a in (self.s, self.priority, self.threshold))
+
+    def _others(self) -> list[Array]:
+        return [self.y, self.s, self.label, self.priority, self.z, self.slope, self.curvature]
+
+    def _become(self, arrays: list[Array]) -> None:
+        self.y, self.s, self.label, self.priority, self.z, self.slope, self.curvature = arrays
+
+
+__all__ = ["Sample"]
