@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
 from skvariants import SGDVariantClassifier
-from skvariants._stream.frame import Frame
 from skvariants._stream.compact import Rows
+from skvariants._stream.frame import Frame
 from skvariants._stream.sample import Sample
 from skvariants.losses import LOSSES
 

@@ -596,7 +596,7 @@ def quadratic_forms(C: Any, factors: list[Any]) -> Array:
     """``x' H^-1 x`` of each row, a column for each matrix."""
     forms = np.empty((len(C), len(factors)))
     for j, (L, scale, _) in enumerate(factors):
-        inverse = (np.tril(lapack.dtrtri(L, lower=1)[0]) / scale).T
+        inverse = np.ascontiguousarray((np.tril(lapack.dtrtri(L, lower=1)[0]) / scale).T)
         size = max(1, _BLOCK // len(L))
         for start in range(0, len(C), size):
             V = C[start : start + size] @ inverse
