@@ -116,6 +116,9 @@ class CorrectedLearner(Learner):
         slope, bend = self._lines(sample.y, z, spread)
         at.squares = at.bend = 0.0
         self._count(slope * np.sqrt(sample.s / weight)[:, None], bend, weight)
+        if self.kinks:
+            # rows to come may be of another kind, and move predictions further than those that were seen tell
+            bend = np.maximum(bend, self._lines(sample.y, z, np.broadcast_to(self.reach, z.shape))[1])
         bend = self._no_flatter(bend, sample.y, z)
         at.A = self._grams(sample.C, bend, weight)
         at.b = self._times(at.A, at.theta) - sample.C.T @ (slope * weight[:, None])
