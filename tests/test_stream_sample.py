@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
 from skvariants import SGDVariantClassifier
+from skvariants._stream import correction
 from skvariants._stream.compact import Rows
 from skvariants._stream.frame import Frame
 from skvariants._stream.sample import Sample
@@ -134,3 +135,42 @@ def test_sparse_rows_sorted_by_class_and_almost_separable(form):
     least = costs(SGDVariantClassifier(tol=1e-7, max_iter=1000).fit(X, y), X, y)[0]
     cost, constant = costs(streamed(SGDVariantClassifier(random_state=0), X, y, 1000), X, y)
     assert cost - least < 2e-2 * (constant - least)
+
+
+def test_rows_that_the_sample_cannot_hold_are_weighed_and_begun_again(monkeypatch):
+    X, y = separable()
+    monkeypatch.setattr(correction, "_SORTED", 1 << 15)  # a quarter of their numbers
+    least = costs(SGDVariantClassifier(tol=1e-7, max_iter=1000).fit(X, y), X, y)[0]
+    cost, constant = costs(streamed(SGDVariantClassifier(random_state=0), sp.csr_array(X), y, 1000), X, y)
+    assert cost - least < 0.1 * (constant - least)
+
+
+def test_a_class_that_is_most_of_the_stream_and_comes_last():
+    X, y = separable(n=6000, d=60, rare=0.9)
+    least = costs(SGDVariantClassifier(tol=1e-7, max_iter=1000).fit(X, y), X, y)[0]
+    cost, constant = costs(streamed(SGDVariantClassifier(random_state=0), X, y, 500), X, y)
+    assert cost - least < 1e-2 * (constant - least)
+
+
+@pytest.mark.parametrize("size", [30, 100])
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge"])
+def test_the_first_rows_of_the_second_class_make_no_model_worse_than_a_constant(loss, size):
+    X, y = separable(n=4000, d=20, rare=0.3)
+    first = int(np.argmax(y))
+    model = streamed(SGDVariantClassifier(loss=loss, random_state=0), X, y, size, until=first - first % size)
+    for stop in range(first - first % size, first + 400, size):
+        model.partial_fit(X[stop : stop + size], y[stop : stop + size])
+        if stop + size >= first + 30:
+            cost, constant = costs(model, X[: stop + size], y[: stop + size], loss)
+            assert cost < 2 * constant
+
+
+@pytest.mark.parametrize("order", ["random", "sorted"])
+def test_kinks_of_sparse_rows(order):
+    X, y = separable(n=6000, d=60, rare=0.3)
+    if order == "random":
+        rows = np.random.default_rng(0).permutation(len(y))
+        X, y = X[rows], y[rows]
+    least = costs(SGDVariantClassifier(loss="hinge", tol=1e-7).fit(X, y), X, y, "hinge")[0]
+    cost, constant = costs(streamed(SGDVariantClassifier(loss="hinge", random_state=0), X, y, 500), X, y, "hinge")
+    assert cost - least < 1e-2 * (constant - least)
