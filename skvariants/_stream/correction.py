@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from skvariants._stream.compact import Rows
-from skvariants._stream.learner import Learner, Pending, quadratic_forms
+from skvariants._stream.learner import Learner, quadratic_forms
+from skvariants._stream.sums import Pending
 
 Array = np.ndarray
 # numbers of the sample of rows (those of the sums where these are more), and of a stream that is sorted by class: its

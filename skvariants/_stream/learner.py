@@ -19,7 +19,6 @@ Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from scipy.linalg import lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.linearization import has_kinks, slopes, values
-from skvariants._stream.sums import Sums
+from skvariants._stream.sums import Pending, Sums
 
 Array = np.ndarray
 # numbers of a block of rows
@@ -68,16 +67,6 @@ _UNSEEN = 0.5
 _LOADING = 1e-2
 # variance of a column since, as a multiple of that of an anchor's rows, that these may have had
 _WIDER = 4.0
-
-
-@dataclass(eq=False, repr=False)
-class Pending:
-    """Rows that count as they are: features, targets as columns, weights, deviations of predictions at kinks."""
-
-    C: Array
-    y: Array
-    s: Array
-    spread: Any = None
 
 
 class Point(NamedTuple):
@@ -604,4 +593,4 @@ def quadratic_forms(C: Any, factors: list[Any]) -> Array:
     return forms
 
 
-__all__ = ["Learner", "Pending", "quadratic_forms"]
+__all__ = ["Learner", "quadratic_forms"]

@@ -20,6 +20,16 @@ MOST = 1 << 20
 MOST_OF_ALL = 1 << 23
 
 
+@dataclass(eq=False, repr=False)
+class Pending:
+    """Rows that count as they are: features, targets as columns, weights, deviations of predictions at kinks."""
+
+    C: Array
+    y: Array
+    s: Array
+    spread: Any = None
+
+
 class Trust(NamedTuple):
     """What a model is worth beside further rows.
 
@@ -197,4 +207,4 @@ def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
         sums.seen = np.ones(len(sums.seen), bool)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
+__all__ = ["MOST", "MOST_OF_ALL", "Pending", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
