@@ -78,10 +78,14 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         threads(rows.n * rows.d * rows.d * task.n_columns),
         np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"),
     ):
-        learner = rule.learn(Remembering(state.method, how), chunk)
+        first = Remembering(state.method, how)
+        learner = rule.learn(first, chunk)
         theta = learner.sums.frame.original(learner.sums.theta)
+    # rows that are learned in parts have met several models
+    predicted = first.predicted if first.predicted is not None and len(first.predicted) == rows.n else None
+    first.predicted = None
     if not np.isfinite(theta).all():
-        return _left_out(spec, data, kept, setup, start)
+        return replace(_left_out(spec, data, kept, setup, start), predicted=predicted)
     state.method = learner.sums
     state.method.memory = spec.forgetting, rule
     setup.total_weight = learner.n_rows
@@ -96,7 +100,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     })  # fmt: skip
     log(setup, state)
     theta = theta.astype(rows.dtype)
-    return Fitted(spec, data.header, Kept(setup, state, theta.copy()), theta, "max_iter", 1, [])
+    kept = Kept(setup, state, theta.copy())
+    return Fitted(spec, data.header, kept, theta, "max_iter", 1, [], predicted=predicted)
 
 
 def _left_out(spec: Spec, data: Data, kept: Kept | None, setup: Setup, start: Any) -> Fitted:

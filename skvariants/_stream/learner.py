@@ -255,7 +255,9 @@ class Sums(Fields):
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
-        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample))
+        other = copy.copy(self)
+        other.frame, other.sample = copy.copy(self.frame), copy.copy(self.sample)
+        return other
 
 
 def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
@@ -340,39 +342,45 @@ class Learner:
         self.shared = loss.quadratic and not self.coupled
         self.kinks = has_kinks(loss)
         self.lines: Any = None
+        self.ends: Any = None
         self.z = np.empty((0, self.k))
+        #: the model as the call found it, and its predictions of the rows
+        self.first, self.predicted = sums.theta, np.empty((0, self.k))
         self.mean: Any = None
         # a loss that does not care for outliers does not measure in their units
         self.robust = loss.regression and self.kinks and loss.in_target_units
         self._measure(sums.y)
-        l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
-        self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
+        self.raw_l2, self.raw_l1 = np.zeros((2, *sums.theta.shape))
+        self.raw_l2[:-1], self.raw_l1[:-1] = penalty.l2_strength, penalty.l1_strength
+        self.has_l1 = bool(self.raw_l1.any())
 
     # ------------------------------------------------------------------ units
 
     def _measure(self, y: Array) -> None:
         """The unit of a prediction, and a typical curvature, with some rows more."""
+        typical = self.at.typical
         self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
-        if self.at.typical is None or not np.array_equal(self.at.typical[0], self.reach):
-            self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
-        self.bend = self.at.typical[1]
+        if typical is None or np.any(typical[0] != self.reach):
+            typical = self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
+        self.bend = typical[1]
 
     def _weights(self) -> tuple[Array, Array]:
         """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
         at = self.at
         f = at.frame.factor[:, None]
         total = at.weight + at.s.sum() + at.trust
-        zero = np.zeros((1, self.k))
-        l2 = total * self.raw_l2 * f * f
+        l2, l1 = total * self.raw_l2, total * self.raw_l1
+        l2[:-1] *= f * f
+        l1[:-1] *= f
         if not self.shared:
-            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
-        return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
+            l2[:-1] += _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
+        return l2, l1
 
     def _rescale(self, change: Array) -> None:
         """Follow a change of units by powers of two, which is exact."""
         at = self.at
         c = np.append(change, 1.0)
-        at.theta = at.theta / c[:, None]
+        at.theta, self.first = at.theta / c[:, None], self.first / c[:, None]
         at.b = at.b * c[:, None]
         of_block = np.tile(c, at.A.shape[1] // len(c))
         at.A = at.A * of_block[:, None] * of_block
@@ -402,7 +410,7 @@ class Learner:
         ndarray of shape (n_rows,)
         """
         at = self.at
-        before = []
+        before, predicted = [], []
         size = max(_WAITING, min(4096, _BLOCK // at.theta.shape[0]))
         for start in range(0, X.shape[0], size):
             part = slice(start, start + size)
@@ -414,10 +422,12 @@ class Learner:
             if not at.counted and at.anchor is None and self.fit_intercept and self.loss.regression:
                 at.theta = at.theta.copy()
                 at.theta[-1] = self.loss.fit_intercept_only(y[part], np.broadcast_to(s[part, None], y[part].shape))
-            before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
-            at.second = at.second + s[part] @ np.square(C[:, :-1])
+            z = C @ at.theta
+            before.append(self.loss.value(y[part], z).sum(axis=1))
+            predicted.append(C @ self.first if start else z)
+            at.second = at.second + (s[part] @ np.square(C))[:-1]
             at.counted += float(s[part].sum())
-            if at.seen is not None:
+            if at.seen is not None and not at.seen.all():
                 self._see(y[part])
             if len(at.C):
                 at.C, at.y = np.concatenate([at.C, C]), np.concatenate([at.y, y[part]])
@@ -428,9 +438,10 @@ class Learner:
                 self._measure(at.y)
             most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
             waits = not at.narrow and len(at.C) < most + (_OUTLIERS if at.rows else 0)
-            factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
+            factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS, None, z)
             if not waits:
                 self._add(factors)
+        self.predicted = np.concatenate(predicted)
         return np.concatenate(before)
 
     def _see(self, y: Array) -> None:
@@ -462,18 +473,19 @@ class Learner:
 
     # ------------------------------------------------------------------ the next model
 
-    def _solve(self, most: int, spread: Any = None) -> list[Any]:
-        """Newton's steps to the minimum; the factors of the last Hessian."""
+    def _solve(self, most: int, spread: Any = None, z: Any = None) -> list[Any]:
+        """Newton's steps to the minimum; the factors of the last Hessian. Predictions are made unless they are here."""
         at = self.at
         rows, (l2, l1) = self._pending(), self._weights()
         C, s = rows.C, rows.s
         rows.spread = self._spread_of_kinks(C) if spread is None or len(spread) != len(C) else spread
-        z = C @ at.theta
+        if z is None or len(z) != len(C):
+            z = C @ at.theta
         now, enough = Point(at.theta, z, self._value(rows, z)), _ENOUGH * self._noise()
         factors: list[Any] = []
         before, self.lines = np.inf, None
         for _ in range(most):
-            slope, bend = self._lines(rows.y, now.z, rows.spread)
+            slope, bend = self.ends = self._lines(rows.y, now.z, rows.spread)
             g = self._quadratic_gradient(now.theta) + l2 * now.theta + C.T @ (slope * s[:, None])
             decrement = np.inf
             if factors:
@@ -492,6 +504,7 @@ class Learner:
                 break
             before = decrement
             length, now = self._along(rows, now, P, decrement, l2, l1)
+            self.ends = self.ends if not length else None
             if (self.shared and not self.has_l1) or not length:
                 break
         at.theta, self.z = now.theta, now.z
@@ -705,7 +718,9 @@ class Learner:
             at.narrow = spread is None  # more rows make no prediction less certain
         elif self.kinks:  # a kink may be far from zero, and no line without a curvature may be alone
             spread = np.full((len(C), self.k), self.reach)
-        slope, bend = self._lines(y, z, spread)
+        # those that the last model was found by are at hand
+        known = self.ends is not None and z is self.z and spread is None and not self.kinks
+        slope, bend = self.ends if known else self._lines(y, z, spread)
         self._count(slope, bend, s)
         bend = self._no_flatter(bend, y, z)
         A = self._grams_of_last_step(z) if spread is None else None
@@ -749,8 +764,8 @@ class Learner:
     def _count(self, slope: Array, bend: Array, s: Array) -> None:
         if self.whole:
             bend = bend * (1 - bend)
-        self.at.squares += float((s * s) @ (slope * slope).sum(axis=1))
-        self.at.bend += float(s @ bend.sum(axis=1))
+        self.at.squares += float(((s * s) @ (slope * slope)).sum())
+        self.at.bend += float((s @ bend).sum())
 
     def _room(self) -> int:
         """Rows of the sample."""
@@ -898,7 +913,7 @@ def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
 def _gram(C: Array, weight: Array) -> Array:
     """``C' diag(weight) C`` for weights of any sign; BLAS does half the work where they have one."""
     if len(weight) and weight.min() >= 0:
-        C = C * np.sqrt(weight)[:, None]
+        C = np.einsum("ij,i->ij", C, np.sqrt(weight))  # in two thirds of the time of a product
         return np.dot(C.T, C)
     return np.dot((C * weight[:, None]).T, C)
 

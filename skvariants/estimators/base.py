@@ -31,7 +31,7 @@ from skvariants._data.validate import Data, Given, Header, prepare
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
 from skvariants._spec import Spec, read
-from skvariants._stream.progress import Progress, scored
+from skvariants._stream.progress import Progress, predictions, scored
 
 Array = np.ndarray
 
@@ -190,15 +190,16 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                 )
             if kept is not None and kept.progress is not None:
                 progress = kept.progress.copy()
-            progress.update(scored(data, spec.loss, *start))
         if kept is not None and not kept.takes_chunks(spec, data.task):
             kept = None
-        if fitted_before and kept is not None and kept.published(*start):
-            start = None
+        goes_on = fitted_before and kept is not None and kept.published(*start)
         (fitted,) = fit(
-            [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True,
-            trust=getattr(self, "_learned", None),
+            [spec], data, None if kept is None else [kept], None if goes_on or start is None else [start],
+            streaming=True, trust=getattr(self, "_learned", None),
         )  # fmt: skip
+        if fitted_before:
+            z = predictions(data.rows.X, *start) if fitted.predicted is None else fitted.predicted
+            progress.update(scored(data, spec.loss, z))
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
