@@ -168,8 +168,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
         check("n_epochs", n_epochs, integers(1))
-        spec = self.__skvariants_spec__()
-        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
+        spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
         task = self._stream_task(spec, self._task if fitted_before else None, classes)
         data = prepare(spec, self._header(fitted_before), given, task)
@@ -203,6 +202,21 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
+
+    def _spec_of_call(self, n_epochs: int) -> Spec:
+        """The spec of so many passes; that of the call before, where all parameters are still the same."""
+        values = (n_epochs, *(getattr(self, name) for name in parameter_names(type(self))))
+        kinds = tuple(map(type, values))
+        key = (type(self), kinds, values) if _UNCHANGING.issuperset(kinds) else None
+        if key is not None and key in _SPECS:
+            return _SPECS[key]
+        spec = self.__skvariants_spec__()
+        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
+        if key is not None:
+            if len(_SPECS) >= _MOST_SPECS:
+                _SPECS.clear()
+            _SPECS[key] = spec
+        return spec
 
     def _goes_on_from(self, spec: Spec, data: Data) -> tuple[Kept | None, tuple[Array, Array]]:
         """What was kept, and the model as columns; both with columns for classes that are new."""
@@ -277,6 +291,9 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         return tags
 
 
+# specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
+_SPECS: dict[Any, Spec] = {}
+_MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
 # attributes that say something by being None
 _MAY_BE_NONE = {
     "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_",
