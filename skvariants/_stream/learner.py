@@ -75,6 +75,11 @@ _WRONG = 8.0
 # it is less, or an outlier would hold up all others
 _FLAT = 0.05
 _RIDGE = 1e-12
+# numbers of a column of the sums from which their factor is kept for calls of few rows, what share of these numbers a
+# call may have rows, and the steps of conjugate gradients that take as long as a new factor (at 941 numbers)
+_WIDE, _CALL_OF_FEW, _GRADIENTS = 256, 4, 20
+# what these leave of a step, and of one that is the solution
+_INEXACT, _EXACT = 1e-2, 1e-10
 # times the noise of the sample's correction from which it is made
 _SIGNIFICANT = 2.0
 # rows for each of the sample, up to which it speaks for all
@@ -204,6 +209,8 @@ class Sums(Fields):
         Of the next draw of the sample: the stream's, and how many draws there were.
     typical : tuple or None
         Unit of the predictions, and the typical curvature for it.
+    factors : list
+        Of an earlier Hessian, where it is large.
     memory : tuple or None
         What was asked of forgetting, and the rule.
     """
@@ -232,6 +239,7 @@ class Sums(Fields):
     narrow: bool = informative(False)
     seed: tuple[int, int] = informative((0, 0))
     typical: Any = informative(None)
+    factors: Any = informative(list)
     memory: Any = informative(None)
 
     def join_key(self) -> Any:
@@ -245,6 +253,7 @@ class Sums(Fields):
         """Let everything before count less."""
         self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
         self.sample.s, self.narrow = self.sample.s * factor, False
+        self.factors = _in_units(self.factors, np.sqrt(factor))
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
 
@@ -383,7 +392,7 @@ class Learner:
         at.theta, self.first = at.theta / c[:, None], self.first / c[:, None]
         at.b = at.b * c[:, None]
         of_block = np.tile(c, at.A.shape[1] // len(c))
-        at.A = at.A * of_block[:, None] * of_block
+        at.A, at.factors = at.A * of_block[:, None] * of_block, _in_units(at.factors, of_block)
         at.C = at.C * c
         at.second = at.second * (change * change)
         at.sample.C = at.sample.C * c
@@ -411,7 +420,9 @@ class Learner:
         """
         at = self.at
         before, predicted = [], []
-        size = max(_WAITING, min(4096, _BLOCK // at.theta.shape[0]))
+        d1 = at.theta.shape[0]
+        parts = -(-X.shape[0] // max(_WAITING, d1, min(4096, _BLOCK // d1)))
+        size = -(-X.shape[0] // parts)
         for start in range(0, X.shape[0], size):
             part = slice(start, start + size)
             C, change = at.frame.rows(X[part])
@@ -437,8 +448,12 @@ class Learner:
             if self.robust:
                 self._measure(at.y)
             most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
-            waits = not at.narrow and len(at.C) < most + (_OUTLIERS if at.rows else 0)
-            factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS, None, z)
+            waits = not (at.narrow or self.shared) and len(at.C) < most + (_OUTLIERS if at.rows else 0)
+            steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS
+            few = (waits or self.shared) and len(C) <= d1 // _CALL_OF_FEW and self._keeps_factors
+            factors = self._solve(steps, None, z, at.factors if few else [])
+            if factors:
+                at.factors = [_packed(factor) for factor in factors] if self._keeps_factors else []
             if not waits:
                 self._add(factors)
         self.predicted = np.concatenate(predicted)
@@ -473,8 +488,16 @@ class Learner:
 
     # ------------------------------------------------------------------ the next model
 
-    def _solve(self, most: int, spread: Any = None, z: Any = None) -> list[Any]:
-        """Newton's steps to the minimum; the factors of the last Hessian. Predictions are made unless they are here."""
+    @property
+    def _keeps_factors(self) -> bool:
+        """Whether the next call may go on from the factors of this one."""
+        return len(self.at.theta) >= _WIDE and not (self.kinks or self.has_l1 or self.at.trust > 0)
+
+    def _solve(self, most: int, spread: Any = None, z: Any = None, old: Any = ()) -> list[Any]:
+        """Newton's steps to the minimum; the factors of the last Hessian, if there had to be some.
+
+        Predictions are made unless they are here; and factors, unless old ones are good enough.
+        """
         at = self.at
         rows, (l2, l1) = self._pending(), self._weights()
         C, s = rows.C, rows.s
@@ -494,7 +517,10 @@ class Learner:
                 P, decrement = self._direction(factors, G, now.theta, l1)
                 if decrement <= enough:
                     break
-            if not (factors and decrement <= _CHORD * before):
+            elif old:
+                P, decrement = self._approached(old, g, rows, bend, l2)
+                old = old if decrement < np.inf else ()
+            if not old and not (factors and decrement <= _CHORD * before):
                 grams = self._grams(C, self._no_flatter(bend, rows.y, now.z), s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
@@ -569,8 +595,9 @@ class Learner:
         if not len(C):
             return np.zeros_like(self.at.A)
         if not self.whole:
-            columns = range(1 if self.shared else self.k)
-            return np.stack([_gram(C, s * bend[:, j]) for j in columns])
+            if len(self.at.A) == 1:
+                return _gram(C, s * bend[:, 0])[None]
+            return np.stack([_gram(C, s * bend[:, j]) for j in range(self.k)])
         k, d1 = self.k, C.shape[1]
         H = np.empty((k, d1, k, d1))
         for i in range(k):
@@ -635,6 +662,22 @@ class Learner:
             steps.append(lasso(Q, g - Q @ v, lam, v) - v)
         P = steps[0].reshape(P.shape, order="F") if self.whole else np.stack(steps, axis=1)
         return P, -float(np.vdot(G, P)) - float((l1 * (np.abs(theta + P) - np.abs(theta))).sum())
+
+    def _approached(self, old: list[Any], G: Array, rows: Pending, bend: Array, l2: Array) -> tuple[Array, float]:
+        """The step by conjugate gradients in the metric of an old Hessian; no gain where that takes too many."""
+        P, left = np.zeros_like(G), -G
+        Z = D = self._solved(old, left)
+        first = rest = float(np.vdot(left, Z))
+        for _ in range(_GRADIENTS):
+            if not rest > (_EXACT if self.shared else _INEXACT) ** 2 * first:
+                return P, -float(np.vdot(G, P))
+            H = self._times(self.at.A, D) + l2 * D + rows.C.T @ (self._bent(bend, rows.C @ D) * rows.s[:, None])
+            length = rest / float(np.vdot(D, H))
+            P, left = P + length * D, left - length * H
+            Z = self._solved(old, left)
+            rest, before = float(np.vdot(left, Z)), rest
+            D = Z + rest / before * D
+        return P, np.inf
 
     def _as_columns(self, a: Array) -> list[Array]:
         """The columns, one after the other where they are coupled."""
@@ -924,28 +967,41 @@ def _factor(H: Array, diagonal: Array) -> tuple[Array, Array, Array]:
     at = np.arange(len(Q))
     Q[at, at] += diagonal
     scale = np.sqrt(np.where(Q[at, at] > 0, Q[at, at], 1.0))
-    S = Q / scale
-    S /= scale[:, None]
     ridge = _RIDGE
-    S[at, at] = 1.0 + ridge
     while True:
-        factor, failed = lapack.dpotrf(S, lower=1, clean=0)
+        S = Q / scale
+        S /= scale[:, None]
+        S[at, at] = 1.0 + ridge
+        factor, failed = lapack.dpotrf(S.T, lower=1, clean=0, overwrite_a=1)
         if not failed:
             return factor, scale, Q
         ridge *= 100
-        S[at, at] = 1.0 + ridge
 
 
-def _solved(factor: tuple[Array, Array, Array], G: Array) -> Array:
+def _packed(factor: tuple[Array, Array, Array]) -> tuple[Array, Array, None]:
+    """The same in half of the numbers, without the matrix."""
+    return lapack.dtrttp(factor[0], uplo="L")[0], factor[1], None
+
+
+def _in_units(factors: list[Any], change: Any) -> list[Any]:
+    """Factors of a matrix whose rows and columns are multiplied."""
+    return [(L, scale * change, Q) for L, scale, Q in factors]
+
+
+def _solved(factor: tuple[Array, Array, Any], G: Array) -> Array:
     L, scale, _ = factor
-    return np.asarray(lapack.dpotrs(L, G / scale[:, None], lower=1)[0] / scale[:, None])
+    right = G / scale[:, None]
+    solved = lapack.dpotrs(L, right, lower=1) if L.ndim == 2 else lapack.dpptrs(len(scale), L, right, lower=1)
+    return np.asarray(solved[0] / scale[:, None])
 
 
 def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     """``x' H^-1 x`` of each row."""
     L, scale, _ = factor
-    inverse = np.tril(lapack.dtrtri(L, lower=1)[0])
-    V = C @ (inverse / scale).T
+    if len(C) < len(L):  # fewer multiplications than an inverse has
+        V = lapack.dtrtrs(L, (C / scale).T, lower=1, overwrite_b=1)[0].T
+    else:
+        V = C @ (np.tril(lapack.dtrtri(L, lower=1)[0]) / scale).T
     return np.einsum("ij,ij->i", V, V)
 
 

@@ -205,9 +205,10 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     def _spec_of_call(self, n_epochs: int) -> Spec:
         """The spec of so many passes; that of the call before, where all parameters are still the same."""
-        values = (n_epochs, *(getattr(self, name) for name in parameter_names(type(self))))
+        estimator: Any = type(self)
+        values = (n_epochs, *(getattr(self, name) for name in parameter_names(estimator)))
         kinds = tuple(map(type, values))
-        key = (type(self), kinds, values) if _UNCHANGING.issuperset(kinds) else None
+        key = (estimator, kinds, values) if _UNCHANGING.issuperset(kinds) else None
         if key is not None and key in _SPECS:
             return _SPECS[key]
         spec = self.__skvariants_spec__()
