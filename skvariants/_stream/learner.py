@@ -78,8 +78,8 @@ _RIDGE = 1e-12
 # numbers of a column of the sums from which their factor is kept for calls of few rows, what share of these numbers a
 # call may have rows, and the steps of conjugate gradients that take as long as a new factor (at 941 numbers)
 _WIDE, _CALL_OF_FEW, _GRADIENTS = 256, 4, 20
-# what these leave of a step, and of one that is the solution
-_INEXACT, _EXACT = 1e-2, 1e-10
+# share of what a step gains that these may leave, and of one that is the solution
+_INEXACT, _EXACT = 1e-4, 1e-20
 # times the noise of the sample's correction from which it is made
 _SIGNIFICANT = 2.0
 # rows for each of the sample, up to which it speaks for all
@@ -668,9 +668,12 @@ class Learner:
         P, left = np.zeros_like(G), -G
         Z = D = self._solved(old, left)
         first = rest = float(np.vdot(left, Z))
-        for _ in range(_GRADIENTS):
-            if not rest > (_EXACT if self.shared else _INEXACT) ** 2 * first:
+        goal = _EXACT if self.shared else _INEXACT
+        for step in range(_GRADIENTS):
+            if not rest > goal * first:
                 return P, -float(np.vdot(G, P))
+            if rest > goal ** (step / _GRADIENTS) ** 2 * first:
+                break  # they begin slowly, but not as slowly
             H = self._times(self.at.A, D) + l2 * D + rows.C.T @ (self._bent(bend, rows.C @ D) * rows.s[:, None])
             length = rest / float(np.vdot(D, H))
             P, left = P + length * D, left - length * H
@@ -737,12 +740,10 @@ class Learner:
     def _spread(self, C: Array, factors: list[Any]) -> Array | None:
         """Deviation of predictions between now and the end; None where it is next to none."""
         ahead = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * self._unit_of_variance()
-        few = C[:: max(1, len(C) // _FEW)]
-        if not self.kinks and len(few) < len(C):
-            variance = max(_quadratic_forms(few, factor).mean() for factor in factors)
-            if np.all(ahead * variance <= (_NARROW * self.reach) ** 2):
-                return None
         variance = ahead * np.stack([_quadratic_forms(C, factor) for factor in factors], axis=1)
+        few = variance[:: max(1, len(C) // _FEW)]
+        if not self.kinks and len(few) < len(C) and np.all(few.mean(axis=0).max() <= (_NARROW * self.reach) ** 2):
+            return None
         spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach)
         return np.broadcast_to(spread, (len(C), self.k))
 
