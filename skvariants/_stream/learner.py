@@ -204,7 +204,7 @@ class Sums(Fields):
         Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
         gradient.
     narrow : bool
-        Whether predictions are as good as certain, so that no row has to wait.
+        Whether predictions are as good as certain, so that no row has to wait for its line's sake.
     seed : tuple of int
         Of the next draw of the sample: the stream's, and how many draws there were.
     typical : tuple or None
@@ -448,7 +448,8 @@ class Learner:
             if self.robust:
                 self._measure(at.y)
             most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
-            waits = not (at.narrow or self.shared) and len(at.C) < most + (_OUTLIERS if at.rows else 0)
+            sure = self.shared or (at.narrow and not self._keeps_factors)
+            waits = not sure and len(at.C) < most + (_OUTLIERS if at.rows else 0)
             steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS
             few = (waits or self.shared) and len(C) <= d1 // _CALL_OF_FEW and self._keeps_factors
             factors = self._solve(steps, None, z, at.factors if few else [])
@@ -800,9 +801,9 @@ class Learner:
 
     def _grams_of_last_step(self, z: Array) -> Array | None:
         """Those of a step that was so short that curvatures are still the same; None where there are none."""
-        if self.lines is None or self.kinks or len(self.lines[0]) != len(z):
+        if self.lines is None or self.kinks or not len(self.lines[0]) == len(z) > 0:
             return None
-        near = np.all(np.abs(z - self.lines[0]).max(axis=0, initial=0.0) <= _NARROW * self.reach)
+        near = np.all(np.abs(z - self.lines[0]).mean(axis=0) <= _NARROW * self.reach)
         return self.lines[1] if near or self.shared else None
 
     def _count(self, slope: Array, bend: Array, s: Array) -> None:
