@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.frame import Frame
@@ -1000,11 +1000,12 @@ def _solved(factor: tuple[Array, Array, Any], G: Array) -> Array:
 def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     """``x' H^-1 x`` of each row."""
     L, scale, _ = factor
+    V = (C / scale).T
     if len(C) < len(L):  # fewer multiplications than an inverse has
-        V = lapack.dtrtrs(L, (C / scale).T, lower=1, overwrite_b=1)[0].T
+        V = lapack.dtrtrs(L, V, lower=1, overwrite_b=1)[0]
     else:
-        V = C @ (np.tril(lapack.dtrtri(L, lower=1)[0]) / scale).T
-    return np.einsum("ij,ij->i", V, V)
+        V = blas.dtrmm(1.0, lapack.dtrtri(L, lower=1)[0], V, lower=1, overwrite_b=1)
+    return np.einsum("ij,ij->j", V, V)
 
 
 __all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
