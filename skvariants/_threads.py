@@ -36,6 +36,8 @@ def threads(multiplications: int) -> contextlib.AbstractContextManager[Any]:
     """
     if multiplications >= PARALLEL:
         return scipys_blas().limit(limits=1)
+    if all(library.num_threads == 1 for library in _controller().lib_controllers if library.user_api == "blas"):
+        return contextlib.nullcontext()  # to set them again takes longer than a small product
     return _controller().limit(limits=1, user_api="blas")
 
 

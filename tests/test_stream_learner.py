@@ -24,6 +24,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
+from skvariants._stream import learner
 from skvariants._stream.frame import Frame
 from skvariants._stream.learner import Learner
 from skvariants._stream.linearization import slopes, values
@@ -196,6 +197,46 @@ def test_units_of_columns_and_targets_do_not_matter_without_a_penalty(real, size
     units = np.array([1e-8, 1e-3, 1.0, 1e5, 1e8])
     model = streamed(SGDVariantRegressor(alpha=0.0), X * units, y * 1e6, size)
     assert_allclose(model.coef_ * units / 1e6, LinearRegression().fit(X, y).coef_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1, 30])
+def test_many_columns_are_least_squares_without_a_factor_for_each_call(size):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((700, 270)) * np.exp2(rng.integers(-3, 4, 270)) + (rng.random((700, 270)) < 0.01)
+    y = X @ rng.standard_normal(270) + rng.standard_normal(700)
+    model = estimator("squared_error", alpha=ALPHA).partial_fit(X[:600], y[:600])
+    streamed(model, X[:640], y[:640], size, first=600)
+    same(model, ridge(X[:640], y[:640]))
+    same(streamed(model, X, y, 60, first=640), ridge(X, y))
+
+
+@pytest.mark.parametrize(
+    "kind", ["two classes", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("one-vs-rest", "multinomial"))]
+)
+def test_a_kept_factor_changes_no_model_of_many_columns(monkeypatch, kind):
+    X, y = (table[:1000] for table in load_digits(return_X_y=True))
+    X = np.concatenate([X, X**2, np.roll(X, 1, axis=1) * X, np.roll(X, 8, axis=1) * X], axis=1)
+    if kind == "two classes":
+        y = y % 2
+    models = []
+    for wide in (200, 10_000):
+        monkeypatch.setattr(learner, "_WIDE", wide)
+        model = estimator("log_loss", alpha=1e-2, multi_class="ovr" if kind == "one-vs-rest" else "auto")
+        model.partial_fit(X[:900], y[:900], np.unique(y))
+        models.append(streamed(model, X, y, 20, first=900))
+    assert [len(model._state.state.method.factors) for model in models] == [1 if kind == "two classes" else 10, 0]
+    (cost, constant), (other, _) = (costs(model, X, y) for model in models)
+    assert abs(cost - other) < 1e-4 * (constant - other)
+    copy = pickle.loads(pickle.dumps(models[0]))
+    assert_array_equal(copy.partial_fit(X[:9], y[:9]).coef_, models[0].partial_fit(X[:9], y[:9]).coef_)
+
+
+@pytest.mark.parametrize("n_rows", [3, 30])
+def test_variances_of_predictions_are_their_definition(n_rows):
+    rng = np.random.default_rng(0)
+    H, C = np.cov(rng.standard_normal((10, 50))), rng.standard_normal((n_rows, 10))
+    exact = np.einsum("ij,jk,ik->i", C, np.linalg.inv(H + np.eye(10)), C)
+    assert_allclose(learner.quadratic_forms(C, [learner._factor(H, np.ones(10))])[:, 0], exact, rtol=1e-10)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "huber"])

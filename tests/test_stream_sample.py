@@ -141,7 +141,8 @@ def test_rows_that_the_sample_cannot_hold_are_weighed_and_begun_again(monkeypatc
     X, y = separable()
     monkeypatch.setattr(correction, "_SORTED", 1 << 15)  # a quarter of their numbers
     least = costs(SGDVariantClassifier(tol=1e-7, max_iter=1000).fit(X, y), X, y)[0]
-    cost, constant = costs(streamed(SGDVariantClassifier(random_state=0), sp.csr_array(X), y, 1000), X, y)
+    streams = [streamed(SGDVariantClassifier(random_state=seed), sp.csr_array(X), y, 1000) for seed in range(5)]
+    cost, constant = (np.median(values) for values in zip(*(costs(model, X, y) for model in streams), strict=True))
     assert cost - least < 0.1 * (constant - least)
 
 

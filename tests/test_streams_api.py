@@ -18,6 +18,7 @@ from _references import asked, refuses
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.scaling import Moments
 from skvariants._data.tasks import Binary, ClassCounts, Classification, OneClass, OneVsRest, Softmax
+from skvariants._data.validate import Header
 from skvariants._stream.progress import BINS, Progress, Scored
 from skvariants.displays import ProgressDisplay
 from skvariants.losses import Hinge, LogLoss
@@ -534,6 +535,46 @@ def test_bins_are_bounded_and_nothing_is_lost():
     assert curves["n_rows"][-1] == 3 * n
     assert np.average(curves["loss"], weights=progress.bins[:, 1]) == pytest.approx((n + 1) / 12)
     assert np.average(curves["score"], weights=progress.bins[:, 1]) == pytest.approx(progress.score())
+
+
+def test_plain_arrays_are_what_the_checks_return(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3)), np.arange(40) % 2
+    calls = [(X, y), (X.astype(np.float32), y > 0), (X, y * 1.0), (np.asfortranarray(X), y), (X[::2], y[::2])]
+    calls += [(X.tolist(), y), (pd.DataFrame(X), y), (X, y[:, None]), (X[:, :2], y), (X[:9], y), (X * np.nan, y)]
+    calls += [(X[:0], y[:0]), (X, np.full(40, np.inf)), (np.full((40, 3), 1e308), y)]
+
+    def outcome(X, y, kind):
+        model = kind().partial_fit(*start, **({"classes": [0, 1]} if kind is SGDVariantClassifier else {}))
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            try:
+                result = model.partial_fit(X, y).coef_.tolist()
+            except ValueError as error:
+                result = str(error)
+        return result, [str(warning.message) for warning in seen]
+
+    start = X[:20] + 1, y[:20]
+    for kind in (SGDVariantClassifier, SGDVariantRegressor):
+        plain = [outcome(*call, kind) for call in calls]
+        with monkeypatch.context() as patch:
+            patch.setattr(Header, "_plain", lambda self, X, y: False)
+            assert plain == [outcome(*call, kind) for call in calls]
+
+
+def test_parameters_may_change_between_calls_of_a_stream():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X @ [1.0, 2.0, 3.0]
+    model, other = SGDVariantRegressor(), SGDVariantRegressor(alpha=10.0)
+    for _ in range(2):
+        model.partial_fit(X, y)
+        other.partial_fit(X, y)
+    assert np.abs(other.coef_).max() < 0.5 * np.abs(model.coef_).max()
+    model.set_params(alpha=10.0).partial_fit(X, y)
+    assert_allclose(model.coef_, other.partial_fit(X, y).coef_)
+    with pytest.raises(ValueError, match="alpha=True"):
+        model.set_params(alpha=True).partial_fit(X, y)
 
 
 def test_progress_is_copied_merged_and_pickled():

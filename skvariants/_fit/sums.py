@@ -69,19 +69,20 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
             go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
     how = loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept)
-    weight = np.full(rows.n, data.total_weight / rows.n)
-    if rows.weight is not None:
-        weight *= rows.weight
-    chunk = Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
+    chunk = _chunk(data)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
     with (
         threads(rows.n * rows.d * rows.d * task.n_columns),
         np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"),
     ):
-        learner = rule.learn(Remembering(state.method, how), chunk)
+        first = Remembering(state.method, how)
+        learner = rule.learn(first, chunk)
         theta = learner.sums.frame.original(learner.sums.theta)
+    # rows that are learned in parts have met several models
+    predicted = first.predicted if first.predicted is not None and len(first.predicted) == rows.n else None
+    first.predicted = None
     if not np.isfinite(theta).all():
-        return _left_out(spec, data, kept, setup, start)
+        return replace(_left_out(spec, data, kept, setup, start), predicted=predicted)
     state.method = learner.sums
     state.method.memory = spec.forgetting, rule
     setup.total_weight = learner.n_rows
@@ -89,14 +90,25 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     state.theta, state.t = theta, state.t + rows.n
     state.epoch = state.epoch + 1
     losses = np.concatenate(learner.before)
-    mean = float(weight[-len(losses) :] @ losses) / float(weight[-len(losses) :].sum())
+    weight = chunk.s[-len(losses) :]
+    mean = float(weight @ losses) / float(weight.sum())
     state.history.append({
         "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
     })  # fmt: skip
     log(setup, state)
     theta = theta.astype(rows.dtype)
-    return Fitted(spec, data.header, Kept(setup, state, theta.copy()), theta, "max_iter", 1, [])
+    kept = Kept(setup, state, theta.copy())
+    return Fitted(spec, data.header, kept, theta, "max_iter", 1, [], predicted=predicted)
+
+
+def _chunk(data: Data) -> Chunk:
+    """The rows, weighed as in the stream."""
+    rows, task = data.rows, data.task
+    weight = np.full(rows.n, data.total_weight / rows.n)
+    if rows.weight is not None:
+        weight *= rows.weight
+    return Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
 
 
 def _left_out(spec: Spec, data: Data, kept: Kept | None, setup: Setup, start: Any) -> Fitted:

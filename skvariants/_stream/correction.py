@@ -144,12 +144,6 @@ class CorrectedLearner(Learner):
         at.b = self._times(at.A, at.theta) - gradient
         sample.z, sample.slope, sample.curvature = z, expected + off, bend
 
-    def _bent(self, bend: Array, move: Array) -> Array:
-        """Change of the slopes of lines over a move of the predictions."""
-        if self.whole:
-            return bend * (move - (bend * move).sum(axis=1, keepdims=True))
-        return bend * move
-
 
 class Chance:
     """What a correction would gain if rows were off by chance alone; some rows tell.

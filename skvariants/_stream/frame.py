@@ -26,11 +26,21 @@ class Frame:
     """
 
     def __init__(self, centre: Array) -> None:
-        self.centre = centre
-        self.factor = np.ones(len(centre))
+        # with those of the one at the end, as an array without gaps is worked on in half of the time
+        self._shift, self._scale = np.append(centre, 0.0), np.ones(len(centre) + 1)
         self.known = np.zeros(len(centre), bool)
         #: largest value that was seen, in these units
         self.largest = 0.0
+
+    @property
+    def centre(self) -> Array:
+        """What is subtracted."""
+        return self._shift[:-1]
+
+    @property
+    def factor(self) -> Array:
+        """What is multiplied by then."""
+        return self._scale[:-1]
 
     @classmethod
     def of(cls, X: Any, fit_intercept: bool, centre: Array | None = None) -> Frame:
@@ -47,25 +57,23 @@ class Frame:
     def rows(self, X: Any) -> tuple[Array, Array | None]:
         """Rows in these units, and by what the units have changed, if they have; both as float64."""
         C = np.empty((X.shape[0], X.shape[1] + 1))
+        C[:, :-1] = X.toarray() if sp.issparse(X) else X
         C[:, -1] = 1.0
-        if sp.issparse(X):
-            X = X.toarray()
-        np.subtract(X, self.centre, out=C[:, :-1])
-        C *= np.append(self.factor, 1.0)
-        change = self._follow(C[:, :-1])
+        C -= self._shift
+        C *= self._scale
+        change = self._follow(C)
         if change is not None:
             C[:, :-1] *= change
         return C, change
 
-    def _follow(self, D: Array) -> Array | None:
+    def _follow(self, C: Array) -> Array | None:
         """Units for columns that begin to differ or have outgrown theirs; by what these were multiplied."""
-        if not D.size:
-            return None
-        highest = float(max(D.max(), -D.min()))
+        highest = float(max(C.max(initial=0.0), -C.min(initial=0.0)))
         self.largest = max(self.largest, highest)
         if self.known.all() and highest <= 2.0**_FAR:
             return None
-        largest = np.maximum(D.max(axis=0), -D.min(axis=0))
+        D = C[:, :-1]
+        largest = np.maximum(D.max(axis=0, initial=0.0), -D.min(axis=0, initial=0.0))
         moves = (largest > 0) & (~self.known | (largest > 2.0**_FAR))
         if not moves.any():
             return None
@@ -74,7 +82,7 @@ class Frame:
         change = np.ones(len(self.factor))
         # a column that is new had only zeros so far, which any unit fits
         change[moves] = np.exp2(-np.ceil(np.log2(largest[moves])))
-        self.factor = self.factor * change
+        self._scale = self._scale * np.append(change, 1.0)
         self.known = self.known | moves
         return change
 

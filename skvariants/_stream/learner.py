@@ -22,15 +22,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.linearization import has_kinks, slopes, values
-from skvariants._stream.sums import Pending, Sums
+from skvariants._stream.sums import Pending, Sums, factors_in_units
 
 Array = np.ndarray
-# numbers of a block of rows
-_BLOCK = 1 << 17
+# numbers of a block of rows (a quarter of these: twice the gap, and no less time)
+_BLOCK = 1 << 19
 # rows that wait until their parabolas are made: of a stream that begins, and later
 _FIRST, _WAITING, _NEW = 512, 256, 32
 # values, in the units worked in, and rows, of outliers that stay pending
@@ -61,6 +61,11 @@ _WRONG = 8.0
 # it is less, or an outlier would hold up all others
 _FLAT = 0.05
 _RIDGE = 1e-12
+# numbers of a column of the sums from which their factor is kept for calls of few rows, what share of these numbers a
+# call may have rows, and the steps of conjugate gradients that take as long as a new factor (at 941 numbers)
+_WIDE, _CALL_OF_FEW, _GRADIENTS = 256, 4, 20
+# share of what a step gains that these may leave, and of one that is the solution
+_INEXACT, _EXACT = 1e-4, 1e-20
 # weight of a row that stands for a class that was not seen yet
 _UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
@@ -103,42 +108,48 @@ class Learner:
         self.shared = loss.quadratic and not self.coupled
         self.kinks = has_kinks(loss)
         self.lines: Any = None
+        self.ends: Any = None
         self.z = np.empty((0, self.k))
+        #: the model as the call found it, and its predictions of the rows
+        self.first, self.predicted = sums.theta, np.empty((0, self.k))
         self.mean: Any = None
         # a loss that does not care for outliers does not measure in their units
         self.robust = loss.regression and self.kinks and loss.in_target_units
         self._measure(sums.y)
-        l2, l1 = (np.broadcast_to(p, sums.theta[:-1].shape) for p in (penalty.l2_strength, penalty.l1_strength))
-        self.raw_l2, self.raw_l1, self.has_l1 = l2, l1, bool(np.any(l1))
+        self.raw_l2, self.raw_l1 = np.zeros((2, *sums.theta.shape))
+        self.raw_l2[:-1], self.raw_l1[:-1] = penalty.l2_strength, penalty.l1_strength
+        self.has_l1 = bool(self.raw_l1.any())
 
     # ------------------------------------------------------------------ units
 
     def _measure(self, y: Array) -> None:
         """The unit of a prediction, and a typical curvature, with some rows more."""
+        typical = self.at.typical
         self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
-        if self.at.typical is None or not np.array_equal(self.at.typical[0], self.reach):
-            self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
-        self.bend = self.at.typical[1]
+        if typical is None or np.any(typical[0] != self.reach):
+            typical = self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
+        self.bend = typical[1]
 
     def _weights(self) -> tuple[Array, Array]:
         """Strengths of L2 and L1 in the units worked in, shape ``(n_features + 1, n_columns)``."""
         at = self.at
         f = at.frame.factor[:, None]
         total = at.weight + at.s.sum() + at.trust
-        zero = np.zeros((1, self.k))
-        l2 = total * self.raw_l2 * f * f
+        l2, l1 = total * self.raw_l2, total * self.raw_l1
+        l2[:-1] *= f * f
+        l1[:-1] *= f
         if not self.shared:
-            l2 = l2 + _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
-        return np.concatenate([l2, zero]), np.concatenate([total * self.raw_l1 * f, zero])
+            l2[:-1] += _PRIOR * self.bend * (at.second / max(at.rows + len(at.s), 1e-300))[:, None]
+        return l2, l1
 
     def _rescale(self, change: Array) -> None:
         """Follow a change of units by powers of two, which is exact."""
         at = self.at
         c = np.append(change, 1.0)
-        at.theta = at.theta / c[:, None]
+        at.theta, self.first = at.theta / c[:, None], self.first / c[:, None]
         at.b = at.b * c[:, None]
         of_block = np.tile(c, at.A.shape[1] // len(c))
-        at.A = at.A * of_block[:, None] * of_block
+        at.A, at.factors = at.A * of_block[:, None] * of_block, factors_in_units(at.factors, of_block)
         at.C = at.C * c
         at.second = at.second * (change * change)
         at.sample.C = at.sample.C.times(c)
@@ -165,8 +176,9 @@ class Learner:
         ndarray of shape (n_rows,)
         """
         at = self.at
-        before = []
-        size = max(_WAITING, min(4096, _BLOCK // at.theta.shape[0]))
+        before, predicted = [], []
+        d1 = at.theta.shape[0]
+        size = max(_WAITING, d1, min(1 << 14, _BLOCK // d1))
         for start in range(0, X.shape[0], size):
             part = slice(start, start + size)
             C, change = at.frame.rows(X[part])
@@ -177,10 +189,12 @@ class Learner:
             if not at.counted and at.anchor is None and self.fit_intercept and self.loss.regression:
                 at.theta = at.theta.copy()
                 at.theta[-1] = self.loss.fit_intercept_only(y[part], np.broadcast_to(s[part, None], y[part].shape))
-            before.append(self.loss.value(y[part], C @ at.theta).sum(axis=1))
-            at.second = at.second + s[part] @ np.square(C[:, :-1])
+            z = C @ at.theta
+            before.append(self.loss.value(y[part], z).sum(axis=1))
+            predicted.append(C @ self.first if start else z)
+            at.second = at.second + (s[part] @ np.square(C))[:-1]
             at.counted += float(s[part].sum())
-            if at.seen is not None:
+            if at.seen is not None and not at.seen.all():
                 self._see(y[part])
             if len(at.C):
                 at.C, at.y = np.concatenate([at.C, C]), np.concatenate([at.y, y[part]])
@@ -190,10 +204,16 @@ class Learner:
             if self.robust:
                 self._measure(at.y)
             most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
-            waits = not at.narrow and len(at.C) < most + (_OUTLIERS if at.rows else 0)
-            factors = self._solve(_STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS)
+            sure = self.shared or (at.narrow and not self._keeps_factors)
+            waits = not sure and len(at.C) < most + (_OUTLIERS if at.rows else 0)
+            steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS
+            few = (waits or self.shared) and len(C) <= d1 // _CALL_OF_FEW and self._keeps_factors
+            factors = self._solve(steps, None, z, at.factors if few else [])
+            if factors:
+                at.factors = [_packed(factor) for factor in factors] if self._keeps_factors else []
             if not waits:
                 self._add(factors)
+        self.predicted = np.concatenate(predicted)
         return np.concatenate(before)
 
     def _see(self, y: Array) -> None:
@@ -225,19 +245,28 @@ class Learner:
 
     # ------------------------------------------------------------------ the next model
 
-    def _solve(self, most: int = _STEPS, rows: Pending | None = None) -> list[Any]:
-        """Newton's steps to the minimum; the factors of the last Hessian."""
+    @property
+    def _keeps_factors(self) -> bool:
+        """Whether the next call may go on from the factors of this one."""
+        return len(self.at.theta) >= _WIDE and not (self.kinks or self.has_l1 or self.at.trust > 0)
+
+    def _solve(self, most: int = _STEPS, rows: Pending | None = None, z: Any = None, old: Any = ()) -> list[Any]:
+        """Newton's steps to the minimum; the factors of the last Hessian, if there had to be some.
+
+        Predictions are made unless they are here; and factors, unless old ones are good enough.
+        """
         at = self.at
         rows, (l2, l1) = rows or self._pending(), self._weights()
         C, s = rows.C, rows.s
         if rows.spread is None:
             rows.spread = self._spread_of_kinks(C)
-        z = C @ at.theta
+        if z is None or len(z) != len(C):
+            z = C @ at.theta
         now, enough = Point(at.theta, z, self._value(rows, z)), _ENOUGH * self._noise()
         factors: list[Any] = []
         before, self.lines = np.inf, None
         for _ in range(most):
-            slope, bend = self._lines(rows.y, now.z, rows.spread)
+            slope, bend = self.ends = self._lines(rows.y, now.z, rows.spread)
             g = self._quadratic_gradient(now.theta) + l2 * now.theta + C.T @ (slope * s[:, None])
             decrement = np.inf
             if factors:
@@ -246,7 +275,10 @@ class Learner:
                 P, decrement = self._direction(factors, G, now.theta, l1)
                 if decrement <= enough:
                     break
-            if not (factors and decrement <= _CHORD * before):
+            elif old:
+                P, decrement = self._approached(old, g, rows, bend, l2)
+                old = old if decrement < np.inf else ()
+            if not old and not (factors and decrement <= _CHORD * before):
                 grams = self._grams(C, self._no_flatter(bend, rows.y, now.z), s)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
@@ -256,6 +288,7 @@ class Learner:
                 break
             before = decrement
             length, now = self._along(rows, now, P, decrement, l2, l1)
+            self.ends = self.ends if not length else None
             if (self.shared and not self.has_l1) or not length:
                 break
         at.theta, self.z = now.theta, now.z
@@ -320,8 +353,9 @@ class Learner:
         if not len(C):
             return np.zeros_like(self.at.A)
         if not self.whole:
-            columns = range(1 if self.shared else self.k)
-            return np.stack([_gram(C, s * bend[:, j]) for j in columns])
+            if len(self.at.A) == 1:
+                return _gram(C, s * bend[:, 0])[None]
+            return np.stack([_gram(C, s * bend[:, j]) for j in range(self.k)])
         if not isinstance(C, Array):
             return np.sum([self._grams(dense, bend[part], s[part]) for part, dense in C.parts()], axis=0)
         k, d1 = self.k, C.shape[1]
@@ -389,6 +423,31 @@ class Learner:
         P = steps[0].reshape(P.shape, order="F") if self.whole else np.stack(steps, axis=1)
         return P, -float(np.vdot(G, P)) - float((l1 * (np.abs(theta + P) - np.abs(theta))).sum())
 
+    def _approached(self, old: list[Any], G: Array, rows: Pending, bend: Array, l2: Array) -> tuple[Array, float]:
+        """The step by conjugate gradients in the metric of an old Hessian; no gain where that takes too many."""
+        P, left = np.zeros_like(G), -G
+        Z = D = self._solved(old, left)
+        first = rest = float(np.vdot(left, Z))
+        goal = _EXACT if self.shared else _INEXACT
+        for step in range(_GRADIENTS):
+            if not rest > goal * first:
+                return P, -float(np.vdot(G, P))
+            if rest > goal ** (step / _GRADIENTS) ** 2 * first:
+                break  # they begin slowly, but not as slowly
+            H = self._times(self.at.A, D) + l2 * D + rows.C.T @ (self._bent(bend, rows.C @ D) * rows.s[:, None])
+            length = rest / float(np.vdot(D, H))
+            P, left = P + length * D, left - length * H
+            Z = self._solved(old, left)
+            rest, before = float(np.vdot(left, Z)), rest
+            D = Z + rest / before * D
+        return P, np.inf
+
+    def _bent(self, bend: Array, move: Array) -> Array:
+        """Change of the slopes of lines over a move of the predictions."""
+        if self.whole:
+            return bend * (move - (bend * move).sum(axis=1, keepdims=True))
+        return bend * move
+
     def _as_columns(self, a: Array) -> list[Array]:
         """The columns, one after the other where they are coupled."""
         return [a.ravel("F")] if self.whole else [a[:, j].copy() for j in range(a.shape[1])]
@@ -446,10 +505,9 @@ class Learner:
 
     def _spread(self, C: Array, factors: list[Any]) -> Array | None:
         """Deviation of predictions between now and the end; None where it is next to none."""
-        few = C[:: max(1, len(C) // _FEW)]
-        if len(few) < len(C) and self._certain(quadratic_forms(few, factors)):
-            return None
-        return self._deviation(quadratic_forms(C, factors))
+        forms = quadratic_forms(C, factors)
+        few = forms[:: max(1, len(C) // _FEW)]
+        return None if len(few) < len(C) and self._certain(few) else self._deviation(forms)
 
     def _certain(self, forms: Array) -> bool:
         """Whether a parabola at the prediction itself is as good, by quadratic forms of some rows."""
@@ -477,7 +535,9 @@ class Learner:
             at.narrow = spread is None  # more rows make no prediction less certain
         elif self.kinks:  # a kink may be far from zero, and no line without a curvature may be alone
             spread = np.full((len(C), self.k), self.reach)
-        slope, bend = self._lines(y, z, spread)
+        # those that the last model was found by are at hand
+        known = self.ends is not None and z is self.z and spread is None and not self.kinks
+        slope, bend = self.ends if known else self._lines(y, z, spread)
         self._count(slope, bend, s)
         bend = self._no_flatter(bend, y, z)
         A = self._grams_of_last_step(z) if spread is None else None
@@ -519,16 +579,16 @@ class Learner:
 
     def _grams_of_last_step(self, z: Array) -> Array | None:
         """Those of a step that was so short that curvatures are still the same; None where there are none."""
-        if self.lines is None or self.kinks or len(self.lines[0]) != len(z):
+        if self.lines is None or self.kinks or not len(self.lines[0]) == len(z) > 0:
             return None
-        near = np.all(np.abs(z - self.lines[0]).max(axis=0, initial=0.0) <= _NARROW * self.reach)
+        near = np.all(np.abs(z - self.lines[0]).mean(axis=0) <= _NARROW * self.reach)
         return self.lines[1] if near or self.shared else None
 
     def _count(self, slope: Array, bend: Array, s: Array) -> None:
         if self.whole:
             bend = bend * (1 - bend)
-        self.at.squares += float((s * s) @ (slope * slope).sum(axis=1))
-        self.at.bend += float(s @ bend.sum(axis=1))
+        self.at.squares += float(((s * s) @ (slope * slope)).sum())
+        self.at.bend += float((s @ bend).sum())
 
 
 def _robust(unit: Any, y: Array) -> Any:
@@ -553,7 +613,7 @@ def _gram(C: Array, weight: Array) -> Array:
     if not isinstance(C, Array):
         return C.gram(weight)
     if len(weight) and weight.min() >= 0:
-        C = C * np.sqrt(weight)[:, None]
+        C = np.einsum("ij,i->ij", C, np.sqrt(weight))  # in two thirds of the time of a product
         return np.dot(C.T, C)
     return np.dot((C * weight[:, None]).T, C)
 
@@ -564,32 +624,42 @@ def _factor(H: Array, diagonal: Array) -> tuple[Array, Array, Array]:
     at = np.arange(len(Q))
     Q[at, at] += diagonal
     scale = np.sqrt(np.where(Q[at, at] > 0, Q[at, at], 1.0))
-    S = Q / scale
-    S /= scale[:, None]
     ridge = _RIDGE
-    S[at, at] = 1.0 + ridge
     while True:
-        factor, failed = lapack.dpotrf(S, lower=1, clean=0)
+        S = Q / scale
+        S /= scale[:, None]
+        S[at, at] = 1.0 + ridge
+        factor, failed = lapack.dpotrf(S.T, lower=1, clean=0, overwrite_a=1)
         if not failed:
             return factor, scale, Q
         ridge *= 100
-        S[at, at] = 1.0 + ridge
 
 
-def _solved(factor: tuple[Array, Array, Array], G: Array) -> Array:
+def _packed(factor: tuple[Array, Array, Array]) -> tuple[Array, Array, None]:
+    """The same in half of the numbers, without the matrix."""
+    return lapack.dtrttp(factor[0], uplo="L")[0], factor[1], None
+
+
+def _solved(factor: tuple[Array, Array, Any], G: Array) -> Array:
     L, scale, _ = factor
-    return np.asarray(lapack.dpotrs(L, G / scale[:, None], lower=1)[0] / scale[:, None])
+    right = G / scale[:, None]
+    solved = lapack.dpotrs(L, right, lower=1) if L.ndim == 2 else lapack.dpptrs(len(scale), L, right, lower=1)
+    return np.asarray(solved[0] / scale[:, None])
 
 
 def quadratic_forms(C: Any, factors: list[Any]) -> Array:
     """``x' H^-1 x`` of each row, a column for each matrix."""
     forms = np.empty((len(C), len(factors)))
     for j, (L, scale, _) in enumerate(factors):
-        inverse = np.ascontiguousarray((np.tril(lapack.dtrtri(L, lower=1)[0]) / scale).T)
-        size = max(1, _BLOCK // len(L))
-        for start in range(0, len(C), size):
-            V = C[start : start + size] @ inverse
-            forms[start : start + size, j] = np.einsum("ij,ij->i", V, V)
+        # solving takes fewer multiplications than an inverse where rows are few
+        inverse = None if len(C) < len(L) else lapack.dtrtri(L, lower=1)[0]
+        for part, dense in [(slice(None), C)] if isinstance(C, Array) else C.parts():
+            V = (dense / scale).T
+            if inverse is None:
+                V = lapack.dtrtrs(L, V, lower=1, overwrite_b=1)[0]
+            else:
+                V = blas.dtrmm(1.0, inverse, V, lower=1, overwrite_b=1)
+            forms[part, j] = np.einsum("ij,ij->j", V, V)
     return forms
 
 

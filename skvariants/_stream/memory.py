@@ -65,6 +65,8 @@ class Remembering:
         self.sums, self.how = sums, how
         sums.memory = None  # a copy would keep the rule of then, with its rival, and so on
         self.before: list[Array] = []
+        #: predictions of the last rows by the model that they found
+        self.predicted: Array | None = None
 
     @property
     def n_rows(self) -> float:
@@ -79,7 +81,9 @@ class Remembering:
 
     def learn(self, chunk: Chunk) -> None:
         """Add rows; their losses before that are kept."""
-        self.before.append(CorrectedLearner(self.sums, *self.how).learn(chunk.X, chunk.y, chunk.s))
+        learner = CorrectedLearner(self.sums, *self.how)
+        self.before.append(learner.learn(chunk.X, chunk.y, chunk.s))
+        self.predicted = learner.predicted
 
     def forget(self, factor: float) -> None:
         """Let everything before count less."""

@@ -52,8 +52,8 @@ class Scored:
         return self.loss / self.weight
 
 
-def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
-    """Score a model on a chunk.
+def scored(data: Any, loss: Any, z: Array) -> Scored:
+    """Score predictions of a chunk.
 
     Parameters
     ----------
@@ -61,10 +61,8 @@ def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
         The chunk.
     loss : Loss
         Before it is bound to the task.
-    coef : ndarray of shape (n_columns, n_features)
-        Weights in the units of the data.
-    intercept : ndarray of shape (n_columns,)
-        Intercepts.
+    z : ndarray of shape (n_rows, n_columns)
+        Predictions.
 
     Returns
     -------
@@ -74,7 +72,6 @@ def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
     weight = np.ones(rows.n) if data.sample_weight is None else data.sample_weight
     count = float(weight.sum())
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        z = _product(rows.X, coef) + intercept
         columns = task.encoding(rows.dtype).expand(rows.y)
         losses = task.bind_loss(loss).total(columns, np.ascontiguousarray(z, rows.dtype), weight[:, None])
         errors, total = weight @ task.errors(z, data.y, loss), float(losses.sum())
@@ -85,11 +82,23 @@ def scored(data: Any, loss: Any, coef: Array, intercept: Array) -> Scored:
     return Scored(rows.n, count, np.inf if np.isnan(total) else total, errors, targets)
 
 
-def _product(X: Any, coef: Array) -> Array:
-    """Products of rows with each column; one by one where a sparse product would copy a large model to turn it."""
-    if isinstance(X, np.ndarray) or coef.size < _LARGE:
-        return np.asarray(X @ coef.T)
-    return np.stack([X @ column for column in coef], axis=1)
+def predictions(X: Any, coef: Array, intercept: Array) -> Array:
+    """Predictions of rows, shape ``(n_rows, n_columns)``.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+        Rows.
+    coef : ndarray of shape (n_columns, n_features)
+        Weights in the units of the data.
+    intercept : ndarray of shape (n_columns,)
+        Intercepts.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if isinstance(X, np.ndarray) or coef.size < _LARGE:
+            return np.asarray(X @ coef.T + intercept)
+        # a sparse product would copy a large model to turn it
+        return np.stack([X @ column for column in coef], axis=1) + intercept
 
 
 class Progress:
@@ -175,4 +184,4 @@ class Progress:
         }  # fmt: skip
 
 
-__all__ = ["BINS", "Progress", "Scored", "scored"]
+__all__ = ["BINS", "Progress", "Scored", "predictions", "scored"]

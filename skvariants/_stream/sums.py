@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -91,11 +90,13 @@ class Sums(Fields):
         Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
         gradient.
     narrow : bool
-        Whether predictions are as good as certain, so that no row has to wait.
+        Whether predictions are as good as certain, so that no row has to wait for its line's sake.
     seed : tuple of int
         Of the next draw of the sample: the stream's, and how many draws there were.
     typical : tuple or None
         Unit of the predictions, and the typical curvature for it.
+    factors : list
+        Of an earlier Hessian, where it is large.
     memory : tuple or None
         What was asked of forgetting, and the rule.
     """
@@ -124,6 +125,7 @@ class Sums(Fields):
     narrow: bool = informative(False)
     seed: tuple[int, int] = informative((0, 0))
     typical: Any = informative(None)
+    factors: Any = informative(list)
     memory: Any = informative(None)
 
     def join_key(self) -> Any:
@@ -137,7 +139,7 @@ class Sums(Fields):
         """Let everything before count less."""
         self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
         self.sample.fade(factor)
-        self.narrow = False
+        self.narrow, self.factors = False, factors_in_units(self.factors, np.sqrt(factor))
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
 
@@ -148,7 +150,14 @@ class Sums(Fields):
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
-        return dataclasses.replace(self, frame=copy.copy(self.frame), sample=copy.copy(self.sample))
+        other = copy.copy(self)
+        other.frame, other.sample = copy.copy(self.frame), copy.copy(self.sample)
+        return other
+
+
+def factors_in_units(factors: list[Any], change: Any) -> list[Any]:
+    """Factors of a matrix whose rows and columns are multiplied."""
+    return [(L, scale * change, Q) for L, scale, Q in factors]
 
 
 def matrices(loss: Any, d: int, k: int) -> tuple[int, int] | None:
@@ -207,4 +216,14 @@ def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
         sums.seen = np.ones(len(sums.seen), bool)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Pending", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
+__all__ = [
+    "MOST",
+    "MOST_OF_ALL",
+    "Pending",
+    "Sums",
+    "Trust",
+    "empty_sums",
+    "factors_in_units",
+    "go_on_from",
+    "matrices",
+]

@@ -31,7 +31,7 @@ from skvariants._data.validate import Data, Given, Header, prepare
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
 from skvariants._spec import Spec, read
-from skvariants._stream.progress import Progress, scored
+from skvariants._stream.progress import Progress, predictions, scored
 
 Array = np.ndarray
 
@@ -168,8 +168,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
         check("n_epochs", n_epochs, integers(1))
-        spec = self.__skvariants_spec__()
-        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
+        spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
         task = self._stream_task(spec, self._task if fitted_before else None, classes)
         data = prepare(spec, self._header(fitted_before), given, task)
@@ -190,18 +189,35 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                 )
             if kept is not None and kept.progress is not None:
                 progress = kept.progress.copy()
-            progress.update(scored(data, spec.loss, *start))
         if kept is not None and not kept.takes_chunks(spec, data.task):
             kept = None
-        if fitted_before and kept is not None and kept.published(*start):
-            start = None
+        goes_on = fitted_before and kept is not None and kept.published(*start)
         (fitted,) = fit(
-            [spec], data, None if kept is None else [kept], None if start is None else [start], streaming=True,
-            trust=getattr(self, "_learned", None),
+            [spec], data, None if kept is None else [kept], None if goes_on or start is None else [start],
+            streaming=True, trust=getattr(self, "_learned", None),
         )  # fmt: skip
+        if fitted_before:
+            z = predictions(data.rows.X, *start) if fitted.predicted is None else fitted.predicted
+            progress.update(scored(data, spec.loss, z))
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
+
+    def _spec_of_call(self, n_epochs: int) -> Spec:
+        """The spec of so many passes; that of the call before, where all parameters are still the same."""
+        estimator: Any = type(self)
+        values = (n_epochs, *(getattr(self, name) for name in parameter_names(estimator)))
+        kinds = tuple(map(type, values))
+        key = (estimator, kinds, values) if _UNCHANGING.issuperset(kinds) else None
+        if key is not None and key in _SPECS:
+            return _SPECS[key]
+        spec = self.__skvariants_spec__()
+        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
+        if key is not None:
+            if len(_SPECS) >= _MOST_SPECS:
+                _SPECS.clear()
+            _SPECS[key] = spec
+        return spec
 
     def _goes_on_from(self, spec: Spec, data: Data) -> tuple[Kept | None, tuple[Array, Array]]:
         """What was kept, and the model as columns; both with columns for classes that are new."""
@@ -276,6 +292,9 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         return tags
 
 
+# specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
+_SPECS: dict[Any, Spec] = {}
+_MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
 # attributes that say something by being None
 _MAY_BE_NONE = {
     "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_",
