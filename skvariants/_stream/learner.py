@@ -30,7 +30,7 @@ from scipy.linalg import lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.frame import Frame
-from skvariants._stream.linearization import has_kinks, slopes, values
+from skvariants._stream.linearization import has_kinks, slopes, typical_curvature, values
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
@@ -38,6 +38,8 @@ Array = np.ndarray
 MOST = 1 << 20
 #: The same of the matrices of all columns.
 MOST_OF_ALL = 1 << 23
+#: Binary order of the deviation of a column that had none.
+NO_EXTENT = np.iinfo(np.int16).min
 # numbers of a block of rows
 _BLOCK = 1 << 17
 # rows that wait until their parabolas are made: of a stream that begins, and later
@@ -160,7 +162,8 @@ class Trust(NamedTuple):
         """The same from variances of the columns."""
         if variance is None:
             return cls(weight)
-        return cls(weight, np.frexp(np.sqrt(np.atleast_1d(variance)))[1].astype(np.int16), centre)
+        deviation = np.sqrt(np.atleast_1d(variance))
+        return cls(weight, np.where(deviation > 0, np.frexp(deviation)[1], NO_EXTENT).astype(np.int16), centre)
 
     def in_short(self) -> Trust:
         """The same in a quarter of the model's size: without the means."""
@@ -247,6 +250,33 @@ class Sums(Fields):
         self.sample.s, self.narrow = self.sample.s * factor, False
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Parameters of a column, with the intercept, and columns."""
+        return self.theta.shape
+
+    @property
+    def n_parameters(self) -> int:
+        """Rows that tell a model."""
+        return len(self.theta)
+
+    @property
+    def n_rows(self) -> float:
+        """What the rows that are remembered weigh."""
+        return float(self.weight + self.s.sum() + self.trust)
+
+    def model(self) -> Array:
+        """Weights and intercept in the units of the data, of shape :attr:`shape`."""
+        return self.frame.original(self.theta)
+
+    def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
+        """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
+        go_on_from(self, theta, trust, penalty)
+
+    def learner(self, *how: Any) -> Learner:
+        """Who adds rows."""
+        return Learner(self, *how)
 
     def worth(self, weight: float) -> Trust:
         """What the model is worth on its own."""
@@ -354,7 +384,7 @@ class Learner:
         """The unit of a prediction, and a typical curvature, with some rows more."""
         self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
         if self.at.typical is None or not np.array_equal(self.at.typical[0], self.reach):
-            self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
+            self.at.typical = self.reach, typical_curvature(self.loss, self.k, self.reach)
         self.bend = self.at.typical[1]
 
     def _weights(self) -> tuple[Array, Array]:
@@ -592,7 +622,7 @@ class Learner:
         at = self.at
         if at.extent is None or len(at.extent) != len(at.frame.factor):
             return mean
-        known = np.append(np.ldexp(at.frame.factor, at.extent.astype(int)), 1.0)
+        known = np.append(np.ldexp(at.frame.factor, np.where(at.extent > NO_EXTENT, at.extent, 0)), 1.0)
         for M in mean:
             diagonal = M.diagonal().reshape(-1, len(known))
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -886,15 +916,6 @@ def _robust(unit: Any, y: Array) -> Any:
     return np.where(most > 0, np.minimum(unit, most), unit)
 
 
-def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
-    """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
-    y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
-    z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
-    reach = 1.001 * reach  # a kink at a unit, as that of the hinge loss, is within
-    above, below = (loss.gradient(y, z + move, np.empty((1, k))) for move in (reach, -reach))
-    return np.maximum(above - below, 1e-300)[0] / (2 * reach)
-
-
 def _gram(C: Array, weight: Array) -> Array:
     """``C' diag(weight) C`` for weights of any sign; BLAS does half the work where they have one."""
     if len(weight) and weight.min() >= 0:
@@ -934,4 +955,4 @@ def _quadratic_forms(C: Array, factor: tuple[Array, Array, Array]) -> Array:
     return np.einsum("ij,ij->i", V, V)
 
 
-__all__ = ["MOST", "MOST_OF_ALL", "Learner", "Sample", "Sums", "Trust", "empty_sums", "go_on_from", "matrices"]
+__all__ = ["MOST", "MOST_OF_ALL", "NO_EXTENT", "Learner", "Sample", "Sums", "Trust", "empty_sums", "matrices"]
