@@ -28,9 +28,9 @@ LEVELS = [
     "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
-    "_training.rungs _quasi_newton.hessian _stream.sums",
+    "_training.rungs _quasi_newton.hessian _stream.sums _stream.truncated",
     "_stream.learner",
-    "_stream.correction",
+    "_stream.correction _stream.reservoir",
     "_stream.memory _quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
@@ -96,6 +96,8 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
+    "_stream.truncated": "test_stream_reservoir",
+    "_stream.reservoir": "test_stream_reservoir",
     "_stream.progress": "test_streams_api",  # what online users read
 }
 #: Estimators, whose constructors list what they take.

@@ -67,10 +67,10 @@ def fit(
     -------
     list of Fitted
     """
+    kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
     if streaming and specs[0].forgetting is not None:
-        check_forgetting(specs[0], data)
-    if streaming and recursive(specs[0], data.task, data.rows.d):
-        kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
+        check_forgetting(specs[0], data, kept)
+    if streaming and recursive(specs[0], data, kept):
         return [learn(specs[0], data, kept, start, trust)]
     job = assemble(specs, data, previous, starts, streaming)
     return _trained(job, previous is None, callback, certified)

@@ -15,7 +15,8 @@ from skvariants._fit.results import Fitted, Kept, Setup, log
 from skvariants._messages import left_out
 from skvariants._spec import Spec
 from skvariants._stream.memory import Chunk, Remembering, memory_of
-from skvariants._stream.sums import Trust, empty_sums, go_on_from, matrices
+from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers
+from skvariants._stream.sums import Trust, empty_sums, matrices
 from skvariants._threads import threads
 from skvariants._training.state import State
 from skvariants.solvers.recursive import Recursive
@@ -23,16 +24,25 @@ from skvariants.solvers.recursive import Recursive
 Array = np.ndarray
 
 
-def recursive(spec: Spec, task: Any, d: int) -> bool:
-    """Whether a stream learns from sums over its rows: nothing of steps was asked for, and the sums are affordable."""
+def recursive(spec: Spec, data: Data, kept: Kept | None) -> bool:
+    """Whether a stream learns by default from all that it has seen: nothing of steps was asked for, and it can be kept.
+
+    That is so up to a number of features, whose sums are kept, and above for rows of few numbers, which are kept
+    themselves.
+    """
     if spec.solver.method == "steps" or not spec.free or not spec.penalty.elastic:
         return False
+    task, rows = data.task, data.rows
     loss = task.bind_loss(spec.loss)
-    return loss.limit() is loss and matrices(loss, d, task.n_columns) is not None
+    if loss.limit() is not loss:
+        return False
+    begun = kept is not None and kept.setup.solver.method == "recursive"
+    return begun or matrices(loss, rows.d, task.n_columns) is not None or numbers(rows.X) <= LONGEST * rows.n
 
 
-def check_forgetting(spec: Spec, data: Data) -> None:
-    if not recursive(spec, data.task, data.rows.d):
+def check_forgetting(spec: Spec, data: Data, kept: Kept | None) -> None:
+    """Refuse to forget where steps would be taken."""
+    if not recursive(spec, data, kept):
         raise ValueError(
             f"forgetting={spec.forgetting!r} needs what solver='auto' does in a stream, and that is not possible with "
             f"these parameters and {data.rows.d:,} features: leave forgetting=None, as steps forget by themselves."
@@ -62,11 +72,9 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         if start is None and kept is not None:
             start = kept.theta[:-1].T, kept.theta[-1]
         trust = Trust() if trust is None else trust
-        state.method = empty_sums(
-            rows.X, loss, task, spec.fit_intercept, seed(spec.random_state), None if start is None else trust.centre
-        )
+        state.method = _empty(spec, rows.X, loss, task, None if start is None else trust.centre)
         if start is not None:
-            go_on_from(state.method, np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
+            state.method.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
     how = loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept)
     chunk = _chunk(data)
@@ -77,7 +85,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     ):
         first = Remembering(state.method, how)
         learner = rule.learn(first, chunk)
-        theta = learner.sums.frame.original(learner.sums.theta)
+        theta = learner.sums.model()
     # rows that are learned in parts have met several models
     predicted = first.predicted if first.predicted is not None and len(first.predicted) == rows.n else None
     first.predicted = None
@@ -109,6 +117,13 @@ def _chunk(data: Data) -> Chunk:
     if rows.weight is not None:
         weight *= rows.weight
     return Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
+
+
+def _empty(spec: Spec, X: Any, loss: Any, task: Any, centre: Array | None) -> Any:
+    """A stream before its first row: sums, or rows where sums of so many features are too large."""
+    if matrices(loss, X.shape[1], task.n_columns) is None:
+        return empty_reservoir(X, task, seed(spec.random_state), centre)
+    return empty_sums(X, loss, task, spec.fit_intercept, seed(spec.random_state), centre)
 
 
 def _left_out(spec: Spec, data: Data, kept: Kept | None, setup: Setup, start: Any) -> Fitted:

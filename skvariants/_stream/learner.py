@@ -25,8 +25,8 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from skvariants._quasi_newton.lasso import lasso
-from skvariants._stream.linearization import has_kinks, slopes, values
-from skvariants._stream.sums import Pending, Sums, factors_in_units
+from skvariants._stream.linearization import has_kinks, slopes, typical_curvature, values
+from skvariants._stream.sums import NO_EXTENT, Pending, Sums, factors_in_units
 
 Array = np.ndarray
 # numbers of a block of rows (a quarter of these: twice the gap, and no less time)
@@ -127,7 +127,7 @@ class Learner:
         typical = self.at.typical
         self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
         if typical is None or np.any(typical[0] != self.reach):
-            typical = self.at.typical = self.reach, _typical_curvature(self.loss, self.k, self.reach)
+            typical = self.at.typical = self.reach, typical_curvature(self.loss, self.k, self.reach)
         self.bend = typical[1]
 
     def _weights(self) -> tuple[Array, Array]:
@@ -392,7 +392,7 @@ class Learner:
         at = self.at
         if at.extent is None or len(at.extent) != len(at.frame.factor):
             return mean
-        known = np.append(np.ldexp(at.frame.factor, at.extent.astype(int)), 1.0)
+        known = np.append(np.ldexp(at.frame.factor, np.where(at.extent > NO_EXTENT, at.extent, 0)), 1.0)
         for M in mean:
             diagonal = M.diagonal().reshape(-1, len(known))
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -597,15 +597,6 @@ def _robust(unit: Any, y: Array) -> Any:
         return unit
     most = _NORMAL * np.median(np.abs(y - np.median(y, axis=0)), axis=0)
     return np.where(most > 0, np.minimum(unit, most), unit)
-
-
-def _typical_curvature(loss: Any, k: int, reach: Any) -> Array:
-    """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
-    y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
-    z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
-    reach = 1.001 * reach  # a kink at a unit, as that of the hinge loss, is within
-    above, below = (loss.gradient(y, z + move, np.empty((1, k))) for move in (reach, -reach))
-    return np.maximum(above - below, 1e-300)[0] / (2 * reach)
 
 
 def _gram(C: Array, weight: Array) -> Array:

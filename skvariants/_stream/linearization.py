@@ -74,6 +74,15 @@ def values(loss: Any, y: Array, z: Array, spread: Array | None) -> Array:
     return np.asarray(loss.value(y, z))
 
 
+def typical_curvature(loss: Any, k: int, reach: Any) -> Array:
+    """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
+    y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
+    z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
+    reach = 1.001 * reach  # a kink at a unit, as that of the hinge loss, is within
+    above, below = (loss.gradient(y, z + move, np.empty((1, k))) for move in (reach, -reach))
+    return np.maximum(above - below, 1e-300)[0] / (2 * reach)
+
+
 def _of_ramps(loss: Any, y: Array, z: Array, spread: Array) -> tuple[Array, Array, Array]:
     """Mean value, slope and curvature of a sum of ramps, in closed form."""
     value, slope, curvature = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
@@ -103,4 +112,4 @@ def _integrals(u: Array) -> tuple[Array, Array, Array]:
     return share, first, 0.5 * (u * first + share)
 
 
-__all__ = ["slopes", "values"]
+__all__ = ["has_kinks", "slopes", "typical_curvature", "values"]

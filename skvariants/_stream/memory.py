@@ -9,9 +9,12 @@ import numpy as np
 
 from skvariants._stream.correction import CorrectedLearner
 from skvariants._stream.drift import Adaptive, Forgetting, HalfLife
+from skvariants._stream.reservoir import Reservoir, ReservoirLearner
 from skvariants._stream.sums import Sums
 
 Array = np.ndarray
+#: Who learns by what is kept.
+_LEARNERS: dict[type, Any] = {Sums: CorrectedLearner, Reservoir: ReservoirLearner}
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -55,13 +58,13 @@ class Remembering:
 
     Parameters
     ----------
-    sums : Sums
+    sums : Sums or Reservoir
         Changed in place.
     how : tuple
         Loss, penalty, whether there is an intercept, unit of the predictions.
     """
 
-    def __init__(self, sums: Sums, how: tuple[Any, ...]) -> None:
+    def __init__(self, sums: Any, how: tuple[Any, ...]) -> None:
         self.sums, self.how = sums, how
         sums.memory = None  # a copy would keep the rule of then, with its rival, and so on
         self.before: list[Array] = []
@@ -71,17 +74,17 @@ class Remembering:
     @property
     def n_rows(self) -> float:
         """What the rows that are remembered weigh."""
-        return float(self.sums.weight + self.sums.s.sum() + self.sums.trust)
+        return float(self.sums.n_rows)
 
     def losses(self, chunk: Chunk) -> Array:
         """Loss of each row, times its weight."""
         at, loss = self.sums, self.how[0]
-        theta = at.frame.original(at.theta)
+        theta = at.model()
         return np.asarray(chunk.s * loss.value(chunk.y, chunk.X @ theta[:-1] + theta[-1]).sum(axis=1))
 
     def learn(self, chunk: Chunk) -> None:
         """Add rows; their losses before that are kept."""
-        learner = CorrectedLearner(self.sums, *self.how)
+        learner = _LEARNERS[type(self.sums)](self.sums, *self.how)
         self.before.append(learner.learn(chunk.X, chunk.y, chunk.s))
         self.predicted = learner.predicted
 
@@ -94,7 +97,7 @@ class Remembering:
         return Remembering(self.sums.copy(), self.how)
 
 
-def memory_of(asked: Any, kept: tuple[Any, Any] | None, sums: Sums, how: tuple[Any, ...]) -> Any:
+def memory_of(asked: Any, kept: tuple[Any, Any] | None, sums: Any, how: tuple[Any, ...]) -> Any:
     """The rule that `forgetting` asks for: that of earlier chunks, if it is the same that was asked for.
 
     Parameters
@@ -103,7 +106,7 @@ def memory_of(asked: Any, kept: tuple[Any, Any] | None, sums: Sums, how: tuple[A
         The parameter.
     kept : tuple of (asked, Forgetting) or None
         Of the chunk before.
-    sums : Sums
+    sums : Sums or Reservoir
         What it is for.
     how : tuple
         What is learned, now.
@@ -111,13 +114,13 @@ def memory_of(asked: Any, kept: tuple[Any, Any] | None, sums: Sums, how: tuple[A
     if kept is not None and kept[0] == asked:
         rule = kept[1].copy()
         if getattr(rule, "rival", None) is not None:
-            if rule.rival.sums.theta.shape != sums.theta.shape:
-                return Adaptive(len(sums.theta))
+            if rule.rival.sums.shape != sums.shape:
+                return Adaptive(sums.n_parameters)
             rule.rival.how, rule.rival.before = how, []
         return rule
     if asked is None:
         return Forgetting()
-    return Adaptive(len(sums.theta)) if isinstance(asked, str) else HalfLife(float(asked))
+    return Adaptive(sums.n_parameters) if isinstance(asked, str) else HalfLife(float(asked))
 
 
 __all__ = ["Chunk", "Remembering", "memory_of"]

@@ -17,6 +17,8 @@ Array = np.ndarray
 MOST = 1 << 20
 #: The same of the matrices of all columns.
 MOST_OF_ALL = 1 << 23
+#: Binary order of the deviation of a column that had none.
+NO_EXTENT = np.iinfo(np.int16).min
 
 
 @dataclass(eq=False, repr=False)
@@ -51,7 +53,8 @@ class Trust(NamedTuple):
         """The same from variances of the columns."""
         if variance is None:
             return cls(weight)
-        return cls(weight, np.frexp(np.sqrt(np.atleast_1d(variance)))[1].astype(np.int16), centre)
+        deviation = np.sqrt(np.atleast_1d(variance))
+        return cls(weight, np.where(deviation > 0, np.frexp(deviation)[1], NO_EXTENT).astype(np.int16), centre)
 
     def in_short(self) -> Trust:
         """The same in a quarter of the model's size: without the means."""
@@ -143,6 +146,36 @@ class Sums(Fields):
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Parameters of a column, with the intercept, and columns."""
+        return self.theta.shape
+
+    @property
+    def n_parameters(self) -> int:
+        """Rows that tell a model."""
+        return len(self.theta)
+
+    @property
+    def n_rows(self) -> float:
+        """What the rows that are remembered weigh."""
+        return float(self.weight + self.s.sum() + self.trust)
+
+    def model(self) -> Array:
+        """Weights and intercept in the units of the data, of shape :attr:`shape`."""
+        return self.frame.original(self.theta)
+
+    def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
+        """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
+        W = theta[:-1]
+        pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
+        pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
+        pull[:-1] /= self.frame.factor[:, None]
+        self.anchor = self.frame.of_original(theta)
+        self.theta, self.pull, self.trust, self.extent = self.anchor.copy(), pull, trust.weight, trust.extent
+        if self.seen is not None:
+            self.seen = np.ones(len(self.seen), bool)
+
     def worth(self, weight: float) -> Trust:
         """What the model is worth on its own."""
         unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
@@ -204,26 +237,6 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
     )  # fmt: skip
 
 
-def go_on_from(sums: Sums, theta: Array, trust: Trust, penalty: Any) -> None:
-    """Let a stream begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
-    W = theta[:-1]
-    pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
-    pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
-    pull[:-1] /= sums.frame.factor[:, None]
-    sums.anchor = sums.frame.of_original(theta)
-    sums.theta, sums.pull, sums.trust, sums.extent = sums.anchor.copy(), pull, trust.weight, trust.extent
-    if sums.seen is not None:
-        sums.seen = np.ones(len(sums.seen), bool)
-
-
 __all__ = [
-    "MOST",
-    "MOST_OF_ALL",
-    "Pending",
-    "Sums",
-    "Trust",
-    "empty_sums",
-    "factors_in_units",
-    "go_on_from",
-    "matrices",
-]
+    "MOST", "MOST_OF_ALL", "NO_EXTENT", "Pending", "Sums", "Trust", "empty_sums", "factors_in_units", "matrices",
+]  # fmt: skip
