@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skvariants._component import number
+from skvariants._component import number, refused, shown
 from skvariants._data.scaling import Moments
 
 Array = np.ndarray
@@ -320,9 +320,11 @@ class _Classes(Task):
         else:
             if not all(value in _CLASS_WEIGHT for value in self.class_weight.values()):
                 raise ValueError(
-                    f"class_weight={self.class_weight!r} is not accepted: every weight must be {_CLASS_WEIGHT}."
+                    f"class_weight={shown(self.class_weight)} is not accepted: every weight must be {_CLASS_WEIGHT}."
                 )
-            by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
+            remedy = "Give a weight for each class; those left out weigh 1."
+            with refused("class_weight", self.class_weight, remedy):
+                by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
 

@@ -93,8 +93,6 @@ def assemble(
             coordinates=coordinates.take(columns),
         )  # fmt: skip
     wide = problem.coordinates
-    for s in specs:
-        s.penalty.check_features(rows.d, "penalty")
     penalty = side_by_side([s.penalty for s in specs], k, dtype)
     problem.penalty = penalty if wide.identity else penalty.rescaled(wide.units, wide.objective_scale)
     if previous is None:

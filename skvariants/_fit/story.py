@@ -67,6 +67,8 @@ def fit(
     -------
     list of Fitted
     """
+    for spec in specs:
+        spec.check_shapes(data.rows.d, data.task.n_columns)
     if streaming and specs[0].forgetting is not None:
         check_forgetting(specs[0], data)
     if streaming and recursive(specs[0], data.task, data.rows.d):

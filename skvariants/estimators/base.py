@@ -26,7 +26,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvariants._callbacks import ReportsEpochs, with_callbacks
-from skvariants._component import Accepts, Flag, OneOf, check, integers, number
+from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, number
 from skvariants._data.validate import Data, Given, Header, prepare
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
@@ -62,7 +62,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         "average": OneOf(Flag(), integers(1)),
         "forgetting": OneOf(None, "auto", number(0, closed="neither")),
         "warm_start": Flag(),
-        "random_state": OneOf(None, integers(0, 2**32, "left"), np.random.RandomState),
+        "random_state": SEED,
         "verbose": OneOf(Flag(), integers(0)),
     }
 
