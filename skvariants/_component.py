@@ -492,7 +492,8 @@ def resolve(
         return given
     if not (given is None or isinstance(given, str)) or given not in registry:
         names = ", ".join(str(name) for name in registry)
-        close = difflib.get_close_matches(str(given).lower(), [n for n in registry if n], n=1)
+        words = given.lower() if isinstance(given, str) else ""
+        close = difflib.get_close_matches(words, [n for n in registry if n], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         if isinstance(given, type) and issubclass(given, family):
             hint = f" Pass an instance: {given.__name__}()."

@@ -22,7 +22,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from skvariants._callbacks import with_callbacks
-from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, plain, refused, shown
+from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
 from skvariants._doclinks import LinksToDocs
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row
@@ -236,7 +236,7 @@ class BatchedSearch(LinksToDocs):
                 "expression in n_jobs such as '2*n_jobs'."
             )
         score = plain(self.error_score)
-        if isinstance(score, bool) or not (isinstance(score, (int, float)) or _is_word(score, "raise")):
+        if not (score in number() or isinstance(score, float) or _is_word(score, "raise")):
             raise ValueError(
                 f"error_score={shown(score)} is not accepted: error_score must be the string 'raise' or a "
                 "numeric value. (Hint: if using 'raise', please make sure that it has been spelled correctly.)"
