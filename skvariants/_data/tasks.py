@@ -715,6 +715,8 @@ def _announced_labels(classes: Any) -> Array:
 
 
 def _labels(y: Any) -> Array:
+    if y.dtype.kind == "S":
+        raise TypeError("y holds labels that are bytes, which scikit-learn has no use for: decode them to strings.")
     if y.dtype.kind == "O":  # what is text in the first row may be anything in the others
         others = [label for label in y.tolist() if not isinstance(label, str)]
         if 0 < len(others) < len(y):
