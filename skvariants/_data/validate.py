@@ -443,7 +443,7 @@ def start(value: Any, name: str, shape: tuple[int, ...]) -> Array:
     """
     given = reals(value, name, f"Give finite numbers of shape {shape}.")
     size = int(np.prod(shape))
-    if given.ndim not in (1, 2) or given.size != size or (len(shape) == given.ndim == 2 and given.shape != shape):
+    if given.ndim > 2 or given.size != size or (len(shape) == given.ndim == 2 and given.shape != shape):
         raise ValueError(f"Provided {name} does not match dataset: its shape is {given.shape}, and must be {shape}.")
     if given.size and np.abs(given).max() > _FAR:
         raise ValueError(
