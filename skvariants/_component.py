@@ -14,11 +14,12 @@ Components are compared by value (:meth:`Component.key`), arrays by their bytes,
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
@@ -26,6 +27,33 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from skvariants._doclinks import LinksToDocs
+
+# integers of Python and NumPy, and the first that no machine number holds
+_WHOLE = (int, np.integer)
+_MOST = 2**63
+# characters of a value that a sentence shows
+_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """A value as a sentence shows it: on one line, and not much of what is long."""
+    try:
+        words = " ".join(repr(value).split())
+    except Exception:  # a number of more digits than Python writes, or a class whose `repr` is broken
+        words = f"<{type(value).__name__}>"
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy as one of Python: sums of bytes overflow, products of halves vanish."""
+    if isinstance(value, np.floating):
+        return float(value)
+    return value.item() if isinstance(value, (np.integer, np.bool_)) else value
+
+
+def _too_long(value: object) -> bool:
+    """Whether a whole number is longer than machine numbers are."""
+    return isinstance(value, _WHOLE) and not -_MOST <= int(value) < _MOST
 
 
 class Accepts:
@@ -51,8 +79,8 @@ class Interval(Accepts):
     def __contains__(self, value: object) -> bool:
         if isinstance(value, np.ndarray) and value.ndim == 1 and self.array:
             return self.holds(value)
-        kind = Integral if self.integer else Real
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
+        kinds = _WHOLE if self.integer else (*_WHOLE, float, np.floating)
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, kinds) or _too_long(value):
             return False
         number = float(value)
         above = number > self.low or (number == self.low and self.closed in ("left", "both"))
@@ -130,6 +158,12 @@ class Flag(Accepts):
         return "True or False"
 
 
+#: How many processes; a negative number counts down from that of the cores.
+PROCESSES = OneOf(None, integers(1), integers(high=0))
+#: Seeds of NumPy.
+SEED = OneOf(None, integers(0, 2**32), np.random.RandomState)
+
+
 def check(name: str, value: object, accepts: Accepts) -> None:
     """Raise the sentence that names the parameter, the value and what is accepted.
 
@@ -144,7 +178,21 @@ def check(name: str, value: object, accepts: Accepts) -> None:
             names = [o for o in getattr(accepts, "options", ()) if isinstance(o, str)]
             close = difflib.get_close_matches(value, names, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{name}={value!r} is not accepted: {name} must be {accepts}{hint or '.'}")
+        if _too_long(value):
+            hint = ", and whole numbers must be less than 2**63; write a larger one as a float."
+        raise ValueError(f"{name}={shown(value)} is not accepted: {name} must be {accepts}{hint or '.'}")
+
+
+@contextlib.contextmanager
+def refused(name: str, value: object, remedy: str) -> Iterator[None]:
+    """Name the parameter and the value in what scikit-learn or NumPy say is wrong with it."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError) as error:
+        words = " ".join(str(error).split())
+        words = words if len(words) <= 2 * _SHOWN else f"{words[: 2 * _SHOWN]}..."
+        kind = TypeError if type(error) is TypeError else ValueError
+        raise kind(f"{name}={shown(value)} is not accepted: {words.rstrip('.')}. {remedy}") from error
 
 
 def _numeric(accepts: Accepts | None) -> Interval | None:
@@ -235,9 +283,12 @@ class Component(LinksToDocs, BaseEstimator):
             Naming the first field that is out of range.
         """
         prefix = f"{owner}__" if owner else ""
-        for name, (accepts, _) in _declared(type(self)).items():
+        for name, (accepts, axis) in _declared(type(self)).items():
+            value = getattr(self, name)
+            if axis == "feature" and isinstance(value, np.ndarray):
+                value = value.ravel()
             if accepts is not None:
-                check(prefix + name, getattr(self, name), accepts)
+                check(prefix + name, value, accepts)
 
     def check_features(self, n_features: int, owner: str = "") -> None:
         """Check that arrays with a value for each feature have that many.
@@ -257,11 +308,36 @@ class Component(LinksToDocs, BaseEstimator):
         for name, (_, axis) in _declared(type(self)).items():
             value, prefix = getattr(self, name), f"{owner}__" if owner else ""
             if axis == "feature" and isinstance(value, (list, tuple)):
-                raise ValueError(f"{prefix}{name}={value!r} is not accepted: {name} must be a number or an ndarray.")
+                raise ValueError(
+                    f"{prefix}{name}={shown(value)} is not accepted: {name} must be a number or an ndarray."
+                )
             if axis == "feature" and isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
                 raise ValueError(
                     f"{prefix}{name} holds {len(value)} values, and X has {n_features} features: give one value for "
                     "each feature, or one for all."
+                )
+
+    def check_columns(self, n_columns: int, owner: str = "") -> None:
+        """Check that arrays with a value for each column have that many.
+
+        Parameters
+        ----------
+        n_columns : int
+            Columns of the model.
+        owner : str
+            Name of the parameter that holds this component, for the message.
+
+        Raises
+        ------
+        ValueError
+            Naming the first field of another length.
+        """
+        for name, (_, axis) in _declared(type(self)).items():
+            value, prefix = getattr(self, name), f"{owner}__" if owner else ""
+            if isinstance(value, np.ndarray) and _by_column(value, axis) and value.shape[-1] != n_columns:
+                raise ValueError(
+                    f"{prefix}{name} holds values for {value.shape[-1]} columns, and the model has {n_columns}: give "
+                    "one value for each column (target or class; two classes have one), or one for all."
                 )
 
     def key(self) -> Hashable:
@@ -416,10 +492,13 @@ def resolve(
         return given
     if not (given is None or isinstance(given, str)) or given not in registry:
         names = ", ".join(str(name) for name in registry)
-        close = difflib.get_close_matches(str(given).lower(), [n for n in registry if n], n=1)
+        words = given.lower() if isinstance(given, str) else ""
+        close = difflib.get_close_matches(words, [n for n in registry if n], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         if isinstance(given, type) and issubclass(given, family):
             hint = f" Pass an instance: {given.__name__}()."
-        raise ValueError(f"{parameter}={given!r} is not one of {names}, nor an instance of {family.__name__}.{hint}")
+        raise ValueError(
+            f"{parameter}={shown(given)} is not one of {names}, nor an instance of {family.__name__}.{hint}"
+        )
     factory = registry[given]
     return factory(**{name: context[name] for name in field_names(factory) if name in context})

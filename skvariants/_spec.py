@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
-from skvariants._component import identity, resolve
+from skvariants._component import identity, plain, resolve, shown
 from skvariants._training.loop import Stopping
 from skvariants.losses import Loss
 from skvariants.penalties import PENALTIES, Penalty
@@ -23,6 +23,8 @@ from skvariants.solvers.quasi_newton import Auto
 # what may change between two fits without making it another problem
 _GOES_ON = ("stopping", "random_state", "verbose", "warm_start", "forgetting")
 _COMPONENTS = ("loss", "penalty", "schedule", "solver")
+# the parameters of an estimator that hold them
+_OWNERS = ("loss", "penalty", "learning_rate", "solver")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,13 @@ class Spec:
         ]
         return self.penalty.has_prox, identity(stopping), *(c.group_key() for c in components), *rest
 
+    def check_shapes(self, n_features: int, n_columns: int) -> None:
+        """Raise the sentence about a component that holds values for other features or columns than there are."""
+        for name, owner in zip(_COMPONENTS, _OWNERS, strict=True):
+            component = getattr(self, name)
+            component.check_features(n_features, owner)
+            component.check_columns(n_columns, owner)
+
     def with_epochs(self, max_iter: int) -> Spec:
         """The same, for so many epochs."""
         return replace(self, stopping=replace(self.stopping, max_iter=max_iter, resumable=True), warm_start=True)
@@ -137,8 +146,9 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     ValueError
         Naming the parameter that is not accepted, its value and the remedy.
     """
+    params = {name: plain(value) for name, value in params.items()}
     l1_ratio = params["l1_ratio"]
-    if params["penalty"] == "elasticnet" and l1_ratio is None:
+    if isinstance(params["penalty"], str) and params["penalty"] == "elasticnet" and l1_ratio is None:
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1].")
     context = {**params, "l1_ratio": 0.0 if l1_ratio is None else l1_ratio}
     penalty = resolve(params["penalty"], PENALTIES, Penalty, "penalty", context)
@@ -191,7 +201,7 @@ def _is_auto(value: Any) -> bool:
 def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str, Any]) -> Loss:
     loss = resolve(given, losses, Loss, "loss", context)
     if not (task.classification or loss.regression):
-        raise ValueError(f"loss={given!r} is for classification; use one of {', '.join(losses)}.")
+        raise ValueError(f"loss={shown(given)} is for classification; use one of {', '.join(losses)}.")
     return loss
 
 

@@ -21,15 +21,14 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_X_y, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
 from skvariants._advice.facts import Facts, facts, measure
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
-from skvariants._component import Flag, check, integers, number, resolve
+from skvariants._component import SEED, Flag, check, integers, number, resolve
 from skvariants._data.tasks import Classification, RealTargets, Task
-from skvariants._data.validate import canonical, row_weights
+from skvariants._data.validate import TARGETS, arrays, canonical, named, row_weights
 from skvariants._doclinks import page
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
@@ -295,7 +294,7 @@ def diagnose(
     for name, value, accepts in [
         ("scale_features", scale_features, Flag()), ("fit_intercept", fit_intercept, Flag()), ("race", race, Flag()),
         ("alpha", alpha, number(0)), ("race_epochs", race_epochs, integers(1)),
-        ("race_samples", race_samples, integers(2)),
+        ("race_samples", race_samples, integers(2)), ("random_state", random_state, SEED),
     ]:  # fmt: skip
         check(name, value, accepts)
     context = {"alpha": alpha, "l1_ratio": 0.15, "epsilon": 0.1, "random_state": random_state}
@@ -347,23 +346,29 @@ def _racing_rows(y: Array, task: Task, most: int, rng: Any) -> Array:
 def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, Array, Any, Loss, Task]:
     """Features, targets, loss (as the estimators take it, and resolved), what the targets are."""
     if isinstance(loss, str) and loss == "auto":
-        loss = "log_loss" if _labels(y) else "squared_error"
+        with named(lambda: "y", {"y": TARGETS[True]}):
+            loss = "log_loss" if _labels(y) else "squared_error"
     resolved = resolve(loss, LOSSES, Loss, "loss", context)
     # a loss of real targets takes numbers as numbers
     classification = not resolved.regression or np.asarray(y).dtype.kind in "OUSb"
-    X, y = check_X_y(
-        X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=not classification,
-        y_numeric=not classification, accept_large_sparse=True, ensure_all_finite=False,
+    X, y = arrays(
+        lambda: check_X_y(
+            X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=not classification,
+            y_numeric=not classification, accept_large_sparse=True, ensure_all_finite=False, estimator="diagnose",
+        ),
+        X, y, real=not classification,
     )  # fmt: skip
     X = canonical(X)
     if classification:
-        check_classification_targets(y)
-        y = column_or_1d(y)
+        with named(lambda: "y", {"y": TARGETS[False]}):
+            y = column_or_1d(Classification().validated(y))
         if len(np.unique(y)) < 2:
             raise ValueError("y holds one class: there is nothing to separate, give rows of at least two classes.")
         return X, y, loss, resolved, Classification().learn(y, resolved)
     y = y.reshape(len(y), -1)
-    return X, y, loss, resolved, RealTargets(y.shape[1], y.shape[1] == 1)
+    task = RealTargets(y.shape[1], y.shape[1] == 1)
+    task.target_moments(y, None, None)  # says what is too large
+    return X, y, loss, resolved, task
 
 
 def _labels(y: Any) -> bool:
@@ -371,7 +376,7 @@ def _labels(y: Any) -> bool:
     y = np.asarray(y)
     if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
         return False
-    if y.dtype.kind in "OUSb":
+    if y.dtype.kind in "OUSbmM":
         return True
     kinds = np.unique(y)
     whole = len(kinds) <= 2 and bool(np.all(np.isfinite(kinds)) and np.all(kinds == np.round(kinds)))

@@ -174,8 +174,8 @@ class ElasticNet(Penalty):
 
     alpha: float = hyperparameter(1e-4, Interval(0))
     l1_ratio: float = hyperparameter(0.15, Interval(0, 1, "both"))
-    units: Any = hyperparameter(1.0, axis="feature")
-    objective_scale: Any = hyperparameter(1.0, axis="column")
+    units: Any = hyperparameter(1.0, Interval(0), axis="feature")
+    objective_scale: Any = hyperparameter(1.0, Interval(0), axis="column")
     elastic = True
 
     @cached_property

@@ -21,6 +21,8 @@ import scipy.sparse as sp
 from skvariants._threads import at_once
 
 Array = np.ndarray
+# the square of less is not a normal number
+_VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
 # stored values from which two products are made at once
@@ -208,7 +210,10 @@ class Moments:
         scale = np.sqrt(variance)
         # constant up to rounding: no information beside the intercept
         noise = 64 * np.finfo(dtype).eps * np.where(stays, 0.0, np.abs(mean))
-        flat = (scale <= noise) | (scale < np.sqrt(np.finfo(np.float64).tiny))
+        flat = (scale <= noise) | (scale < _VANISHES)
+        tiny = (scale < _VANISHES) & (mean != 0) & (np.abs(mean) < _VANISHES)
+        if tiny.any():
+            raise ValueError(too_small(tiny))
         inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, scale))
         mean = np.where(stays, 0.0, mean)
         if np.dtype(dtype) == np.float32:
@@ -219,6 +224,15 @@ class Moments:
             inverse[:, None].astype(dtype),
             target.astype(dtype) if isinstance(target, np.ndarray) else float(target),
         )
+
+
+def too_small(columns: Array) -> str:
+    """What to say of columns, given by mask, whose squares are no numbers but zero."""
+    numbers = np.flatnonzero(columns)[:5].tolist()
+    return (
+        f"X has columns of so small values that their squares vanish (by number: {numbers}): multiply them by a power "
+        "of ten, or drop them."
+    )
 
 
 def too_large(columns: Array) -> str:

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skvariants._component import number
+from skvariants._component import number, refused, shown
 from skvariants._data.scaling import Moments
 
 Array = np.ndarray
@@ -27,6 +27,8 @@ _CLASS_WEIGHT = number(0)
 _REMEDY = "pass every label in classes."
 # kinds of arrays of labels that are not numbers
 _TEXT = "USO"
+# greatest share of errors that a score of real targets counts
+_WORST = 1e300
 # numbers of a table with a row for each class
 _TABLE = 1 << 20
 
@@ -210,7 +212,9 @@ class Task:
         """A model of these targets that is, as far as is possible, that of `old`, which knew fewer of them."""
         raise NotImplementedError
 
-    def target_moments(self, y: Array, weight: Array | None, moments: Moments | None) -> Moments | None:
+    def target_moments(
+        self, y: Array, weight: Array | None, moments: Moments | None, name: str = "y"
+    ) -> Moments | None:
         """Moments of the targets, added to those of earlier rows; None where they have no unit."""
         return None
 
@@ -298,8 +302,11 @@ class _Classes(Task):
         ValueError
             If there is a label that is not among them.
         """
-        codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
-        unknown = self.classes[codes] != y
+        try:
+            codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
+            unknown = self.classes[codes] != y
+        except TypeError:  # labels of another kind, which have no order among these
+            codes, unknown = np.zeros(len(y), int), np.ones(len(y), bool)
         if np.any(unknown):
             raise ValueError(
                 f"y holds the label {y[unknown].tolist()[0]!r}, which is not among the classes "
@@ -320,9 +327,11 @@ class _Classes(Task):
         else:
             if not all(value in _CLASS_WEIGHT for value in self.class_weight.values()):
                 raise ValueError(
-                    f"class_weight={self.class_weight!r} is not accepted: every weight must be {_CLASS_WEIGHT}."
+                    f"class_weight={shown(self.class_weight)} is not accepted: every weight must be {_CLASS_WEIGHT}."
                 )
-            by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
+            remedy = "Give a weight for each class; those left out weigh 1."
+            with refused("class_weight", self.class_weight, remedy):
+                by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
 
@@ -478,11 +487,13 @@ class RealTargets(Task):
     def encoding(self, dtype: Any) -> Encoding:
         return RealColumns(self.n_columns, dtype)
 
-    def target_moments(self, y: Array, weight: Array | None, moments: Moments | None) -> Moments:
+    def target_moments(self, y: Array, weight: Array | None, moments: Moments | None, name: str = "y") -> Moments:
         moments = Moments() if moments is None else moments.copy()
         moments.update(y, weight)
         if not np.isfinite(moments.squares).all():
-            raise ValueError("y has values so large that their variance overflows: divide them by a power of ten.")
+            raise ValueError(
+                f"{name} has values so large that their variance overflows: divide them by a power of ten."
+            )
         return moments
 
     def unit(self, moments: Moments | None, center: bool) -> Any:
@@ -514,7 +525,9 @@ class RealTargets(Task):
         total = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
         if spread is not None:
             total = np.where(np.ptp(y, axis=0) > 0, total, w.sum() * spread)
-        return (1 - np.einsum("i,ijk->jk", w, r**2) / total).mean(axis=1)
+        with np.errstate(over="ignore"):  # what is far off is as bad as can be
+            errors = np.minimum(np.einsum("i,ijk->jk", w, r**2) / total, _WORST)
+        return (1 - errors).mean(axis=1)
 
     def scorable_at_once(self, y: Array) -> bool:
         return len(y) >= 2 and bool((np.ptp(y, axis=0) > 0).all())
@@ -702,6 +715,12 @@ def _announced_labels(classes: Any) -> Array:
 
 
 def _labels(y: Any) -> Array:
+    if y.dtype.kind == "S":
+        raise TypeError("y holds labels that are bytes, which scikit-learn has no use for: decode them to strings.")
+    if y.dtype.kind == "O":  # what is text in the first row may be anything in the others
+        others = [label for label in y.tolist() if not isinstance(label, str)]
+        if 0 < len(others) < len(y):
+            raise ValueError(f"y holds the label {others[0]!r} among strings: give labels of one kind, none missing.")
     if y.dtype.kind not in "bui":  # whole numbers are labels, and asking costs more than a small fit's products
         check_classification_targets(y)
     return y

@@ -6,7 +6,10 @@ scikit-learn's validation writes names and number of features to the estimator t
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +19,86 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_array, validate_data
 
+from skvariants._component import shown
 from skvariants._data.rows import ArrayRows, rows_of
 from skvariants._data.tasks import Task, check_domain
 
 Array = np.ndarray
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
+#: How features are checked, of every container.
+_FEATURES: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "accept_large_sparse": True}
+_TABLE = "Give a table of finite numbers of shape (n_samples, n_features)."
+_ROWS = "Give as many targets as rows."
+#: What to give as targets, where they are to be numbers, and where labels.
+TARGETS = {
+    True: "Give a finite number for each row, or a column of them for each target.",
+    False: "Give a label for each row: strings or numbers, none missing.",
+}
+#: Greatest size of a coefficient to start from: the squares of predictions are to be numbers.
+_FAR = 1e100
+
+
+# ---------------------------------------------------------------------- sentences
+
+
+@contextlib.contextmanager
+def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None]:
+    """Say which argument is meant, and the remedy, where scikit-learn or NumPy refuse one.
+
+    Parameters
+    ----------
+    culprit : callable
+        Which argument it is, asked for where the words do not say it.
+    remedies : dict
+        Of each argument, by the name that the user knows; that of validation rows is called "X_val" and "y_val".
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except (MemoryError, Warning):
+        raise
+    except Exception as error:
+        words = re.sub(r":?\s*array=.*?(?=Reshape)", ". ", str(error), flags=re.DOTALL)
+        if words.startswith("Complex data not supported"):
+            words = "Complex data not supported."
+        for name in remedies.keys() & {"X_val", "y_val"}:
+            words = re.sub(rf"\b{name[0]}\b", name, words)
+        about = next((name for name in remedies if re.search(rf"\b{name}\b", words)), None)
+        if about is None:
+            both = words.startswith("Found input variables")
+            about = " and ".join(remedies) if both else culprit()
+            words = f"{about} {'are' if both else 'is'} not accepted: {words}"
+        if not words.rstrip().endswith((".", ":")):
+            words += "."
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{words} {remedies.get(about, _ROWS)}") from error
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, for a sentence that refuses it."""
+    dtype = getattr(value, "dtype", None)
+    return f"type {type(value).__name__}" + ("" if dtype is None else f" and dtype {dtype}")
+
+
+def _refuse_dates(value: Any, name: str) -> None:
+    """Refuse times: as numbers they are nanoseconds, or seconds, since 1970."""
+    dtype = getattr(value, "dtype", None)
+    dtypes = getattr(value, "dtypes", ()) if dtype is None else (dtype,)
+    for of in dtypes if hasattr(dtypes, "__iter__") else ():
+        if getattr(of, "kind", "") in ("m", "M") or str(of).startswith(("Date", "Time", "Duration")):
+            raise ValueError(
+                f"{name} holds times (dtype {of}), which are no features or targets: give numbers, such as days since "
+                "a date, the hour or the weekday."
+            )
+
+
+def _refuse_masked(value: Any, name: str) -> None:
+    """Refuse masked entries, whose values are not meant."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries, and masks are not looked at: fill them, or drop their rows.")
+
+
+# ---------------------------------------------------------------------- features and targets
 
 
 class Header(BaseEstimator):
@@ -61,13 +139,13 @@ class Header(BaseEstimator):
         """Names of the features, where they have any."""
         return getattr(self, "feature_names_in_", None)
 
-    def checked(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
-        """Features and targets as arrays."""
+    def checked(self, X: Any, y: Any, reset: bool, names: Any = ("X", "y"), **checks: Any) -> tuple[Any, Any]:
+        """Features and targets as arrays; `names` are those of the arguments."""
         if not reset and self._plain(X, y):
             return X, y
-        return validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], order="C",
-            accept_large_sparse=True, **checks,
+        return arrays(
+            lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names,
+            checks.get("y_numeric", False),
         )  # fmt: skip
 
     def _plain(self, X: Any, y: Any) -> bool:
@@ -79,6 +157,50 @@ class Header(BaseEstimator):
             return False
         with np.errstate(over="ignore", invalid="ignore"):
             return (y.dtype.kind in "bui" or (y.dtype in _REAL and np.isfinite(y.sum()))) and bool(np.isfinite(X.sum()))
+
+
+def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), real: bool = False) -> tuple[Any, Any]:
+    """Features and targets as scikit-learn checks them, what it refuses in sentences that name the argument.
+
+    Parameters
+    ----------
+    check : callable
+        Gives both as arrays.
+    X, y : object
+        As the user gave them.
+    names : pair of str
+        Of the arguments.
+    real : bool, default=False
+        Whether targets are numbers.
+    """
+    _refuse_dates(X, names[0])
+    for value, name in zip((X, y), names, strict=True):
+        _refuse_masked(value, name)
+    if real:
+        _refuse_dates(y, names[1])
+    with named(lambda: names[not _refused_alone(X)], {names[0]: _TABLE, names[1]: TARGETS[real]}):
+        X, checked = check()
+        objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
+        if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
+            raise ValueError("Input y contains NaN.")
+        return X, checked
+
+
+def _refused_alone(X: Any) -> bool:
+    """Whether features are refused, whatever the targets."""
+    try:
+        check_array(X, **_FEATURES)
+    except Exception:
+        return True
+    return False
+
+
+def features(estimator: Any, X: Any) -> Any:
+    """Features of rows to predict, checked against those of the fit."""
+    _refuse_dates(X, "X")
+    _refuse_masked(X, "X")
+    with named(lambda: "X", {"X": _TABLE}):
+        return validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
 
 
 @functools.cache
@@ -138,6 +260,30 @@ class Given:
     sample_weight_val: Any = None
 
 
+def reals(value: Any, name: str, remedy: str) -> Array:
+    """Finite real numbers that are neither features nor targets, as an array.
+
+    Raises
+    ------
+    ValueError or TypeError
+        Naming the argument, if it holds anything else.
+    """
+    _refuse_masked(value, name)
+    given = np.asarray(value)
+    kind = given.dtype.kind
+    if kind not in "buifO" or (kind == "O" and not given.ndim):  # strings, dates; mappings, sparse matrices
+        raise ValueError(f"{name} of {kind_of(value)} is not accepted. {remedy}")
+    with named(lambda: name, {name: remedy}):
+        if given.ndim:
+            value = check_array(
+                value, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name, ensure_min_samples=0,
+                ensure_min_features=0,
+            )  # fmt: skip
+        elif not np.isfinite(value):
+            raise ValueError(f"{name} is {value}, and must be finite")
+        return np.asarray(value, dtype=np.float64)
+
+
 def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Array | None:
     """Checked weights, one a row.
 
@@ -161,13 +307,9 @@ def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Arra
     """
     if sample_weight is None:
         return None
-    given = np.asarray(sample_weight)
-    kind, alone = given.dtype.kind, given.ndim == 0
-    if kind not in "buifO" or (kind == "O" and alone):  # strings, dates; mappings, sparse matrices
-        raise ValueError(f"{name} of type {type(sample_weight).__name__} is not accepted: give a number for each row.")
-    if alone:
-        sample_weight = np.full(n, sample_weight)
-    weight = check_array(sample_weight, ensure_2d=False, allow_nd=False, dtype=np.float64, input_name=name)
+    weight = reals(sample_weight, name, "Give a number for each row.")
+    if not weight.ndim:
+        weight = np.full(n, weight)
     if weight.shape != (n,):
         raise ValueError(f"{name}.shape == {weight.shape}, expected {(n,)}: one weight per row.")
     if (weight < 0).any():
@@ -212,7 +354,8 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
     """
     chunk = task is not None
     X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks)
-    y = (task or spec.task).validated(y)
+    with named(lambda: "y", {"y": TARGETS[not spec.task.classification]}):
+        y = (task or spec.task).validated(y)
     if task is None:
         task = spec.task.learn(y, spec.loss)
     X, weight = canonical(X), row_weights(given.sample_weight, X.shape[0])
@@ -220,7 +363,7 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
     if not (X.shape[0] or chunk):
         raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
     validation = None
-    if given.X_val is not None or given.y_val is not None:
+    if not (given.X_val is None and given.y_val is None and given.sample_weight_val is None):
         validation = _users_validation(spec, header, given, task)
     elif spec.stopping.early_stopping and not chunk:
         train, held_out = _split(spec, task, y)
@@ -232,7 +375,14 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
     own, stored = weight, task.stored(y, X.dtype)
     if X.shape[0]:
         task = task.counted(stored, own)
-    weight = task.weights(y, own)
+    with np.errstate(over="ignore"):
+        weight = task.weights(y, own)
+        overflows = weight is not None and not np.isfinite(weight.sum())
+    if overflows:
+        raise ValueError(
+            f"The sum of the weights of rows overflows, those of class_weight={shown(spec.task.class_weight)} "
+            "included: divide the weights by a power of ten."
+        )
     if weight is not None and not weight.all():
         used = weight > 0
         X, y, weight, stored, own = X[used], y[used], weight[used], stored[used], None if own is None else own[used]
@@ -255,18 +405,22 @@ def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | N
 def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Validation:
     """The user's own validation rows."""
     if given.X_val is None or given.y_val is None:
-        raise ValueError("X_val and y_val must be given together.")
+        raise ValueError(
+            "X_val and y_val must be given together, and sample_weight_val only with them: pass both, or neither."
+        )
     if not spec.stopping.early_stopping:
         raise ValueError("X_val and y_val were given but early_stopping=False: pass early_stopping=True.")
-    X, y = header.checked(given.X_val, given.y_val, False, **spec.task.checks)
+    X, y = header.checked(given.X_val, given.y_val, False, ("X_val", "y_val"), **spec.task.checks)
     weight = row_weights(given.sample_weight_val, X.shape[0], "sample_weight_val")
     if weight is not None and not weight.any():
-        raise ValueError("sample_weight_val is zero for all samples.")
-    y = task.validated(y)
+        raise ValueError("sample_weight_val is zero for all samples: at least one weight must be positive.")
+    with named(lambda: "y_val", {"y_val": TARGETS[not task.classification]}):
+        y = task.validated(y)
     if task.classification and not np.isin(y, task.classes).any():
         raise ValueError(f"y_val holds none of the classes of y, {task.classes!r}: give labels of the same kind.")
     if not task.classification:
         check_domain(y, spec.loss, "y_val")
+        task.target_moments(y, weight, None, "y_val")
     return Validation(X, y, weight)
 
 
@@ -292,4 +446,36 @@ def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
     return train, held_out
 
 
-__all__ = ["Data", "Given", "Header", "Validation", "canonical", "prepare", "row_weights"]
+def start(value: Any, name: str, shape: tuple[int, ...]) -> Array:
+    """Coefficients or intercepts to start from, as they were given for a model of that shape.
+
+    Raises
+    ------
+    ValueError or TypeError
+        Naming the argument, if it is of another shape or no number to start from.
+    """
+    given = reals(value, name, f"Give finite numbers of shape {shape}.")
+    size = int(np.prod(shape))
+    if given.ndim > 2 or given.size != size or (len(shape) == given.ndim == 2 and given.shape != shape):
+        raise ValueError(f"Provided {name} does not match dataset: its shape is {given.shape}, and must be {shape}.")
+    if given.size and np.abs(given).max() > _FAR:
+        raise ValueError(
+            f"{name} holds {np.abs(given).max():.3g}, too far to come back from: start from numbers below {_FAR:g}."
+        )
+    return given.reshape(shape)
+
+
+__all__ = [
+    "TARGETS",
+    "Data",
+    "Given",
+    "Header",
+    "Validation",
+    "arrays",
+    "canonical",
+    "features",
+    "named",
+    "prepare",
+    "row_weights",
+    "start",
+]

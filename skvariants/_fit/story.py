@@ -68,6 +68,8 @@ def fit(
     list of Fitted
     """
     kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
+    for spec in specs:
+        spec.check_shapes(data.rows.d, data.task.n_columns)
     if streaming and specs[0].forgetting is not None:
         check_forgetting(specs[0], data, kept)
     if streaming and recursive(specs[0], data, kept):

@@ -53,7 +53,6 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     """One model after one more chunk, by sums over all rows."""
     task, rows = data.task, data.rows
     loss, old = task.bind_loss(spec.loss), None if kept is None else kept.setup
-    spec.penalty.check_features(rows.d, "penalty")
     moments = None
     if loss.in_target_units:
         moments = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)

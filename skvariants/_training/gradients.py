@@ -10,8 +10,13 @@ import numpy as np
 from skvariants._training.problem import Problem
 
 Array = np.ndarray
-#: scikit-learn's guard for single samples
-STEEPEST = 1e12
+# scikit-learn's guard for single samples
+_STEEPEST = 1e12
+
+
+def steepest(target: Any) -> Any:
+    """The greatest derivative of a single sample that is followed, where targets are in units of `target`."""
+    return _STEEPEST * (np.maximum(1.0, target) if isinstance(target, np.ndarray) else max(1.0, target))
 
 
 class BatchGradient:
@@ -43,7 +48,8 @@ class BatchGradient:
         p.predict(X, self.theta, z)
         p.loss.gradient(y, z, r)
         if self.clip:
-            r = np.clip(r, -STEEPEST, STEEPEST, out=self.scaled)
+            bound = steepest(p.coordinates.target)
+            r = np.clip(r, -bound, bound, out=self.scaled)
         if s is not None:
             r = np.multiply(r, s, out=self.scaled[: len(y)])
         return p.gradient(X, r, self.g, len(y))
@@ -86,4 +92,4 @@ class Batch:
         return self._gradient.problem.gradient(self.X, r, self._gradient.g, len(r))
 
 
-__all__ = ["STEEPEST", "Batch", "BatchGradient"]
+__all__ = ["Batch", "BatchGradient", "steepest"]

@@ -19,7 +19,7 @@ import numpy as np
 from skvariants._component import operand
 from skvariants._data.sparse import Frames
 from skvariants._step import Step
-from skvariants._training.gradients import STEEPEST
+from skvariants._training.gradients import steepest
 from skvariants._training.problem import without_axis
 
 Array = np.ndarray
@@ -168,7 +168,8 @@ class LazySteps:
             z *= c.target
         p.loss.gradient(y, z, r)
         if len(self.ones) == 1:
-            r = np.clip(r, -STEEPEST, STEEPEST)
+            bound = steepest(c.target)
+            r = np.clip(r, -bound, bound)
         if s is not None:
             r = r * s
         g = (X.T @ r)[: n + 1]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skvariants._training.gradients import STEEPEST
+from skvariants._training.gradients import steepest
 from skvariants._training.problem import of_column
 
 Array = np.ndarray
@@ -76,15 +76,15 @@ def _column(steps: Any, rows: Any, targets: list[float], weights: list[float] | 
     shrinks = bool(np.any(l2))
     l2 = l2 if implicit else float(l2)
     factor, t = float(state.step_factor[j]), state.t
-    shrink = 1.0
+    shrink, bound = 1.0, steepest(float(of_column(p.coordinates.target, j)))
     dot, move, decay = rows.dot, rows.move, rows.decay
     for i, target in enumerate(targets):
         z[i] = zi = shrink * dot(i, w) + b
         t += 1
         eta = float(schedule(t)) * factor
         d = derivative(target, zi)
-        if not -STEEPEST <= d <= STEEPEST:
-            d = min(max(d, -STEEPEST), STEEPEST)
+        if not -bound <= d <= bound:
+            d = min(max(d, -bound), bound)
         if weights is not None:
             d *= weights[i]
         if shrinks and not implicit:

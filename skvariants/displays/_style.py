@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skvariants._component import shown
+
 Array = np.ndarray
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -66,6 +68,8 @@ def place_axes(
 ) -> tuple[Any, list[Any]]:
     """A figure and `panels` axes under each other: new ones, or in the place of `ax`."""
     plt = pyplot()
+    if ax is not None:
+        check_kind("ax", ax, "figure", "None or matplotlib Axes")
     heights = list(heights)[:panels]
     if ax is None:
         figure, axes = plt.subplots(
@@ -115,10 +119,18 @@ def set_log(ax: Any, log: Any, values: Iterable[Any]) -> None:
         ax.set_yscale("log")
 
 
+def check_kind(name: str, value: Any, attribute: str, kind: str) -> None:
+    """Refuse a value that lacks what is needed of it, in a sentence that says what it must be."""
+    if not hasattr(value, attribute) or isinstance(value, type):
+        raise TypeError(f"{name}={shown(value)} is not accepted: {name} must be {kind}.")
+
+
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Refuse a value that is not among the choices, in a sentence that names them."""
-    if value not in choices:
-        raise ValueError(f"{name}={value!r} is not accepted: {name} must be one of {', '.join(map(repr, choices))}.")
+    if not isinstance(value, (str, bool)) or value not in choices:
+        raise ValueError(
+            f"{name}={shown(value)} is not accepted: {name} must be one of {', '.join(map(repr, choices))}."
+        )
 
 
 def solver_label(estimator: Any) -> str:
@@ -135,19 +147,38 @@ def named_estimators(estimators: Any, names: Sequence[str] | None) -> dict[str, 
         if names is not None:
             raise ValueError("names must be None when estimators is a mapping: its keys are the names.")
         return dict(estimators)
+    if not isinstance(estimators, Sequence) or isinstance(estimators, str):
+        raise TypeError(
+            f"estimators={shown(estimators)} is not accepted: estimators must be a list of fitted estimators, or a "
+            "dict of name to estimator."
+        )
+    if not estimators:
+        raise ValueError(f"estimators={estimators!r} is empty: give one fitted estimator at least.")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
+        raise TypeError(f"names={shown(names)} is not accepted: names must be a list of strings.")
     estimators = list(estimators)
     if names is None:
         labels = [solver_label(e) for e in estimators]
         twice = {name for name in labels if labels.count(name) > 1}
         names = [f"{name} ({i + 1})" if name in twice else name for i, name in enumerate(labels)]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"name={shown(name)} is not accepted: a name must be a string.")
     if len(names) != len(estimators) or len(set(names)) != len(names):
-        raise ValueError(f"names={names!r} must hold one name for each of the {len(estimators)} estimators.")
+        raise ValueError(f"names={shown(names)} must hold one name for each of the {len(estimators)} estimators.")
     return dict(zip(names, estimators, strict=True))
+
+
+def check_fitted(estimator: Any) -> None:
+    """Refuse what is no estimator, or not fitted."""
+    check_kind("estimator", estimator, "fit", "a fitted estimator")
+    check_is_fitted(estimator)
 
 
 def fit_history(estimator: Any) -> dict[str, Array]:
     """``history_`` of a fitted estimator as arrays of floats."""
-    check_is_fitted(estimator)
+    check_fitted(estimator)
+    check_kind("estimator", estimator, "history_", "a fitted estimator with history_, as those of skvariants are")
     history = {key: np.asarray(value, dtype=float) for key, value in estimator.history_.items()}
     if not len(history["epoch"]):
         raise ValueError(f"{type(estimator).__name__} has no epoch in its history_: fit it for one epoch at least.")

@@ -15,6 +15,7 @@ from skvariants.displays._style import (
     Array,
     add_legend,
     check_choice,
+    check_kind,
     fit_history,
     named_estimators,
     place_axes,
@@ -157,6 +158,7 @@ class LossCurveDisplay:
         """
         check_choice("x", x, tuple(X_AXES))
         check_choice("log", log, ("auto", True, False))
+        check_choice("validation", validation, (True, False))
         histories = {n: {k: np.asarray(v, float) for k, v in h.items()} for n, h in self.histories.items()}
         validation = validation and any(map(_has_scores, histories.values()))
         self.figure_, axes = place_axes(ax, 1 + validation, (6.4, 5.2 if validation else 4.0))
@@ -297,6 +299,14 @@ class SolverComparisonDisplay:
         -------
         SolverComparisonDisplay
         """
+        check_kind("estimator", estimator, "set_params", "an estimator with the parameter solver")
+        check_kind("solvers", solvers, "__iter__", "a list of solvers, or a dict of name to solver")
+        if fit_params is not None:
+            check_kind("fit_params", fit_params, "items", "None or a dict of arguments of fit")
+        if (X_test is None) != (y_test is None):
+            raise ValueError("X_test and y_test must be given together: pass both, or neither.")
+        if isinstance(solvers, str) or not len(solvers):
+            raise ValueError(f"solvers={solvers!r} is not accepted: solvers must be a list of one solver at least.")
         if not isinstance(solvers, Mapping):
             solvers = {s if isinstance(s, str) else repr(s): s for s in solvers}
         fitted, seconds = {}, {}

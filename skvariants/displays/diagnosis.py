@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from skvariants.displays._style import BLUE, VERMILLION, place_axes, tidy
+from skvariants.displays._style import BLUE, VERMILLION, check_kind, place_axes, tidy
 
 
 class DiagnosisDisplay:
@@ -84,6 +84,7 @@ class DiagnosisDisplay:
         -------
         DiagnosisDisplay
         """
+        check_kind("diagnosis", diagnosis, "facts", "what diagnose(X, y) returns")
         facts, race = diagnosis.facts, diagnosis.race
         spreads = {
             "scales: largest / smallest": facts.scale_ratio,

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skvariants.displays._style import (
     Array,
     add_legend,
     check_choice,
+    check_fitted,
     named_estimators,
     place_axes,
     set_log,
@@ -125,6 +125,7 @@ class ProgressDisplay:
             The display itself.
         """
         check_choice("log", log, ("auto", True, False))
+        check_choice("score", score, (True, False))
         self.figure_, axes = place_axes(ax, 1 + bool(score), (6.4, 5.2 if score else 4.0))
         self.ax_, self.score_ax_ = axes[0], axes[1] if score else None
         self.lines_: list[Any] = []
@@ -149,7 +150,7 @@ class ProgressDisplay:
 
 def _curves(estimator: Any) -> dict[str, Array]:
     """``progressive_scores_`` of an estimator, or a sentence where there is nothing to show."""
-    check_is_fitted(estimator)
+    check_fitted(estimator)
     curves = getattr(estimator, "progressive_scores_", None)
     if curves is None or not len(curves["n_rows"]):
         raise ValueError(

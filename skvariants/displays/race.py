@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skvariants.displays._style import (
     BLACK,
@@ -14,6 +13,7 @@ from skvariants.displays._style import (
     Array,
     add_legend,
     check_choice,
+    check_fitted,
     place_axes,
     set_log,
     solver_label,
@@ -92,7 +92,7 @@ class RaceDisplay:
         -------
         RaceDisplay
         """
-        check_is_fitted(estimator)
+        check_fitted(estimator)
         race = getattr(estimator, "race_", None)
         if race is None:
             raise ValueError(

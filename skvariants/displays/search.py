@@ -7,8 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from skvariants.displays._style import CYCLE, VERMILLION, Array, add_legend, check_choice, log_helps, place_axes, tidy
+from skvariants._component import shown
+from skvariants.displays._style import (
+    CYCLE,
+    VERMILLION,
+    Array,
+    add_legend,
+    check_choice,
+    check_kind,
+    log_helps,
+    place_axes,
+    tidy,
+)
 
 # lines differ in more than their colour
 _MARKERS = "osD^vP"
@@ -16,14 +28,23 @@ _MARKERS = "osD^vP"
 
 def _metric(cv_results: Any, metric: str | None) -> str:
     """Name of the metric to show; the only one, or the one asked for."""
+    check_kind("cv_results", cv_results, "keys", "cv_results_ of a fitted search")
     known = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
+    if not known:
+        raise ValueError("cv_results has no mean_test_<metric>: give cv_results_ of a fitted search.")
     if metric is None:
         if len(known) > 1:
             raise ValueError(f"metric=None, but the search has several: pass one of {', '.join(known)} as metric.")
         return known[0]
     if metric not in known:
-        raise ValueError(f"metric={metric!r} is not in cv_results_: it must be one of {', '.join(known)}.")
+        raise ValueError(f"metric={shown(metric)} is not in cv_results_: it must be one of {', '.join(known)}.")
     return metric
+
+
+def _check_search(search: Any) -> None:
+    """Refuse what is no search, or not fitted."""
+    check_kind("search", search, "fit", "a fitted search")
+    check_is_fitted(search, "cv_results_")
 
 
 def _names(cv_results: Any, asked: Sequence[str | None], least: int) -> list[str]:
@@ -31,7 +52,7 @@ def _names(cv_results: Any, asked: Sequence[str | None], least: int) -> list[str
     known = [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
     for name in asked:
         if name is not None and name not in known:
-            raise ValueError(f"{name!r} was not searched: the parameters are {', '.join(known)}.")
+            raise ValueError(f"{shown(name)} was not searched: the parameters are {', '.join(known)}.")
     chosen = [name for name in asked if name is not None]
     if len(chosen) < least:
         varying = [name for name in known if len(_values(cv_results, name)) > 1 and name not in chosen]
@@ -204,6 +225,7 @@ class SearchCurveDisplay:
         -------
         SearchCurveDisplay
         """
+        _check_search(search)
         return cls.from_cv_results(search.cv_results_, param_name, **kwargs)
 
     @classmethod
@@ -411,6 +433,7 @@ class SearchHeatmapDisplay:
         -------
         SearchHeatmapDisplay
         """
+        _check_search(search)
         return cls.from_cv_results(search.cv_results_, row_name, column_name, **kwargs)
 
     @classmethod

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skvariants.displays._style import Array, add_legend, place_axes, styles
+from skvariants._component import check, integers, number, shown
+from skvariants.displays._style import Array, add_legend, check_kind, place_axes, styles
 
 
 class TrajectoryDisplay:
@@ -86,10 +87,16 @@ class TrajectoryDisplay:
         -------
         TrajectoryDisplay
         """
+        check_kind("objective", objective, "__call__", "a function of two arrays")
+        check_kind("solvers", solvers, "__iter__", "a list of solvers, or a dict of name to solver")
+        if isinstance(solvers, str) or not len(solvers):
+            raise ValueError(f"solvers={solvers!r} is not accepted: solvers must be a list of one solver at least.")
         if not isinstance(solvers, Mapping):
             solvers = {type(solver).__name__.lower(): solver for solver in solvers}
         paths = {}
         for name, solver in solvers.items():
+            if isinstance(eta, Mapping) and name not in eta:
+                raise ValueError(f"eta={shown(eta)} has no step for {name!r}: give one for each solver.")
             step_size = eta[name] if isinstance(eta, Mapping) else eta
             paths[name] = cls.walk(gradient, solver, start=start, eta=step_size, n_steps=n_steps)
         return cls(objective=objective, paths=paths, minimum=minimum).plot(**kwargs)
@@ -124,6 +131,12 @@ class TrajectoryDisplay:
         from skvariants.penalties import ElasticNet
         from skvariants.solvers import Step
 
+        check_kind("gradient", gradient, "__call__", "a function of a point")
+        check_kind("solver", solver, "method", "an instance of Solver, such as Momentum()")
+        check("eta", eta, number(0, closed="neither"))
+        check("n_steps", n_steps, integers(1))
+        if np.shape(start) != (2,) or not np.isfinite(np.asarray(start, dtype=float)).all():
+            raise ValueError(f"start={shown(start)} is not accepted: start must be two finite numbers.")
         if solver.method != "steps" or solver.needs:
             raise ValueError(
                 f"{solver!r} has no step from a gradient alone, so it cannot walk down a surface: give a solver that "
@@ -183,6 +196,10 @@ class TrajectoryDisplay:
         TrajectoryDisplay
             The display itself.
         """
+        check("levels", levels, integers(1))
+        check("margin", margin, number(0))
+        if self.minimum is not None and np.shape(self.minimum) != (2,):
+            raise ValueError(f"minimum={shown(self.minimum)} is not accepted: minimum must be None or two numbers.")
         self.figure_, (self.ax_,) = place_axes(ax, 1, (7.2, 4.0))
         a, b = self._extent(margin)
         self._plot_contours(a, b, levels)

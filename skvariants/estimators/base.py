@@ -23,11 +23,12 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skvariants._callbacks import ReportsEpochs, with_callbacks
-from skvariants._component import Accepts, Flag, OneOf, check, integers, number
-from skvariants._data.validate import Data, Given, Header, prepare
+from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, number, shown
+from skvariants._data.validate import Data, Given, Header, features, prepare
+from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
 from skvariants._spec import Spec, read
@@ -62,7 +63,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         "average": OneOf(Flag(), integers(1)),
         "forgetting": OneOf(None, "auto", number(0, closed="neither")),
         "warm_start": Flag(),
-        "random_state": OneOf(None, integers(0, 2**32, "left"), np.random.RandomState),
+        "random_state": SEED,
         "verbose": OneOf(Flag(), integers(0)),
     }
 
@@ -128,6 +129,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         spec = self.__skvariants_spec__()
         callback = self._begin_callbacks(given.X, given.y, given.sample_weight)
         data = prepare(spec, self._header(known=False), given)
+        if spec.warm_start and coef_init is None:
+            self._check_names(data.header.feature_names)
         kept, start = self._kept(), None
         asked = coef_init is not None or intercept_init is not None
         if asked or not spec.warm_start or kept is None or kept.setup.key != continuation_key(spec, data):
@@ -144,24 +147,28 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             callback.end()
         return fitted.messages
 
+    def _check_names(self, names: Any) -> None:
+        """A warm start goes on with coefficients of other columns by their order, so these have to be the same."""
+        before = getattr(self, "feature_names_in_", None)
+        if not (before is None or names is None or np.array_equal(before, names)):
+            raise ValueError(
+                f"X has the columns {shown(list(names))}, and warm_start=True goes on from a fit of "
+                f"{shown(list(before))}: give the same columns in the same order, or set warm_start=False."
+            )
+
     def _start(self, coef: Any, intercept: Any, data: Any, warm: bool) -> tuple[Array, Array]:
         """Weights and intercepts to start from: those given, else a warm start's, else zero."""
         k, d = data.task.n_columns, data.rows.d
         warm = warm and hasattr(self, "coef_")
+        of_coef, of_intercept = ("coef_init", "intercept_init")
         if coef is None:
-            coef = np.atleast_2d(dense(self.coef_)) if warm else np.zeros((k, d))
+            coef, of_coef = (np.atleast_2d(dense(self.coef_)) if warm else np.zeros((k, d))), _OF_BEFORE.format("coef_")
         if intercept is None:
-            intercept = np.ravel(self.intercept_) if warm else np.zeros(k)
-        coef, intercept = np.asarray(coef, dtype=np.float64), np.asarray(intercept, dtype=np.float64)
-        if coef.size != k * d or (coef.ndim == 2 and coef.shape != (k, d)):
-            raise ValueError(
-                f"Provided coef_init does not match dataset: its shape is {coef.shape}, and must be ({k}, {d})."
+            intercept, of_intercept = (
+                np.ravel(self.intercept_) if warm else np.zeros(k),
+                _OF_BEFORE.format("intercept_"),
             )
-        if intercept.size != k:
-            raise ValueError(
-                f"Provided intercept_init does not match dataset: its shape is {intercept.shape}, and must be ({k},)."
-            )
-        return coef.reshape(k, d), intercept.ravel()
+        return started_from(coef, of_coef, (k, d)), started_from(intercept, of_intercept, (k,))
 
     def _partial_fit(self, given: Given, n_epochs: int, classes: Any = None) -> list[str]:
         """Go through the rows so many times; returns what is to be warned of."""
@@ -252,7 +259,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     def _linear(self, X: Any) -> Array:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+        X = features(self, X)
         coef = self.coef_.T if sp.issparse(self.coef_) else np.atleast_2d(self.coef_).T
         if sp.issparse(coef) and coef.shape[0] != X.shape[1]:
             coef = coef.T
@@ -295,6 +302,8 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 # specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
 _SPECS: dict[Any, Spec] = {}
 _MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
+# what warm_start=True goes on from, in sentences
+_OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
 _MAY_BE_NONE = {
     "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_",

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from skvariants._component import Accepts, OneOf, integers, resolve
+from skvariants._component import PROCESSES, Accepts, OneOf, resolve
 from skvariants._data.tasks import Classification
 from skvariants._data.validate import Given
 from skvariants._spec import Spec
@@ -188,7 +188,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         "multi_class": OneOf("auto", "ovr", "multinomial"),
         "class_weight": OneOf(None, "balanced", dict),
         "on_new_class": OneOf("error", "grow"),
-        "n_jobs": OneOf(None, integers()),
+        "n_jobs": PROCESSES,
     }
 
     def __init__(

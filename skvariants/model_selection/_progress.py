@@ -78,8 +78,14 @@ class Progress:
             start += f"; {result.candidate + 1}/{len(self.settings)}"
         text = ", ".join(f"{name}={params[name]}" for name in sorted(params))
         if verbose > 2:
-            scores = result.test if isinstance(result.test, dict) else {"score": result.test}
-            text += "; " + " ".join(f"{name}={value:.3f}" for name, value in sorted(scores.items()))
+            test = result.test if isinstance(result.test, dict) else {"score": result.test}
+            train = result.train if isinstance(result.train, dict) else {"score": result.train}
+            text += "; " + " ".join(
+                f"{name}=(train={train[name]:.3f}, test={test[name]:.3f})"
+                if self.search.return_train_score
+                else f"{name}={test[name]:.3f}"
+                for name in sorted(test)
+            )
         text += f" total time={result.fit_time + result.score_time:6.3f}s"
         return f"{start}] END " + "." * max(0, 80 - len(start) - 6 - len(text)) + text
 

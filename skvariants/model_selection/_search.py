@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from skvariants._callbacks import with_callbacks
-from skvariants._component import Accepts, Flag, OneOf, check, integers
+from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
 from skvariants._doclinks import LinksToDocs
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row
@@ -33,6 +34,11 @@ Array = np.ndarray
 _OF_THE_WINNER = (
     "best_estimator_", "best_index_", "best_params_", "best_score_", "feature_names_in_", "refit_time_",
 )  # fmt: skip
+
+
+_NOTHING = "No fits were performed. Was the CV iterator empty? Were there no candidates?"
+# what joblib takes for a number of tasks
+_EXPRESSION = re.compile(r"all|[\d\s.*+/()n_jobs-]+")
 
 
 class Scoring(NamedTuple):
@@ -193,13 +199,16 @@ class BatchedSearch(LinksToDocs):
     return_train_score: bool
 
     _accepts: ClassVar[dict[str, Accepts]] = {
-        "n_jobs": OneOf(None, integers()),
+        "n_jobs": PROCESSES,
         "refit": OneOf(Flag(), str, Callable),
         "verbose": OneOf(Flag(), integers(0)),
         "pre_dispatch": OneOf(str, integers(1)),
         "return_train_score": Flag(),
         "scoring": OneOf(None, str, Callable, list, tuple, set, dict),
     }
+
+    #: the parameter that holds the candidates
+    _candidates: ClassVar[str] = "param_grid"
 
     @abstractmethod
     def _settings(self) -> list[dict[str, Any]]:
@@ -216,11 +225,20 @@ class BatchedSearch(LinksToDocs):
             if name in self.get_params(deep=False):
                 check(name, getattr(self, name), accepts)
         if not hasattr(self.estimator, "fit"):
-            raise ValueError(f"estimator={self.estimator!r} is not accepted: estimator must be an object with `fit`.")
-        number = isinstance(self.error_score, numbers.Number) and not isinstance(self.error_score, bool)
-        if not number and self.error_score != "raise":
             raise ValueError(
-                f"error_score={self.error_score!r} is not accepted: error_score must be the string 'raise' or a "
+                f"estimator={shown(self.estimator)} is not accepted: estimator must be an object with `fit`."
+            )
+        if isinstance(self.refit, str) and not self.refit:
+            raise ValueError("refit='' is not accepted: refit must be True, False, the name of a metric or a callable.")
+        if isinstance(self.pre_dispatch, str) and not _EXPRESSION.fullmatch(self.pre_dispatch):
+            raise ValueError(
+                f"pre_dispatch={self.pre_dispatch!r} is not accepted: pre_dispatch must be an integer, 'all' or an "
+                "expression in n_jobs such as '2*n_jobs'."
+            )
+        score = plain(self.error_score)
+        if not (score in number() or isinstance(score, float) or _is_word(score, "raise")):
+            raise ValueError(
+                f"error_score={shown(score)} is not accepted: error_score must be the string 'raise' or a "
                 "numeric value. (Hint: if using 'raise', please make sure that it has been spelled correctly.)"
             )
 
@@ -229,13 +247,17 @@ class BatchedSearch(LinksToDocs):
         scoring = self.scoring
         if callable(scoring):
             return Scoring(scoring, scoring, None, "score")
+        with refused("scoring", scoring, "Give a name of sklearn.metrics.get_scorer_names(), several, or a callable."):
+            return self._named_scoring(scoring)
+
+    def _named_scoring(self, scoring: Any) -> Scoring:
+        """How candidates are scored, by metrics that have names."""
         if scoring is None or isinstance(scoring, str):
             scorer = check_scoring(self.estimator, scoring)
             return Scoring(scorer, scorer, None, "score")
-        scorer = check_scoring(self.estimator, scoring, raise_exc=self.error_score == "raise")
+        scorer = check_scoring(self.estimator, scoring, raise_exc=_is_word(self.error_score, "raise"))
         entries = scoring.items() if isinstance(scoring, dict) else zip(scoring, scoring, strict=True)
         scorers = {name: check_scoring(self.estimator, entry) for name, entry in entries}
-        self._check_refit(scorers)
         return Scoring(scorer, scorers, list(scorers), self.refit)
 
     def _check_refit(self, names: Iterable[str]) -> None:
@@ -318,11 +340,16 @@ class BatchedSearch(LinksToDocs):
         """
         self._check_params()
         scoring = self._scoring()
+        if scoring.names is not None:
+            self._check_refit(scoring.names)
         X, y = indexable(X, y)
         n = n_rows(X)
         params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
         routed = self._route(params, scoring)
-        folds = self._folds(X, y, routed.splitter.split)
+        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
+            folds = self._folds(X, y, routed.splitter.split)
+        if not folds:
+            raise ValueError(f"{_NOTHING} cv={shown(self.cv)} gives no fold: give a number of folds from 2 on.")
         own_score = self.scoring is None
         plain = not get_config()["enable_metadata_routing"] if own_score else scoring.plain()
         context = SearchContext(
@@ -330,9 +357,11 @@ class BatchedSearch(LinksToDocs):
             self.error_score, bool(self.return_train_score),
         )  # fmt: skip
         callback_ctx, data = self._begin(X, y, params.get("sample_weight"))
-        base, settings = clone(self.estimator), self._settings()
-        if not settings or not folds:
-            raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
+        base, asked = clone(self.estimator), getattr(self, self._candidates)
+        with refused(self._candidates, asked, "Give a dict of names of parameters and lists of their values."):
+            settings = self._settings()
+        if not settings:
+            raise ValueError(f"{_NOTHING} {self._candidates}={shown(asked)} gives no candidate: add values.")
         found = self._run_search(Evaluation(self, context, base, settings, folds), callback_ctx)
         found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
         found |= self._winner(found, scoring)
@@ -397,6 +426,11 @@ class BatchedSearch(LinksToDocs):
             refitted["feature_names_in_"] = model.feature_names_in_
         task.call_on_fit_task_end(**data)
         return refitted
+
+
+def _is_word(value: Any, word: str) -> bool:
+    """Whether a value is that string; an array is compared with none."""
+    return isinstance(value, str) and value == word
 
 
 __all__ = ["BatchedSearch", "Evaluation", "Scoring"]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, RandomizedSearchCV
 
-from skvariants._component import Accepts, integers
+from skvariants._component import SEED, Accepts, integers
 from skvariants.model_selection._search import BatchedSearch, Evaluation
 
 
@@ -217,7 +217,8 @@ class BatchedRandomizedSearchCV(AllAtOnce, RandomizedSearchCV):
     True
     """
 
-    _accepts: ClassVar[dict[str, Accepts]] = {**AllAtOnce._accepts, "n_iter": integers(1)}
+    _accepts: ClassVar[dict[str, Accepts]] = {**AllAtOnce._accepts, "n_iter": integers(1), "random_state": SEED}
+    _candidates: ClassVar[str] = "param_distributions"
 
     def _settings(self) -> list[dict[str, Any]]:
         return list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler
 
-from skvariants._component import Accepts, Flag, OneOf, integers, number
+from skvariants._component import SEED, Accepts, Flag, OneOf, integers, number
 from skvariants.model_selection._search import BatchedSearch, Evaluation
 
 # epochs of the first rung: enough for the race of step sizes to be over
@@ -128,6 +128,7 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
         "max_resources": OneOf("auto", integers(1)),
         "min_resources": OneOf("smallest", "exhaust", integers(1)),
         "aggressive_elimination": Flag(),
+        "random_state": SEED,
     }
 
     def __init__(

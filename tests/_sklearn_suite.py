@@ -1,0 +1,59 @@
+"""Tests that scikit-learn ships, with other classes in the place of its own."""
+
+import functools
+import importlib
+import importlib.util
+import sys
+from unittest.mock import patch
+
+import pytest
+
+
+def _listed(mark):
+    """A mark whose cases are a list: newer versions of pytest warn of a generator."""
+    if mark.name != "parametrize" or len(mark.args) < 2:
+        return mark
+    names, cases, *rest = mark.args
+    return pytest.mark.parametrize(names, list(cases), *rest, **mark.kwargs).mark
+
+
+def load(name, replaced, excluded=(), only=None):
+    """The tests of a module of scikit-learn, by name, where some classes are others.
+
+    Parameters
+    ----------
+    name : str
+        Of the module; where it is not installed there are no tests.
+    replaced : dict of str to dict
+        By the module that they are imported from, the classes by name.
+    excluded : collection of str
+        Tests to leave out.
+    only : collection of str, optional
+        Tests to take; all by default.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return {}
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name + "_replaced"] = module
+    patches = [patch.multiple(source, **classes) for source, classes in replaced.items()]
+    originals = {
+        getattr(importlib.import_module(source), old): new
+        for source, classes in replaced.items()
+        for old, new in classes.items()
+    }
+    for one in patches:
+        one.start()
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        for one in patches:
+            one.stop()
+    for key, value in list(vars(module).items()):
+        if isinstance(value, functools.partial) and value.func in originals:
+            setattr(module, key, functools.partial(originals[value.func], *value.args, **value.keywords))
+    for value in vars(module).values():
+        if hasattr(value, "pytestmark"):
+            value.pytestmark = [_listed(mark) for mark in value.pytestmark]
+    tests = {key: value for key, value in vars(module).items() if key.startswith("test_") and key not in excluded}
+    return tests if only is None else {key: value for key, value in tests.items() if key in only}
