@@ -172,7 +172,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     scale = raced if scale_open else bool(params["scale_features"])
     stopping = Stopping(
         params["max_iter"], params["tol"], params["n_iter_no_change"], bool(params["early_stopping"]),
-        params["validation_fraction"], bool(params["warm_start"]),
+        params["validation_fraction"], bool(params["warm_start"]), params.get("max_time"),
     )  # fmt: skip
     return Spec(
         task=task, loss=loss, penalty=penalty, schedule=schedule, solver=solver, alpha=params["alpha"],

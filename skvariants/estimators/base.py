@@ -29,14 +29,16 @@ from skvariants._callbacks import ReportsEpochs, with_callbacks
 from skvariants._component import Accepts, Flag, OneOf, check, integers, number
 from skvariants._data.validate import Data, Given, Header, prepare
 from skvariants._doclinks import LinksToDocs
-from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
+from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes
+from skvariants._messages import is_quiet
+from skvariants._saving import Versioned
 from skvariants._spec import Spec, read
 from skvariants._stream.progress import Progress, scored
 
 Array = np.ndarray
 
 
-class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
+class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     """What the two estimators share."""
 
     coef_: Any
@@ -53,6 +55,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         "eta0": OneOf("auto", number(0, closed="neither")),
         "power_t": number(0),
         "max_iter": integers(1),
+        "max_time": OneOf(None, number(0, closed="neither")),
         "tol": OneOf(None, number(0)),
         "n_iter_no_change": integers(1),
         "shuffle": Flag(),
@@ -85,17 +88,16 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     def __skvariants_publish__(self, fitted: Fitted, streaming: bool = False) -> None:
         """Set the fitted attributes; what a fit goes on from is kept for a warm start, and for further rows."""
-        for name, value in fitted.attributes().items():
-            if value is not None or name in _MAY_BE_NONE:
-                setattr(self, name, value)
-            elif hasattr(self, name):
-                delattr(self, name)
-        #: what the model is worth beside further rows
-        self._learned = fitted.worth()
         goes_on = streaming or fitted.spec.warm_start
-        #: whether the state is part of what is pickled
-        self._keeps_state = goes_on
-        self._state = fitted.kept if goes_on or fitted.kept.setup.solver.method == "steps" else None
+        new = fitted.attributes() | {
+            "_learned": fitted.worth(),  # what the model is worth beside further rows
+            "_keeps_state": goes_on,  # whether the state is part of what is pickled
+            "_state": fitted.kept if goes_on or fitted.kept.setup.solver.method == "steps" else None,
+        }
+        absent = {name for name, value in new.items() if value is None and name not in _MAY_BE_NONE}
+        attributes = {name: value for name, value in (vars(self) | new).items() if name not in absent}
+        # at once: a signal finds the estimator as it was, or as it is now
+        self.__dict__ = attributes
 
     def __getstate__(self) -> Any:
         state = super().__getstate__()
@@ -116,7 +118,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     def _warned(self, messages: list[str]) -> Any:
         """Warn, where the user called."""
-        for message in messages:
+        for message in () if is_quiet() else messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return self
 
@@ -136,12 +138,18 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                 start = self._start(coef_init, intercept_init, data, spec.warm_start)
         if callback is not None:
             callback.attributes = functools.partial(model_attributes, data.task, data.header, spec.loss)
-        (fitted,) = fit(
-            [spec], data, None if kept is None else [kept], None if start is None else [start], callback=callback
-        )  # fmt: skip
+        interrupted = False
+        try:
+            (fitted,) = fit(
+                [spec], data, None if kept is None else [kept], None if start is None else [start], callback=callback
+            )  # fmt: skip
+        except Interrupted as signal:
+            (fitted,), interrupted = signal.left, True
         self.__skvariants_publish__(fitted)
         if callback is not None:
             callback.end()
+        if interrupted:
+            raise KeyboardInterrupt(f"the model is that of the last whole epoch (n_iter_={fitted.n_iter})")
         return fitted.messages
 
     def _start(self, coef: Any, intercept: Any, data: Any, warm: bool) -> tuple[Array, Array]:
@@ -169,7 +177,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
         check("n_epochs", n_epochs, integers(1))
         spec = self.__skvariants_spec__()
-        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
+        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs, max_time=None))
         fitted_before = hasattr(self, "coef_")
         task = self._stream_task(spec, self._task if fitted_before else None, classes)
         data = prepare(spec, self._header(fitted_before), given, task)
@@ -278,7 +286,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
 # attributes that say something by being None
 _MAY_BE_NONE = {
-    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_",
+    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_", "_state",
 }  # fmt: skip
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
+from skvariants._messages import quiet
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, transform_fold
 from skvariants.model_selection._path import fit_along_strengths
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
@@ -153,11 +153,6 @@ class TrainedModel:
         except Exception as error:
             self.failure = error
 
-    def check_interrupt(self) -> None:
-        """Raise KeyboardInterrupt where the user interrupted the fit, which then has ended with what it had."""
-        if self.status == "interrupted":
-            raise KeyboardInterrupt
-
 
 # ---------------------------------------------------------------------- one fold
 
@@ -225,11 +220,6 @@ def train_block(fold: Fold, block: list[Candidate], rung: Rung | None = None) ->
     Returns
     -------
     list of TrainedModel
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the user interrupted a fit.
     """
     models = [TrainedModel(candidate) for candidate in block]
     if fold.failure is not None:
@@ -291,7 +281,6 @@ def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None
         results = [error] * len(models)
     for model, result in zip(models, results, strict=True):
         model.take(result)
-        model.check_interrupt()
     seconds = (time.perf_counter() - clock) / len(models) + fold.seconds
     for model in models:
         model.seconds = seconds
@@ -319,9 +308,8 @@ def fit_alone(fold: Fold, model: TrainedModel) -> None:
     """
     clock = time.perf_counter()
     try:
-        with warnings.catch_warnings():
-            if model.candidate.trainable:  # said once, at the end of the search
-                warnings.simplefilter("ignore", ConvergenceWarning)
+        # ours say once, at the end of the search, how their fits ended
+        with quiet() if model.candidate.trainable else contextlib.nullcontext():
             if fold.y is None:
                 model.final.fit(fold.X, **fold.params)
             else:
@@ -330,7 +318,6 @@ def fit_alone(fold: Fold, model: TrainedModel) -> None:
             model.epochs = model.final.n_iter_
     except Exception as error:
         model.failure = error
-    model.check_interrupt()
     model.seconds = time.perf_counter() - clock + fold.seconds
 
 
