@@ -11,7 +11,6 @@ import numpy as np
 
 from skvariants._data.scaling import Moments
 
-
 _QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.externals.loky import get_reusable_executor
+from joblib.parallel import get_active_backend
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring, get_scorer
@@ -148,12 +151,12 @@ class Evaluation:
                     progress.done(results)
                     collected += results
             return collected
-        parallel = Parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch, return_as="generator")
-        finished = parallel(delayed(evaluate_at_once)(*task) for task in tasks.values())
-        for key, (results, rung) in zip(tasks, finished, strict=True):
-            progress.done(results)
-            collected += results
-            self._rungs[key] = rung
+        with workers(search.n_jobs, search.pre_dispatch) as parallel:
+            finished = parallel(delayed(evaluate_at_once)(*task) for task in tasks.values())
+            for key, (results, rung) in zip(tasks, finished, strict=True):
+                progress.done(results)
+                collected += results
+                self._rungs[key] = rung
         return collected
 
     def report(self, unfinished: bool = False) -> None:
@@ -176,6 +179,24 @@ class Evaluation:
             "cv_results_": cv_results(self._settings_of_rows, self._rows, train, self._columns),
             "multimetric_": isinstance(self._rows[0][0].test, dict),
         }
+
+
+@contextlib.contextmanager
+def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[Parallel]:
+    """Processes or threads of joblib's active backend; where the user interrupts, none of loky's stays."""
+    backend, _ = get_active_backend()
+    one_by_one = getattr(backend, "supports_return_generator", False)
+    parallel = Parallel(n_jobs, pre_dispatch=pre_dispatch, return_as="generator" if one_by_one else "list")
+    try:
+        yield parallel
+    except BaseException as error:
+        signals = (isinstance(cause, KeyboardInterrupt) for cause in (error, error.__context__))
+        if not any(signals):
+            raise
+        if type(backend).__name__ == "LokyBackend":
+            with contextlib.suppress(Exception):
+                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        raise KeyboardInterrupt from None
 
 
 class BatchedSearch(LinksToDocs):
@@ -339,11 +360,8 @@ class BatchedSearch(LinksToDocs):
         if self.refit:
             model = clone(base).set_params(**clone(found["best_params_"], safe=False))
             found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
-        for name in _OF_THE_WINNER:
-            if hasattr(self, name):
-                delattr(self, name)
-        for name, value in found.items():
-            setattr(self, name, value)
+        kept = {name: value for name, value in vars(self).items() if name not in _OF_THE_WINNER}
+        self.__dict__ = kept | found  # at once: a signal finds the search as it was, or as it is now
         callback_ctx.call_on_fit_task_end(**data)
         return self
 
