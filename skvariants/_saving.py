@@ -30,7 +30,7 @@ class Versioned:
                 UserWarning, stacklevel=2,
             )  # fmt: skip
         state = {key: value for key, value in state.items() if key != _KEY}
-        super().__setstate__(_defaults(type(self)) | state)
+        super().__setstate__(_defaults(type(self)) | state)  # type: ignore[arg-type]
 
 
 @functools.cache

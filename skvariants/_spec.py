@@ -104,6 +104,12 @@ class Spec:
         """The same, for so many epochs."""
         return replace(self, stopping=replace(self.stopping, max_iter=max_iter, resumable=True), warm_start=True)
 
+    def within(self, max_time: float | None) -> Spec:
+        """The same, in so many seconds."""
+        if max_time == self.stopping.max_time:
+            return self
+        return replace(self, stopping=replace(self.stopping, max_time=max_time))
+
 
 @runtime_checkable
 class Trainable(Protocol):

@@ -28,7 +28,7 @@ _AFFORDABLE, _PATH = 2e10, 200
 
 def certify_models(job: Job, outcomes: list[Outcome], every: bool) -> None:
     """Certificates of the models whose method has not proven that it has arrived: of all, or of those that say so."""
-    asked = ("max_iter", "max_time", "plateau", "converged", "diverged", "no validation improvement")
+    asked: tuple[str, ...] = ("max_iter", "max_time", "plateau", "converged", "diverged", "no validation improvement")
     asked = asked if every else ("converged",)
     unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
     for j in unknown:  # one by one: what is looked at for one model must not depend on others

@@ -24,6 +24,7 @@ from skvariants._fit.results import Fitted, Kept, Setup, history_of, log
 from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
 from skvariants._messages import diverged, not_converged, out_of_time, stalled
+from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants._stream.learner import Trust
 from skvariants._threads import threads
@@ -39,6 +40,7 @@ _LOOKED_AT = 1 << 21
 _WILD = 100
 
 
+@usual_errors
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
     streaming: bool = False, callback: Any = None, certified: bool = True, trust: Trust | None = None,

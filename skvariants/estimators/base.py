@@ -31,6 +31,7 @@ from skvariants._data.validate import Data, Given, Header, prepare
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes
 from skvariants._messages import is_quiet
+from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
 from skvariants._spec import Spec, read
 from skvariants._stream.progress import Progress, scored
@@ -125,6 +126,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     # ------------------------------------------------------------------ fitting
 
     @with_callbacks
+    @usual_errors
     def _fit(self, given: Given, coef_init: Any, intercept_init: Any) -> list[str]:
         """Fit; returns what is to be warned of."""
         spec = self.__skvariants_spec__()
@@ -171,6 +173,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             )
         return coef.reshape(k, d), intercept.ravel()
 
+    @usual_errors
     def _partial_fit(self, given: Given, n_epochs: int, classes: Any = None) -> list[str]:
         """Go through the rows so many times; returns what is to be warned of."""
         if self.early_stopping:
@@ -242,6 +245,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
 
     # ------------------------------------------------------------------ using the model
 
+    @usual_errors
     def _linear(self, X: Any) -> Array:
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])

@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from skvariants._component import Accepts, OneOf, integers, resolve
 from skvariants._data.tasks import Classification
 from skvariants._data.validate import Given
+from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
 from skvariants.losses import LOSSES, Loss
@@ -389,6 +390,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         return self._task.decode(z, self._minimised)
 
     @available_if(_has_probability)
+    @usual_errors
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, where the loss has them (log_loss, modified_huber).
 

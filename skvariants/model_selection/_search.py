@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import numbers
 import time
 from abc import abstractmethod
@@ -11,8 +12,8 @@ from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
+import joblib
 import numpy as np
-from joblib import effective_n_jobs
 from joblib.externals.loky import get_reusable_executor
 from joblib.parallel import get_active_backend
 from sklearn import get_config
@@ -24,13 +25,15 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from skvariants._callbacks import with_callbacks
-from skvariants._component import Accepts, Flag, OneOf, check, integers
+from skvariants._component import Accepts, Flag, OneOf, check, integers, number
 from skvariants._doclinks import LinksToDocs
-from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_fold
+from skvariants._saving import Versioned
+from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row
-from skvariants.model_selection._plan import plan
+from skvariants.model_selection._plan import final_step, plan
 from skvariants.model_selection._progress import NullContext, Progress, warn
-from skvariants.model_selection._results import cv_results, report_failures, report_unfinished, table
+from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
+from skvariants.model_selection._time import Timer
 
 Array = np.ndarray
 _OF_THE_WINNER = (
@@ -90,6 +93,8 @@ class Evaluation:
         folds: list[tuple[Array, Array]],
     ) -> None:  # fmt: skip
         self.search, self.context, self.settings, self.folds = search, context, settings, folds
+        #: its time, and how much is left of it
+        self.timer = Timer(search.max_time, search.refit is not False)
         self.groups = plan(base, settings)
         self._rungs: dict[tuple[int, int], Any] = {}
         self._latest: dict[tuple[int, int], FoldResult] = {}
@@ -145,14 +150,17 @@ class Evaluation:
     def _run(self, tasks: dict[tuple[int, int], tuple[Any, ...]], progress: Progress) -> list[FoldResult]:
         """Results of all tasks, in one process or in several."""
         search, collected = self.search, []
-        if effective_n_jobs(search.n_jobs) == 1 or len(tasks) == 1:
-            for task in tasks.values():
+        jobs = min(joblib.effective_n_jobs(search.n_jobs), len(tasks))
+        shares = self.timer.shares(len(tasks), jobs)
+        timed = [(*task, share) for task, share in zip(tasks.values(), shares, strict=True)]
+        if jobs == 1:
+            for task in timed:
                 for results in evaluate_fold(*task):
                     progress.done(results)
                     collected += results
             return collected
-        with workers(search.n_jobs, search.pre_dispatch) as parallel:
-            finished = parallel(delayed(evaluate_at_once)(*task) for task in tasks.values())
+        with workers(search.n_jobs, search.pre_dispatch) as (parallel, evaluate):
+            finished = parallel(evaluate(*task) for task in timed)
             for key, (results, rung) in zip(tasks, finished, strict=True):
                 progress.done(results)
                 collected += results
@@ -160,7 +168,7 @@ class Evaluation:
         return collected
 
     def report(self, unfinished: bool = False) -> None:
-        """Warn of fits that failed or diverged and, on demand, of those that needed more epochs.
+        """Warn of fits that failed, diverged or had no more time and, on demand, of those that needed more epochs.
 
         Raises
         ------
@@ -169,6 +177,7 @@ class Evaluation:
         """
         results = list(self._latest.values())
         report_failures(results, self.settings, self.search.error_score)
+        report_cut_short(results, self.settings)
         if unfinished:
             report_unfinished(results, self.groups, self.settings)
 
@@ -182,13 +191,20 @@ class Evaluation:
 
 
 @contextlib.contextmanager
-def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[Parallel]:
-    """Processes or threads of joblib's active backend; where the user interrupts, none of loky's stays."""
+def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[tuple[Any, Any]]:
+    """Processes or threads of joblib's active backend, and what they do; none of loky's stays after an interrupt.
+
+    scikit-learn hands the filters of warnings to each worker. Threads have them as it is, and those that set and
+    restore them side by side would leave behind what the others had set.
+    """
     backend, _ = get_active_backend()
     one_by_one = getattr(backend, "supports_return_generator", False)
-    parallel = Parallel(n_jobs, pre_dispatch=pre_dispatch, return_as="generator" if one_by_one else "list")
+    threads = getattr(backend, "supports_sharedmem", False)
+    options = {"pre_dispatch": pre_dispatch, "return_as": "generator" if one_by_one else "list"}
+    parallel = (joblib.Parallel if threads else Parallel)(n_jobs, **options)
+    in_thread = functools.partial(evaluate_configured, get_config())
     try:
-        yield parallel
+        yield parallel, joblib.delayed(in_thread) if threads else delayed(evaluate_at_once)
     except BaseException as error:
         signals = (isinstance(cause, KeyboardInterrupt) for cause in (error, error.__context__))
         if not any(signals):
@@ -199,7 +215,7 @@ def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[Parallel]:
         raise KeyboardInterrupt from None
 
 
-class BatchedSearch(LinksToDocs):
+class BatchedSearch(Versioned, LinksToDocs):
     """The `fit` that the searches share; signature, prediction and delegation are inherited from scikit-learn's."""
 
     # parameters of all searches
@@ -212,6 +228,7 @@ class BatchedSearch(LinksToDocs):
     pre_dispatch: Any
     error_score: Any
     return_train_score: bool
+    max_time: float | None
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         "n_jobs": OneOf(None, integers()),
@@ -219,6 +236,7 @@ class BatchedSearch(LinksToDocs):
         "verbose": OneOf(Flag(), integers(0)),
         "pre_dispatch": OneOf(str, integers(1)),
         "return_train_score": Flag(),
+        "max_time": OneOf(None, number(0, closed="neither")),
         "scoring": OneOf(None, str, Callable, list, tuple, set, dict),
     }
 
@@ -238,8 +256,8 @@ class BatchedSearch(LinksToDocs):
                 check(name, getattr(self, name), accepts)
         if not hasattr(self.estimator, "fit"):
             raise ValueError(f"estimator={self.estimator!r} is not accepted: estimator must be an object with `fit`.")
-        number = isinstance(self.error_score, numbers.Number) and not isinstance(self.error_score, bool)
-        if not number and self.error_score != "raise":
+        is_number = isinstance(self.error_score, numbers.Number) and not isinstance(self.error_score, bool)
+        if not is_number and self.error_score != "raise":
             raise ValueError(
                 f"error_score={self.error_score!r} is not accepted: error_score must be the string 'raise' or a "
                 "numeric value. (Hint: if using 'raise', please make sure that it has been spelled correctly.)"
@@ -354,12 +372,14 @@ class BatchedSearch(LinksToDocs):
         base, settings = clone(self.estimator), self._settings()
         if not settings or not folds:
             raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
-        found = self._run_search(Evaluation(self, context, base, settings, folds), callback_ctx)
+        evaluation = Evaluation(self, context, base, settings, folds)
+        found = self._run_search(evaluation, callback_ctx)
         found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
         found |= self._winner(found, scoring)
         if self.refit:
             model = clone(base).set_params(**clone(found["best_params_"], safe=False))
-            found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
+            with evaluation.timer.limits(final_step(model)[1]):
+                found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
         kept = {name: value for name, value in vars(self).items() if name not in _OF_THE_WINNER}
         self.__dict__ = kept | found  # at once: a signal finds the search as it was, or as it is now
         callback_ctx.call_on_fit_task_end(**data)
