@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from skvariants._data.scaling import Moments
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Say nothing of how fits end, in this thread: filters of warnings are for all threads."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether nothing is to be said."""
+    return _QUIET.get()
 
 
 def diverged(eta0: Any, n_rollbacks: int, objective: float, moments: Moments, names: Any) -> str:
@@ -41,6 +60,14 @@ def not_converged(max_iter: int, curve: Sequence[float]) -> str:
     return f"{message} In the last epoch the objective still fell by {drop:.2g} (relative)."
 
 
+def out_of_time(max_time: float, n_epochs: int) -> str:
+    """The sentence about too little time."""
+    return (
+        f"The fit ended after max_time={max_time:g} seconds and {n_epochs} epoch{'' if n_epochs == 1 else 's'}, before "
+        "convergence; the model is that of the last whole epoch. Pass a larger max_time to improve the fit."
+    )
+
+
 def stalled(suboptimality: float, kind: str, tol: float) -> str:
     """The sentence about a method that can go no further, and is not within what `tol` promises."""
     how = {"bound": "at most ", "estimate": "about ", "unknown": ""}[kind]
@@ -60,4 +87,4 @@ def left_out() -> str:
     )
 
 
-__all__ = ["diverged", "left_out", "not_converged", "stalled"]
+__all__ = ["diverged", "is_quiet", "left_out", "not_converged", "out_of_time", "quiet", "stalled"]

@@ -113,6 +113,12 @@ class Spec:
         """The same, for so many epochs."""
         return replace(self, stopping=replace(self.stopping, max_iter=max_iter, resumable=True), warm_start=True)
 
+    def within(self, max_time: float | None) -> Spec:
+        """The same, in so many seconds."""
+        if max_time == self.stopping.max_time:
+            return self
+        return replace(self, stopping=replace(self.stopping, max_time=max_time))
+
 
 @runtime_checkable
 class Trainable(Protocol):
@@ -182,7 +188,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     scale = raced if scale_open else bool(params["scale_features"])
     stopping = Stopping(
         params["max_iter"], params["tol"], params["n_iter_no_change"], bool(params["early_stopping"]),
-        params["validation_fraction"], bool(params["warm_start"]),
+        params["validation_fraction"], bool(params["warm_start"]), params.get("max_time"),
     )  # fmt: skip
     return Spec(
         task=task, loss=loss, penalty=penalty, schedule=schedule, solver=solver, alpha=params["alpha"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,17 +30,76 @@ def scipys_blas() -> ThreadpoolController:
     return _controller().select(filepath=others if len(others) < len(paths) else [])
 
 
-def threads(multiplications: int) -> contextlib.AbstractContextManager[Any]:
+@functools.cache
+def _other_blas() -> ThreadpoolController:
+    """The BLAS that NumPy uses, and what else there is beside SciPy's own."""
+    scipys = {lib["filepath"] for lib in scipys_blas().info()}
+    libraries = [lib["filepath"] for lib in _controller().info() if lib["user_api"] == "blas"]
+    return _controller().select(filepath=[path for path in libraries if path not in scipys])
+
+
+class _OneThread:
+    """Libraries that have one thread as long as anybody holds them to it, whichever thread of the process that is.
+
+    The first saves what they had and the last restores it: were each to do so for itself, fits that overlap would
+    leave behind what the others had set.
+    """
+
+    def __init__(self, libraries: Callable[[], ThreadpoolController]) -> None:
+        self.libraries = libraries
+        self.lock = threading.Lock()
+        self.holders: set[int] = set()
+        self.limiter: Any = None
+
+    def hold(self, holder: int) -> None:
+        """Hold to one thread until `holder` lets go."""
+        with self.lock:
+            self.holders.add(holder)
+            # to set what is set takes longer than a small product
+            if self.limiter is None and any(lib.num_threads != 1 for lib in self.libraries().lib_controllers):
+                self.limiter = self.libraries().limit(limits=1)
+
+    def let_go(self, holder: int) -> None:
+        """Restore what was before where nobody else holds; without effect if repeated."""
+        with self.lock:
+            self.holders.discard(holder)
+            if not self.holders and self.limiter is not None:
+                self.limiter.restore_original_limits()
+                self.limiter = None
+
+    def begin_anew(self) -> None:
+        """In a process that was forked: the threads that held are not in it."""
+        self.lock = threading.Lock()
+        self.holders.clear()
+        self.let_go(0)
+
+
+_NUMPYS, _SCIPYS = _OneThread(_other_blas), _OneThread(scipys_blas)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_NUMPYS.begin_anew)
+    os.register_at_fork(after_in_child=_SCIPYS.begin_anew)
+
+
+@contextlib.contextmanager
+def threads(multiplications: int) -> Iterator[None]:
     """One thread for products so small that threads would wait for each other, above all on busy cores.
 
     SciPy's wheels bring a BLAS of their own, which factors the small matrices. It gets one thread in any case: those of
     two libraries that take turns spin in each other's way.
     """
-    if multiplications >= PARALLEL:
-        return scipys_blas().limit(limits=1)
-    if all(library.num_threads == 1 for library in _controller().lib_controllers if library.user_api == "blas"):
-        return contextlib.nullcontext()  # to set them again takes longer than a small product
-    return _controller().limit(limits=1, user_api="blas")
+    held = [_SCIPYS] if multiplications >= PARALLEL else [_SCIPYS, _NUMPYS]
+    holder = object()
+    try:
+        for libraries in held:
+            libraries.hold(id(holder))
+        yield
+    finally:
+        for libraries in held:
+            try:
+                libraries.let_go(id(holder))
+            except KeyboardInterrupt:  # one more signal while the first is answered
+                libraries.let_go(id(holder))
+                raise
 
 
 def spare_thread() -> bool:

@@ -13,13 +13,11 @@ from __future__ import annotations
 import html
 import textwrap
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_X_y, column_or_1d
 
 from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
@@ -30,6 +28,7 @@ from skvariants._component import SEED, Flag, check, integers, number, resolve
 from skvariants._data.tasks import Classification, RealTargets, Task
 from skvariants._data.validate import TARGETS, arrays, canonical, named, row_weights
 from skvariants._doclinks import page
+from skvariants._messages import quiet
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
@@ -398,8 +397,7 @@ class _Objective:
     def fit(self, estimator: Any) -> Any:
         """The estimator, fitted on the rows."""
         y = self.y[:, 0] if not self.task.classification and self.y.shape[1] == 1 else self.y
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with quiet():
             return estimator.fit(self.X, y, sample_weight=self.weight)
 
     def of(self, model: Any) -> tuple[float, float]:

@@ -15,8 +15,8 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _step _threads _stream.drift",
-    "_data.scaling _data.shuffle _data.sparse",
+    "_doclinks _callbacks _numerics _step _threads _version _stream.drift",
+    "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",
     "_data.tasks",
@@ -46,7 +46,7 @@ LEVELS = [
     "_fit.story",
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
-    " model_selection._fold",
+    " model_selection._fold model_selection._time",
     "displays model_selection._progress",
     "model_selection._path model_selection._score",
     "model_selection._evaluate",
@@ -83,6 +83,9 @@ ELSEWHERE = {
     "_stream.sums": "test_stream_learner",
     "_step": "test_solvers",  # what a step is told is what solvers read
     "_threads": "test_fit",  # around every fit
+    "_numerics": "test_trust_threads",  # beside what else is left as it was
+    "_saving": "test_trust_persistence",  # what is pickled
+    "_version": "test_trust_persistence",
     "_messages": "test_estimators",  # sentences that users read
     "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
@@ -102,6 +105,8 @@ ELSEWHERE = {
 }
 #: Estimators, whose constructors list what they take.
 PUBLIC_ESTIMATORS = {
+    "model_selection.grid.BatchedGridSearchCV",
+    "model_selection.grid.BatchedRandomizedSearchCV",
     "estimators.classifier.SGDVariantClassifier",
     "estimators.regressor.SGDVariantRegressor",
     "model_selection.halving.BatchedHalvingSearchCV",
@@ -118,6 +123,8 @@ WIDE = {
 MENTIONS = {"model_selection.halving": "the message says which estimators go on from rung to rung"}
 #: Where attributes are looked up in a namespace, and why.
 NAMESPACES = {
+    "estimators.base": "all attributes are set at once",
+    "model_selection._search": "all attributes are set at once",
     "penalties": "the cached strengths of a component",
     "losses.base": "what a class itself declares",
     "solvers.base": "what a class itself declares",

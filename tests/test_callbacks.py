@@ -145,8 +145,10 @@ if importlib.util.find_spec("sklearn.callback"):
                 return 0.0
 
         watcher = Interrupts()
-        model = clone(CASES[1][0]).set_callbacks(watcher).fit(*DIABETES)
-        assert model.status_ == "interrupted"
+        model = clone(CASES[1][0]).set_callbacks(watcher)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*DIABETES)
+        assert (model.status_, model.n_iter_) == ("interrupted", 2)
         assert watcher.events == ["setup", "begin fit", *["begin epoch", "end epoch"] * 3, "end fit", "teardown"]
         same(model, clone(CASES[1][0]).set_params(max_iter=2).fit(*DIABETES))
 

@@ -19,7 +19,7 @@ from sklearn.utils import get_tags
 from _references import LINES, cutting_planes, features, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.validate import Given, Header, prepare
-from skvariants._fit import fit
+from skvariants._fit import Interrupted, fit
 from skvariants._interior_point import column as columns
 from skvariants._interior_point import rows as matrices
 from skvariants._interior_point.ascent import DualAscent
@@ -604,8 +604,10 @@ def test_an_interrupt_keeps_what_is_there():
     model = estimator("hinge")
     spec = model.__skvariants_spec__()
     data = prepare(spec, Header.of("", get_tags(model)), Given(X, y, None))
-    fitted = fit([spec], data, callback=Interrupt())[0]
-    assert fitted.status == "interrupted"
+    with pytest.raises(Interrupted) as caught:
+        fit([spec], data, callback=Interrupt())
+    (fitted,) = caught.value.left
+    assert (fitted.status, fitted.n_iter) == ("interrupted", 4)
     assert np.isfinite(fitted.theta).all()
 
 

@@ -1,5 +1,7 @@
 """The training loop: when models stop, what is taken back, who is told, and what is left of an interrupted epoch."""
 
+import time
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from _references import features, problem, start, steps
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._quasi_newton.small import SmallNewton
-from skvariants._training.loop import Stopping, Training, Watch
+from skvariants._training.loop import Interrupted, Stopping, Training, Watch
 from skvariants._training.method import Method, Record
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
@@ -68,6 +70,15 @@ def run(method, max_iter=20, tol=0.1, patience=2, reference=1.0, **watch):
     tol = None if tol is None else np.full(n_models, tol)
     stopping = Stopping(max_iter=max_iter, n_iter_no_change=patience)
     return Training(method, stopping, np.full(n_models, reference), tol, Watch(**watch)).run()
+
+
+def interrupted(method, **kwargs):
+    """What is left of a training that is interrupted."""
+    with pytest.raises(Interrupted) as caught:
+        run(method, **kwargs)
+    (out,) = caught.value.left
+    assert out.status == "interrupted"
+    return out
 
 
 class Seen:
@@ -388,28 +399,55 @@ def test_progress_is_printed_in_columns(capsys):
 
 
 def test_an_interrupted_epoch_leaves_the_last_whole_one():
-    outs = run(Script([1.0, 1.0], [1.0, 2.0], [1.0, 2.0], [9.0, np.inf], [0, 0]), tol=0.1)
-    assert [out.status for out in outs] == ["plateau", "plateau"]
-    outs = run(Script([1.0, 3.0], [1.0, 2.0], [1.0, 1.0], [9.0, np.inf], [0, 0]), tol=0.1)
-    assert [out.status for out in outs] == ["plateau", "interrupted"]
-    assert_array_equal(outs[1].theta, np.full((2, 1), 3))
-    assert_array_equal(outs[1].state.memory[0], np.full((2, 1), 3))
-    assert outs[1].state.epoch.item() == len(outs[1].state.history) == 3
+    out = interrupted(Script([3.0], [2.0], [1.0], [np.inf], [0.0]))
+    assert_array_equal(out.theta, np.full((2, 1), 3))
+    assert_array_equal(out.state.memory[0], np.full((2, 1), 3))
+    assert out.state.epoch.item() == len(out.state.history) == 3
 
 
 def test_an_interrupt_between_epochs_leaves_the_last_one():
-    (out,) = run(Script(*[[1.0]] * 9), tol=None, callback=Seen(fail=2))
-    assert (out.status, out.state.epoch.item()) == ("interrupted", 2)
+    out = interrupted(Script(*[[1.0]] * 9), tol=None, callback=Seen(fail=2))
+    assert out.state.epoch.item() == 2
     assert_array_equal(out.theta, np.full((2, 1), 2))
 
 
-def test_an_interrupt_before_the_first_epoch_ends_leaves_the_start():
-    (out,) = run(Script([np.inf]))
-    assert (out.status, out.state.epoch.item(), out.state.history) == ("interrupted", 0, [])
-    assert_array_equal(out.theta, np.zeros((2, 1)))
+def test_nothing_is_left_where_no_epoch_was_whole_nor_of_several_models():
+    for method in (Script([np.inf]), Script([1.0, 3.0], [1.0, 2.0], [np.inf, 1.0])):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run(method)
+        assert not isinstance(caught.value, Interrupted)
 
 
-class Interrupted(Constant):
+class Scores(Script):
+    """Interrupts its own score."""
+
+    def original(self, theta):
+        if self.made == 3:
+            raise KeyboardInterrupt
+        return theta
+
+
+@pytest.mark.parametrize("reversible", [True, False])
+def test_an_interrupt_while_an_epoch_is_scored_takes_it_back(reversible):
+    method = Scores([3.0], [2.0], [1.0])
+    method.reversible = reversible
+    out = interrupted(method, score=lambda models: -models[-1])
+    assert_array_equal(out.state.theta, np.full((2, 1), 2))
+    assert_array_equal(out.theta, np.full((2, 1), 1))  # the best score
+    assert out.state.epoch.item() == len(out.state.history) == 2
+    assert out.state.best.item() == -1
+
+
+def test_no_epoch_begins_after_the_deadline_and_one_is_made_in_any_case():
+    (out,) = run(Script([3.0], [2.0], [1.0]), deadline=time.perf_counter())
+    assert (out.status, out.state.epoch.item()) == ("max_time", 1)
+    outs = run(Script([3.0, 3.0], [2.0, 2.0]), deadline=time.perf_counter() + 1e4, max_iter=2)
+    assert [out.status for out in outs] == ["max_iter", "max_iter"]
+    outs = run(Script([3.0, 3.0], [2.0, 2.0]), deadline=0.0)
+    assert [out.status for out in outs] == ["max_time", "max_time"]
+
+
+class Signal(Constant):
     """Interrupts the update of a number, once."""
 
     at = 0
@@ -425,13 +463,15 @@ class Interrupted(Constant):
 def test_a_fit_goes_on_after_an_interrupt_as_if_there_had_been_none(rng, average):
     p = problem(features(rng), rng.standard_normal((N, 1)))
     per_epoch = -(-N // 16)
-    Interrupted.at = 2 * per_epoch + 5  # in the third epoch
+    Signal.at = 2 * per_epoch + 5  # in the third epoch
 
     def train(state, epochs):
-        method = Steps(p, state, AdaGrad(), Interrupted(eta0=0.05), 16, True, average)
+        method = Steps(p, state, AdaGrad(), Signal(eta0=0.05), 16, True, average)
         return Training(method, Stopping(max_iter=epochs), np.ones(1)).run()[0]
 
-    interrupted = train(start(p, 1, AdaGrad()), 5)
+    with pytest.raises(Interrupted) as caught:
+        train(start(p, 1, AdaGrad()), 5)
+    (interrupted,) = caught.value.left
     whole = train(start(p, 1, AdaGrad()), 2)
     assert interrupted.status == "interrupted"
     assert interrupted.state.epoch.item() == 2

@@ -13,7 +13,7 @@ from skvariants._interior_point.method import InteriorPointSteps
 from skvariants._interior_point.rows import FACTORED
 from skvariants._quasi_newton.decrement import certify
 from skvariants._training.certificate import Certificate
-from skvariants._training.loop import Outcome, Training
+from skvariants._training.loop import Interrupted, Outcome, Training, Watch
 from skvariants._training.problem import columns_of
 
 Array = np.ndarray
@@ -28,7 +28,8 @@ _AFFORDABLE, _PATH = 2e10, 200
 
 def certify_models(job: Job, outcomes: list[Outcome], every: bool) -> None:
     """Certificates of the models whose method has not proven that it has arrived: of all, or of those that say so."""
-    asked = ("max_iter", "plateau", "converged", "diverged", "no validation improvement") if every else ("converged",)
+    asked: tuple[str, ...] = ("max_iter", "max_time", "plateau", "converged", "diverged", "no validation improvement")
+    asked = asked if every else ("converged",)
     unknown = [j for j, outcome in enumerate(outcomes) if outcome.status in asked and not _proven(job, j, outcome)]
     for j in unknown:  # one by one: what is looked at for one model must not depend on others
         problem = job.problem if len(outcomes) == 1 else job.problem.take(columns_of(np.array([j]), job.width))
@@ -61,7 +62,11 @@ def go_on(job: Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> None
             remaining = job.spec.stopping.max_iter - int(part.state.epoch[0] - job.epochs[j])
             if remaining <= 0:
                 break
-            [outcomes[j]] = iterated(part, solver, share, callback if len(outcomes) == 1 else None, remaining)
+            try:
+                [outcomes[j]] = iterated(part, solver, share, callback if len(outcomes) == 1 else None, remaining)
+            except Interrupted as signal:
+                outcomes[j : j + 1] = signal.left
+                raise
             alone = outcomes[j : j + 1]
             certify_models(part, alone, True)
 
@@ -87,7 +92,8 @@ def _finish_along_path(part: Job, outcome: Outcome, solver: Any) -> None:
     fraction = np.array([solver.safety * promised(part.spec, float(np.finfo(part.dtype).eps))])
     start = replace(outcome.state, method=None, history=[])
     method = InteriorPointSteps(p, start.copy(), fraction, part.column_constants)
-    ended = Training(method, replace(part.spec.stopping, max_iter=_PATH), part.reference).run()[0]
+    watch = Watch(deadline=part.deadline)
+    ended = Training(method, replace(part.spec.stopping, max_iter=_PATH), part.reference, watch=watch).run()[0]
     found = ended.certificate
     if found is None:
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +45,7 @@ class Job:
     epochs: Array
     column_constants: Array
     near: bool
+    deadline: float
 
     @property
     def spec(self) -> Spec:
@@ -118,8 +121,14 @@ def assemble(
     of_columns = costs * wide.objective_scale
     return Job(
         specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
-        state.epoch.copy(), of_columns, beside is not None,
+        state.epoch.copy(), of_columns, beside is not None, _deadline(specs),
     )  # fmt: skip
+
+
+def _deadline(specs: Sequence[Spec]) -> float:
+    """When no further epoch begins: models that are trained together share their times."""
+    seconds = specs[0].stopping.max_time
+    return math.inf if seconds is None else time.perf_counter() + seconds * len(specs)
 
 
 def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
@@ -259,7 +268,7 @@ def watch_of(job: Job, callback: Any) -> Watch:
     """Who looks on: the scores of rows held out, callbacks, whoever reads the lines."""
     held_out, task = job.data.validation, job.data.task
     if held_out is None:
-        return Watch(None, callback, job.spec.verbose)
+        return Watch(None, callback, job.spec.verbose, job.deadline)
     loss = task.bind_loss(job.spec.loss)
     spread = task.spread(job.data.y, job.data.rows.weight)
 
@@ -267,7 +276,7 @@ def watch_of(job: Job, callback: Any) -> Watch:
         z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)
         return task.scores(z, held_out.y, held_out.weight, loss, spread)
 
-    return Watch(score, callback, job.spec.verbose)
+    return Watch(score, callback, job.spec.verbose, job.deadline)
 
 
 def tolerances(job: Job) -> Array | None:

@@ -86,7 +86,7 @@ def _step_along(job: Job, solver: Any, callback: Any) -> list[Outcome]:
         while pace.rungs is not None:
             outcome = _race_along(job, pace, solver, schedule, batch_size)
             passes -= outcome is not None
-            if outcome is not None and (passes == 0 or outcome.status == "interrupted"):
+            if outcome is not None and passes == 0:
                 return [outcome]
         unit, share = pace.length(problem, solver, batch_size)
         schedule = schedule.with_fields(eta0=float(pace.multiple * unit))
@@ -130,10 +130,7 @@ def _race_along(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: in
         sample = rungs.state.rng.choice(problem.n, rungs.missing(batch_size), replace=False)
         part = replace(problem, rows=problem.rows.take(np.sort(sample)))
     options = {"batch_size": batch_size, "shuffle": spec.shuffle, "average": spec.average}
-    try:
-        record = rungs.go(part, solver, schedule, unit * share * rungs.multiples, options, tells)
-    except KeyboardInterrupt:
-        return Outcome(before, _solution(solver, before), "interrupted", 0)
+    record = rungs.go(part, solver, schedule, unit * share * rungs.multiples, options, tells)
     state = job.state = rungs.best()
     if not np.isfinite(state.theta).all():
         state.theta, state.memory = before.theta, before.memory

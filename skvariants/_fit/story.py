@@ -9,6 +9,7 @@ column is a fit. :func:`fit` assembles what is minimised, chooses the method, ra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,12 @@ from skvariants._fit.job import Job, assemble, batch_size_of, continuation_key
 from skvariants._fit.results import Fitted, Kept, Setup, history_of, log
 from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
-from skvariants._messages import diverged, not_converged, stalled
+from skvariants._messages import diverged, not_converged, out_of_time, stalled
+from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants._stream.sums import Trust
 from skvariants._threads import threads
-from skvariants._training.loop import Outcome
+from skvariants._training.loop import Interrupted, Outcome
 from skvariants._training.state import State
 from skvariants.solvers import SOLVERS
 
@@ -38,6 +40,7 @@ _LOOKED_AT = 1 << 21
 _WILD = 100
 
 
+@usual_errors
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
     streaming: bool = False, callback: Any = None, certified: bool = True, trust: Trust | None = None,
@@ -66,6 +69,12 @@ def fit(
     Returns
     -------
     list of Fitted
+
+    Raises
+    ------
+    Interrupted
+        With the model of the last whole epoch, where a fit of one spec was interrupted; another KeyboardInterrupt says
+        that nothing is left.
     """
     kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
     for spec in specs:
@@ -89,13 +98,28 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
     batch_size = batch_size_of(job.spec, solver, rows, job.streaming)
     # BLAS sees no sparse row: its threads would only wait for each other, over vectors of many weights
     per_row = rows.d if rows.densify or not rows.sparse else 0
-    with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
-        outcomes = _METHODS[solver.method](job, solver, callback, fresh)
-        if not job.streaming:
-            certify_models(job, outcomes, certified)
-            if solver.method == "quasi-Newton":
-                go_on(job, solver, callback, outcomes)
+    outcomes: list[Outcome] = []
+    try:
+        with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
+            outcomes = _METHODS[solver.method](job, solver, callback, fresh)
+            if not job.streaming:
+                certify_models(job, outcomes, certified)
+                if solver.method == "quasi-Newton":
+                    go_on(job, solver, callback, outcomes)
+    except KeyboardInterrupt as signal:
+        left = outcomes or getattr(signal, "left", [])
+        if job.streaming or len(left) != 1:
+            raise KeyboardInterrupt from None
+        raise Interrupted([_interrupted(job, left[0], int(before[0]))]) from None
     return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
+
+
+def _interrupted(job: Job, outcome: Outcome, before: int) -> Fitted:
+    """The model of the last whole epoch of a fit that was interrupted."""
+    outcome = replace(outcome, status="interrupted", certificate=None)
+    if outcome.race is not None:
+        job.setups[0].race = outcome.race
+    return _result(job, 0, outcome, before)
 
 
 def _choose(job: Job) -> None:
@@ -149,6 +173,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         messages.append(diverged(eta0, outcome.rolled_back, last, moments, job.data.header.feature_names))
     elif status == "max_iter" and not job.streaming and spec.stopping.tol is not None:
         messages.append(not_converged(spec.stopping.max_iter, history_of(state)["objective"]))
+    elif status == "max_time":
+        messages.append(out_of_time(spec.stopping.max_time or 0.0, int(state.epoch[0]) - before))
     value, kind = None, None
     if outcome.certificate is not None and not broken:
         value, kind, within = suboptimality(job, j, outcome)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ class Stopping:
         Share of the rows held out.
     resumable : bool
         Whether another fit may go on from where each model stands, to the last bit.
+    max_time : float or None
+        Seconds after which no further epoch begins.
     """
 
     max_iter: int = 1000
@@ -46,6 +49,7 @@ class Stopping:
     early_stopping: bool = False
     validation_fraction: float = 0.1
     resumable: bool = True
+    max_time: float | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -61,11 +65,58 @@ class Watch:
         the units of the data; a true answer of the latter ends the fit.
     verbose : int
         Whether to print a line an epoch.
+    deadline : float
+        When no further epoch begins, as ``time.perf_counter`` tells it.
     """
 
     score: Callable[[Array], Array] | None = None
     callback: Any = None
     verbose: int = 0
+    deadline: float = math.inf
+
+
+class Interrupted(KeyboardInterrupt):
+    """A fit was interrupted that has made a whole epoch.
+
+    Parameters
+    ----------
+    left : list
+        What is left of it: the outcomes of a training, or the results of a fit.
+    """
+
+    def __init__(self, left: Sequence[Any] = ()) -> None:
+        super().__init__()
+        self.left = list(left)
+
+
+class _Whole:
+    """Where the models stood when the last whole epoch ended: where they return to if the next one is interrupted."""
+
+    def __init__(self, method: Method) -> None:
+        state = method.state
+        self.saved = state.saved() if method.reversible else [method.solution.copy()]
+        self.draws = state.draws()
+        self.counts = [array.copy() for array in self._counted(state)]
+        self.best_theta, self.checkpoint = state.best_theta, state.checkpoint
+        self.n_epochs, self.seconds = len(state.history), state.seconds
+
+    @staticmethod
+    def _counted(state: State) -> list[Array]:
+        return [state.epoch, state.best, state.stalled, state.n_rollbacks, state.step_factor]
+
+    def restore(self, method: Method) -> None:
+        """Return the models."""
+        state = method.state
+        if method.reversible:
+            state.restore(self.saved, np.arange(state.theta.shape[1]))
+        else:
+            state.theta = self.saved[0]
+        state.return_to(self.draws)
+        for now, then in zip(self._counted(state), self.counts, strict=True):
+            now[...] = then
+        state.best_theta, state.checkpoint = self.best_theta, self.checkpoint
+        state.seconds = self.seconds
+        del state.history[self.n_epochs :]
 
 
 @dataclass(eq=False, repr=False)
@@ -124,11 +175,17 @@ class Training:
         self.last_epoch = method.state.epoch + stopping.max_iter
         self.rolled_back = np.zeros(self.n_models, int)
         self.before: list[Array] = []
-        self.draws: Any = None
+        self.whole: _Whole | None = None
         self.begun = False
 
     def run(self) -> list[Outcome]:
-        """Train until every model has stopped; one outcome for each, in their order."""
+        """Train until every model has stopped; one outcome for each, in their order.
+
+        Raises
+        ------
+        Interrupted
+            With the last whole epoch, if this is the training of a single model that has made one.
+        """
         state = self.method.state
         if self.watch.score is not None and state.best_theta is None:
             state.best = np.full(self.n_models, -np.inf)
@@ -136,11 +193,29 @@ class Training:
             while self.alive.size:
                 self._iteration()
         except KeyboardInterrupt:
-            if self.before:  # within an epoch
-                state.restore(self.before, np.arange(state.theta.shape[1]))
-                state.return_to(self.draws)
-            self._finish(dict.fromkeys(range(len(self.alive)), "interrupted"))
+            if self.n_models == 1 and self._left() is not None:
+                raise Interrupted(self.outcomes) from None
+            raise
         return self.outcomes
+
+    def _left(self) -> Outcome | None:
+        """What an interrupt leaves of a single model: the last whole epoch, if there was one."""
+        method, state = self.method, self.method.state
+        race = method.race(0)
+        if self.whole is not None:
+            self.whole.restore(method)
+        elif not method.reversible:
+            state.theta = method.solution
+        if not method.reversible:
+            state.method = None  # an iteration may be half done: what goes on begins where the model is
+        if state.epoch[0] == self.last_epoch[0] - self.stopping.max_iter:
+            return None
+        theta = method.solution if method.reversible else state.theta
+        if self.watch.score is not None and np.isfinite(state.best[0]):
+            theta = state.best_theta
+        theta = theta[:, columns_of(np.array([0]), state.width)]
+        self.outcomes = [Outcome(state, theta, "interrupted", int(self.rolled_back[0]), race)]
+        return self.outcomes[0]
 
     def _iteration(self) -> None:
         """One iteration of all models that are still trained, and what follows from it."""
@@ -152,8 +227,9 @@ class Training:
         if callback is not None and not self.begun:
             callback.epoch_begins(lambda: method.original(method.solution))
             self.begun = True
+        self.whole = _Whole(method)
         if method.reversible:
-            self.before, self.draws = method.state.saved(), method.state.draws()
+            self.before = self.whole.saved
         started = time.perf_counter()
         record = method.iterate()
         if record is None:
@@ -170,6 +246,7 @@ class Training:
             score = self.watch.score(method.original(method.solution))[moved]
         self._write(record, score, moved)
         done = self._judge(record.objective, score, lost, moved)
+        self.whole = None
         stop = callback is not None and callback.epoch_ends(lambda: method.original(method.solution))
         if stop:
             done = {j: done.get(j, "interrupted") for j in range(len(self.alive))}
@@ -179,6 +256,8 @@ class Training:
         else:
             for j in np.flatnonzero(state.epoch >= self.last_epoch[self.alive]).tolist():
                 done.setdefault(j, "max_iter")
+        if time.perf_counter() >= self.watch.deadline:
+            done = {j: done.get(j, "max_time") for j in range(len(self.alive))}
         if done:
             self._finish(done)
 
@@ -226,10 +305,11 @@ class Training:
         if score is not None:
             better = (score > best) | ~np.isfinite(best)
             gained = (score >= best + tol) | ~np.isfinite(best)
-            if state.best_theta is None:
-                state.best_theta = self.method.solution.copy()
             columns = columns_of(np.arange(state.n_models)[moved][better], state.width)
-            state.best_theta[:, columns] = self.method.solution[:, columns]
+            # an array of its own: an epoch that is interrupted has changed nothing
+            best_theta = (self.method.solution if state.best_theta is None else state.best_theta).copy()
+            best_theta[:, columns] = self.method.solution[:, columns]
+            state.best_theta = best_theta
             state.best[moved] = np.where(better, score, best)
         else:
             with np.errstate(invalid="ignore"):
@@ -277,4 +357,4 @@ def print_row(row: dict[str, Any]) -> None:
     )
 
 
-__all__ = ["Outcome", "Stopping", "Training", "Watch", "print_row"]
+__all__ = ["Interrupted", "Outcome", "Stopping", "Training", "Watch", "print_row"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 
+from skvariants._messages import quiet
 from skvariants.displays._style import (
     Array,
     add_legend,
@@ -313,8 +312,7 @@ class SolverComparisonDisplay:
         for name, solver in solvers.items():
             model = clone(estimator).set_params(solver=solver)
             start = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
+            with quiet():
                 fitted[name] = model.fit(X, y, **(fit_params or {}))
             seconds[name] = time.perf_counter() - start
         scores = None

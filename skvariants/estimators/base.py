@@ -30,14 +30,17 @@ from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, n
 from skvariants._data.validate import Data, Given, Header, features, prepare
 from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
-from skvariants._fit import Fitted, Kept, continuation_key, fit, model_attributes
+from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes
+from skvariants._messages import is_quiet
+from skvariants._numerics import usual_errors
+from skvariants._saving import Versioned
 from skvariants._spec import Spec, read
 from skvariants._stream.progress import Progress, predictions, scored
 
 Array = np.ndarray
 
 
-class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
+class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     """What the two estimators share."""
 
     coef_: Any
@@ -54,6 +57,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         "eta0": OneOf("auto", number(0, closed="neither")),
         "power_t": number(0),
         "max_iter": integers(1),
+        "max_time": OneOf(None, number(0, closed="neither")),
         "tol": OneOf(None, number(0)),
         "n_iter_no_change": integers(1),
         "shuffle": Flag(),
@@ -86,17 +90,16 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     def __skvariants_publish__(self, fitted: Fitted, streaming: bool = False) -> None:
         """Set the fitted attributes; what a fit goes on from is kept for a warm start, and for further rows."""
-        for name, value in fitted.attributes().items():
-            if value is not None or name in _MAY_BE_NONE:
-                setattr(self, name, value)
-            elif hasattr(self, name):
-                delattr(self, name)
-        #: what the model is worth beside further rows
-        self._learned = fitted.worth()
         goes_on = streaming or fitted.spec.warm_start
-        #: whether the state is part of what is pickled
-        self._keeps_state = goes_on
-        self._state = fitted.kept if goes_on or fitted.kept.setup.solver.method == "steps" else None
+        new = fitted.attributes() | {
+            "_learned": fitted.worth(),  # what the model is worth beside further rows
+            "_keeps_state": goes_on,  # whether the state is part of what is pickled
+            "_state": fitted.kept if goes_on or fitted.kept.setup.solver.method == "steps" else None,
+        }
+        absent = {name for name, value in new.items() if value is None and name not in _MAY_BE_NONE}
+        attributes = {name: value for name, value in (vars(self) | new).items() if name not in absent}
+        # at once: a signal finds the estimator as it was, or as it is now
+        self.__dict__ = attributes
 
     def __getstate__(self) -> Any:
         state = super().__getstate__()
@@ -117,13 +120,14 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     def _warned(self, messages: list[str]) -> Any:
         """Warn, where the user called."""
-        for message in messages:
+        for message in () if is_quiet() else messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return self
 
     # ------------------------------------------------------------------ fitting
 
     @with_callbacks
+    @usual_errors
     def _fit(self, given: Given, coef_init: Any, intercept_init: Any) -> list[str]:
         """Fit; returns what is to be warned of."""
         spec = self.__skvariants_spec__()
@@ -139,12 +143,18 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
                 start = self._start(coef_init, intercept_init, data, spec.warm_start)
         if callback is not None:
             callback.attributes = functools.partial(model_attributes, data.task, data.header, spec.loss)
-        (fitted,) = fit(
-            [spec], data, None if kept is None else [kept], None if start is None else [start], callback=callback
-        )  # fmt: skip
+        interrupted = False
+        try:
+            (fitted,) = fit(
+                [spec], data, None if kept is None else [kept], None if start is None else [start], callback=callback
+            )  # fmt: skip
+        except Interrupted as signal:
+            (fitted,), interrupted = signal.left, True
         self.__skvariants_publish__(fitted)
         if callback is not None:
             callback.end()
+        if interrupted:
+            raise KeyboardInterrupt(f"the model is that of the last whole epoch (n_iter_={fitted.n_iter})")
         return fitted.messages
 
     def _check_names(self, names: Any) -> None:
@@ -170,6 +180,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
             )
         return started_from(coef, of_coef, (k, d)), started_from(intercept, of_intercept, (k,))
 
+    @usual_errors
     def _partial_fit(self, given: Given, n_epochs: int, classes: Any = None) -> list[str]:
         """Go through the rows so many times; returns what is to be warned of."""
         if self.early_stopping:
@@ -219,7 +230,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
         if key is not None and key in _SPECS:
             return _SPECS[key]
         spec = self.__skvariants_spec__()
-        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs))
+        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs, max_time=None))
         if key is not None:
             if len(_SPECS) >= _MOST_SPECS:
                 _SPECS.clear()
@@ -257,6 +268,7 @@ class SGDVariant(ReportsEpochs, LinksToDocs, BaseEstimator):
 
     # ------------------------------------------------------------------ using the model
 
+    @usual_errors
     def _linear(self, X: Any) -> Array:
         check_is_fitted(self)
         X = features(self, X)
@@ -306,7 +318,7 @@ _MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
 _MAY_BE_NONE = {
-    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_",
+    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_", "_state",
 }  # fmt: skip
 
 

@@ -64,6 +64,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         The power of "invscaling".
     max_iter : int, default=1000
         Most epochs (passes over the rows), or iterations of "quasi_newton" and "interior_point".
+    max_time : float or None, default=None
+        Seconds of training after which `fit` begins no further epoch (or iteration) and keeps the model that it has:
+        at least one epoch is made. `partial_fit` takes the time that its rows take.
     tol : float or None, default=1e-3
         A fit has converged if it misses at most that share of what the optimum gains over the best constant model
         (``suboptimality_``). An epoch is progress if the objective falls by `tol` times that of the constant model (or
@@ -88,9 +91,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         after a change of the world the old rows go), or a number of rows after which one counts half. `fit` knows all
         its rows.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last solution. If the fit before had it too, and only `max_iter`, `tol`,
-        `n_iter_no_change` or `verbose` have changed, it goes on bit for bit where that stopped, also after pickling;
-        otherwise from its coefficients.
+        Whether `fit` goes on from the last solution. If the fit before had it too, and only `max_iter`, `max_time`,
+        `tol`, `n_iter_no_change` or `verbose` have changed, it goes on bit for bit where that stopped, also after
+        pickling; otherwise from its coefficients.
     random_state : int, RandomState or None, default=None
         Seed of the order of the rows and of the validation split.
     verbose : int, default=0
@@ -109,7 +112,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     status_ : str
         Why the fit stopped: "converged" (``suboptimality_`` is at most `tol`), "plateau" (a solver that takes steps
         made no more progress, short of that), "stalled" (quasi-Newton or interior-point steps could not go on, short
-        of that), "max_iter" (also after `partial_fit`), "no validation improvement", "diverged" or "interrupted".
+        of that), "max_iter" (also after `partial_fit`), "max_time", "no validation improvement", "diverged" or
+        "interrupted".
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
         constant model; of several targets, that of the sum of their objectives. Not a number where it is unknown; None
@@ -173,6 +177,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         eta0: Any = "auto",
         power_t: float = 0.25,
         max_iter: int = 1000,
+        max_time: float | None = None,
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
@@ -197,6 +202,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         self.eta0 = eta0
         self.power_t = power_t
         self.max_iter = max_iter
+        self.max_time = max_time
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.shuffle = shuffle
@@ -251,6 +257,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         ------
         ValueError
             If a parameter or the data is not accepted; an earlier fit stays as it was.
+        KeyboardInterrupt
+            If the user interrupts: the model is then that of the last whole epoch of this fit (`status_` is
+            "interrupted"), or as it was where none was whole.
         """
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._warned(self._fit(given, coef_init, intercept_init))
@@ -291,6 +300,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         ------
         ValueError
             If a parameter or the data is not accepted; the model stays as it was.
+        KeyboardInterrupt
+            If the user interrupts: the model stays as it was, and the rows can be given again.
         """
         return self._warned(self._partial_fit(Given(X, y, sample_weight), n_epochs))
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
+from skvariants._messages import quiet
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, transform_fold
 from skvariants.model_selection._path import fit_along_strengths
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
 from skvariants.model_selection._score import score, scores_at_once, scores_itself
+from skvariants.model_selection._time import INSTANT, Share
 
 Array = np.ndarray
 # metadata of `fit` that a matrix of candidates can share
@@ -42,8 +44,8 @@ class FoldResult:
         Seconds.
     failure : str or None
         What its fit raised, with the traceback.
-    diverged, unfinished : bool
-        Whether its steps were too large, whether it reached `max_iter`.
+    diverged, unfinished, cut_short : bool
+        Whether its steps were too large, whether it reached `max_iter`, whether it reached `max_time`.
     epochs : int
         Over the training rows.
     """
@@ -57,6 +59,7 @@ class FoldResult:
     failure: str | None = None
     diverged: bool = False
     unfinished: bool = False
+    cut_short: bool = False
     epochs: int = 0
 
 
@@ -153,18 +156,14 @@ class TrainedModel:
         except Exception as error:
             self.failure = error
 
-    def check_interrupt(self) -> None:
-        """Raise KeyboardInterrupt where the user interrupted the fit, which then has ended with what it had."""
-        if self.status == "interrupted":
-            raise KeyboardInterrupt
-
 
 # ---------------------------------------------------------------------- one fold
 
 
 def evaluate_fold(
-    context: SearchContext, group: PipelineGroup, number: int, train: Array, test: Array, rung: Rung | None = None
-) -> Iterator[list[FoldResult]]:
+    context: SearchContext, group: PipelineGroup, number: int, train: Array, test: Array, rung: Rung | None = None,
+    share: Share | None = None,
+) -> Iterator[list[FoldResult]]:  # fmt: skip
     """Train and score the candidates of one pipeline group on one fold, some at a time.
 
     Parameters
@@ -179,11 +178,15 @@ def evaluate_fold(
         Its rows.
     rung : Rung, optional
         From where they go on, and for how long; brought up to date.
+    share : Share, optional
+        Of the time of the search.
 
     Yields
     ------
     list of FoldResult
     """
+    end = None if share is None else time.time() + share.seconds()
+    left = len(group.candidates)
     fold = None if rung is None else rung.fold
     if fold is None:
         fold = transform_fold(context, group, number, train, test)
@@ -191,12 +194,20 @@ def evaluate_fold(
         rung.fold = replace(fold, seconds=0.0)  # paid once
     for matrix in group.matrices():
         for block in _blocks(matrix, fold.X):
+            fold.max_time = None if end is None else max(0.0, end - time.time()) / left
+            left -= len(block)
             yield assess(context, fold, train_block(fold, block, rung))
 
 
 def evaluate_at_once(*task: Any) -> tuple[list[FoldResult], Rung | None]:
     """What a worker returns: all results of a task, and the rung from which the next one goes on."""
-    return [result for results in evaluate_fold(*task) for result in results], task[-1]
+    return [result for results in evaluate_fold(*task) for result in results], task[5]
+
+
+def evaluate_configured(config: dict[str, Any], *task: Any) -> tuple[list[FoldResult], Rung | None]:
+    """The same in a thread, which has no configuration of scikit-learn of its own."""
+    with config_context(**config):
+        return evaluate_at_once(*task)
 
 
 def _blocks(matrix: list[Candidate], X: Any) -> Iterator[list[Candidate]]:
@@ -225,11 +236,6 @@ def train_block(fold: Fold, block: list[Candidate], rung: Rung | None = None) ->
     Returns
     -------
     list of TrainedModel
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the user interrupted a fit.
     """
     models = [TrainedModel(candidate) for candidate in block]
     if fold.failure is not None:
@@ -279,7 +285,7 @@ def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None
     clock = time.perf_counter()
     final = models[0].candidate.final
     try:
-        specs = [_spec(model, rung) for model in models]
+        specs = [_spec(model, rung).within(_seconds(model.candidate, fold)) for model in models]
         header = Header.of(type(final).__name__, get_tags(final))
         data = prepare(specs[0], header, Given(fold.X, fold.y, **fold.params))
         if rung is None:
@@ -291,7 +297,6 @@ def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None
         results = [error] * len(models)
     for model, result in zip(models, results, strict=True):
         model.take(result)
-        model.check_interrupt()
     seconds = (time.perf_counter() - clock) / len(models) + fold.seconds
     for model in models:
         model.seconds = seconds
@@ -307,6 +312,12 @@ def _spec(model: TrainedModel, rung: Rung | None) -> Any:
     return spec if rung is None else spec.with_epochs(rung.epochs)
 
 
+def _seconds(candidate: Candidate, fold: Fold) -> float | None:
+    """What a fit may take: what its candidate says, and no more than its part of the time of the search."""
+    own = None if candidate.spec is None else candidate.spec.stopping.max_time
+    return min((seconds for seconds in (own, fold.max_time) if seconds is not None), default=None)
+
+
 def fit_alone(fold: Fold, model: TrainedModel) -> None:
     """Fit a final estimator the ordinary way.
 
@@ -318,10 +329,12 @@ def fit_alone(fold: Fold, model: TrainedModel) -> None:
         Given its failure and the time it took.
     """
     clock = time.perf_counter()
+    seconds = _seconds(model.candidate, fold) if model.candidate.as_columns else None
+    if seconds is not None:
+        model.final.set_params(max_time=max(seconds, INSTANT))
     try:
-        with warnings.catch_warnings():
-            if model.candidate.trainable:  # said once, at the end of the search
-                warnings.simplefilter("ignore", ConvergenceWarning)
+        # ours say once, at the end of the search, how their fits ended
+        with quiet() if model.candidate.trainable else contextlib.nullcontext():
             if fold.y is None:
                 model.final.fit(fold.X, **fold.params)
             else:
@@ -330,7 +343,6 @@ def fit_alone(fold: Fold, model: TrainedModel) -> None:
             model.epochs = model.final.n_iter_
     except Exception as error:
         model.failure = error
-    model.check_interrupt()
     model.seconds = time.perf_counter() - clock + fold.seconds
 
 
@@ -362,7 +374,8 @@ def assess(context: SearchContext, fold: Fold, models: list[TrainedModel]) -> li
     for model in models:
         result = FoldResult(model.candidate.number, fold.number, fit_time=model.seconds, epochs=model.epochs)
         results.append(result)
-        result.unfinished, result.diverged = (model.status == status for status in ("max_iter", "diverged"))
+        result.unfinished, result.cut_short = model.status == "max_iter", model.status == "max_time"
+        result.diverged = model.status == "diverged"
         if model.failure is None and not result.diverged:
             sound.append((result, model))
             continue
@@ -403,6 +416,6 @@ def _divergence(candidate: Candidate, fold: int) -> Exception:
 
 
 __all__ = [
-    "FoldResult", "Rung", "TrainedModel", "assess", "evaluate_at_once", "evaluate_fold", "fit_alone", "fit_columns",
-    "resume", "train_block",
+    "FoldResult", "Rung", "TrainedModel", "assess", "evaluate_at_once", "evaluate_configured", "evaluate_fold",
+    "fit_alone", "fit_columns", "resume", "train_block",
 ]  # fmt: skip

@@ -108,6 +108,8 @@ class Fold:
         Each candidate's share of the time that the steps took.
     failure : Exception or None
         What the steps raised.
+    max_time : float or None
+        Seconds that each fit may take.
     """
 
     number: int
@@ -121,6 +123,7 @@ class Fold:
     X_train: Any = None
     seconds: float = 0.0
     failure: Exception | None = None
+    max_time: float | None = None
 
     def scored_rows(self, train: bool) -> list[tuple[str, Any, Array]]:
         """What is scored: its name, the rows as they go in, and their numbers."""

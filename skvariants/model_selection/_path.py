@@ -47,11 +47,6 @@ def fit_along_strengths(specs: Sequence[Spec], data: Data) -> list[Fitted | Exce
     -------
     list of Fitted or Exception
         What the fit of each gave, or what it raised.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the user interrupted a fit that others were to start beside.
     """
     lines: dict[Hashable, list[int]] = {}
     for j, spec in enumerate(specs):
@@ -105,8 +100,6 @@ def _fit_line(specs: Sequence[Spec], data: Data) -> list[Fitted | Exception]:
         beside = results[0].kept.setup if results else None
         found = fit_together([specs[j] for j in new], data, certified=False, starts=starts, beside=beside)
         results |= dict(zip(new, found, strict=True))
-        if any(isinstance(result, Fitted) and result.status == "interrupted" for result in found):
-            raise KeyboardInterrupt
         if not all(map(_arrived, results.values())):
             break
     rest = [j for j in range(len(specs)) if j not in results]

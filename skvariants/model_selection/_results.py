@@ -180,9 +180,21 @@ def report_unfinished(results: Sequence[FoldResult], groups: Sequence[PipelineGr
         )
 
 
+def report_cut_short(results: Sequence[FoldResult], settings: Settings) -> None:
+    """One warning for candidates that were still improving when their time was over."""
+    candidates = sorted({r.candidate for r in results if r.cut_short})
+    if candidates:
+        warn(
+            f"{len(candidates)} of {len(settings)} candidates reached max_time before they converged on at least one "
+            f"fold, and are compared as they were then: {_names(candidates, settings)}. Pass a larger max_time, or "
+            "fewer candidates.",
+            ConvergenceWarning,
+        )
+
+
 def _names(candidates: Sequence[int], settings: Settings) -> str:
     more = ", ..." if len(candidates) > _NAMED else ""
     return ", ".join(str(settings[number]) for number in candidates[:_NAMED]) + more
 
 
-__all__ = ["cv_results", "param_columns", "ranks", "report_failures", "report_unfinished", "table"]
+__all__ = ["cv_results", "param_columns", "ranks", "report_cut_short", "report_failures", "report_unfinished", "table"]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import numbers
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
+import joblib
 import numpy as np
-from joblib import effective_n_jobs
+from joblib.externals.loky import get_reusable_executor
+from joblib.parallel import get_active_backend
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring, get_scorer
@@ -24,11 +28,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from skvariants._callbacks import with_callbacks
 from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
 from skvariants._doclinks import LinksToDocs
-from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_fold
+from skvariants._saving import Versioned
+from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row
-from skvariants.model_selection._plan import plan
+from skvariants.model_selection._plan import final_step, plan
 from skvariants.model_selection._progress import NullContext, Progress, warn
-from skvariants.model_selection._results import cv_results, report_failures, report_unfinished, table
+from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
+from skvariants.model_selection._time import Timer
 
 Array = np.ndarray
 _OF_THE_WINNER = (
@@ -93,6 +99,8 @@ class Evaluation:
         folds: list[tuple[Array, Array]],
     ) -> None:  # fmt: skip
         self.search, self.context, self.settings, self.folds = search, context, settings, folds
+        #: its time, and how much is left of it
+        self.timer = Timer(search.max_time, search.refit is not False)
         self.groups = plan(base, settings)
         self._rungs: dict[tuple[int, int], Any] = {}
         self._latest: dict[tuple[int, int], FoldResult] = {}
@@ -148,22 +156,25 @@ class Evaluation:
     def _run(self, tasks: dict[tuple[int, int], tuple[Any, ...]], progress: Progress) -> list[FoldResult]:
         """Results of all tasks, in one process or in several."""
         search, collected = self.search, []
-        if effective_n_jobs(search.n_jobs) == 1 or len(tasks) == 1:
-            for task in tasks.values():
+        jobs = min(joblib.effective_n_jobs(search.n_jobs), len(tasks))
+        shares = self.timer.shares(len(tasks), jobs)
+        timed = [(*task, share) for task, share in zip(tasks.values(), shares, strict=True)]
+        if jobs == 1:
+            for task in timed:
                 for results in evaluate_fold(*task):
                     progress.done(results)
                     collected += results
             return collected
-        parallel = Parallel(n_jobs=search.n_jobs, pre_dispatch=search.pre_dispatch, return_as="generator")
-        finished = parallel(delayed(evaluate_at_once)(*task) for task in tasks.values())
-        for key, (results, rung) in zip(tasks, finished, strict=True):
-            progress.done(results)
-            collected += results
-            self._rungs[key] = rung
+        with workers(search.n_jobs, search.pre_dispatch) as (parallel, evaluate):
+            finished = parallel(evaluate(*task) for task in timed)
+            for key, (results, rung) in zip(tasks, finished, strict=True):
+                progress.done(results)
+                collected += results
+                self._rungs[key] = rung
         return collected
 
     def report(self, unfinished: bool = False) -> None:
-        """Warn of fits that failed or diverged and, on demand, of those that needed more epochs.
+        """Warn of fits that failed, diverged or had no more time and, on demand, of those that needed more epochs.
 
         Raises
         ------
@@ -172,6 +183,7 @@ class Evaluation:
         """
         results = list(self._latest.values())
         report_failures(results, self.settings, self.search.error_score)
+        report_cut_short(results, self.settings)
         if unfinished:
             report_unfinished(results, self.groups, self.settings)
 
@@ -184,7 +196,32 @@ class Evaluation:
         }
 
 
-class BatchedSearch(LinksToDocs):
+@contextlib.contextmanager
+def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[tuple[Any, Any]]:
+    """Processes or threads of joblib's active backend, and what they do; none of loky's stays after an interrupt.
+
+    scikit-learn hands the filters of warnings to each worker. Threads have them as it is, and those that set and
+    restore them side by side would leave behind what the others had set.
+    """
+    backend, _ = get_active_backend()
+    one_by_one = getattr(backend, "supports_return_generator", False)
+    threads = getattr(backend, "supports_sharedmem", False)
+    options = {"pre_dispatch": pre_dispatch, "return_as": "generator" if one_by_one else "list"}
+    parallel = (joblib.Parallel if threads else Parallel)(n_jobs, **options)
+    in_thread = functools.partial(evaluate_configured, get_config())
+    try:
+        yield parallel, joblib.delayed(in_thread) if threads else delayed(evaluate_at_once)
+    except BaseException as error:
+        signals = (isinstance(cause, KeyboardInterrupt) for cause in (error, error.__context__))
+        if not any(signals):
+            raise
+        if type(backend).__name__ == "LokyBackend":
+            with contextlib.suppress(Exception):
+                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        raise KeyboardInterrupt from None
+
+
+class BatchedSearch(Versioned, LinksToDocs):
     """The `fit` that the searches share; signature, prediction and delegation are inherited from scikit-learn's."""
 
     # parameters of all searches
@@ -197,6 +234,7 @@ class BatchedSearch(LinksToDocs):
     pre_dispatch: Any
     error_score: Any
     return_train_score: bool
+    max_time: float | None
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         "n_jobs": PROCESSES,
@@ -204,6 +242,7 @@ class BatchedSearch(LinksToDocs):
         "verbose": OneOf(Flag(), integers(0)),
         "pre_dispatch": OneOf(str, integers(1)),
         "return_train_score": Flag(),
+        "max_time": OneOf(None, number(0, closed="neither")),
         "scoring": OneOf(None, str, Callable, list, tuple, set, dict),
     }
 
@@ -362,17 +401,16 @@ class BatchedSearch(LinksToDocs):
             settings = self._settings()
         if not settings:
             raise ValueError(f"{_NOTHING} {self._candidates}={shown(asked)} gives no candidate: add values.")
-        found = self._run_search(Evaluation(self, context, base, settings, folds), callback_ctx)
+        evaluation = Evaluation(self, context, base, settings, folds)
+        found = self._run_search(evaluation, callback_ctx)
         found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
         found |= self._winner(found, scoring)
         if self.refit:
             model = clone(base).set_params(**clone(found["best_params_"], safe=False))
-            found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
-        for name in _OF_THE_WINNER:
-            if hasattr(self, name):
-                delattr(self, name)
-        for name, value in found.items():
-            setattr(self, name, value)
+            with evaluation.timer.limits(final_step(model)[1]):
+                found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
+        kept = {name: value for name, value in vars(self).items() if name not in _OF_THE_WINNER}
+        self.__dict__ = kept | found  # at once: a signal finds the search as it was, or as it is now
         callback_ctx.call_on_fit_task_end(**data)
         return self
 

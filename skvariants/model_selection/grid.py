@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, RandomizedSearchCV
 
 from skvariants._component import SEED, Accepts, integers
@@ -77,6 +78,9 @@ class BatchedGridSearchCV(AllAtOnce, GridSearchCV):
         Score of a fit that fails or diverges; "raise" raises the error instead.
     return_train_score : bool, default=False
         Whether ``cv_results_`` holds scores on the training rows.
+    max_time : float or None, default=None
+        Seconds for all fits of this package together: each gets an even part of what is left when it begins, makes at
+        least one epoch, and is compared as it is when that is used up. The final fit has what is left.
 
     Attributes
     ----------
@@ -130,6 +134,27 @@ class BatchedGridSearchCV(AllAtOnce, GridSearchCV):
     True
     """
 
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: Any = "2*n_jobs",
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        max_time: float | None = None,
+    ) -> None:
+        super().__init__(
+            estimator, param_grid, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
+            pre_dispatch=pre_dispatch, error_score=error_score, return_train_score=return_train_score,
+        )  # fmt: skip
+        self.max_time = max_time
+
     def _settings(self) -> list[dict[str, Any]]:
         return list(ParameterGrid(self.param_grid))
 
@@ -171,6 +196,9 @@ class BatchedRandomizedSearchCV(AllAtOnce, RandomizedSearchCV):
         Score of a fit that fails or diverges; "raise" raises the error instead.
     return_train_score : bool, default=False
         Whether ``cv_results_`` holds scores on the training rows.
+    max_time : float or None, default=None
+        Seconds for all fits of this package together: each gets an even part of what is left when it begins, makes at
+        least one epoch, and is compared as it is when that is used up. The final fit has what is left.
 
     Attributes
     ----------
@@ -219,6 +247,30 @@ class BatchedRandomizedSearchCV(AllAtOnce, RandomizedSearchCV):
 
     _accepts: ClassVar[dict[str, Accepts]] = {**AllAtOnce._accepts, "n_iter": integers(1), "random_state": SEED}
     _candidates: ClassVar[str] = "param_distributions"
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        *,
+        n_iter: int = 10,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: Any = "2*n_jobs",
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        max_time: float | None = None,
+    ) -> None:
+        super().__init__(
+            estimator, param_distributions, n_iter=n_iter, random_state=random_state, scoring=scoring, n_jobs=n_jobs,
+            refit=refit, cv=cv, verbose=verbose, pre_dispatch=pre_dispatch, error_score=error_score,
+            return_train_score=return_train_score,
+        )  # fmt: skip
+        self.max_time = max_time
 
     def _settings(self) -> list[dict[str, Any]]:
         return list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))

@@ -60,6 +60,9 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
         How many tasks joblib dispatches ahead.
     verbose : int, default=0
         1 prints the rungs; from 2 on a line for each fit, from 3 on with scores.
+    max_time : float or None, default=None
+        Seconds for all fits of this package together: each gets an even part of what is left when it begins, makes at
+        least one epoch, and is compared as it is when that is used up. The final fit has what is left.
 
     Attributes
     ----------
@@ -150,6 +153,7 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
         n_jobs: int | None = None,
         pre_dispatch: Any = "2*n_jobs",
         verbose: int = 0,
+        max_time: float | None = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -167,6 +171,7 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
         self.n_jobs = n_jobs
         self.pre_dispatch = pre_dispatch
         self.verbose = verbose
+        self.max_time = max_time
 
     def _settings(self) -> list[dict[str, Any]]:
         if self.n_candidates is None:
@@ -231,6 +236,7 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
                 task_name="halving-iteration", max_subtasks=len(going) * evaluate.n_splits, sequential_subtasks=False
             )
             task.call_on_fit_task_begin(estimator=self)
+            evaluate.timer.rounds = found["n_iterations_"] - rung
             rows = evaluate(going, task, epochs, iter=rung, n_resources=epochs)
             costs.append(sum(result.epochs for row in rows for result in row))
             scores = np.array([np.mean([result.test for result in row]) for row in rows], dtype=float)

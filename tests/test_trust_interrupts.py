@@ -1,0 +1,225 @@
+"""Real signals at random moments: the rule of `fit`, `partial_fit` and the searches.
+
+KeyboardInterrupt reaches the caller. A fit leaves the estimator as it was, or with the model of its last whole epoch;
+`partial_fit` and a search leave everything as it was. Nothing of the process is left changed.
+"""
+
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_regression
+from threadpoolctl import threadpool_info
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
+
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX systems do"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+BINARY = make_classification(3000, 20, random_state=0)
+CLASSES = make_classification(3000, 20, n_informative=8, n_classes=4, random_state=0)
+REAL = make_regression(3000, 20, noise=10, random_state=0)
+WIDE = sp.random(3000, 5000, 0.005, format="csr", random_state=0), BINARY[1]
+#: Fits of every method, every way to end, and every way to hold rows.
+FITS = {
+    "auto": (SGDVariantClassifier(tol=1e-6, random_state=0), CLASSES),
+    "l1": (SGDVariantClassifier(penalty="l1", alpha=1e-3, tol=1e-6, random_state=0), BINARY),
+    "huber": (SGDVariantRegressor(loss="huber", tol=1e-6, random_state=0), REAL),
+    "newton": (SGDVariantClassifier(loss="squared_hinge", tol=1e-8, random_state=0), BINARY),
+    "path": (SGDVariantClassifier(loss="hinge", tol=1e-6, random_state=0), BINARY),
+    "ascent": (SGDVariantClassifier(loss="hinge", tol=1e-6, random_state=0), WIDE),
+    "adam": (SGDVariantClassifier(solver="adam", max_iter=20, tol=None, random_state=0), CLASSES),
+    "sparse": (SGDVariantClassifier(solver="adagrad", max_iter=10, tol=None, random_state=0), WIDE),
+    "average": (SGDVariantRegressor(solver="minibatch", average=True, max_iter=20, tol=None, random_state=0), REAL),
+    "scored": (
+        SGDVariantClassifier(solver="momentum", early_stopping=True, max_iter=20, tol=None, random_state=0), BINARY,
+    ),
+    "scored auto": (SGDVariantClassifier(early_stopping=True, tol=1e-6, random_state=0), BINARY),
+}  # fmt: skip
+STREAMS = {
+    "auto": (SGDVariantClassifier(random_state=0), CLASSES),
+    "forgetting": (SGDVariantRegressor(forgetting="auto", random_state=0), REAL),
+    "adam": (SGDVariantClassifier(solver="adam", random_state=0), CLASSES),
+    "sgd": (SGDVariantRegressor(solver="sgd", learning_rate="invscaling", eta0=0.01, random_state=0), REAL),
+    "sparse": (SGDVariantClassifier(random_state=0), WIDE),
+}
+SEARCHES = {
+    "grid": lambda jobs: BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": np.logspace(-6, 1, 30)}, n_jobs=jobs),
+    "named": lambda jobs: BatchedGridSearchCV(
+        SGDVariantClassifier(solver="adam", random_state=0), {"alpha": np.logspace(-6, 1, 5)}, n_jobs=jobs
+    ),
+    "halving": lambda jobs: BatchedHalvingSearchCV(
+        SGDVariantClassifier(solver="adam", random_state=0), {"alpha": np.logspace(-6, 1, 9)}, n_jobs=jobs
+    ),
+}
+
+
+def process():
+    """What is global, or would be left behind."""
+    return (
+        {thread.name for thread in threading.enumerate()}, np.geterr(), list(warnings.filters),
+        {lib["filepath"]: lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"},
+        np.random.get_state()[1].tobytes(), children(),
+    )  # fmt: skip
+
+
+def children():
+    """Living processes that this one has started."""
+    found = set()
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                state, parent = file.read().rpartition(")")[2].split()[:2]
+            with open(f"/proc/{name}/cmdline") as file:
+                tracker = "resource_tracker" in file.read()  # the interpreter's own, one in a process
+        except OSError:
+            continue
+        if int(parent) == os.getpid() and state not in "ZX" and not tracker:
+            found.add(int(name))
+    return found
+
+
+def interrupt(call, seconds):
+    """Whether a call was interrupted by a signal that comes after so many seconds."""
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        timer.start()
+        call()
+        timer.cancel()
+        timer.join()
+        time.sleep(0)  # where a signal that has come is answered
+        return False
+    except KeyboardInterrupt:
+        return True
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def duration(call):
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def learned(model):
+    """All that was learned, as bytes."""
+    state = model.__getstate__()
+    return {name: pickle.dumps(value) for name, value in state.items() if name not in ("history_", "_state")}
+
+
+def moments(case, n, seconds):
+    """Moments of a call that takes so long."""
+    return np.random.default_rng(sum(map(ord, case))).uniform(0, 1.1, n) * seconds
+
+
+def check_fits(case, n):
+    model, (X, y) = FITS[case]
+    other = clone(model).set_params(max_iter=1).fit(X, y)
+    whole = clone(model).fit(X, y)
+    before, earlier = process(), learned(other)
+    seen = set()
+    for seconds in moments(case, n, duration(lambda: clone(model).fit(X, y))):
+        copy = pickle.loads(pickle.dumps(other)).set_params(**model.get_params())
+        given = learned(copy)
+        came = interrupt(lambda copy=copy: copy.fit(X, y), seconds)
+        assert process() == before
+        if came and learned(copy) == given:
+            seen.add("before")
+            continue
+        if copy.status_ == "interrupted":
+            assert came
+            seen.add("within")
+            shorter = clone(model).set_params(max_iter=copy.n_iter_).fit(X, y)
+            assert_array_equal(copy.coef_, shorter.coef_)
+            assert_array_equal(copy.intercept_, shorter.intercept_)
+            assert len(copy.loss_curve_) == len(copy.history_["rows"]) == copy.n_iter_
+            assert copy.suboptimality_ is None
+            copy.set_params(warm_start=True).fit(X, y)  # and can go on
+        else:
+            seen.add("after")
+            assert_array_equal(copy.coef_, whole.coef_)
+    assert learned(other) == earlier
+    return seen
+
+
+def check_streams(case, n):
+    model, (X, y) = STREAMS[case]
+    first = {} if isinstance(model, SGDVariantRegressor) else {"classes": np.unique(y)}
+
+    def going_on():
+        return clone(model).partial_fit(X[:1500], y[:1500], **first)
+
+    before = process()
+    whole = going_on()
+    earlier, seconds = learned(whole), duration(lambda: whole.partial_fit(X[1500:], y[1500:], n_epochs=2))
+    later = learned(whole)
+    for moment in moments(case, n, seconds):
+        copy = going_on()
+        came = interrupt(lambda copy=copy: copy.partial_fit(X[1500:], y[1500:], n_epochs=2), moment)
+        assert process() == before
+        now = learned(copy)
+        assert now in (earlier, later)
+        assert came or now == later
+        if now == earlier:  # the rows can be given again
+            assert learned(copy.partial_fit(X[1500:], y[1500:], n_epochs=2)) == later
+
+
+def check_searches(case, jobs, n):
+    make = SEARCHES[case]
+    seconds, before = duration(lambda: make(jobs).fit(*BINARY)), process()
+    for moment in moments(case, n, seconds):
+        search = make(jobs)
+        came = interrupt(lambda search=search: search.fit(*BINARY), moment)
+        assert came or hasattr(search, "cv_results_")
+        assert hasattr(search, "cv_results_") == hasattr(search, "best_estimator_")  # wholly, or not at all
+        if jobs == 1:
+            assert process() == before
+        elif not hasattr(search, "cv_results_"):
+            until = time.monotonic() + 20
+            while children() and time.monotonic() < until:
+                time.sleep(0.05)
+            assert process()[1:] == (*before[1:-1], set())
+
+
+@pytest.mark.parametrize("case", ["auto", "adam"])
+def test_an_interrupted_fit_is_as_it_was_or_holds_the_last_whole_epoch(case):
+    assert "within" in check_fits(case, 5)
+
+
+@pytest.mark.parametrize("case", ["auto", "adam"])
+def test_an_interrupted_chunk_can_be_given_again(case):
+    check_streams(case, 3)
+
+
+def test_an_interrupted_search_raises_and_stays_unfitted():
+    check_searches("named", 1, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FITS)
+def test_fits_at_many_moments(case):
+    check_fits(case, 15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", STREAMS)
+def test_streams_at_many_moments(case):
+    check_streams(case, 15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("case", SEARCHES)
+def test_searches_at_many_moments(case, jobs):
+    check_searches(case, jobs, 10 if jobs == 1 else 6)

@@ -1,0 +1,74 @@
+"""Memory is bounded: fits of wide sparse rows under a limit of the operating system, in a process of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+
+PROGRAM = """
+import resource, sys, warnings
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from skvariants import SGDVariantClassifier
+from skvariants.model_selection import BatchedGridSearchCV
+
+warnings.simplefilter("ignore", ConvergenceWarning)
+what, solver, d, k, bound = sys.argv[1], sys.argv[2], 2 ** int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+rng = np.random.default_rng(0)
+
+
+def rows(n, d):
+    X = sp.csr_array((np.ones(n * 50), rng.integers(0, d, n * 50), np.arange(0, n * 50 + 1, 50)), shape=(n, d))
+    X.sum_duplicates()
+    return X, np.arange(n) % k
+
+
+def limit(numbers):
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    most = used + int(8 * numbers) + (32 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+rate = {} if solver == "auto" else {"learning_rate": "constant", "eta0": 0.01}
+model = SGDVariantClassifier(solver=solver, max_iter=2, tol=None, random_state=0, **rate)
+model.set_params(**{} if what == "partial_fit" else {"eta0": "auto", "learning_rate": "auto"})
+# what is loaded once is not counted
+SGDVariantClassifier(**model.get_params()).partial_fit(*rows(200, 64), classes=np.arange(k))
+SGDVariantClassifier(**model.get_params()).fit(*rows(200, 3000))
+X, y = rows(200, d)
+if what == "partial_fit":
+    limit(bound * d * k)
+    for _ in range(3):
+        model.partial_fit(X, y, classes=np.arange(k))
+elif what == "fit":
+    limit(bound * d * k)
+    model.fit(X, y)
+else:
+    limit(bound * d * k * 20)
+    model = BatchedGridSearchCV(model, {"alpha": np.logspace(-6, 0, 20)}, cv=2).fit(X, y).best_estimator_
+assert np.isfinite(model.coef_).all()
+"""
+
+
+def run(*case):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, case)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# what; solver; binary order of the features; classes; most numbers, in units of the coefficients
+def test_a_chunk_takes_little():
+    run("partial_fit", "sgd", 17, 20, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [
+    ("partial_fit", "sgd", 19, 20, 8), ("partial_fit", "adagrad", 18, 20, 12), ("partial_fit", "adam", 17, 20, 16),
+    ("partial_fit", "auto", 17, 20, 36), ("fit", "adagrad", 18, 20, 20), ("fit", "auto", 17, 20, 20),
+    ("search", "auto", 15, 2, 40),
+])  # fmt: skip
+def test_wide_fits_and_searches_stay_within_their_bounds(case):
+    run(*case)
