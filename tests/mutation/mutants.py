@@ -162,6 +162,8 @@ class Finder:
             self._between(node.left, node.right, *ARITHMETIC[type(node.op)])
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
             self._add(*span, self.source[slice(*self._span(node.operand))])
+            if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+                return  # the last axis, and whatever is minus one
         elif isinstance(node, ast.IfExp):
             start, end = self._span(node.test)
             self._add(start, end, b"not (" + self.source[start:end] + b")")
@@ -176,7 +178,7 @@ class Finder:
         if isinstance(value, bool):
             self._add(*span, repr(not value))
         elif isinstance(value, int):
-            self._add(*span, repr(value + 1))
+            self._add(*span, repr(value + 1 if value < 10 else 2 * value))
         elif isinstance(value, float):
             self._add(*span, repr(2 * value if value else 1.0))
 

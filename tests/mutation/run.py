@@ -46,22 +46,20 @@ from mutants import Mutant, draw  # noqa: E402
 
 #: What a run without arguments mutates.
 MODULES = (
-    "losses.base losses.classes losses.margin losses.residual penalties schedules solvers.base solvers.adaptive"
-    " solvers.descent solvers.momentum solvers.passive_aggressive _training.certificate _training.gradients"
-    " _training.lazy _training.loop _training.per_sample _training.problem _training.race _training.rungs"
-    " _training.state _training.steps _quasi_newton.batch _quasi_newton.costs _quasi_newton.decrement"
-    " _quasi_newton.descent _quasi_newton.hessian _quasi_newton.lasso _quasi_newton.line_search _quasi_newton.method"
-    " _quasi_newton.neighbours _quasi_newton.small _quasi_newton.working_set _data.scaling model_selection._evaluate"
-    " model_selection._fold model_selection._path model_selection._plan model_selection._results"
-    " model_selection._score model_selection._search model_selection.grid model_selection.halving estimators.base"
-    " estimators.classifier estimators.regressor"
+    "_training.loop estimators.base estimators.classifier estimators.regressor _quasi_newton.descent"
+    " _quasi_newton.method _quasi_newton.small _quasi_newton.batch _quasi_newton.line_search _quasi_newton.lasso"
+    " _quasi_newton.working_set _quasi_newton.decrement _quasi_newton.hessian _quasi_newton.neighbours"
+    " _quasi_newton.costs _training.steps _training.race _training.rungs _training.certificate _training.state"
+    " _training.problem _training.lazy _training.per_sample _training.gradients _data.scaling"
+    " model_selection._evaluate model_selection._fold model_selection._path model_selection._plan"
+    " model_selection._results model_selection._score model_selection._search model_selection.grid"
+    " model_selection.halving solvers.base solvers.adaptive solvers.descent solvers.momentum"
+    " solvers.passive_aggressive losses.base losses.classes losses.margin losses.residual penalties schedules"
 ).split()
-#: Files of tests that belong to a package beside those of its modules.
+#: Files of tests that belong to a module or a package beside that of its name.
 BESIDE = {
-    "estimators": ["test_spec", "test_fit", "test_callbacks"],
-    "model_selection": ["test_search"],
-    "solvers": ["test_steps"],
-    "losses": ["test_certificate"],
+    "estimators": ["test_spec"],
+    "losses": ["test_kills_losses"],
 }
 #: What is imported before the first mutant, and never anything of the package.
 NEEDED = (
