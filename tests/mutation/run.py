@@ -58,14 +58,19 @@ MODULES = (
 ).split()
 #: Files of tests that belong to a module or a package beside that of its name.
 BESIDE = {
-    "estimators": ["test_spec"],
+    "estimators": ["test_spec", "test_kills_estimators", "test_documented_defaults"],
     "losses": ["test_kills_losses"],
+    "solvers": ["test_documented_defaults"],
+    "schedules": ["test_documented_defaults"],
+    "penalties": ["test_documented_defaults"],
 }
 #: What is imported before the first mutant, and never anything of the package.
 NEEDED = (
     "matplotlib.pyplot numpy.testing pandas pytest scipy.optimize scipy.sparse.linalg scipy.special sklearn.datasets"
     " sklearn.linear_model sklearn.model_selection sklearn.pipeline sklearn.preprocessing"
 ).split()
+#: Tests that take minutes and say little of one module.
+LEFT_OUT = "scikit_learns_checks"
 #: Seconds that a mutant's tests may take, as measured before; the slowest are left out.
 SECONDS = 15.0
 #: How many times as long as measured they may run.
