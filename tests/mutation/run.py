@@ -60,10 +60,11 @@ MODULES = (
 BESIDE = {
     "estimators": ["test_spec", "test_kills_estimators", "test_documented_defaults"],
     "losses": ["test_kills_losses"],
-    "solvers": ["test_documented_defaults"],
-    "schedules": ["test_documented_defaults"],
+    "solvers": ["test_documented_defaults", "test_kills_solvers", "test_lazy"],
+    "schedules": ["test_documented_defaults", "test_kills_solvers"],
     "penalties": ["test_documented_defaults"],
     "_quasi_newton": ["test_kills_quasi_newton"],
+    "_training": ["test_kills_training"],
 }
 #: What is imported before the first mutant, and never anything of the package.
 NEEDED = (
