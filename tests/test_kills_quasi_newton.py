@@ -1,12 +1,18 @@
 """Quasi-Newton steps against the definitions of their parts: L-BFGS, its memory, Levenberg's damping, stages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from _references import features, problem
+from skvariants._data.rows import rows_of
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.descent import Descent
 from skvariants._quasi_newton.hessian import Blocks
+from skvariants._quasi_newton.method import Tolerance, quasi_newton
+from skvariants._training.loop import Stopping, Training
+from skvariants._training.state import State, same_generator
 from skvariants.losses import Huber, LogLoss, SquaredHinge
 
 N, D = 300, 5
@@ -174,3 +180,54 @@ def test_huber_far_from_its_targets_is_seen_by_the_parabola_above_it(rng):
             break
         descent.step(made == 0)
     assert np.linalg.norm(descent.state.g) < 1e-4
+
+
+# ------------------------------------------------------------------ the method
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Batches of a few rows, and no method for small tables."""
+    for name, value in (("_SMALLEST_BATCH", 64), ("_FIRST_BATCH", 64), ("_GROWTH", 2)):
+        monkeypatch.setattr(f"skvariants._quasi_newton.method.{name}", value)
+    monkeypatch.setattr("skvariants._quasi_newton.small.suits", lambda *args: False)
+
+
+def method_of(p, state=None):
+    k = p.encoding.n_columns
+    if state is None:
+        state = State.start(np.zeros((p.d + 1, k)), 1, np.random.default_rng(2))
+    _, costs = p.intercept_only()
+    costs = costs * p.coordinates.objective_scale
+    return quasi_newton(p, state, Tolerance(np.full(k, 1e-6), costs), False)
+
+
+def train(method, max_iter=100):
+    return Training(method, Stopping(max_iter=max_iter), np.ones(method.state.n_models)).run()
+
+
+def table(rng, loss=None, target=1.0, n=600):
+    X = features(rng, n, D, offset=0.0)
+    z = X @ (rng.standard_normal((D, 1)) / np.logspace(-1, 1, D)[:, None]) + rng.logistic(size=(n, 1))
+    y = z if loss is not None else np.where(z > 0, 1.0, -1.0)
+    return problem(X, y, LogLoss() if loss is None else loss, target=target)
+
+
+@pytest.mark.parametrize("target", [1.0, 4.0])
+def test_the_race_of_the_first_step_is_scored_in_the_users_units(rng, few, target):
+    (out,) = train(method_of(table(rng, Huber(epsilon=0.5), target)))
+    assert out.race.scores.min() == pytest.approx(out.state.history[0]["objective"].item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("changed", [1, 60, 600])
+def test_with_a_few_other_targets_the_batch_starts_again_with_all_rows(rng, few, changed):
+    p = table(rng)
+    (part,) = train(method_of(p), 2)
+    order = same_generator(np.random.default_rng(2)).permutation(p.n)  # of the rows of a batch
+    y = p.rows.y.copy()
+    y[order[:changed]] *= -1
+    other = replace(p, rows=rows_of(p.rows.X, y))
+    assert method_of(p, part.state.copy()).state.method.sizes == [64, 128, 600]
+    assert method_of(other, part.state.copy()).state.method.sizes == [600]
+    (rest,), (new,) = train(method_of(other, part.state)), train(method_of(other))
+    np.testing.assert_allclose(rest.theta, new.theta, atol=2e-3)
