@@ -10,6 +10,8 @@ from skvariants._data.rows import rows_of
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.descent import Descent
 from skvariants._quasi_newton.hessian import Blocks
+from skvariants._quasi_newton.lasso import lasso
+from skvariants._quasi_newton.line_search import shortened, wolfe_length
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._training.loop import Stopping, Training
 from skvariants._training.state import State, same_generator
@@ -231,3 +233,43 @@ def test_with_a_few_other_targets_the_batch_starts_again_with_all_rows(rng, few,
     assert method_of(other, part.state.copy()).state.method.sizes == [600]
     (rest,), (new,) = train(method_of(other, part.state)), train(method_of(other))
     np.testing.assert_allclose(rest.theta, new.theta, atol=2e-3)
+
+
+# ------------------------------------------------------------------ lengths, and the model with L1
+
+
+@pytest.mark.parametrize("first", [16.0, 1.0, 0.01])
+def test_a_length_that_is_too_long_falls_to_a_tenth_at_least_and_a_half_at_most(first):
+    tried = []
+
+    def along(t):
+        tried.append(t.item())
+        return np.where(t > first * 1e-3, 1.0 + t, 1.0 - 0.5 * t)
+
+    start = np.full(1, first)
+    t, _ = shortened(along, np.ones(1), -np.ones(1), np.zeros(1), start, along(start))
+    shares = np.array(tried[1:]) / np.array(tried[:-1])
+    assert ((shares >= 0.1 - 1e-12) & (shares <= 0.5 + 1e-12)).all()
+    assert 0 < t.item() <= first * 1e-3
+
+
+def test_the_derivative_of_a_parabola_leads_to_its_minimum_as_soon_as_it_is_in_reach():
+    seen = []
+
+    def at(t):
+        seen.append(t.item())
+        return 0.5 * (t - 2.8) ** 2, t - 2.8
+
+    t, ft = wolfe_length(at, np.full(1, 3.92), np.full(1, -2.8), np.zeros(1), np.full(1, 0.1), 1e-9)
+    np.testing.assert_allclose(seen, [0.1, 0.4, 1.6, 2.8])  # no more than four times as far at once
+    np.testing.assert_allclose((t.item(), ft.item()), (2.8, 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("huge", [1e3, 1e9, 1e15])
+def test_a_strength_that_holds_one_weight_at_zero_costs_the_others_no_digits(rng, huge):
+    X = rng.standard_normal((60, 8))
+    Q, c, strength = X.T @ X / 60, rng.standard_normal(8), np.full(8, 0.1)
+    strength[3] = huge
+    v, rest = lasso(Q, c, strength, np.zeros(8)), np.arange(8) != 3
+    assert v[3] == 0
+    np.testing.assert_allclose(v[rest], lasso(Q[np.ix_(rest, rest)], c[rest], strength[rest], np.zeros(7)), rtol=1e-9)

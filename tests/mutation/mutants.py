@@ -38,7 +38,7 @@ class Mutant:
     first, last : int
         Lines of the statement, or of the head of a compound one.
     name : str
-        What the statement defines, where it runs when the module is imported; else empty.
+        What the statement defines, where it runs when the module is imported, names between bars; else empty.
     """
 
     start: int
@@ -112,7 +112,8 @@ class Finder:
         target = getattr(node, "target", None) or (getattr(node, "targets", None) or [None])[0]
         at_import, self.name = name != "()", ""
         if at_import:
-            self.name = target.id if isinstance(target, ast.Name) else name
+            names = [n.id for n in ast.walk(target) if isinstance(n, ast.Name)] if target is not None else []
+            self.name = "|".join(names) or name
             if self.name == "__all__" or not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
                 return
         self._drop(node, target)

@@ -212,7 +212,7 @@ def tests_of(copy: Copy, module: str, mutant: Mutant, source: str) -> list[tuple
     reached = copy.reach(owners(copy, module))
     lines = range(mutant.first, mutant.last + 1)
     if mutant.name:  # run at import: who uses it
-        word = re.compile(rf"\b{re.escape(mutant.name)}\b")
+        word = re.compile(rf"\b(?:{mutant.name})\b")
         lines = [i for i, line in enumerate(source.splitlines(), 1) if word.search(line) and i not in lines]
     found: dict[str, float] = {}
     for names in (lines, None) if mutant.name else (lines,):
