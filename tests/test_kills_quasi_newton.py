@@ -175,6 +175,23 @@ def test_what_is_expected_is_half_of_the_slope(rng):
     assert not descent.expected(np.zeros(1))[1].any()
 
 
+def test_what_is_expected_is_relied_upon_after_a_step_that_fitted_with_a_metric_as_it_is(rng):
+    descent = descent_of(rng)
+    for made in range(3):
+        descent.arrived(never)
+        descent.step(made == 0)
+    descent.arrived(never)
+    state = descent.state
+    assert descent.reliable(0)
+    for name, doubtful, fine in (("length", [0.19, 5.1], [0.21, 4.9]), ("damping", [1e-12], [0.0])):
+        for value in (*doubtful, *fine):
+            setattr(state, name, np.full(1, value))
+            assert descent.reliable(0) == (value in fine), (name, value)
+        setattr(state, name, np.full(1, fine[0]))
+    state.slope = np.full(1, -np.inf)
+    assert not descent.reliable(0)
+
+
 def test_huber_far_from_its_targets_is_seen_by_the_parabola_above_it(rng):
     descent = descent_of(rng, loss=Huber(epsilon=0.01), start=3.0)
     for made in range(60):
