@@ -8,11 +8,13 @@ import pytest
 from _references import features, problem
 from skvariants._data.rows import rows_of
 from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.costs import AFFORDABLE, PASSES, Costs
 from skvariants._quasi_newton.descent import Descent
 from skvariants._quasi_newton.hessian import Blocks
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._quasi_newton.line_search import shortened, wolfe_length
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
+from skvariants._quasi_newton.working_set import _mean_squares
 from skvariants._training.loop import Stopping, Training
 from skvariants._training.state import State, same_generator
 from skvariants.losses import Huber, LogLoss, SquaredHinge
@@ -290,3 +292,30 @@ def test_a_strength_that_holds_one_weight_at_zero_costs_the_others_no_digits(rng
     v, rest = lasso(Q, c, strength, np.zeros(8)), np.arange(8) != 3
     assert v[3] == 0
     np.testing.assert_allclose(v[rest], lasso(Q[np.ix_(rest, rest)], c[rest], strength[rest], np.zeros(7)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_square_of_a_column_is_known_before_any_product(rng, scaled):
+    X = features(rng, N, D, offset=-1.5)
+    batch = StageBatch(problem(X, np.ones((N, 1)), scaled=scaled), 1)
+    Z = np.hstack([batch.predict(column[:, None]) for column in np.eye(D + 1)])
+    np.testing.assert_allclose(_mean_squares(batch)[:, 0], (Z * Z).mean(axis=0), rtol=1e-9)
+
+
+def test_a_hessian_may_cost_more_the_more_a_pass_does():
+    few, many = Costs(1000, 11, 10**4, 1), Costs(10**7, 101, 10**9, 1)
+    assert few.affordable == AFFORDABLE
+    assert many.affordable == PASSES * 4 * 10**9
+    assert Costs(10**7, 101, 2 * 10**9, 1).affordable == Costs(10**7, 101, 10**9, 2).affordable == 2 * many.affordable
+
+
+def test_a_metric_is_exact_only_if_it_says_so(rng, few):
+    assert not Blocks().exact
+    method = method_of(table(rng))
+    assert method.arrived() is None
+    method.iterate()
+    assert method.descent.state.metric.exact
+    method._grow()
+    method._begin()
+    assert method.descent.batch.n == 128
+    assert not method.descent.state.metric.exact  # it is that of the rows before

@@ -5,16 +5,18 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import features, problem, start
-from skvariants import SGDVariantClassifier
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._training import race as race_module
 from skvariants._training.loop import Stopping, Training, Watch
 from skvariants._training.method import Method, Record
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
 from skvariants.schedules import Constant, InvScaling
-from skvariants.solvers import MiniBatch, Momentum
+from skvariants.solvers import SGD, Adam, MiniBatch, Momentum
 
 
 class Told(Method):
@@ -149,6 +151,43 @@ def test_steps_tell_the_length_that_the_next_one_has():
     record = method.iterate()
     assert_allclose(record.eta, [0.5 / 4, 0.25 / 4])
     assert record.rows == 64
+
+
+class Stairs(Constant):
+    """Two lengths, one after the other, within an epoch."""
+
+    def __call__(self, t):
+        return self.eta0 if t <= 70 else 0.5 * self.eta0
+
+
+@pytest.mark.parametrize("zeros", [0.3, 0.9])
+def test_a_length_that_changes_within_an_epoch_of_single_rows_is_the_same_on_sparse_rows(zeros):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 30)) * (rng.random((200, 30)) > zeros)
+    y = X[:, 0] + rng.standard_normal(200)
+    params = dict(
+        solver=SGD(), learning_rate=Stairs(eta0=0.02), batch_size=1, alpha=0.5, max_iter=1, tol=None, shuffle=False,
+        scale_features=True,
+    )  # fmt: skip
+    dense = SGDVariantRegressor(**params).fit(X, y)
+    sparse = SGDVariantRegressor(**params).fit(sp.csr_matrix(X), y)
+    assert_allclose(sparse.coef_, dense.coef_, rtol=1e-7, atol=1e-10)
+    assert_allclose(sparse.intercept_, dense.intercept_, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("solver", "arrays"), [(MiniBatch(), 1), (Momentum(), 2), (Adam(), 3)])
+@pytest.mark.parametrize("at_a_time", [1, 3, 4])
+def test_so_many_rungs_race_at_a_time_as_parameters_and_memory_have_room(monkeypatch, solver, arrays, at_a_time):
+    rng = np.random.default_rng(0)
+    p = problem(features(rng, 60, 3), rng.standard_normal((60, 2)))
+    begin = start(p, 2, solver)
+    heats, heat = [], race_module._heat
+    monkeypatch.setattr(race_module, "MOST_BYTES", at_a_time * arrays * begin.theta.nbytes)
+    monkeypatch.setattr(race_module, "_heat", lambda *args: heats.append(len(args[-1])) or heat(*args))
+    race_module.race(p, begin, solver, Constant(), 16, True)
+    assert sum(heats) == len(race_module.STEP_GRID)
+    assert set(heats[:-1]) == {at_a_time}
+    assert heats[-1] <= at_a_time
 
 
 # ------------------------------------------------------------------ defaults
