@@ -7,7 +7,9 @@ import pytest
 import scipy.sparse as sp
 
 from skvariants import SGDVariantRegressor
+from skvariants._step import Step
 from skvariants.losses import LOSSES, MultinomialLogLoss
+from skvariants.penalties import ElasticNet
 from skvariants.schedules import Cosine
 from skvariants.solvers import SOLVERS, AdaGrad, Solver
 
@@ -72,3 +74,38 @@ def test_half_a_cosine_is_symmetric_about_its_middle():
         assert schedule(t) + schedule(100 - t) == pytest.approx(2.0, rel=1e-12)
     assert schedule(25) == pytest.approx(1 + math.sqrt(0.5), rel=1e-12)
     assert schedule(100) == schedule(10**9) == 0
+
+
+class Remembers(Solver):
+    """A rule whose direction and scale are its memory, as a user's may be."""
+
+    memory = ("velocity", "scale")
+
+    def step(self, g, t, work, *memory):
+        velocity, scale = memory
+        velocity *= 0.5
+        velocity += g
+        scale += 1
+        return velocity, scale
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_memory_that_is_the_direction_is_read_and_not_overwritten(implicit):
+    rng = np.random.default_rng(0)
+    penalty, solver, theta = ElasticNet(alpha=0.1, l1_ratio=0.0), Remembers(), rng.standard_normal((4, 2))
+    w, v, step = theta.copy(), np.zeros((4, 2)), Step(ElasticNet(alpha=0.1, l1_ratio=0.0), theta, implicit)
+    memory = solver.allocate(theta, penalty, implicit)
+    eta = np.array([0.1, 0.2])
+    for t in range(1, 6):
+        g = rng.standard_normal((4, 2))
+        step.t, step.eta = t, eta
+        solver.update(theta, g.copy(), step, *memory)
+        if not implicit:
+            g[:-1] += 0.1 * w[:-1]
+        v = 0.5 * v + g
+        w = w - eta * t * v
+        if implicit:
+            w[:-1] /= 1 + 0.1 * eta * t
+        np.testing.assert_allclose(theta, w, rtol=1e-12)
+        np.testing.assert_allclose(memory[0], v, rtol=1e-12)
+        np.testing.assert_array_equal(memory[1], t)
