@@ -123,6 +123,12 @@ def test_steps_are_counted_from_one():
     assert model.n_iter_ == 3
 
 
+@pytest.mark.parametrize(("solver", "steps"), [("gd", 1), ("sgd", 90)])
+def test_a_step_of_sgd_is_a_row_and_one_of_gd_all_rows(solver, steps):
+    model = SGDVariantRegressor(solver=solver, eta0=1e-3, max_iter=2, tol=None, random_state=0).fit(X, YR)
+    assert model.t_ == 1 + 2 * steps
+
+
 @pytest.mark.parametrize(
     ("solver", "random"),
     [
