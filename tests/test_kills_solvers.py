@@ -12,6 +12,7 @@ from skvariants.losses import LOSSES, MultinomialLogLoss
 from skvariants.penalties import ElasticNet
 from skvariants.schedules import Cosine
 from skvariants.solvers import SOLVERS, AdaGrad, Solver
+from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE
 
 
 @pytest.mark.parametrize("cls", [cls for cls in SOLVERS.values() if cls.lazy], ids=lambda cls: cls.__name__)
@@ -109,3 +110,18 @@ def test_a_memory_that_is_the_direction_is_read_and_not_overwritten(implicit):
         np.testing.assert_allclose(theta, w, rtol=1e-12)
         np.testing.assert_allclose(memory[0], v, rtol=1e-12)
         np.testing.assert_array_equal(memory[1], t)
+
+
+@pytest.mark.parametrize(("name", "cls"), PASSIVE_AGGRESSIVE.items())
+def test_a_passive_aggressive_rule_finds_its_own_length_under_either_name(name, cls):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    y = X[:, 0] + 0.3 * rng.standard_normal(60)
+    params = dict(loss="epsilon_insensitive", max_iter=2, tol=None, random_state=0, penalty=None, scale_features=False)
+    rule = SGDVariantRegressor(solver=cls(C=0.3), **params).fit(X, y)
+    named = SGDVariantRegressor(solver="sgd", learning_rate=name, eta0=0.3, **params).fit(X, y)
+    assert rule.race_ is None
+    assert rule.t_ == 1 + 2 * 60
+    np.testing.assert_allclose(rule.coef_, named.coef_, rtol=1e-9)
+    with pytest.raises(ValueError, match=r"only works with the hinge loss .* not with SquaredError: change one"):
+        SGDVariantRegressor(solver=cls()).fit(X, y)
