@@ -220,7 +220,7 @@ def tests_of(copy: Copy, module: str, mutant: Mutant, source: str) -> list[tuple
         # what a module says when it is imported is also read by tests that run none of its lines
         numbers = {i for line in at if int(line) in lines for i in at[line]}
         for i in range(len(one["tests"])) if mutant.name else numbers:
-            found[one["tests"][i]] = one["seconds"][i] / (4 if i in numbers else 1)
+            found[one["tests"][i]] = one["seconds"][i] * (4 if mutant.name and i not in numbers else 1)
     return sorted((seconds, test) for test, seconds in found.items())
 
 
