@@ -60,6 +60,7 @@ MODULES = (
 BESIDE = {
     "estimators": ["test_spec", "test_kills_estimators", "test_documented_defaults"],
     "losses": ["test_kills_losses"],
+    "model_selection": ["test_search", "test_kills_searches"],
     "solvers": ["test_documented_defaults", "test_kills_solvers", "test_lazy"],
     "schedules": ["test_documented_defaults", "test_kills_solvers"],
     "penalties": ["test_documented_defaults"],
