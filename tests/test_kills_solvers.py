@@ -10,7 +10,7 @@ from skvariants import SGDVariantRegressor
 from skvariants._step import Step
 from skvariants.losses import LOSSES, MultinomialLogLoss
 from skvariants.penalties import ElasticNet
-from skvariants.schedules import Cosine
+from skvariants.schedules import SCHEDULES, Cosine
 from skvariants.solvers import SOLVERS, AdaGrad, Solver
 from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE
 
@@ -125,3 +125,8 @@ def test_a_passive_aggressive_rule_finds_its_own_length_under_either_name(name, 
     np.testing.assert_allclose(rule.coef_, named.coef_, rtol=1e-9)
     with pytest.raises(ValueError, match=r"only works with the hinge loss .* not with SquaredError: change one"):
         SGDVariantRegressor(solver=cls()).fit(X, y)
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name not in PASSIVE_AGGRESSIVE])
+def test_the_defaults_of_a_schedule_are_within_its_own_ranges(name):
+    SGDVariantRegressor(solver="minibatch", learning_rate=SCHEDULES[name]()).__skvariants_spec__()
