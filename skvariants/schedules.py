@@ -126,7 +126,7 @@ class Optimal(Schedule):
     .. math:: \eta_t = \frac{1}{\alpha (t_0 + t - 1)}
 
     Use it for scikit-learn's default classifier. It needs ``alpha > 0`` and has no `eta0`: :math:`t_0` comes from a
-    typical weight and the slope of the loss.
+    typical weight.
 
     Parameters
     ----------
@@ -160,11 +160,10 @@ class Optimal(Schedule):
             )
         if not isinstance(self.t0, str):
             return self
+        # the first step is a typical weight; Bottou divides it by the slope of the loss at minus that weight, for a
+        # target of one, where that exceeds 1: it is negative
         typical = np.sqrt(1.0 / np.sqrt(self.alpha))
-        one = np.ones((1, max(np.size(typical), loss.columns_per_model)))
-        slope = loss.gradient(one, -typical * one, np.empty_like(one))[0]
-        eta0 = typical / np.maximum(1.0, slope if np.ndim(typical) else slope[0])
-        return Optimal(alpha=self.alpha, t0=1.0 / (eta0 * self.alpha))
+        return Optimal(alpha=self.alpha, t0=1.0 / (typical * self.alpha))
 
 
 class InvScaling(Schedule):
@@ -269,7 +268,7 @@ class Cosine(Schedule):
 
     def __call__(self, t: int) -> Any:
         share = min(t / self.horizon, 1.0)
-        return 0.5 * self.eta0 * (1 + round(float(np.cos(np.pi * share)), 15))
+        return 0.5 * self.eta0 * (1 + math.cos(math.pi * share))
 
 
 class Settling(Schedule):

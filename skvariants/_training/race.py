@@ -120,7 +120,6 @@ def race(
         if better.any():
             winners.restore([found.theta, *found.memory], columns_of(better, width))
             best = np.minimum(best, least)
-        winners.rng = found.rng
     racing = winners
     racing.epoch = state.epoch.copy()
     table = np.concatenate(scores)

@@ -273,8 +273,6 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check_is_fitted(self)
         X = features(self, X)
         coef = self.coef_.T if sp.issparse(self.coef_) else np.atleast_2d(self.coef_).T
-        if sp.issparse(coef) and coef.shape[0] != X.shape[1]:
-            coef = coef.T
         z = X @ coef
         z = z.toarray() if sp.issparse(z) else np.asarray(z)
         return z + self.intercept_

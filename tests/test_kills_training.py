@@ -1,0 +1,200 @@
+"""The training loop where it is seldom: interrupts outside of an epoch, roll-back after roll-back, its defaults."""
+
+import inspect
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from _references import features, problem, start
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._training import race as race_module
+from skvariants._training.loop import Stopping, Training, Watch
+from skvariants._training.method import Method, Record
+from skvariants._training.state import State
+from skvariants._training.steps import Steps
+from skvariants.schedules import Constant, InvScaling
+from skvariants.solvers import SGD, Adam, MiniBatch, Momentum
+
+
+class Told(Method):
+    """Objectives as told, one an epoch; parameters count the epochs."""
+
+    def __init__(self, objectives, reversible):
+        self.objectives, self.reversible, self.made = list(objectives), reversible, 0
+        self.state = State.start(np.zeros((2, 1)), 1, np.random.default_rng(0), [np.zeros((2, 1))])
+
+    def iterate(self):
+        f = self.objectives[self.made]
+        self.made += 1
+        self.state.theta += 1
+        if f is None:
+            raise KeyboardInterrupt
+        return Record(np.array([f]), self.eta(), 5)
+
+    def eta(self):
+        return 0.5 * self.state.step_factor
+
+    def original(self, theta):
+        return theta
+
+
+def run(method, tol=None, max_iter=20, patience=2, **watch):
+    tol = None if tol is None else np.full(1, tol)
+    stopping = Stopping(max_iter=max_iter, n_iter_no_change=patience)
+    (outcome,) = Training(method, stopping, np.ones(1), tol, Watch(**watch)).run()
+    return outcome
+
+
+class Nervous:
+    """A callback that interrupts where it is told to."""
+
+    def __init__(self, begin=None, end=None):
+        self.begin, self.end, self.seen = begin, end, [0, 0]
+
+    def epoch_begins(self, solution):
+        self.seen[0] += 1
+        if self.seen[0] == self.begin:
+            raise KeyboardInterrupt
+
+    def epoch_ends(self, solution):
+        self.seen[1] += 1
+        if self.seen[1] == self.end:
+            raise KeyboardInterrupt
+        return False
+
+
+# ------------------------------------------------------------------ interrupts
+
+
+@pytest.mark.parametrize("reversible", [False, True])
+@pytest.mark.parametrize(("where", "whole"), [({"begin": 1}, 0), ({"begin": 3}, 2), ({"end": 1}, 1), ({"end": 3}, 3)])
+def test_an_interrupt_between_epochs_leaves_the_last_whole_one(reversible, where, whole):
+    outcome = run(Told([1.0] * 9, reversible), callback=Nervous(**where))
+    assert outcome.status == "interrupted"
+    assert outcome.state.epoch.item() == len(outcome.state.history) == whole
+    assert_array_equal(outcome.theta, np.full((2, 1), whole))
+
+
+@pytest.mark.parametrize("whole", [0, 2])
+def test_an_interrupt_within_an_iteration_that_cannot_be_taken_back_ends_the_fit_where_it_is(whole):
+    outcome = run(Told([1.0] * whole + [None], False))
+    assert outcome.status == "interrupted"
+    assert outcome.state.epoch.item() == len(outcome.state.history) == whole
+
+
+# ------------------------------------------------------------------ roll-back
+
+
+def test_a_model_is_given_up_when_the_thirteenth_epoch_in_a_row_was_taken_back():
+    outcome = run(Told([1.0] + [np.nan] * 50, True), tol=1e-3, max_iter=100)
+    assert outcome.status == "diverged"
+    assert outcome.rolled_back == outcome.state.n_rollbacks.item() == 13
+    assert outcome.state.epoch.item() == 14
+    assert_array_equal(outcome.theta, np.zeros((2, 1)))  # before the last epoch that went well
+    # each time a tenth of the step; what was recorded is the step that goes on
+    assert_allclose([row["eta"].item() for row in outcome.state.history], 0.5 * 0.1 ** np.arange(14), rtol=1e-12)
+
+
+def test_an_epoch_that_was_taken_back_neither_counts_as_progress_nor_against_it():
+    outcome = run(Told([1.0, 0.5, np.inf, 0.5, np.inf, 0.5, 0.5, 0.5], True), tol=0.1, patience=2)
+    # two epochs at 0.5 that were not taken back, in a row
+    assert outcome.status == "plateau"
+    assert [row["objective"].item() for row in outcome.state.history] == [1.0, 0.5, np.inf, 0.5, np.inf, 0.5, 0.5]
+
+
+def test_an_objective_is_wild_beyond_the_limit_of_the_state_times_the_constants():
+    method = Told([1.0, 2.9, 3.1, 1.0], True)
+    method.state.limit = np.full(1, 3.0)
+    outcome = run(method, max_iter=4)
+    assert outcome.rolled_back == 1
+    assert_array_equal(outcome.theta, np.full((2, 1), 2))  # one epoch, the two that were taken back, and another
+
+
+# ------------------------------------------------------------------ averages and schedules
+
+
+@pytest.mark.parametrize("begin", [1, 4, 9])
+def test_the_average_is_that_of_all_iterates_from_its_first_on(begin):
+    rng = np.random.default_rng(0)
+    p = problem(features(rng, 60, 3), rng.standard_normal((60, 2)), alpha=0.01)
+    iterates = []
+
+    class Seen(MiniBatch):
+        def update(self, theta, g, step, *memory):
+            super().update(theta, g, step, *memory)
+            iterates.append(theta.copy())
+
+    method = Steps(p, start(p, 2, Seen()), Seen(), InvScaling(eta0=0.1), 16, False, average=begin)
+    for _ in range(3):
+        method.epoch()
+    assert len(iterates) == 12
+    assert_allclose(method.solution, np.mean(iterates[begin - 1 :], axis=0), rtol=1e-12)
+    assert_array_equal(method.state.theta, iterates[-1])
+
+
+def test_before_the_average_begins_the_iterate_is_the_model():
+    rng = np.random.default_rng(0)
+    p = problem(features(rng, 60, 3), rng.standard_normal((60, 1)))
+    method = Steps(p, start(p, 1, Momentum()), Momentum(), Constant(eta0=0.01), 16, False, average=50)
+    method.epoch()
+    assert method.solution is method.state.theta
+
+
+def test_steps_tell_the_length_that_the_next_one_has():
+    rng = np.random.default_rng(0)
+    p = problem(features(rng, 64, 3), rng.standard_normal((64, 2)))
+    method = Steps(p, start(p, 2, MiniBatch()), MiniBatch(), InvScaling(eta0=0.5, power_t=1.0), 16, False)
+    method.state.step_factor[:] = [1.0, 0.5]
+    record = method.iterate()
+    assert_allclose(record.eta, [0.5 / 4, 0.25 / 4])
+    assert record.rows == 64
+
+
+class Stairs(Constant):
+    """Two lengths, one after the other, within an epoch."""
+
+    def __call__(self, t):
+        return self.eta0 if t <= 70 else 0.5 * self.eta0
+
+
+@pytest.mark.parametrize(("d", "zeros"), [(30, 0.3), (300, 0.97)])
+def test_a_length_that_changes_within_an_epoch_of_single_rows_is_the_same_on_sparse_rows(d, zeros):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, d)) * (rng.random((200, d)) > zeros)
+    y = X[:, 0] + rng.standard_normal(200)
+    params = dict(
+        solver=SGD(), learning_rate=Stairs(eta0=0.02), batch_size=1, alpha=0.5, max_iter=1, tol=None, shuffle=False,
+        scale_features=True,
+    )  # fmt: skip
+    dense = SGDVariantRegressor(**params).fit(X, y)
+    sparse = SGDVariantRegressor(**params).fit(sp.csr_matrix(X), y)
+    assert_allclose(sparse.coef_, dense.coef_, rtol=1e-7, atol=1e-10)
+    assert_allclose(sparse.intercept_, dense.intercept_, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("solver", "arrays"), [(MiniBatch(), 1), (Momentum(), 2), (Adam(), 3)])
+@pytest.mark.parametrize("at_a_time", [1, 3, 4])
+def test_so_many_rungs_race_at_a_time_as_parameters_and_memory_have_room(monkeypatch, solver, arrays, at_a_time):
+    rng = np.random.default_rng(0)
+    p = problem(features(rng, 60, 3), rng.standard_normal((60, 2)))
+    begin = start(p, 2, solver)
+    heats, heat = [], race_module._heat
+    monkeypatch.setattr(race_module, "MOST_BYTES", at_a_time * arrays * begin.theta.nbytes)
+    monkeypatch.setattr(race_module, "_heat", lambda *args: heats.append(len(args[-1])) or heat(*args))
+    race_module.race(p, begin, solver, Constant(), 16, True)
+    assert sum(heats) == len(race_module.STEP_GRID)
+    assert set(heats[:-1]) == {at_a_time}
+    assert heats[-1] <= at_a_time
+
+
+# ------------------------------------------------------------------ defaults
+
+
+def test_a_fit_ends_by_default_as_the_estimators_say():
+    parameters = inspect.signature(SGDVariantClassifier).parameters
+    for field in fields(Stopping):
+        if field.name in parameters:
+            assert field.default == parameters[field.name].default, field.name
