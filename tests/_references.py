@@ -68,13 +68,14 @@ def torch_optimizer(name, params, lr):
         "adamax": lambda: optim.Adamax(params, lr=lr),
         "nadam": lambda: optim.NAdam(params, lr=lr),
         "radam": lambda: optim.RAdam(params, lr=lr),
-        "adamw": lambda: optim.AdamW(params, lr=lr, weight_decay=0.0),
+        # the intercept, a tensor of its own, does not decay
+        "adamw": lambda: optim.AdamW([{"params": params[:1]}, {"params": params[1:], "weight_decay": 0.0}], lr=lr),
         "rprop": lambda: optim.Rprop(params, lr=lr),
     }[name]()
 
 
-#: Solvers that torch lacks, as their papers write them: told a start and a step, each yields where the gradient is taken
-#: and is sent it. Compared once with optax 0.2.8, pytorch-optimizer 4.1.0 and the authors' dog-optimizer 1.0.3,
+#: Solvers that torch lacks, as their papers write them: told a start and a step, each yields where the gradient is
+#: taken and is sent it. Compared once with optax 0.2.8, pytorch-optimizer 4.1.0 and the authors' dog-optimizer 1.0.3,
 #: prodigyopt 1.1.2, schedulefree 1.4.1 and parameterfree 0.0.1: equal to 1e-14.
 RECURSIONS = {}
 
@@ -162,7 +163,7 @@ def qhm(w, lr, mu=0.999, nu=0.7):
 
 
 @recursion
-def dog(w, lr, initial=1e-4, eps=1e-8):
+def dog(w, lr, initial=1e-2, eps=1e-8):
     start, squares = w, eps
     r = initial * (1 + np.linalg.norm(w, axis=0))
     while True:

@@ -37,7 +37,7 @@ def test_rungs_are_half_a_decade_apart_around_the_curvature_or_around_one(rng, n
         rates = ladder(p, solver)
         assert_allclose(rates[1:] / rates[:-1], np.sqrt(10))
         if solver.scale_free:
-            assert_array_equal(rates, STEP_GRID)
+            assert_array_equal(rates, STEP_GRID * solver.unit)
         else:
             squares = np.mean((p.coordinates.rows(X, float) ** 2).sum(axis=1))
             assert_allclose(rates, 10 * STEP_GRID / (bound * squares))

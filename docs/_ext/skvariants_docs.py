@@ -28,6 +28,7 @@ from skvariants.displays import TrajectoryDisplay
 from skvariants.losses import LOSSES
 from skvariants.penalties import PENALTIES
 from skvariants.schedules import SCHEDULES
+from skvariants.solvers import FAMILIES as FAMILIES_OF_SOLVERS
 from skvariants.solvers import SOLVERS
 
 log = getLogger(__name__)
@@ -132,6 +133,12 @@ class RegistryTable(SphinxDirective):
             if not takes_steps(cls):
                 rows, memory = "all (a growing part at first)", "curvature"
             yield f":ref:`{name} <solver-{name}>`", rows, memory, cls.cures
+
+    def families(self):
+        yield "", "``solver=``", "what they are for"
+        for name, family in FAMILIES_OF_SOLVERS.items():
+            links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.solvers)
+            yield name, links, family.purpose.replace("`", "``")
 
     def losses(self):
         yield "``loss=``", "what it is"

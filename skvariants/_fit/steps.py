@@ -137,7 +137,7 @@ def _race_along(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: in
     state = job.state = rungs.best()
     if not np.isfinite(state.theta).all():
         state.theta, state.memory = before.theta, before.memory
-        rungs.restart(state.theta)
+        rungs.restart(state.theta, state.memory)
         rungs.scores[:] = 0.0
     state.epoch, state.history, state.seconds = before.epoch.copy(), before.history, before.seconds
     state.seconds += time.perf_counter() - started

@@ -72,9 +72,9 @@ def ladder(problem: Problem, solver: Any) -> Array:
 
 
 def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> float:
-    """The unit of the ladder: one for a scale-free solver, ten times 1/L for others; one too where rows are zero."""
+    """The unit of the ladder: that of a scale-free solver, ten times 1/L for others; one where rows are zero."""
     if solver.scale_free:
-        return 1.0
+        return solver.unit
     bound = loss.max_curvature or 1.0
     return 10.0 / (bound * max(mean_square_norm, 1e-300)) if mean_square_norm > 0 else 1.0
 

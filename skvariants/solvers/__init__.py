@@ -8,6 +8,7 @@ The schedule gives :math:`\eta`, the penalty its prox, and a solver the directio
 your own is a class with the method :meth:`Solver.step`; nothing has to be registered.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from skvariants._step import Step
@@ -43,8 +44,10 @@ from skvariants.solvers.yogi import Yogi
 __all__ = [
     "ADOPT",
     "COCOB",
+    "FAMILIES",
     "FTRL",
     "GD",
+    "LECTURE",
     "PASSIVE_AGGRESSIVE",
     "QHM",
     "SGD",
@@ -60,6 +63,7 @@ __all__ = [
     "DoG",
     "DoWG",
     "DualAveraging",
+    "Family",
     "InteriorPoint",
     "Lion",
     "MiniBatch",
@@ -81,37 +85,65 @@ __all__ = [
     "Yogi",
 ]
 
-#: Every solver by name: the lecture's in historical order, those with methods of their own, and further ones.
-SOLVERS: dict[str, Any] = {
-    "gd": GD,
-    "sgd": SGD,
-    "minibatch": MiniBatch,
-    "momentum": Momentum,
-    "nesterov": Nesterov,
-    "adagrad": AdaGrad,
-    "adadelta": AdaDelta,
-    "rmsprop": RMSProp,
-    "adam": Adam,
-    "quasi_newton": QuasiNewton,
-    "interior_point": InteriorPoint,
-    "amsgrad": AMSGrad,
-    "adamax": Adamax,
-    "nadam": NAdam,
-    "radam": RAdam,
-    "adamw": AdamW,
-    "adabelief": AdaBelief,
-    "yogi": Yogi,
-    "adan": Adan,
-    "adopt": ADOPT,
-    "lion": Lion,
-    "signum": Signum,
-    "rprop": Rprop,
-    "qhm": QHM,
-    "dog": DoG,
-    "dowg": DoWG,
-    "cocob": COCOB,
-    "prodigy": Prodigy,
-    "schedule_free": ScheduleFree,
-    "ftrl": FTRL,
-    "dual_averaging": DualAveraging,
+
+@dataclass(frozen=True)
+class Family:
+    """Solvers that answer the same trouble.
+
+    Parameters
+    ----------
+    purpose : str
+        What they are for, in one phrase.
+    solvers : dict of str to class
+        By name, in historical order.
+    """
+
+    purpose: str
+    solvers: dict[str, Any]
+
+
+#: Families of solvers by name.
+FAMILIES: dict[str, Family] = {
+    "plain steps": Family(
+        "no trouble: the cheapest step, and the surface as it is", {"gd": GD, "sgd": SGD, "minibatch": MiniBatch}
+    ),
+    "momentum": Family("a ravine", {"momentum": Momentum, "nesterov": Nesterov, "qhm": QHM}),
+    "adaptive": Family(
+        "rare features; with Adam a ravine too",
+        {"adagrad": AdaGrad, "adadelta": AdaDelta, "rmsprop": RMSProp, "adam": Adam},
+    ),
+    "after Adam": Family(
+        "what Adam does, where one of its parts goes wrong",
+        {
+            "adamax": Adamax,
+            "nadam": NAdam,
+            "amsgrad": AMSGrad,
+            "yogi": Yogi,
+            "adamw": AdamW,
+            "radam": RAdam,
+            "adabelief": AdaBelief,
+            "adan": Adan,
+            "adopt": ADOPT,
+        },
+    ),
+    "signs": Family(
+        "gradients of unequal size, or wild ones, with little memory",
+        {"rprop": Rprop, "signum": Signum, "lion": Lion},
+    ),
+    "learning-rate-free": Family(
+        "no step size to choose or to race", {"cocob": COCOB, "dog": DoG, "dowg": DoWG, "prodigy": Prodigy}
+    ),
+    "averages and sums": Family(
+        "the model is not the last step: exact zeros in a stream, or no schedule",
+        {"dual_averaging": DualAveraging, "ftrl": FTRL, "schedule_free": ScheduleFree},
+    ),
+    "curvature": Family(
+        "the table is at hand: what `auto` takes", {"quasi_newton": QuasiNewton, "interior_point": InteriorPoint}
+    ),
 }
+
+#: Every solver by name.
+SOLVERS: dict[str, Any] = {name: cls for family in FAMILIES.values() for name, cls in family.solvers.items()}
+
+#: The nine of the lecture, from the plainest to both cures at once.
+LECTURE = ("gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")

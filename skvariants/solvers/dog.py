@@ -27,8 +27,8 @@ class DoG(Solver):
 
     Parameters
     ----------
-    initial : float, default=1e-4
-        Distance at the start, :math:`r_\varepsilon` (the authors have 1e-6 for deep networks).
+    initial : float, default=1e-2
+        Distance at the start, :math:`r_\varepsilon` (the authors have 1e-6, for deep networks).
     eps : float, default=1e-8
         Added to the sum of squares.
 
@@ -44,7 +44,7 @@ class DoG(Solver):
     DoG(initial=1e-06)
     """
 
-    initial: float = hyperparameter(1e-4, Interval(0, closed="neither"))
+    initial: float = hyperparameter(1e-2, Interval(0, closed="neither"))
     eps: float = hyperparameter(1e-8, Interval(0, closed="neither"))
     memory = points = ("start",)
     totals = ("distance", "square_sum")

@@ -60,7 +60,7 @@ class RAdam(Solver):
         follow(m, g, self.beta_1)
         np.divide(m, 1 - self.beta_1**t, out=g)
         known = 1 - self.beta_2**t
-        most = 2 / (1 - self.beta_2) - 1
+        most: Any = 2 / (1 - self.beta_2) - 1
         length = most - 2 * t * (1 - known) / known
         ready = length > 5
         if not np.any(ready):

@@ -31,8 +31,10 @@ class Rprop(Solver):
         By what a step grows.
     shrink : float, default=0.5
         By what it shrinks.
-    least, most : float, default=1e-6 and 50.0
-        Bounds of the steps.
+    least : float, default=1e-6
+        Least step.
+    most : float, default=50.0
+        Longest step.
 
     References
     ----------

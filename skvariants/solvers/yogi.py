@@ -55,7 +55,9 @@ class Yogi(Solver):
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:
         """No mean, and the mean square at `initial`."""
-        return [np.zeros_like(theta), np.zeros_like(theta) + operand(self.initial, theta.dtype)]
+        mean, square_average = super().allocate(theta, penalty, implicit)
+        square_average += operand(self.initial, theta.dtype)
+        return [mean, square_average]
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         m, v = memory
