@@ -24,11 +24,11 @@ LEVELS = [
     "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "solvers.averages solvers.signs _advice.rules _training.state _training.gradients losses.classes losses.residual",
     "_advice.choice _advice.troubles",
-    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive solvers.quasi_newton"
-    " solvers.interior_point solvers.recursive solvers.adabelief solvers.adamax solvers.adamw solvers.adan"
-    " solvers.adopt solvers.amsgrad solvers.cocob solvers.dog solvers.dowg solvers.dual_averaging solvers.ftrl"
-    " solvers.lion solvers.nadam solvers.prodigy solvers.qhm solvers.radam solvers.rprop solvers.schedule_free solvers.signum"
-    " solvers.yogi",
+    "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive"
+    " solvers.quasi_newton solvers.interior_point solvers.recursive solvers.adabelief solvers.adamax solvers.adamw"
+    " solvers.adan solvers.adopt solvers.amsgrad solvers.cocob solvers.dog solvers.dowg solvers.dual_averaging"
+    " solvers.ftrl solvers.lion solvers.nadam solvers.prodigy solvers.qhm solvers.radam solvers.rprop"
+    " solvers.schedule_free solvers.signum solvers.yogi",
     "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",

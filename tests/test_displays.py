@@ -242,7 +242,8 @@ def walk(solvers, **kwargs):
     return TrajectoryDisplay.from_objective(surface, lambda w: CURVATURE * w, solvers, **kwargs)
 
 
-@pytest.mark.parametrize("name", STEPPING)
+# AdamW's decay and DoG's first distance depend on where the origin is, which here is the start
+@pytest.mark.parametrize("name", [name for name in STEPPING if name not in ("adamw", "dog")])
 def test_a_path_is_what_the_estimator_does(name):
     """On least squares whose surface is the same, epoch for epoch."""
     X = np.sqrt(2 * CURVATURE) * np.eye(2)

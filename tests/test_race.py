@@ -65,6 +65,7 @@ def test_the_winner_goes_on_as_if_it_had_been_alone(rng, name, batch):
     p, solver = problem(features(rng), rng.standard_normal((N, 1)), target=2.0), SOLVERS[name]()
     begin = start(p, 1, solver)
     begin.theta[-1] = 0.5
+    begin.memory = solver.allocate(begin.theta, p.penalty, True)
     before, draws = begin.theta.copy(), same_generator(begin.rng)
     (result,), state = race(p, begin, solver, Adaptive(), batch, True)
     assert_array_equal(begin.theta, before)
@@ -73,6 +74,7 @@ def test_the_winner_goes_on_as_if_it_had_been_alone(rng, name, batch):
     for rate in result.eta0:
         alone = steps(p, solver=solver, schedule=Constant(eta0=rate), batch=batch)
         alone.state.theta[:], alone.state.rng = before, same_generator(draws)
+        alone.state.memory = solver.allocate(before, p.penalty, True)
         alone.epoch(max_steps=result.steps)
         value = p.loss.value(p.rows.y, p.predict(p.rows.X, alone.state.theta)).mean()
         scores.append(value + 2.0**2 * p.penalty.value(alone.state.theta[:-1])[0])
