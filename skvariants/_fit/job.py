@@ -132,7 +132,10 @@ def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
             _move_points(setup.solver, state, lambda point: state.theta.copy())
     if spec.solver.method != "steps":
         return
-    changed, setup.solver = type(setup.solver) is not type(spec.solver), spec.solver
+    changed = type(setup.solver) is not type(spec.solver)
+    if changed and state.memory:
+        state.theta = setup.solver.solution(state.theta, *state.memory).copy()
+    setup.solver = spec.solver
     memory = spec.solver.allocate(state.theta, problem.penalty, not problem.coordinates.identity)
     state.memory = state.memory or memory
     if changed or [a.shape for a in memory] != [a.shape for a in state.memory]:
