@@ -4,6 +4,7 @@ Nothing that a registry knows is written by hand a second time: a new solver, lo
 itself, and a public name without a docstring fails the build.
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -233,9 +234,15 @@ def walk(solver, batch):
     return best
 
 
+@functools.cache
+def gradient_descent():
+    """The path that all others are beside."""
+    return walk(SOLVERS["gd"](), "full")
+
+
 def picture(name, cls, folder):
     """Save the path of a solver over the ravine, beside that of gradient descent."""
-    paths = {"gd": walk(SOLVERS["gd"](), "full")}
+    paths = {"gd": gradient_descent()}
     # batches of 64 where the solver takes up to 256: the pictures are to show that there is noise
     batch = cls.batch_size if cls.batch_size in ("full", 1) else 64
     paths[name] = walk(cls(), batch)

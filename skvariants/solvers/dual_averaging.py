@@ -17,7 +17,8 @@ class DualAveraging(Solver):
     .. math:: w_{t+1} = \arg\min_w\ \sum_{s \le t} \eta_s \left(g_s w + R(w)\right) +
               \tfrac12 \left(\varepsilon + \sqrt{\textstyle\sum_{s \le t} g_s^2}\right) (w - w_0)^2
 
-    with the penalty `R` of the estimator. Use it for a sparse model from sparse rows: it gives more exact zeros than
+    with the penalty `R` of the estimator; where steps differ, :math:`g_s^2` counts by the square of its own step over
+    the longest so far. Use it for a sparse model from sparse rows: it gives more exact zeros than
     :class:`FTRL`, as what pulls towards the start does not follow the iterates. It forgets nothing, so it goes
     slowly where gradients at the start were large.
 
@@ -43,22 +44,25 @@ class DualAveraging(Solver):
     eps: float = hyperparameter(1e-10, Interval(0, closed="neither"))
     memory = ("start", "centre", "square_sum")
     points = ("start", "centre")
-    totals = ("length",)
+    totals = ("length", "longest")
     scale_free = shrinks = True
     eta0 = 0.1
     cures = "rare features, with a sparse model from the first step on"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:
         """Add the gradient to the sum, and go from the start along it."""
-        start, centre, squares, length = memory
+        start, centre, squares, length, longest = memory
         if not step.implicit:
             step.penalty.add_gradient(theta[:-1], g[:-1])
         eps = operand(self.eps, theta.dtype)
         centre -= start
         centre *= np.sqrt(squares) + eps
-        squares += np.multiply(g, g, out=step.work)
+        np.maximum(longest, step.eta, out=longest)
+        g *= step.eta
+        np.divide(g, longest, out=step.work)
+        squares += np.multiply(step.work, step.work, out=step.work)
         strength = np.sqrt(squares) + eps
-        centre -= np.multiply(g, step.eta, out=g)
+        centre -= g
         centre /= strength
         centre += start
         length += step.eta
