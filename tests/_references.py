@@ -194,7 +194,7 @@ def cocob(w, lr, caution=100.0, eps=1e-8):
 
 
 @recursion
-def prodigy(w, lr, b1=0.9, b2=0.999, eps=1e-8, initial=1e-6):
+def prodigy(w, lr, b1=0.9, b2=0.999, eps=1e-8, initial=1e-4):
     start, d, b3 = w, np.full(w.shape[1:], initial), np.sqrt(b2)
     m, v, s, r = 0.0, 0.0, 0.0, 0.0
     while True:

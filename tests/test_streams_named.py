@@ -46,7 +46,7 @@ def estimator(kind):
 @every_solver
 @pytest.mark.parametrize("kind", ["real", "binary"])
 def test_one_row_at_a_time_learns(kind, solver):
-    # Prodigy's distance grows from 1e-6, and COCOB is cautious for a hundred steps
+    # Prodigy's distance grows from 1e-4, and COCOB is cautious for a hundred steps
     X, y = world(1000 if solver in ("prodigy", "cocob") else 120, kind)
     model = streamed(estimator(kind)(solver=solver, random_state=0), X, y, 1)
     assert model.score(*world(2000, kind, seed=1)) > (0.6 if kind == "real" else 0.8)

@@ -32,8 +32,8 @@ class Prodigy(Solver):
         Decay of the running mean of squared gradients.
     eps : float, default=1e-8
         Added outside the root, times the distance.
-    initial : float, default=1e-6
-        Distance at the start, :math:`d_0`.
+    initial : float, default=1e-4
+        Distance at the start, :math:`d_0` (the authors have 1e-6, for deep networks).
 
     References
     ----------
@@ -42,14 +42,14 @@ class Prodigy(Solver):
     Examples
     --------
     >>> from skvariants.solvers import Prodigy
-    >>> Prodigy(initial=1e-4)
-    Prodigy(initial=0.0001)
+    >>> Prodigy(initial=1e-3)
+    Prodigy(initial=0.001)
     """
 
     beta_1: float = hyperparameter(0.9, Interval(0, 1))
     beta_2: float = hyperparameter(0.999, Interval(0, 1))
     eps: float = hyperparameter(1e-8, Interval(0, closed="neither"))
-    initial: float = hyperparameter(1e-6, Interval(0, closed="neither"))
+    initial: float = hyperparameter(1e-4, Interval(0, closed="neither"))
     memory = ("start", "mean", "square_average", "sum")
     points = ("start",)
     totals = ("distance", "descent")
