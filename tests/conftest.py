@@ -6,7 +6,7 @@ from skvariants.solvers import LECTURE, SOLVERS
 
 #: Solvers over which the tests of the registry are repeated at every run: the lecture's, those with a method of their
 #: own, and one of each further kind of step and memory. Those of the others are slow, but in the files about solvers.
-REPRESENTATIVE = {*LECTURE, "quasi_newton", "interior_point", "adamw", "lion", "prodigy", "schedule_free", "ftrl"}
+REPRESENTATIVE = {*LECTURE, "quasi_newton", "interior_point", "lion", "prodigy", "schedule_free", "ftrl"}
 SLOW = set(SOLVERS) - REPRESENTATIVE
 THEIR_OWN = {"test_solvers", "test_spec", "test_race"}
 
@@ -20,7 +20,8 @@ def global_random_seed():
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        values = getattr(item, "callspec", None)
-        if values is not None and item.path.stem not in THEIR_OWN:
-            if any(isinstance(value, str) and value in SLOW for value in values.params.values()):
-                item.add_marker(pytest.mark.slow)
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        # a solver by its name, or an estimator that has one
+        named = [getattr(value, "solver", value) for value in values]
+        if item.path.stem not in THEIR_OWN and any(isinstance(name, str) and name in SLOW for name in named):
+            item.add_marker(pytest.mark.slow)
