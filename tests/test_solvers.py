@@ -7,6 +7,7 @@ from sklearn.linear_model import SGDRegressor
 
 import _references
 from _references import RECURSIONS, torch_optimizer, walk
+from skvariants import SGDVariantRegressor
 from skvariants.losses import EpsilonInsensitive
 from skvariants.penalties import ElasticNet
 from skvariants.solvers import (
@@ -584,6 +585,29 @@ def test_the_defaults_of_the_interface_work_for_a_users_own():
 def test_a_solver_without_a_rule_says_so(cls):
     with pytest.raises(NotImplementedError, match=f"{cls.__name__} defines neither `step` nor `update`"):
         iterates(cls(), lambda w, t: w, np.ones((3, 2)), 0.1, 1)
+
+
+@pytest.mark.parametrize("name", ["lion", "signum", "rprop"])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_no_weight_moves_by_more_than_the_step_of_a_sign(name, l1_ratio):
+    w, gradient = noisy_quadratic(seed=6)
+    path = iterates(SOLVERS[name](), gradient, w, 0.01, penalty=ElasticNet(10.0, l1_ratio))
+    moves = np.abs(np.diff(np.concatenate([w[None], path]), axis=0))
+    most = 0.01 if name != "rprop" else 0.01 * 1.2 ** np.arange(60)[:, None, None]
+    assert np.all(moves <= most + 1e-12)
+    assert moves.max() > 0.009
+
+
+@pytest.mark.parametrize("name", [name for name in STEPPING if SOLVERS[name].learning_rate_free])
+def test_a_length_that_is_estimated_is_not_raced_and_can_be_multiplied(name):
+    X, y = np.random.default_rng(0).normal(size=(80, 3)), np.arange(80.0)
+    params = {"solver": name, "max_iter": 3, "tol": None, "random_state": 0}
+    model = SGDVariantRegressor(**params).fit(X, y)
+    assert (model.race_, model.eta0_) == (None, 1.0)
+    one, half = (SGDVariantRegressor(**params, eta0=eta0).fit(X, y) for eta0 in (1.0, 0.5))
+    assert np.abs(half.coef_ - one.coef_).max() > 1e-3 * np.abs(one.coef_).max()
+    streamed = SGDVariantRegressor(solver=name, random_state=0).partial_fit(X, y).partial_fit(X, y)
+    assert (streamed.race_, streamed.eta0_) == (None, 1.0)
 
 
 # ---------------------------------------------------------------- arrays
