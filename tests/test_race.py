@@ -84,7 +84,10 @@ def test_the_winner_goes_on_as_if_it_had_been_alone(rng, name, batch):
                 assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     scores = np.where(np.isfinite(scores), scores, np.inf)
     assert_allclose(result.scores, scores, rtol=1e-6)
-    assert result.winner == result.eta0[np.argmin(scores)]
+    # ADOPT's first step moves nothing: of equal rungs the one in the middle
+    tied = name == "adopt" and batch == N
+    assert np.ptp(scores) > 1e-9 or tied
+    assert result.winner == result.eta0[len(scores) // 2 if tied else np.argmin(scores)]
 
 
 def test_each_model_has_a_winner_of_its_own(rng):

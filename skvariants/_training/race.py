@@ -30,6 +30,8 @@ BATCH_STEPS = 40
 SCORING_ROWS = 4096
 #: Parameters and memory of the rungs that race at a time, where these are more than one.
 MOST_BYTES = 1 << 26
+# scores closer than this, relative to their size, are equal
+_TIE = 1e-12
 
 
 @dataclass
@@ -128,6 +130,8 @@ def race(
     if lost.any():
         racing.restore([state.theta, *state.memory], columns_of(lost, width))
     first = np.argmin(table, axis=0)
+    # a race in which nothing has moved tells nothing
+    first[~lost & (table.max(axis=0) <= best + _TIE * np.abs(best))] = len(rates) // 2
     return [Race(rates, table[:, j], float(rates[first[j]]), racing.t) for j in range(len(best))], racing
 
 
