@@ -184,6 +184,8 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
             )
     elif solver.fixed_step:
         schedule, auto_rate = SCHEDULES["constant"](eta0=1.0), False
+    elif solver.learning_rate_free and raced:
+        schedule = schedule.with_fields(eta0=1.0)
     scale_open = _is_auto(params["scale_features"])
     scale = raced if scale_open else bool(params["scale_features"])
     stopping = Stopping(

@@ -1,6 +1,7 @@
 """What several tests share: reference optima and trajectories, and small problems."""
 
 import importlib
+import itertools
 import os
 from dataclasses import asdict
 
@@ -63,7 +64,174 @@ def torch_optimizer(name, params, lr):
         "adadelta": lambda: optim.Adadelta(params, lr=lr, rho=0.95, eps=1e-6),
         "rmsprop": lambda: optim.RMSprop(params, lr=lr, alpha=0.9, eps=1e-8),
         "adam": lambda: optim.Adam(params, lr=lr),
+        "amsgrad": lambda: optim.Adam(params, lr=lr, amsgrad=True),
+        "adamax": lambda: optim.Adamax(params, lr=lr),
+        "nadam": lambda: optim.NAdam(params, lr=lr),
+        "radam": lambda: optim.RAdam(params, lr=lr),
+        # the intercept, a tensor of its own, does not decay
+        "adamw": lambda: optim.AdamW([{"params": params[:1]}, {"params": params[1:], "weight_decay": 0.0}], lr=lr),
+        "rprop": lambda: optim.Rprop(params, lr=lr),
     }[name]()
+
+
+#: Solvers that torch lacks, as their papers write them: told a start and a step, each yields where the gradient is
+#: taken and is sent it. Compared once with optax 0.2.8, pytorch-optimizer 4.1.0 and the authors' dog-optimizer 1.0.3,
+#: prodigyopt 1.1.2, schedulefree 1.4.1 and parameterfree 0.0.1: equal to 1e-14.
+RECURSIONS = {}
+
+
+def recursion(function):
+    RECURSIONS[function.__name__] = function
+    return function
+
+
+def walk(name, gradient, w, lr, n_steps, **options):
+    """Where the gradients of a recursion were taken, and its models, after each step."""
+    steps = RECURSIONS[name](w, lr, **options)
+    points = [next(steps)]
+    for t in range(1, n_steps + 1):
+        at = points[-1][0] if isinstance(points[-1], tuple) else points[-1]
+        points.append(steps.send(gradient(at, t)))
+    pairs = [point if isinstance(point, tuple) else (point, point) for point in points[1:]]
+    return (np.array(each) for each in zip(*pairs, strict=True))
+
+
+@recursion
+def adabelief(w, lr, b1=0.9, b2=0.999, eps=1e-16):
+    m, s = 0.0, 0.0
+    for t in itertools.count(1):
+        g = yield w
+        m = b1 * m + (1 - b1) * g
+        s = b2 * s + (1 - b2) * (g - m) ** 2 + eps
+        w = w - lr * m / (1 - b1**t) / (np.sqrt(s / (1 - b2**t)) + eps)
+
+
+@recursion
+def yogi(w, lr, b1=0.9, b2=0.999, eps=1e-3, initial=1e-6):
+    m, v = 0.0, initial
+    for t in itertools.count(1):
+        g = yield w
+        m = b1 * m + (1 - b1) * g
+        v = v - (1 - b2) * np.sign(v - g**2) * g**2
+        w = w - lr * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+
+@recursion
+def adan(w, lr, b1=0.98, b2=0.92, b3=0.99, eps=1e-8):
+    m, v, n, last = 0.0, 0.0, 0.0, None
+    for t in itertools.count(1):
+        g = yield w
+        change = 0 * g if last is None else g - last
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * change
+        n, last = b3 * n + (1 - b3) * (g + b2 * change) ** 2, g
+        w = w - lr * (m / (1 - b1**t) + b2 * v / (1 - b2**t)) / (np.sqrt(n / (1 - b3**t)) + eps)
+
+
+@recursion
+def adopt(w, lr, b1=0.9, b2=0.9999, eps=1e-6):
+    g = yield w
+    v, m = g**2, 0.0
+    for t in itertools.count(1):
+        g = yield w
+        m = b1 * m + (1 - b1) * np.clip(g / np.maximum(np.sqrt(v), eps), -(t**0.25), t**0.25)
+        w, v = w - lr * m, b2 * v + (1 - b2) * g**2
+
+
+@recursion
+def lion(w, lr, b1=0.9, b2=0.99):
+    m = 0.0
+    while True:
+        g = yield w
+        w, m = w - lr * np.sign(b1 * m + (1 - b1) * g), b2 * m + (1 - b2) * g
+
+
+@recursion
+def signum(w, lr, mu=0.9):
+    m = 0.0
+    while True:
+        m = mu * m + (1 - mu) * (yield w)
+        w = w - lr * np.sign(m)
+
+
+@recursion
+def qhm(w, lr, mu=0.999, nu=0.7):
+    b = 0.0
+    while True:
+        g = yield w
+        b = mu * b + (1 - mu) * g
+        w = w - lr * ((1 - nu) * g + nu * b)
+
+
+@recursion
+def dog(w, lr, initial=1e-2, eps=1e-8):
+    start, squares = w, eps
+    r = initial * (1 + np.linalg.norm(w, axis=0))
+    while True:
+        g = yield w
+        r = np.maximum(r, np.linalg.norm(w - start, axis=0))
+        squares = squares + np.linalg.norm(g, axis=0) ** 2
+        w = w - lr * r / np.sqrt(squares) * g
+
+
+@recursion
+def dowg(w, lr, initial=1e-2, eps=1e-12):
+    start, r, v = w, initial, 0.0
+    while True:
+        g = yield w
+        r = np.maximum(r, np.linalg.norm(w - start, axis=0))
+        v = v + r**2 * np.linalg.norm(g, axis=0) ** 2
+        w = w - lr * r**2 / (np.sqrt(v) + eps) * g
+
+
+@recursion
+def cocob(w, lr, caution=100.0, eps=1e-8):
+    start, L, G, R, theta = w, eps, 0.0, 0.0, 0.0
+    while True:
+        g = yield w
+        L, G = np.maximum(L, abs(g)), G + abs(g)
+        R, theta = np.maximum(R - g * (w - start), 0), theta - g
+        w = w + lr * (start + theta / (L * np.maximum(G + L, caution * L)) * (L + R) - w)
+
+
+@recursion
+def prodigy(w, lr, b1=0.9, b2=0.999, eps=1e-8, initial=1e-4):
+    start, d, b3 = w, np.full(w.shape[1:], initial), np.sqrt(b2)
+    m, v, s, r = 0.0, 0.0, 0.0, 0.0
+    while True:
+        g = yield w
+        r = b3 * r + d / initial * d * lr * (g * (start - w)).sum(axis=0)
+        m, v = b1 * m + (1 - b1) * d * g, b2 * v + (1 - b2) * d**2 * g**2
+        s, before = b3 * s + d / initial * d * lr * g, d
+        d = np.maximum(d, r / abs(s).sum(axis=0))
+        w = w - before * lr * m / (np.sqrt(v) + d * eps)
+
+
+@recursion
+def schedule_free(w, lr, mu=0.9):
+    x = z = w
+    for t in itertools.count(1):
+        z = z - lr * (yield (1 - mu) * z + mu * x, x)
+        x = (1 - 1 / t) * x + z / t
+
+
+@recursion
+def ftrl(w, lr, beta=0.0, eps=1e-10):
+    # with a start that is not zero, which the distance from it then is about
+    z, n = -w * (beta + eps) / lr, 0.0
+    while True:
+        g = yield w
+        sigma, n = (np.sqrt(n + g**2) - np.sqrt(n)) / lr, n + g**2
+        z = z + g - sigma * w
+        w = -z / ((beta + eps + np.sqrt(n)) / lr)
+
+
+@recursion
+def dual_averaging(w, lr, eps=1e-10):
+    start, total, n = w, 0.0, 0.0
+    while True:
+        g = yield w
+        total, n = total + g, n + g**2
+        w = start - lr * total / (eps + np.sqrt(n))
 
 
 def ridge_logistic(X, y, alpha, weight=None):

@@ -20,7 +20,7 @@ from skvariants.displays import (
 )
 from skvariants.displays._style import GREY, VERMILLION, styles
 from skvariants.displays.curves import COMPARED
-from skvariants.solvers import GD, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
+from skvariants.solvers import GD, LECTURE, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -78,7 +78,7 @@ def test_a_missing_matplotlib_is_said_in_a_sentence(monkeypatch, raced):
 def test_every_registered_solver_has_a_style_of_its_own():
     names = ["auto", *SOLVERS]
     assert len(set(styles(names))) == len(names)
-    assert set(COMPARED) == {"auto", *SOLVERS} - {"sgd", "quasi_newton", "interior_point"}
+    assert set(COMPARED) == {"auto", *LECTURE} - {"sgd"}
 
 
 def test_a_solver_looks_the_same_in_every_company():
@@ -242,7 +242,8 @@ def walk(solvers, **kwargs):
     return TrajectoryDisplay.from_objective(surface, lambda w: CURVATURE * w, solvers, **kwargs)
 
 
-@pytest.mark.parametrize("name", STEPPING)
+# AdamW's decay and DoG's first distance depend on where the origin is, which here is the start
+@pytest.mark.parametrize("name", [name for name in STEPPING if name not in ("adamw", "dog")])
 def test_a_path_is_what_the_estimator_does(name):
     """On least squares whose surface is the same, epoch for epoch."""
     X = np.sqrt(2 * CURVATURE) * np.eye(2)

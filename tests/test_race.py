@@ -37,7 +37,7 @@ def test_rungs_are_half_a_decade_apart_around_the_curvature_or_around_one(rng, n
         rates = ladder(p, solver)
         assert_allclose(rates[1:] / rates[:-1], np.sqrt(10))
         if solver.scale_free:
-            assert_array_equal(rates, STEP_GRID)
+            assert_array_equal(rates, STEP_GRID * solver.unit)
         else:
             squares = np.mean((p.coordinates.rows(X, float) ** 2).sum(axis=1))
             assert_allclose(rates, 10 * STEP_GRID / (bound * squares))
@@ -65,6 +65,7 @@ def test_the_winner_goes_on_as_if_it_had_been_alone(rng, name, batch):
     p, solver = problem(features(rng), rng.standard_normal((N, 1)), target=2.0), SOLVERS[name]()
     begin = start(p, 1, solver)
     begin.theta[-1] = 0.5
+    begin.memory = solver.allocate(begin.theta, p.penalty, True)
     before, draws = begin.theta.copy(), same_generator(begin.rng)
     (result,), state = race(p, begin, solver, Adaptive(), batch, True)
     assert_array_equal(begin.theta, before)
@@ -73,6 +74,7 @@ def test_the_winner_goes_on_as_if_it_had_been_alone(rng, name, batch):
     for rate in result.eta0:
         alone = steps(p, solver=solver, schedule=Constant(eta0=rate), batch=batch)
         alone.state.theta[:], alone.state.rng = before, same_generator(draws)
+        alone.state.memory = solver.allocate(before, p.penalty, True)
         alone.epoch(max_steps=result.steps)
         value = p.loss.value(p.rows.y, p.predict(p.rows.X, alone.state.theta)).mean()
         scores.append(value + 2.0**2 * p.penalty.value(alone.state.theta[:-1])[0])
@@ -82,7 +84,10 @@ def test_the_winner_goes_on_as_if_it_had_been_alone(rng, name, batch):
                 assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     scores = np.where(np.isfinite(scores), scores, np.inf)
     assert_allclose(result.scores, scores, rtol=1e-6)
-    assert result.winner == result.eta0[np.argmin(scores)]
+    # ADOPT's first step moves nothing: of equal rungs the one in the middle
+    tied = name == "adopt" and batch == N
+    assert np.ptp(scores) > 1e-9 or tied
+    assert result.winner == result.eta0[len(scores) // 2 if tied else np.argmin(scores)]
 
 
 def test_each_model_has_a_winner_of_its_own(rng):

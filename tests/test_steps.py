@@ -47,11 +47,12 @@ def rng():
 def test_a_column_is_a_fit(rng, name, scaled, l1_ratio):
     X, Y = features(rng), rng.standard_normal((N, 3))
     options = dict(solver=SOLVERS[name](), batch=8)
+    rtol = 1e-6 if name == "signum" else 1e-9  # beside a kink its scale is the inverse of a small mean
     together, curve = trained(problem(X, Y, scaled=scaled, l1_ratio=l1_ratio), k=3, **options)
     for j in range(3):
         alone, own = trained(problem(X, Y[:, [j]], scaled=scaled, l1_ratio=l1_ratio), **options)
-        assert_allclose(together.state.theta[:, j], alone.state.theta[:, 0], rtol=1e-9, atol=1e-11)
-        assert_allclose(curve[:, j], own[:, 0], rtol=1e-9)
+        assert_allclose(together.state.theta[:, j], alone.state.theta[:, 0], rtol=rtol, atol=1e-11)
+        assert_allclose(curve[:, j], own[:, 0], rtol=rtol)
 
 
 @every_rule

@@ -4,6 +4,7 @@ Nothing that a registry knows is written by hand a second time: a new solver, lo
 itself, and a public name without a docstring fails the build.
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -28,6 +29,7 @@ from skvariants.displays import TrajectoryDisplay
 from skvariants.losses import LOSSES
 from skvariants.penalties import PENALTIES
 from skvariants.schedules import SCHEDULES
+from skvariants.solvers import FAMILIES as FAMILIES_OF_SOLVERS
 from skvariants.solvers import SOLVERS
 
 log = getLogger(__name__)
@@ -133,6 +135,12 @@ class RegistryTable(SphinxDirective):
                 rows, memory = "all (a growing part at first)", "curvature"
             yield f":ref:`{name} <solver-{name}>`", rows, memory, cls.cures
 
+    def families(self):
+        yield "", "``solver=``", "what they are for"
+        for name, family in FAMILIES_OF_SOLVERS.items():
+            links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.solvers)
+            yield name, links, family.purpose.replace("`", "``")
+
     def losses(self):
         yield "``loss=``", "what it is"
         for name, cls in LOSSES.items():
@@ -226,9 +234,15 @@ def walk(solver, batch):
     return best
 
 
+@functools.cache
+def gradient_descent():
+    """The path that all others are beside."""
+    return walk(SOLVERS["gd"](), "full")
+
+
 def picture(name, cls, folder):
     """Save the path of a solver over the ravine, beside that of gradient descent."""
-    paths = {"gd": walk(SOLVERS["gd"](), "full")}
+    paths = {"gd": gradient_descent()}
     # batches of 64 where the solver takes up to 256: the pictures are to show that there is noise
     batch = cls.batch_size if cls.batch_size in ("full", 1) else 64
     paths[name] = walk(cls(), batch)

@@ -25,11 +25,11 @@ from objectives import Objective, columns_of_targets
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.diagnostics import RULES, Facts, diagnose, recommend
-from skvariants.solvers import SOLVERS
+from skvariants.solvers import LECTURE
 
 TARGETS = (1e-2, 1e-3)
-#: Solvers that take steps; not `sgd`, which takes a hundred times as many for a pass.
-NAMED = [name for name, cls in SOLVERS.items() if cls.method == "steps" and cls.batch_size != 1]
+#: The lecture's solvers; not `sgd`, which takes a hundred times as many steps for a pass.
+NAMED = [name for name in LECTURE if name != "sgd"]
 MARKER = "<!-- tables -->"
 OURS = ("breast_cancer", "diabetes", "digits", "dense_1e4", "dense_quick", "text_quick")
 #: Gaussian columns of equal variance: no ravine.

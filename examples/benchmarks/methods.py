@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDRegressor
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.solvers import SOLVERS
+from skvariants.solvers import LECTURE
 
 EPOCHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 NEWTON = (1, 2, 3, 5, 8, 12, 20, 50)
@@ -290,5 +290,5 @@ def peers():
 
 
 def named():
-    """Our solvers that take steps, each by its name."""
-    return [ours(name) for name, cls in SOLVERS.items() if cls.method == "steps"]
+    """The lecture's solvers, each by its name."""
+    return [ours(name) for name in LECTURE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,9 +138,13 @@ def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
         state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
         if state.best_theta is not None:  # the model is that of the best score
             state.theta, state.best_theta = state.best_theta, None
+            _move_points(setup.solver, state, lambda point: state.theta.copy())
     if spec.solver.method != "steps":
         return
-    changed, setup.solver = type(setup.solver) is not type(spec.solver), spec.solver
+    changed = type(setup.solver) is not type(spec.solver)
+    if changed and state.memory:
+        state.theta = setup.solver.solution(state.theta, *state.memory).copy()
+    setup.solver = spec.solver
     memory = spec.solver.allocate(state.theta, problem.penalty, not problem.coordinates.identity)
     state.memory = state.memory or memory
     if changed or [a.shape for a in memory] != [a.shape for a in state.memory]:
@@ -216,23 +220,34 @@ def _move(setup: Setup, state: State, old: Coordinates, starts: Any) -> None:
         coef, intercept = starts[0]
         state.theta = new.standardised(np.concatenate([coef.T, intercept[None]])).astype(state.theta.dtype)
         state.average = None if state.average is None else state.theta.copy()
+        _move_points(setup.solver, state, lambda point: state.theta.copy())
         if rungs is not None:
-            rungs.restart(state.theta)
+            rungs.restart(state.theta, state.memory)
         return
     if new.identity and old.identity:
         return
-    _carry(state, old, new)
+    _carry(setup.solver, state, old, new)
     if rungs is not None:
         columns = np.tile(np.arange(state.theta.shape[1]), len(rungs.multiples))
         with np.errstate(over="ignore", invalid="ignore"):  # of a rung that is lost
-            _carry(rungs.state, old.take(columns), new.take(columns))
+            _carry(setup.solver, rungs.state, old.take(columns), new.take(columns))
 
 
-def _carry(state: State, old: Coordinates, new: Coordinates) -> None:
-    dtype = state.theta.dtype
-    state.theta = new.standardised(old.original(state.theta)).astype(dtype)
+def _carry(solver: Any, state: State, old: Coordinates, new: Coordinates) -> None:
+    def carried(point: Array) -> Array:
+        return new.standardised(old.original(point)).astype(state.theta.dtype)
+
+    state.theta = carried(state.theta)
     if state.average is not None:
-        state.average = new.standardised(old.original(state.average)).astype(dtype)
+        state.average = carried(state.average)
+    _move_points(solver, state, carried)
+
+
+def _move_points(solver: Any, state: State, to: Callable[[Array], Array]) -> None:
+    """Move what a solver keeps of the kind of parameters."""
+    if solver.points and state.memory:
+        kept = zip((*solver.memory, *solver.totals), state.memory, strict=True)
+        state.memory = [to(array) if name in solver.points else array for name, array in kept]
 
 
 def seed(random_state: Any) -> int:

@@ -12,7 +12,7 @@ from skvariants._fit.job import Job, batch_size_of, tolerances, watch_of
 from skvariants._threads import spare_thread
 from skvariants._training.loop import Outcome, Training, print_row
 from skvariants._training.race import STEP_GRID, Race, race, step_unit
-from skvariants._training.rungs import Pace, Rungs
+from skvariants._training.rungs import RACE_STEPS, Pace, Rungs
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
 from skvariants.schedules import Settling
@@ -80,6 +80,8 @@ def _step_along(job: Job, solver: Any, callback: Any) -> list[Outcome]:
     schedule = spec.schedule.bind(job.data.task.bind_loss(spec.loss), spec.alpha)
     pace = setup.pace = _pace(job, solver, schedule)
     if pace is None:
+        if spec.auto_rate and solver.learning_rate_free and not solver.shrinks:
+            schedule = Settling(eta0=schedule.eta0, since=RACE_STEPS)
         setup.schedule, setup.race, setup.batch_size = schedule, None, batch_size
     else:
         pace.look(problem)
@@ -134,7 +136,7 @@ def _race_along(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: in
     state = job.state = rungs.best()
     if not np.isfinite(state.theta).all():
         state.theta, state.memory = before.theta, before.memory
-        rungs.restart(state.theta)
+        rungs.restart(state.theta, state.memory)
         rungs.scores[:] = 0.0
     state.epoch, state.history, state.seconds = before.epoch.copy(), before.history, before.seconds
     state.seconds += time.perf_counter() - started

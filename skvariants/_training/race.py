@@ -30,6 +30,8 @@ BATCH_STEPS = 40
 SCORING_ROWS = 4096
 #: Parameters and memory of the rungs that race at a time, where these are more than one.
 MOST_BYTES = 1 << 26
+# scores closer than this, relative to their size, are equal
+_TIE = 1e-12
 
 
 @dataclass
@@ -72,9 +74,9 @@ def ladder(problem: Problem, solver: Any) -> Array:
 
 
 def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> float:
-    """The unit of the ladder: one for a scale-free solver, ten times 1/L for others; one too where rows are zero."""
+    """The unit of the ladder: that of a scale-free solver, ten times 1/L for others; one where rows are zero."""
     if solver.scale_free:
-        return 1.0
+        return solver.unit
     bound = loss.max_curvature or 1.0
     return 10.0 / (bound * max(mean_square_norm, 1e-300)) if mean_square_norm > 0 else 1.0
 
@@ -127,6 +129,8 @@ def race(
     if lost.any():
         racing.restore([state.theta, *state.memory], columns_of(lost, width))
     first = np.argmin(table, axis=0)
+    # a race in which nothing has moved tells nothing
+    first[~lost & (table.max(axis=0) <= best + _TIE * np.abs(best))] = len(rates) // 2
     return [Race(rates, table[:, j], float(rates[first[j]]), racing.t) for j in range(len(best))], racing
 
 

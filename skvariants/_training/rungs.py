@@ -114,9 +114,10 @@ class Rungs:
         j = self.leader
         return Record(record.objective[[j]], record.eta[[j]], record.rows)
 
-    def restart(self, theta: Array) -> None:
-        """Put all rungs at one model."""
+    def restart(self, theta: Array, memory: list[Array]) -> None:
+        """Put all rungs at one model, with its memory."""
         self.state.theta = np.tile(theta, len(self.multiples))
+        self.state.memory = [np.tile(array, len(self.multiples)) for array in memory]
         self.state.average = None if self.state.average is None else self.state.theta.copy()
 
 

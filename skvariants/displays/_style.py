@@ -29,7 +29,15 @@ SOLVER_STYLES = {
     # seen on top of "auto", which it often is
     "quasi_newton": (GREEN, "--"),
     "interior_point": (BLUE, "--"),
-}
+    # a colour, or two, for each further family
+    "qhm": (GREY, "--"),
+    "adamax": (VERMILLION, "--"), "nadam": (VERMILLION, "-."), "amsgrad": (VERMILLION, ":"),
+    "yogi": (ORANGE, "-"), "adamw": (ORANGE, "-."), "radam": (ORANGE, ":"),
+    "adabelief": (PURPLE, "-"), "adan": (PURPLE, "--"), "adopt": (PURPLE, ":"),
+    "rprop": (SKY, "-"), "signum": (SKY, "-."), "lion": (SKY, ":"),
+    "cocob": (GREEN, "-."), "dog": (GREEN, ":"), "dowg": (BLUE, "-."), "prodigy": (BLUE, ":"),
+    "dual_averaging": (GREY, "-."), "ftrl": (BLACK, "--"), "schedule_free": (BLACK, "-."),
+}  # fmt: skip
 #: of everything else, in this order
 CYCLE = [
     (BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, "-"), (PURPLE, "--"),

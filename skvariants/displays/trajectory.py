@@ -152,9 +152,9 @@ class TrajectoryDisplay:
         for _ in range(n_steps):
             step.t += 1
             g = np.zeros_like(theta)
-            g[:2, 0] = np.reshape(gradient(path[-1].copy()), 2)
+            g[:2, 0] = np.reshape(gradient(theta[:2, 0].copy()), 2)
             solver.update(theta, g, step, *memory)
-            path.append(theta[:2, 0].copy())
+            path.append(solver.solution(theta, *memory)[:2, 0].copy())
         return np.array(path)
 
     @property

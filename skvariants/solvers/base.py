@@ -37,10 +37,17 @@ class Solver(Component):
     ----------
     memory : tuple of str
         Names of the arrays that :meth:`step` receives after `work`, zero at the start.
+    points : tuple of str
+        Those of them that are points like the parameters: they begin where these are, and go with them where the
+        coordinates move.
+    totals : tuple of str
+        Names of what it keeps beside them, a number for each column; :meth:`step` receives them last, as rows.
     batch_size : int or "full"
         Natural batch size, used when ``batch_size="auto"``.
     scale_free : bool
         Whether the step does not depend on the scale of the gradient.
+    unit : float
+        What the step sizes of a race are multiples of, where it is scale free.
     is_gradient : bool
         Whether the direction is the gradient and the scale is one; such solvers have fast paths.
     lazy : bool
@@ -56,6 +63,9 @@ class Solver(Component):
         Whether its steps become shorter by themselves, so that a stream adds no decay to them.
     fixed_step : bool
         Whether it has a length of its own, so that none is scheduled or raced.
+    learning_rate_free : bool
+        Whether it estimates a length of its own, which the schedule multiplies: ``eta0="auto"`` is 1, and nothing is
+        raced.
     eta0 : float
         A step size that is reasonable on standardised data where none is searched for.
     cures : str
@@ -63,14 +73,18 @@ class Solver(Component):
     """
 
     memory: ClassVar[tuple[str, ...]] = ()
+    points: ClassVar[tuple[str, ...]] = ()
+    totals: ClassVar[tuple[str, ...]] = ()
     batch_size: ClassVar[int | str] = 256
     scale_free: ClassVar[bool] = False
+    unit: ClassVar[float] = 1.0
     is_gradient: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     method: ClassVar[str] = "steps"
     shrinks: ClassVar[bool] = False
     fixed_step: ClassVar[bool] = False
+    learning_rate_free: ClassVar[bool] = False
     eta0: ClassVar[float] = 0.1
     cures: ClassVar[str] = ""
 
@@ -170,9 +184,9 @@ class Solver(Component):
         step.penalty.idle(W, length, times, step.implicit)
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:
-        """Memory at the start: zeros for every name in `memory`.
+        """Memory at the start: `points` are the parameters, all else is zero.
 
-        `partial_fit` carries parameters over when standardised coordinates move, but not the memory.
+        `partial_fit` carries parameters and `points` over when standardised coordinates move, but no other memory.
 
         Parameters
         ----------
@@ -187,7 +201,8 @@ class Solver(Component):
         -------
         list of ndarray, whose last axis is the column
         """
-        return [np.zeros_like(theta) for _ in self.memory]
+        arrays = [theta.copy() if name in self.points else np.zeros_like(theta) for name in self.memory]
+        return arrays + [np.zeros_like(theta[:1]) for _ in self.totals]
 
     def check_loss(self, loss: Any) -> None:
         """Refuse a loss that this solver cannot minimise, in a sentence with the remedy.
