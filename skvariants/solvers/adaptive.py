@@ -198,9 +198,10 @@ class Adam(Solver):
         g -= m
         g *= operand(1 - self.beta_1, work.dtype)
         m += g
-        np.divide(m, 1 - self.beta_1**t, out=g)
-        np.divide(v, 1 - self.beta_2**t, out=work)
+        # the correction of the mean goes into the scale, for a pass less
+        start = 1 - self.beta_1**t
+        np.multiply(v, operand(start**2 / (1 - self.beta_2**t), work.dtype), out=work)
         np.sqrt(work, out=work)
-        work += operand(self.eps, work.dtype)
+        work += operand(self.eps * start, work.dtype)
         np.reciprocal(work, out=work)
-        return g, work
+        return m, work
