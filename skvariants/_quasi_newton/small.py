@@ -119,6 +119,9 @@ class SmallNewton(Method):
     def _ladder(self, ZP: Array, P: Array) -> Array:
         """Objectives of the lengths of the ladder, side by side."""
         at, count, k = self.state.method.newton, len(LADDER), P.shape[1]
+        if self.problem.loss.quadratic:  # the parabola through value, slope and the value after a whole step
+            whole = self._objective(1.0, ZP, P)
+            return np.asarray(at.f + LADDER * at.slope + LADDER**2 * (whole - at.f - at.slope))
         t = np.repeat(LADDER, k)
 
         def copies(A: Array) -> Array:
@@ -179,8 +182,10 @@ class SmallNewton(Method):
         if p.loss.is_softmax:
             H = coupled_products(self.C, p.loss.probability(at.z), self.s)
         else:
-            D = p.loss.curvature(self.y, at.z)
-            B = self.C * np.sqrt(D if self.s is None else D * self.s)
+            B = self.C
+            if not (p.loss.quadratic and p.loss.max_curvature == 1.0 and self.s is None):
+                D = p.loss.curvature(self.y, at.z)
+                B = self.C * np.sqrt(D if self.s is None else D * self.s)
             H = B.T @ B
         H /= p.n
         return finished(H, self.l2, p.fit_intercept, np.dtype(np.float64), True)
