@@ -9,8 +9,9 @@ One command, three tables::
 *Comparison*: grids of 64 candidates on 5 folds behind a ``StandardScaler``: 64 values of alpha by default, alpha and
 the first step (default and AdaGrad), alpha and l1_ratio. Peers are ``GridSearchCV`` over ``SGDClassifier`` (constant
 steps where steps are searched for, and adaptive ones, which end where ours do) and, for alphas, over
-``LogisticRegression`` with lbfgs and newton-cholesky, its fastest. *Classes*: several classes, beside ``GridSearchCV``
-over the same estimator. *Growth*: one thing changes at a time, beside the same.
+``LogisticRegression`` with lbfgs and newton-cholesky, its fastest; beside steps, over its 8 strengths alone.
+*Classes*: several classes, beside ``GridSearchCV`` over the same estimator.
+*Growth*: one thing changes at a time, beside the same.
 
 Every search is timed in one process and in two, which are started before. Peers are timed on a share of the candidates
 drawn at random (``--share``, a quarter), and their seconds scaled up. Compare ratios, not seconds: each line is one
@@ -143,6 +144,9 @@ def comparison(name, X, y, share, folds=5):
         model = sgd(learning_rate=schedule)
         beside(f"SGDClassifier, {schedule}, beside the default", free, model, steps)
         beside(f"SGDClassifier, {schedule}, beside adagrad", adagrad, model, steps)
+    # a specialist has no first step to search for: the same strengths, and all of its candidates
+    own = {"C": regularised(ALPHAS, len(y), folds)}
+    Timing(GridSearchCV, LogisticRegression(max_iter=1000), own, (X, y), folds).line("  LogisticRegression, 8 C", free)
     mixed = {"alpha": ALPHAS, "l1_ratio": RATIOS}
     beside(
         "SGDClassifier", ours("8 alphas x 8 l1_ratios, default", mixed, penalty="elasticnet"),
