@@ -92,7 +92,7 @@ TAKEN = {
     "alpha": {"0", "1", "1.5"}, "average": {"1", "True"}, "batch_size": {"1"}, "class_weight": {"None", "{}"},
     "early_stopping": {"True"}, "epsilon": {"0", "1", "1.5"}, "eta0": {"1", "1.5"}, "fit_intercept": {"True"},
     "forgetting": {"1", "1.5", "None"}, "l1_ratio": {"0", "1", "None"}, "learning_rate": set(), "loss": set(),
-    "max_iter": {"1"}, "multi_class": set(), "n_iter_no_change": {"1"}, "n_jobs": {"-1", "1", "None"},
+    "max_iter": {"1"}, "max_time": {"1", "1.5", "None"}, "multi_class": set(), "n_iter_no_change": {"1"}, "n_jobs": {"-1", "1", "None"},
     "on_new_class": set(), "penalty": {"None"}, "power_t": {"0", "1", "1.5"}, "random_state": {"0", "1", "None"},
     "scale_features": {"True"}, "shuffle": {"True"}, "solver": set(), "tol": {"0", "1", "1.5", "None"},
     "validation_fraction": set(), "verbose": {"0", "1", "True"}, "warm_start": {"True"},

