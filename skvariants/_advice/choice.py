@@ -33,7 +33,7 @@ class Asked:
     free : bool, default=True
         Whether neither a step nor a batch nor an average was asked for.
     summable : bool, default=False
-        Whether there are so few features that what such rows say is kept in sums.
+        Whether there are so few features, or values in a row, that what rows say is kept: in sums, or as rows.
     """
 
     smooth: bool
@@ -61,11 +61,13 @@ def too_wide(n: int, d: int, has_l1: bool) -> bool:
 #: What "auto" stands for: the first that applies. Where none does, the rules for named solvers decide.
 CHOICES: tuple[Rule[Asked], ...] = (
     Rule(
-        "a stream (partial_fit) of at most 1,023 features, with L2 and L1 penalties or none",
+        "a stream (partial_fit) of at most 1,023 features, or of rows of at most 1,024 values other than zero, with L2 "
+        "and L1 penalties or none",
         lambda asked: asked.streaming and asked.free and asked.elastic and asked.summable,
         ("recursive",),
-        "Each row is seen once, and there is no second try: sums over the rows hold what they said of all weights, so "
-        "that no rate is to be chosen and each row counts as much as any other.",
+        "Each row is seen once, and there is no second try: sums over the rows hold what they said of all weights "
+        "(of more features, the rows themselves), so that no rate is to be chosen and each row counts as much as any "
+        "other.",
         "Bertsekas (1996), doi:10.1137/S1052623494268522",
     ),
     Rule(

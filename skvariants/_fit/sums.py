@@ -106,9 +106,10 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
     })  # fmt: skip
     log(setup, state)
-    theta = theta.astype(rows.dtype)
-    kept = Kept(setup, state, theta.copy())
-    return Fitted(spec, data.header, kept, theta, "max_iter", 1, [], predicted=predicted)
+    published = theta.astype(rows.dtype)
+    # what users may change is a copy; wide models have no room for another
+    kept = Kept(setup, state, theta if theta.dtype == rows.dtype else published.copy())
+    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted)
 
 
 def _chunk(data: Data) -> Chunk:

@@ -47,7 +47,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         `n_iter_` and `history_` then count iterations), else what the rules of
         :func:`skvariants.diagnostics.diagnose` advise for the data. In `partial_fit` it is
         :class:`skvariants.solvers.Recursive`, sums over all rows, where no step, batch or average is asked for, the
-        penalty is L2, L1, both or none, and features are at most 1,023; else "adagrad". `solver_` says which.
+        penalty is L2, L1, both or none, and there are at most 1,023 features, or 1,024 values other than zero in a
+        row; else "adagrad". `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
         Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
         wide sparse data; at least 32, at most a 32nd of the table); a table of at most 32 rows is one batch.
