@@ -14,10 +14,14 @@ class Recursive(Solver):
     with the slope :math:`g_i` and the curvature :math:`h_i` of the loss of each row where it was seen. It is what
     ``solver="auto"`` stands for in `partial_fit`, where nothing of steps is asked for, and not a name of `solver`.
 
+    Above 1,023 features rows of few numbers are kept themselves, and the model is their optimum by truncated Newton
+    steps. Rows beyond the first million numbers or so are stood for by a linear and a diagonal term.
+
     References
     ----------
     Bertsekas (1996), "Incremental least squares methods and the extended Kalman filter",
-    doi:10.1137/S1052623494268522.
+    doi:10.1137/S1052623494268522. Nash (2000), "A survey of truncated-Newton methods",
+    doi:10.1016/S0377-0427(00)00426-X.
 
     Examples
     --------
