@@ -152,7 +152,7 @@ class Learner:
         at.A, at.factors = at.A * of_block[:, None] * of_block, factors_in_units(at.factors, of_block)
         at.C = at.C * c
         at.second = at.second * (change * change)
-        at.sample.C = at.sample.C.times(c)
+        at.sample.times(c)
         if at.anchor is not None:
             at.anchor = at.anchor / c[:, None]
             at.pull = at.pull * c[:, None]
