@@ -58,11 +58,11 @@ class CorrectedLearner(Learner):
         seed, draws = at.seed
         at.seed = seed, draws + 1
         priority = s / (1.0 - np.random.default_rng(at.seed).random(len(s)))
-        chosen = np.flatnonzero(priority > sample.threshold[label])
+        like = sample.C if len(sample) else Rows.of(C[:_SAMPLED], self._base)
+        chosen = sample.chosen(label, priority, self._room(like))
         if not len(chosen):
             return
-        like = sample.C if len(sample) else Rows.of(C[chosen[:_SAMPLED]], self._base)
-        sample.wait([a[chosen] for a in (C, y, s, label, priority, *lines)], self._room(like))
+        sample.wait([a[chosen] for a in (C, y, s, label, priority, *lines)])
         if _WAIT * C.shape[1] * sample.n_waiting > self._numbers:
             self._join()
 
@@ -89,7 +89,8 @@ class CorrectedLearner(Learner):
             return
         chance, spread = Chance(at.sample.C, factors), None
         if not (self.coupled or self._certain(chance.forms)):
-            spread = self._deviation(quadratic_forms(at.sample.C, factors))
+            every = len(chance.forms) == len(at.sample)
+            spread = self._deviation(chance.forms if every else quadratic_forms(at.sample.C, factors))
         for _ in range(_CORRECTIONS):
             sample = at.sample
             z, weight = sample.C @ at.theta, sample.weight

@@ -67,11 +67,15 @@ class Sample:
         """Of the rows that each stands for."""
         return np.maximum(self.s, self.threshold[self.label])
 
-    def wait(self, rows: list[Array], size: int) -> None:
-        """Take the rows of a draw, but for those that no sample of `size` would hold."""
-        label, priority = rows[3:5]
-        keep = self._highest(label, priority, size)
-        self.waiting = (*self.waiting, rows if keep is None else [array[keep] for array in rows])
+    def chosen(self, label: Array, priority: Array, size: int) -> Array:
+        """Numbers of the rows of a draw that a sample of `size` may hold."""
+        rows = np.flatnonzero(priority > self.threshold[label])
+        keep = self._highest(label[rows], priority[rows], size)
+        return rows if keep is None else rows[keep]
+
+    def wait(self, rows: list[Array]) -> None:
+        """Take rows, for later."""
+        self.waiting = (*self.waiting, rows)
 
     @property
     def n_waiting(self) -> int:
