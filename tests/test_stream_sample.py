@@ -59,11 +59,15 @@ def drawn(label, s, size, seed):
     rng, sample = np.random.default_rng(seed), Sample.empty(1, 1, 2)
     for part in np.array_split(np.arange(len(s)), 7):
         priority = s[part] / (1 - rng.random(len(part)))
-        chosen = priority > sample.threshold[label[part]]
-        rows, column = part[chosen], np.zeros((chosen.sum(), 1))
-        C = sample.C.joined(np.column_stack([rows, np.ones(len(rows))]), np.array([0.0, 1.0]))
-        sample.add(C, [column, s[rows], label[rows], priority[chosen], column, column, column])
-        sample.thin(size)
+        chosen = sample.chosen(label[part], priority, size)
+        rows, column = part[chosen], np.zeros((len(chosen), 1))
+        C = np.column_stack([rows, np.ones(len(rows))])
+        sample.wait([C, column, s[rows], label[rows], priority[chosen], column, column, column])
+        if sample.n_waiting > 30:
+            sample.join(np.array([0.0, 1.0]))
+            sample.thin(size)
+    sample.join(np.array([0.0, 1.0]))
+    sample.thin(size)
     return sample
 
 

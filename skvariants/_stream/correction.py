@@ -16,6 +16,8 @@ Array = np.ndarray
 # numbers of the sample of rows (those of the sums where these are more), and of a stream that is sorted by class: its
 # rows ask for all lines anew
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
+# rows that wait for the sample may have this part of its numbers
+_WAIT = 4
 # rows, as a multiple of those before the last class came, up to which a stream is taken for sorted
 _UNSETTLED = 8.0
 # growth of a stream after which its sample is asked
@@ -28,13 +30,23 @@ _CORRECTIONS, _TOLD = 4, 1024
 class CorrectedLearner(Learner):
     """One that keeps a sample."""
 
-    def _room(self) -> int:
-        """Rows of the sample."""
+    @property
+    def _numbers(self) -> int:
+        """Numbers of the sample."""
         at = self.at
-        unsettled = at.seen is not None and (not at.seen.all() or at.rows < _UNSETTLED * at.begun)
-        d1 = at.theta.shape[0]
-        numbers = _SORTED if unsettled else max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, d1 * d1)
-        return max(_SAMPLED, int(numbers / max(at.sample.C.numbers, 1.0)))
+        if at.seen is not None and (not at.seen.all() or at.rows < _UNSETTLED * at.begun):
+            return _SORTED
+        return max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, at.theta.shape[0] ** 2)
+
+    def _room(self, C: Rows) -> int:
+        """Rows of the sample, if they are like these."""
+        return max(_SAMPLED, int(self._numbers / max(C.numbers, 1.0)))
+
+    @property
+    def _base(self) -> Array:
+        """A row of zeros."""
+        frame = self.at.frame
+        return np.append(-frame.centre * frame.factor, float(self.fit_intercept))
 
     def _draw(self, C: Array, y: Array, s: Array, *lines: Array) -> None:
         """Add rows to the sample, each with its share of chance."""
@@ -46,12 +58,19 @@ class CorrectedLearner(Learner):
         seed, draws = at.seed
         at.seed = seed, draws + 1
         priority = s / (1.0 - np.random.default_rng(at.seed).random(len(s)))
-        chosen = np.flatnonzero(priority > sample.threshold[label])
+        like = sample.C if len(sample) else Rows.of(C[:_SAMPLED], self._base)
+        chosen = sample.chosen(label, priority, self._room(like))
         if not len(chosen):
             return
-        base = np.append(-at.frame.centre * at.frame.factor, float(self.fit_intercept))
-        sample.add(sample.C.joined(C[chosen], base), [a[chosen] for a in (y, s, label, priority, *lines)])
-        sample.thin(self._room())
+        sample.wait([a[chosen] for a in (C, y, s, label, priority, *lines)])
+        if _WAIT * C.shape[1] * sample.n_waiting > self._numbers:
+            self._join()
+
+    def _join(self) -> None:
+        """Rows that wait for the sample become part of it."""
+        sample = self.at.sample
+        sample.join(self._base)
+        sample.thin(self._room(sample.C))
 
     def _labels(self, y: Array) -> Array:
         """Number of the class of each row; zero where there are none."""
@@ -65,11 +84,13 @@ class CorrectedLearner(Learner):
         if not at.rows - at.begun > _GROWTH * (at.asked - at.begun):
             return
         at.asked = at.rows
+        self._join()
         if not len(at.sample) or not factors:
             return
         chance, spread = Chance(at.sample.C, factors), None
         if not (self.coupled or self._certain(chance.forms)):
-            spread = self._deviation(quadratic_forms(at.sample.C, factors))
+            every = len(chance.forms) == len(at.sample)
+            spread = self._deviation(chance.forms if every else quadratic_forms(at.sample.C, factors))
         for _ in range(_CORRECTIONS):
             sample = at.sample
             z, weight = sample.C @ at.theta, sample.weight

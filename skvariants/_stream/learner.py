@@ -152,7 +152,7 @@ class Learner:
         at.A, at.factors = at.A * of_block[:, None] * of_block, factors_in_units(at.factors, of_block)
         at.C = at.C * c
         at.second = at.second * (change * change)
-        at.sample.C = at.sample.C.times(c)
+        at.sample.times(c)
         if at.anchor is not None:
             at.anchor = at.anchor / c[:, None]
             at.pull = at.pull * c[:, None]
@@ -643,13 +643,12 @@ def quadratic_forms(C: Any, factors: list[Any]) -> Array:
     forms = np.empty((len(C), len(factors)))
     for j, (L, scale, _) in enumerate(factors):
         # solving takes fewer multiplications than an inverse where rows are few
-        inverse = None if len(C) < len(L) else lapack.dtrtri(L, lower=1)[0]
+        inverse = None if len(C) < len(L) else lapack.dtrtri(L, lower=1)[0] / scale
         for part, dense in [(slice(None), C)] if isinstance(C, Array) else C.parts():
-            V = (dense / scale).T
             if inverse is None:
-                V = lapack.dtrtrs(L, V, lower=1, overwrite_b=1)[0]
+                V = lapack.dtrtrs(L, (dense / scale).T, lower=1, overwrite_b=1)[0]
             else:
-                V = blas.dtrmm(1.0, inverse, V, lower=1, overwrite_b=1)
+                V = blas.dtrmm(1.0, inverse, dense.T, lower=1)
             forms[part, j] = np.einsum("ij,ij->j", V, V)
     return forms
 

@@ -32,6 +32,8 @@ class Sample:
         Lines: where, and which.
     threshold : ndarray of shape (n_classes,)
         Highest priority of a row that was left out, of each class.
+    waiting : tuple of lists
+        Rows that are not among these yet: the same arrays of each draw but the threshold, the rows dense.
 
     References
     ----------
@@ -48,6 +50,7 @@ class Sample:
     slope: Array
     curvature: Array
     threshold: Array
+    waiting: tuple[list[Array], ...] = ()
 
     @classmethod
     def empty(cls, n_features: int, n_columns: int, n_classes: int) -> Sample:
@@ -64,34 +67,64 @@ class Sample:
         """Of the rows that each stands for."""
         return np.maximum(self.s, self.threshold[self.label])
 
-    def add(self, C: Rows, others: list[Array]) -> None:
-        """Take more: all rows, and of the new ones the arrays that follow."""
-        self.C = C
-        self._become([np.concatenate([a, b]) for a, b in zip(self._others(), others, strict=True)])
+    def chosen(self, label: Array, priority: Array, size: int) -> Array:
+        """Numbers of the rows of a draw that a sample of `size` may hold."""
+        rows = np.flatnonzero(priority > self.threshold[label])
+        keep = self._highest(label[rows], priority[rows], size)
+        return rows if keep is None else rows[keep]
+
+    def wait(self, rows: list[Array]) -> None:
+        """Take rows, for later."""
+        self.waiting = (*self.waiting, rows)
+
+    @property
+    def n_waiting(self) -> int:
+        """Rows that are not among these yet."""
+        return sum(len(rows[0]) for rows in self.waiting)
+
+    def join(self, base: Array) -> None:
+        """Put the rows that wait among the others, whatever a row of zeros is in their units."""
+        if self.waiting:
+            C, *others = (np.concatenate(arrays) for arrays in zip(*self.waiting, strict=True))
+            self.C, self.waiting = self.C.joined(C, base), ()
+            self._become([np.concatenate(arrays) for arrays in zip(self._others(), others, strict=True)])
 
     def thin(self, size: int) -> None:
         """Leave out rows of the largest classes, until there are no more than `size`."""
-        excess = len(self) - size
-        if excess <= 0:
-            return
-        counts = np.bincount(self.label, minlength=len(self.threshold))
+        keep = self._highest(self.label, self.priority, size)
+        if keep is not None:
+            self.C = self.C[keep]
+            self._become([array[keep] for array in self._others()])
+
+    def _highest(self, label: Array, priority: Array, size: int) -> Array | None:
+        """Numbers of the `size` rows that stay, if there are more; the threshold follows those that do not."""
+        if len(label) <= size:
+            return None
+        counts = np.bincount(label, minlength=len(self.threshold))
         ascending = np.sort(counts)
         full = np.concatenate([[0], np.cumsum(ascending)[:-1]])
         levels = (size - full) // np.arange(len(counts), 0, -1)
         level = levels[np.argmax(levels < ascending)]  # of the classes that are not kept in full
-        keep = np.ones(len(self), bool)
-        for label in np.flatnonzero(counts > level):
-            rows = np.flatnonzero(self.label == label)
-            out = rows[np.argsort(-self.priority[rows], kind="stable")[level:]]
+        keep = np.ones(len(label), bool)
+        self.threshold = self.threshold.copy()
+        for large in np.flatnonzero(counts > level):
+            rows = np.flatnonzero(label == large)
+            out = rows[np.argsort(-priority[rows], kind="stable")[level:]]
             keep[out] = False
-            self.threshold = self.threshold.copy()
-            self.threshold[label] = max(self.threshold[label], self.priority[out[0]])
-        self.C = self.C[keep]
-        self._become([array[keep] for array in self._others()])
+            self.threshold[large] = max(self.threshold[large], priority[out[0]])
+        return np.flatnonzero(keep)
+
+    def times(self, change: Array) -> None:
+        """Follow a change of units."""
+        self.C = self.C.times(change)
+        self.waiting = tuple([C * change, *others] for C, *others in self.waiting)
 
     def fade(self, factor: float) -> None:
         """Let all rows count less."""
         self.s, self.priority, self.threshold = (a * factor for a in (self.s, self.priority, self.threshold))
+        self.waiting = tuple(
+            [C, y, s * factor, label, priority * factor, *lines] for C, y, s, label, priority, *lines in self.waiting
+        )
 
     def _others(self) -> list[Array]:
         return [self.y, self.s, self.label, self.priority, self.z, self.slope, self.curvature]
