@@ -18,8 +18,6 @@ from skvariants._data.sparse import square_norms
 Array = np.ndarray
 # features from which a product with a few columns is up to twice as fast when turned (examples/benchmarks/classes.py)
 _LONG = 32
-# numbers of the rows below which a gradient is faster as it is, whatever the columns (2 to 64; 256 to 4,096 rows)
-_FEW = 1 << 16
 
 
 @dataclass(eq=False, repr=False)
@@ -82,8 +80,7 @@ class Problem:
         if not isinstance(X, np.ndarray):
             product = X.T @ r
         else:
-            turned = (X.size >= _FEW and _turned(G)) or not r.flags.c_contiguous
-            product = np.dot(r.T, X).T if turned else np.dot(X.T, r, out=G)
+            product = np.dot(r.T, X).T if _turned(G) or not r.flags.c_contiguous else np.dot(X.T, r, out=G)
         if len(self._ones) < len(r) or self._ones.dtype != r.dtype:
             self._ones = np.ones(len(r), r.dtype)
         # a product: the sum of a narrow array along its first axis is slow
