@@ -300,4 +300,43 @@ def test_a_step_that_does_not_descend_is_not_taken():
     best = minimise(problem, np.zeros((13, 1)), 100, 1e-14).theta
     z = problem.C.times(best)
     now, away = (best, z, problem.value(best, z)), np.ones_like(best)
-    assert truncated._along(problem, now, -away, away, 1e3) is None
+    assert truncated._along(problem, now, away, 1e3) is None
+
+
+# ---------------------------------------------------------------------- fewer rows than features, in any units
+
+
+def spread_out(n, orders, seed=0):
+    """Rows of columns in units that differ by so many orders of magnitude, and a noiseless line."""
+    rng = np.random.default_rng(seed)
+    X = sp.random(n, 1200, density=0.02, random_state=rng, format="csr", data_rvs=rng.standard_normal)
+    return sp.csr_matrix(X @ sp.diags(10.0 ** rng.uniform(-orders, orders, 1200))), X @ rng.standard_normal(1200)
+
+
+@pytest.mark.parametrize("orders", [0, 6])
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
+def test_l1_with_fewer_rows_than_features_reaches_the_optimum(orders, alpha):
+    # the slope of L1 is not in the range of the Hessian, so a Newton step by that slope alone would have no end
+    X, y = spread_out(60, orders)
+    model = SGDVariantRegressor(penalty="l1", alpha=alpha)
+    best = cost(model.fit(X, y), X, y)
+    assert cost(streamed(SGDVariantRegressor(penalty="l1", alpha=alpha), X, y), X, y) <= best + 5e-3 * np.var(y) / 2
+
+
+def test_l1_in_small_chunks_of_columns_in_any_unit_is_near_the_optimum():
+    X, z = spread_out(100, 6, seed=1)
+    y, params = (z > 0).astype(int), dict(penalty="l1", alpha=1e-3)
+    model = SGDVariantClassifier(**params)
+    best = cost(model.fit(X, y), X, y)
+    stream = streamed(SGDVariantClassifier(**params), X, y, 7)
+    assert cost(stream, X, y) <= best + 0.02 * np.log(2)
+    assert np.mean(stream.coef_ == 0) > 0.5
+
+
+@pytest.mark.parametrize("forgetting", [None, 5])
+def test_a_stream_far_beyond_the_room_keeps_a_row_at_least(monkeypatch, forgetting):
+    monkeypatch.setattr(reservoir, "MOST", 16)
+    X, y = spread_out(80, 0, seed=2)
+    model = streamed(SGDVariantRegressor(forgetting=forgetting, random_state=0), X, y, 4)
+    assert len(model._state.state.method.kept.s) > 0
+    assert np.isfinite(model.coef_).all()

@@ -432,7 +432,9 @@ class ReservoirLearner:
         at, n = self.at, len(rows.s)
         chance, rng = _chances(rows.s, max(1, int(share * n))), np.random.default_rng(at.seed)
         at.seed = at.seed[0], at.seed[1] + 1
-        chosen = np.flatnonzero(rng.random(n) < chance)
+        drawn = rng.random(n) < chance
+        drawn[chance.argmax()] |= not drawn.any()
+        chosen = np.flatnonzero(drawn)
         part = Rows(rows.X[chosen], rows.y[chosen], rows.s[chosen] / chance[chosen])
         slope, bend = found.slope[:n], found.bend[:n]
         bend = bend * (1 - bend) if objective.coupled else bend

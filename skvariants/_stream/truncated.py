@@ -5,13 +5,15 @@ What is minimised is the loss of some rows, and a quadratic with a diagonal Hess
 .. math:: \sum_i s_i\, \ell(y_i, c_i \theta) + b^\top \theta + \tfrac12 \theta^\top \mathrm{diag}(q)\, \theta
           + \sum_j \lambda_j |\theta_j|
 
-Each step solves with the Hessian only as far as the quadratic model is to be trusted; with L1 it moves in the weights
-that are not at zero, or want to leave it, and stops where one would change its sign.
+Each step solves with the Hessian only as far as the quadratic model is to be trusted; with L1 the model has the L1 too,
+as its slope alone would have no least value where rows are fewer than weights.
 
 References
 ----------
 Nash (2000), "A survey of truncated-Newton methods", doi:10.1016/S0377-0427(00)00426-X. Byrd, Chin, Nocedal and Oztoprak
-(2016), "A family of second-order methods for convex l1-regularized optimization", doi:10.1007/s10107-015-0965-3.
+(2016), "A family of second-order methods for convex l1-regularized optimization", doi:10.1007/s10107-015-0965-3. Beck
+and Teboulle (2009), "A fast iterative shrinkage-thresholding algorithm for linear inverse problems",
+doi:10.1137/080716542.
 """
 
 from __future__ import annotations
@@ -179,18 +181,23 @@ def minimise(objective: Objective, theta: Array, most: int, enough: float) -> So
     -------
     Solution
     """
-    z = objective.C.times(theta)
+    z, has_l1 = objective.C.times(theta), bool(objective.l1.any())
     value = objective.value(theta, z)
     slope, bend = objective.lines(z)
     for _ in range(most):
-        gradient, free = _steepest(objective.gradient(theta, slope), theta, objective.l1)
+        G = objective.gradient(theta, slope)
+        steepest = _steepest(G, theta, objective.l1)
         scale = objective.curvature(bend)
         scale = np.maximum(scale, max(_LEAST * float(scale.max(initial=0.0)), 1e-300))
-        if 0.5 * float(np.vdot(gradient, gradient / scale)) <= _WORTH * enough:
+        if 0.5 * float(np.vdot(steepest, steepest / scale)) <= _WORTH * enough:
             break
-        P = _direction(objective, gradient, bend, scale, free, _WORTH * enough)
-        expected = -float(np.vdot(gradient, P))
-        found = _along(objective, (theta, z, value), gradient, P, expected)
+        if has_l1:
+            P = _shrunk(objective, theta, G, bend, scale, _WORTH * enough)
+            expected = -float(np.vdot(G, P) + (objective.l1 * (abs(theta + P) - abs(theta))).sum())
+        else:
+            P = _direction(objective, G, bend, scale, _WORTH * enough)
+            expected = -float(np.vdot(G, P))
+        found = _along(objective, (theta, z, value), P, expected)
         if found is None:
             break
         theta, z, value = found
@@ -200,16 +207,13 @@ def minimise(objective: Objective, theta: Array, most: int, enough: float) -> So
     return Solution(theta, z, slope, bend)
 
 
-def _steepest(G: Array, theta: Array, l1: Array) -> tuple[Array, Any]:
-    """The gradient of the direction in which the objective falls most, and which weights move."""
-    if not l1.any():
-        return G, None
+def _steepest(G: Array, theta: Array, l1: Array) -> Array:
+    """The gradient of the direction in which the objective, with L1, falls most."""
     at_zero = np.sign(G) * np.maximum(np.abs(G) - l1, 0.0)
-    G = np.where(theta != 0, G + l1 * np.sign(theta), at_zero)
-    return G, ((theta != 0) | (at_zero != 0)).astype(float)
+    return np.where(theta != 0, G + l1 * np.sign(theta), at_zero)
 
 
-def _direction(objective: Objective, G: Array, bend: Array, scale: Array, free: Any, little: float) -> Array:
+def _direction(objective: Objective, G: Array, bend: Array, scale: Array, little: float) -> Array:
     """Conjugate gradients, each column by itself unless they are coupled; preconditioned by the diagonal."""
     coupled, R = objective.coupled, -G
 
@@ -220,8 +224,6 @@ def _direction(objective: Objective, G: Array, bend: Array, scale: Array, free: 
     size, gained = dot(R, D), np.zeros(1)
     for products in range(1, _PRODUCTS + 1):
         Q = objective.hessian_times(bend, D)
-        if free is not None:
-            Q *= free
         steep = dot(D, Q)
         length = np.where(steep > 0, size / np.where(steep > 0, steep, 1.0), 0.0)
         P += length * D
@@ -238,21 +240,50 @@ def _direction(objective: Objective, G: Array, bend: Array, scale: Array, free: 
     return P
 
 
+def _shrunk(objective: Objective, theta: Array, G: Array, bend: Array, scale: Array, little: float) -> Array:
+    """With L1: accelerated proximal steps on the quadratic model, in units of the diagonal (Beck and Teboulle 2009)."""
+    l1 = objective.l1
+
+    def dot(A: Array, B: Array) -> Array:
+        each = np.einsum("ij,ij->j", A, B)
+        return np.full_like(each, each.sum()) if objective.coupled else each
+
+    P = Y = HP = HY = np.zeros_like(G)
+    start = value = float((l1 * abs(theta)).sum())
+    t, steep = 1.0, np.ones(G.shape[1])
+    for products in range(1, _PRODUCTS + 1):
+        metric = steep * scale
+        U = theta + Y - (G + HY) / metric
+        U = np.sign(U) * np.maximum(np.abs(U) - l1 / metric, 0.0)
+        D = U - theta - Y
+        HD = objective.hessian_times(bend, D)
+        size, bent = dot(D, scale * D), dot(D, HD)
+        grows = bent > (1 + 1e-9) * steep * size
+        if grows.any():  # the step was too long
+            steep = np.where(grows, np.maximum(1.2 * steep, bent / np.where(size > 0, size, 1.0)), steep)
+            continue
+        # as a difference of points, so that zeros are exact
+        new, H_new = U - theta, HY + HD
+        before, value = value, float(np.vdot(G + 0.5 * H_new, new) + (l1 * abs(U)).sum())
+        further, H_further = new - P, H_new - HP
+        P, HP = new, H_new
+        if products * abs(before - value) <= _WORTH * (start - value) or abs(before - value) <= little:
+            break
+        if np.vdot(D * scale, further) < 0:
+            t = 1.0  # past the lowest point: without momentum
+        t, last = 0.5 * (1 + np.sqrt(1 + 4 * t * t)), t
+        Y, HY = P + (last - 1) / t * further, HP + (last - 1) / t * H_further
+    return P
+
+
 def _along(
-    objective: Objective, now: tuple[Array, Array, float], G: Array, P: Array, expected: float
+    objective: Objective, now: tuple[Array, Array, float], P: Array, expected: float
 ) -> tuple[Array, Array, float] | None:
     """The longest halving of a step that descends, its model, predictions and value; None where none does."""
     theta, z, value = now
-    has_l1, length = bool(objective.l1.any()), 1.0
-    Z = None if has_l1 else objective.C.times(P)
+    Z, length = objective.C.times(P), 1.0
     for _ in range(_HALVINGS):
-        new = theta + length * P
-        if Z is None:
-            orthant = np.where(theta != 0, np.sign(theta), -np.sign(G))
-            new = np.where(np.sign(new) == orthant, new, 0.0)
-            at = objective.C.times(new)
-        else:
-            at = z + length * Z
+        new, at = theta + length * P, z + length * Z
         reached = objective.value(new, at)
         if reached - value <= -_ARMIJO * length * expected or abs(length * expected) <= _ROUNDING * abs(value):
             return new, at, reached
