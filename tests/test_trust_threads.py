@@ -47,7 +47,7 @@ def test_fits_in_threads_are_those_of_one_after_another(n_blas):
             together = list(pool.map(fitted, cases * 2))
             rows = {case: FITS[case][1][0] for case in cases}
             predicted = list(pool.map(lambda case: one_by_one[case].predict(rows[case]), cases * 4))
-        assert_as_it_was(before)
+        assert process() == before
     for case, model in zip(cases * 2, together, strict=True):
         if n_blas == 1:
             assert_array_equal(model.coef_, one_by_one[case].coef_)
@@ -70,7 +70,7 @@ def test_streams_in_threads_are_those_of_one_after_another():
         before = process()
         with ThreadPoolExecutor(N_THREADS) as pool:
             together = list(pool.map(streamed, [*STREAMS] * 3))
-        assert_as_it_was(before)
+        assert process() == before
     for case, coef in zip([*STREAMS] * 3, together, strict=True):
         assert_array_equal(coef, one_by_one[case])
 
