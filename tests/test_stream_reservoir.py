@@ -118,6 +118,17 @@ def test_l1_has_the_zeros_of_a_fit(loss):
     assert np.mean((model.coef_ != 0) != (best.coef_ != 0)) < 0.01
 
 
+def test_rows_that_wait_move_a_model_with_l1():
+    X, y = words(n=1400)
+    model = streamed(estimator("log_loss", penalty="l1", alpha=3e-3), X[:1390], y[:1390], 1390)
+    before = model.coef_.copy()
+    model.partial_fit(X[1390:], y[1390:])
+    assert len(model._state.state.method.waiting.s) == 10
+    moved = model.coef_ != before
+    assert moved.any()
+    assert (before[moved] != 0).all()
+
+
 def test_rows_that_do_not_fit_are_stood_for(monkeypatch):
     X, y = words(n=4000)
     monkeypatch.setattr(reservoir, "MOST", X.nnz // 3)

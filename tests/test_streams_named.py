@@ -318,12 +318,14 @@ def test_another_solver_between_calls_goes_on_from_the_model(first, second):
     model.partial_fit(X[300:400], y[300:400])
     assert type(model.solver_) is SOLVERS[second]
     if (first, second) != ("schedule_free", "schedule_free"):  # whose average goes on
-        np.testing.assert_allclose(model.coef_, start, atol=1e-5 if second == "rprop" else 1e-6)
+        # signs take no account of a length, and what sums of slopes say depends on how many there are
+        near = {"rprop": 1e-5, "dual_averaging": 1e-4}.get(second, 1e-6)
+        np.testing.assert_allclose(model.coef_, start, atol=near)
     assert model._kept().setup.moments.count == counted + 100
     streamed(model.set_params(eta0="auto"), X, y, 20, first=400)
     # COCOB and Prodigy need some hundred steps, and Rprop all rows
     if not {"cocob", "prodigy"} & {first, second} and second != "rprop":
-        assert model.score(X, y) > 0.4
+        assert model.score(X, y) > (0.2 if SOLVERS[first].learning_rate_free else 0.4)
 
 
 @pytest.mark.parametrize("penalties", [("l2", "l1"), ("l1", "l2"), ("l1", None), (None, "elasticnet")])

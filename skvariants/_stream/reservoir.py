@@ -53,8 +53,6 @@ _UNSEEN = 0.5
 _TOLD = 1024
 # binary orders that a value may be away from one, and the largest whose square does not overflow
 _FAR, _LARGEST = 20, 1e150
-# curvature that lets nothing move
-_FIXED = 1e300
 
 
 @dataclass(eq=False, repr=False)
@@ -420,12 +418,12 @@ class ReservoirLearner:
         """Rows that wait move the model at once, by the diagonal of the Hessian."""
         at = self.at
         hold = at.metric
-        if np.any(self.penalty.l1_strength):
-            hold = np.where(at.theta == 0, _FIXED, hold)
         objective = Objective(
             self.loss, C, rows.y, rows.s, -hold * at.theta, hold, np.zeros_like(hold), self._smoothing[-1], self._flat
         )
-        at.theta = minimise(objective, at.theta, _STEPS_WAITING, 0.0).theta
+        theta = minimise(objective, at.theta, _STEPS_WAITING, 0.0).theta
+        # with L1 what is zero stays so until the next solution
+        at.theta = np.where(at.theta == 0, 0.0, theta) if np.any(self.penalty.l1_strength) else theta
 
     def _thinned(self, rows: Rows, objective: Objective, found: Solution, share: float) -> Rows:
         """A share of the rows, which stand for all: what their gradient and curvature lack become terms."""
