@@ -310,7 +310,9 @@ def test_of_any_configuration_a_column_is_a_fit(seed):
     for together, single in zip(columns(models, rows, y, weight), models, strict=True):
         quiet(single, rows, y, sample_weight=weight)
         rounding = tolerance(single, single, X, y, weight)
-        if rounding < 1:
+        # the slope of an intercept on all rows of centred columns is a rounding, which these solvers divide by its size
+        cancels = model.batch_size == "full" and getattr(SOLVERS.get(model.solver), "scale_free", False)
+        if rounding < 1 and not cancels:
             assert_close_fit(together, single, rounding)
         assert together.n_iter_ == single.n_iter_
 

@@ -200,7 +200,12 @@ def check_searches(case, jobs, n):
 
 @pytest.mark.parametrize("case", ["auto", "adam"])
 def test_an_interrupted_fit_is_as_it_was_or_holds_the_last_whole_epoch(case):
-    assert "within" in check_fits(case, 5)
+    seen = set()
+    for n in (5, 10, 20, 40):  # a busy machine answers a signal when it can
+        seen |= check_fits(case, n)
+        if "within" in seen:
+            return
+    raise AssertionError(seen)
 
 
 @pytest.mark.parametrize("case", ["auto", "adam"])
