@@ -172,6 +172,18 @@ def streamed_in(form, X, y):
     return model
 
 
+@pytest.mark.parametrize(("loss", "kept"), [("log_loss", True), ("squared_error", False), ("hinge", True)])
+def test_short_rows_of_fewer_features_are_kept_too(loss, kept):
+    X, y = world(loss, d=600)
+    model = streamed(estimator(loss, alpha=1e-3), X, y)
+    assert hasattr(model._state.state.method, "kept") == kept
+    assert gap(model, X, y) < (1e-2 if loss == "hinge" else 1e-3)
+    empty = estimator(loss, alpha=1e-3).partial_fit(
+        X[:5] * 0.0, y[:5], **({} if loss in RESIDUAL else {"classes": [0, 1]})
+    )
+    assert not hasattr(empty._state.state.method, "kept")  # what comes may be long
+
+
 def test_long_rows_take_steps():
     rng = np.random.default_rng(0)
     model = estimator("log_loss").partial_fit(rng.standard_normal((20, 2000)), [0, 1] * 10, classes=[0, 1])

@@ -15,7 +15,7 @@ from skvariants._fit.results import Fitted, Kept, Setup, log
 from skvariants._messages import left_out
 from skvariants._spec import Spec
 from skvariants._stream.memory import Chunk, Remembering, memory_of
-from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers
+from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers, shorter
 from skvariants._stream.sums import Trust, empty_sums, matrices
 from skvariants._threads import threads
 from skvariants._training.state import State
@@ -122,8 +122,8 @@ def _chunk(data: Data) -> Chunk:
 
 
 def _empty(spec: Spec, X: Any, loss: Any, task: Any, centre: Array | None) -> Any:
-    """A stream before its first row: sums, or rows where sums of so many features are too large."""
-    if matrices(loss, X.shape[1], task.n_columns) is None:
+    """A stream before its first row: sums, or rows where sums of so many features are too large or take longer."""
+    if (not loss.quadratic and shorter(X)) or matrices(loss, X.shape[1], task.n_columns) is None:
         return empty_reservoir(X, task, seed(spec.random_state), centre)
     return empty_sums(X, loss, task, spec.fit_intercept, seed(spec.random_state), centre)
 
