@@ -26,7 +26,7 @@ from scipy.linalg import blas, lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.linearization import has_kinks, slopes, typical_curvature, values
-from skvariants._stream.sums import NO_EXTENT, Pending, Sums, factors_in_units
+from skvariants._stream.sums import NO_EXTENT, UNSEEN, Pending, Sums, classes_in, factors_in_units, targets_of
 
 Array = np.ndarray
 # numbers of a block of rows (a quarter of these: twice the gap, and no less time)
@@ -66,8 +66,6 @@ _RIDGE = 1e-12
 _WIDE, _CALL_OF_FEW, _GRADIENTS = 256, 4, 20
 # share of what a step gains that these may leave, and of one that is the solution
 _INEXACT, _EXACT = 1e-4, 1e-20
-# weight of a row that stands for a class that was not seen yet
-_UNSEEN = 0.5
 # weight, as a share, of directions of an anchor in which no row was seen
 _LOADING = 1e-2
 # variance of a column since, as a multiple of that of an anchor's rows, that these may have had
@@ -217,9 +215,7 @@ class Learner:
         return np.concatenate(before)
 
     def _see(self, y: Array) -> None:
-        seen = (y > 0).any(axis=0)
-        if len(self.at.seen) == 2 and self.k == 1:
-            seen = np.array([(y <= 0).any(), (y > 0).any()])
+        seen = classes_in(y, len(self.at.seen))
         if (seen & ~self.at.seen).any():
             self.at.begun = self.at.asked = self.at.rows  # the lines so far did not know of it
         self.at.seen = self.at.seen | seen
@@ -236,11 +232,8 @@ class Learner:
             return Pending(at.C, at.y, at.s)
         unseen = np.flatnonzero(~at.seen)
         C = np.repeat(np.average(at.C, axis=0, weights=at.s)[None], len(unseen), axis=0)
-        if self.k == 1:
-            y = np.where(unseen == 1, 1.0, -1.0)[:, None]
-        else:
-            y = np.where(unseen[:, None] == np.arange(self.k), 1.0, 0.0 if self.coupled else -1.0)
-        s = np.full(len(unseen), _UNSEEN * at.counted / (at.rows + len(at.s)))
+        y = targets_of(unseen, self.k, self.coupled)
+        s = np.full(len(unseen), UNSEEN * at.counted / (at.rows + len(at.s)))
         return Pending(np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s]))
 
     # ------------------------------------------------------------------ the next model

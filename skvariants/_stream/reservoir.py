@@ -29,7 +29,7 @@ import scipy.sparse as sp
 
 from skvariants._data.scaling import too_large
 from skvariants._stream.linearization import has_kinks, typical_curvature
-from skvariants._stream.sums import NO_EXTENT, Trust
+from skvariants._stream.sums import NO_EXTENT, UNSEEN, Trust, classes_in, targets_of
 from skvariants._stream.truncated import Centred, Objective, Rows, Solution, minimise
 from skvariants._training.state import Fields, informative
 
@@ -50,8 +50,6 @@ _STEPS, _STEPS_OF_KINKS, _STEPS_WAITING, _ENOUGH = 12, 40, 3, 1e-4
 _SMOOTHED, _AT_FIRST, _FLAT = (0.1, 0.03, 0.01), (1.0, 0.3), 0.05
 # rows whose curvature speaks for weights of zero
 _PRIOR = 0.3
-# weight of a row that stands for a class that was not seen yet
-_UNSEEN = 0.5
 # rows for each parameter that tell one memory from another are those of so many parameters at most
 _TOLD = 1024
 # binary orders that a value may be away from one, and the largest whose square does not overflow
@@ -330,9 +328,7 @@ class ReservoirLearner:
         at = self.at
         if at.seen is None:
             return False
-        seen = (y > 0).any(axis=0)
-        if len(at.seen) == 2 and self.k == 1:
-            seen = np.array([(y <= 0).any(), (y > 0).any()])
+        seen = classes_in(y, len(at.seen))
         is_new = bool((seen & ~at.seen).any())
         if is_new:
             at.begun = at.rows
@@ -371,11 +367,8 @@ class ReservoirLearner:
         if at.seen is None or at.seen.all():
             return rows, 0
         unseen = np.flatnonzero(~at.seen)
-        if self.k == 1:
-            y = np.where(unseen == 1, 1.0, -1.0)[:, None]
-        else:
-            y = np.where(unseen[:, None] == np.arange(self.k), 1.0, 0.0 if self.loss.columns_per_model > 1 else -1.0)
-        s = np.full(len(unseen), _UNSEEN * at.weight / max(at.rows, 1e-300))
+        y = targets_of(unseen, self.k, self.loss.columns_per_model > 1)
+        s = np.full(len(unseen), UNSEEN * at.weight / max(at.rows, 1e-300))
         return Rows(rows.X, np.concatenate([rows.y, y]), np.concatenate([rows.s, s])), len(unseen)
 
     @property

@@ -17,6 +17,8 @@ Array = np.ndarray
 MOST = 1 << 20
 #: The same of the matrices of all columns.
 MOST_OF_ALL = 1 << 23
+#: Weight of a row that stands for a class that was not seen yet.
+UNSEEN = 0.5
 #: Binary order of the deviation of a column that had none.
 NO_EXTENT = np.iinfo(np.int16).min
 
@@ -188,6 +190,20 @@ class Sums(Fields):
         return other
 
 
+def classes_in(y: Array, n_classes: int) -> Array:
+    """Which classes have rows, by targets as columns: a boolean for each."""
+    if n_classes == 2 and y.shape[1] == 1:
+        return np.array([(y <= 0).any(), (y > 0).any()])
+    return np.asarray((y > 0).any(axis=0))
+
+
+def targets_of(classes: Array, n_columns: int, coupled: bool) -> Array:
+    """Targets as columns of a row of each class."""
+    if n_columns == 1:
+        return np.where(classes == 1, 1.0, -1.0)[:, None]
+    return np.where(classes[:, None] == np.arange(n_columns), 1.0, 0.0 if coupled else -1.0)
+
+
 def factors_in_units(factors: list[Any], change: Any) -> list[Any]:
     """Factors of a matrix whose rows and columns are multiplied."""
     return [(L, scale * change, Q) for L, scale, Q in factors]
@@ -238,5 +254,6 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
 
 
 __all__ = [
-    "MOST", "MOST_OF_ALL", "NO_EXTENT", "Pending", "Sums", "Trust", "empty_sums", "factors_in_units", "matrices",
+    "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "classes_in", "empty_sums",
+    "factors_in_units", "matrices", "targets_of",
 ]  # fmt: skip

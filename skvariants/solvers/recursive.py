@@ -14,8 +14,9 @@ class Recursive(Solver):
     with the slope :math:`g_i` and the curvature :math:`h_i` of the loss of each row where it was seen. It is what
     ``solver="auto"`` stands for in `partial_fit`, where nothing of steps is asked for, and not a name of `solver`.
 
-    Above 1,023 features, or 255 where it pays, rows of few numbers are kept themselves, and the model is their optimum by truncated Newton
-    steps. Rows beyond the first million numbers or so are stood for by a linear and a diagonal term.
+    Above 1,023 features, or 255 where it pays, rows of few numbers are kept themselves, and the model is their
+    optimum by truncated Newton steps. Rows beyond the first million numbers or so are stood for by a linear and a
+    diagonal term.
 
     References
     ----------
