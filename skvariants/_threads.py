@@ -49,23 +49,28 @@ class _OneThread:
         self.libraries = libraries
         self.lock = threading.Lock()
         self.holders: set[int] = set()
-        self.limiter: Any = None
+        self.given: list[tuple[Any, int]] = []
 
     def hold(self, holder: int) -> None:
         """Hold to one thread until `holder` lets go."""
         with self.lock:
             self.holders.add(holder)
-            # to set what is set takes longer than a small product
-            if self.limiter is None and any(lib.num_threads != 1 for lib in self.libraries().lib_controllers):
-                self.limiter = self.libraries().limit(limits=1)
+            if not self.given:
+                # known before anything is changed, as a signal may come between
+                self.given = [(lib, lib.num_threads) for lib in self.libraries().lib_controllers]
+            for lib, count in self.given:
+                if count != 1:  # to set what is set takes longer than a small product
+                    lib.set_num_threads(1)
 
     def let_go(self, holder: int) -> None:
         """Restore what was before where nobody else holds; without effect if repeated."""
         with self.lock:
             self.holders.discard(holder)
-            if not self.holders and self.limiter is not None:
-                self.limiter.restore_original_limits()
-                self.limiter = None
+            if not self.holders:
+                for lib, count in self.given:
+                    if count != 1:
+                        lib.set_num_threads(count)
+                self.given = []
 
     def begin_anew(self) -> None:
         """In a process that was forked: the threads that held are not in it."""
@@ -94,12 +99,15 @@ def threads(multiplications: int) -> Iterator[None]:
             libraries.hold(id(holder))
         yield
     finally:
+        signals = []
         for libraries in held:
             try:
                 libraries.let_go(id(holder))
-            except KeyboardInterrupt:  # one more signal while the first is answered
+            except KeyboardInterrupt as signal:  # while these are let go, and the others are to be, too
                 libraries.let_go(id(holder))
-                raise
+                signals.append(signal)
+        if signals:
+            raise signals[0]
 
 
 def spare_thread() -> bool:

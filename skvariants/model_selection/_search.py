@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import multiprocessing
 import numbers
 import re
 import time
@@ -218,6 +219,11 @@ def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[tuple[Any, Any]]:
         if type(backend).__name__ == "LokyBackend":
             with contextlib.suppress(Exception):
                 get_reusable_executor().shutdown(wait=True, kill_workers=True)
+            # those that were being started when the signal came are no executor's
+            for process in multiprocessing.active_children():
+                if type(process).__module__.startswith("joblib.externals.loky"):
+                    process.kill()
+                    process.join()
         raise KeyboardInterrupt from None
 
 
