@@ -156,10 +156,6 @@ class Reservoir(Fields):
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
         return dataclasses.replace(self)
 
-    def become(self, other: Reservoir) -> None:
-        """Take what another holds."""
-        self._become(other)
-
     def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
         """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
         W = theta[:-1].astype(np.float64)
@@ -410,8 +406,8 @@ class ReservoirLearner:
 
     def _noise(self, objective: Objective) -> float:
         """What the rows leave undecided, in units of the objective."""
-        at, slope_and_bend = self.at, objective.lines(objective.C.times(self.at.theta))
-        slope, bend = slope_and_bend
+        at = self.at
+        slope, bend = objective.lines(objective.C.times(at.theta))
         bend = bend * (1 - bend) if objective.coupled else bend
         squares = float((objective.s**2) @ (slope * slope).sum(axis=1))
         unit = squares / max(float(objective.s @ bend.sum(axis=1)), 1e-300)
