@@ -296,7 +296,8 @@ class SparseRows(ArrayRows):
         return super()._buffers(size, held) if self.densify else [None] * held
 
 
-def _is_memory_map(X: Any) -> bool:
+def is_memory_map(X: Any) -> bool:
+    """Whether an array is a memory map, or a view of one."""
     while X is not None and not isinstance(X, np.memmap):
         X = getattr(X, "base", None)
     return X is not None
@@ -316,9 +317,9 @@ def rows_of(X: Any, y: Array, weight: Array | None = None) -> ArrayRows:
     """
     if sp.issparse(X):
         return SparseRows(X, y, weight)
-    if _is_memory_map(X):
+    if is_memory_map(X):
         return MappedRows(np.asarray(X), y, weight)
     return ArrayRows(np.asarray(X), y, weight)
 
 
-__all__ = ["ArrayRows", "MappedRows", "Rows", "SparseRows", "rows_of"]
+__all__ = ["ArrayRows", "MappedRows", "Rows", "SparseRows", "is_memory_map", "rows_of"]

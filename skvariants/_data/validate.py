@@ -237,6 +237,8 @@ class Data:
         Sum of the weights before they were divided by their mean.
     sample_weight : ndarray of shape (n_rows,) or None
         Weights of the training rows as the user gave them, without those of classes.
+    table : object or None
+        Of which the rows are a sample, where it is not in memory.
     """
 
     rows: ArrayRows
@@ -246,6 +248,7 @@ class Data:
     header: Header
     total_weight: float
     sample_weight: Array | None = None
+    table: Any = None
 
 
 @dataclass(eq=False, repr=False)

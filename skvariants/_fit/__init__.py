@@ -1,8 +1,9 @@
 """From specs and data to fitted models."""
 
+from skvariants._fit.blocks import on_table
 from skvariants._fit.job import continuation_key
 from skvariants._fit.results import Fitted, Kept, Setup, model_attributes
 from skvariants._fit.story import fit, fit_together
 from skvariants._training.loop import Interrupted
 
-__all__ = ["Fitted", "Interrupted", "Kept", "Setup", "continuation_key", "fit", "fit_together", "model_attributes"]
+__all__ = ["Fitted", "Interrupted", "Kept", "Setup", "continuation_key", "fit", "fit_together", "model_attributes", "on_table"]

@@ -309,7 +309,7 @@ def continuation_key(spec: Spec, data: Data) -> Hashable:
     """What is equal for two fits of which one can go on where the other has stopped."""
     task = data.task
     classes = None if task.n_classes is None else identity(task.classes)
-    return spec.key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes
+    return spec.key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes, data.table is None
 
 
 __all__ = [

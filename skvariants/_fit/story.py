@@ -17,6 +17,7 @@ import numpy as np
 from skvariants._advice.choice import Asked, choose, too_wide
 from skvariants._advice.facts import Facts, measure
 from skvariants._data.validate import Data
+from skvariants._fit.blocks import train_on_table
 from skvariants._fit.certificates import certify_models, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
 from skvariants._fit.job import Job, assemble, batch_size_of, continuation_key
@@ -79,6 +80,8 @@ def fit(
     kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
     for spec in specs:
         spec.check_shapes(data.rows.d, data.task.n_columns)
+    if data.table is not None:
+        return [_of_table(specs[0], data, kept, starts, callback)]
     if streaming and specs[0].forgetting is not None:
         check_forgetting(specs[0], data, kept)
     if streaming and recursive(specs[0], data, kept):
@@ -112,6 +115,13 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
             raise KeyboardInterrupt from None
         raise Interrupted([_interrupted(job, left[0], int(before[0]))]) from None
     return [_result(job, j, outcome, int(before[j])) for j, outcome in enumerate(outcomes)]
+
+
+def _of_table(spec: Spec, data: Data, kept: Kept | None, starts: Any, callback: Any) -> Fitted:
+    """The model of a table that is not in memory."""
+    before = 0 if kept is None else int(kept.state.epoch[0])
+    job, outcomes = train_on_table(spec, data, kept, starts, callback)
+    return _result(job, 0, outcomes[0], before)
 
 
 def _interrupted(job: Job, outcome: Outcome, before: int) -> Fitted:

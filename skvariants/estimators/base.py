@@ -30,7 +30,7 @@ from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, n
 from skvariants._data.validate import Data, Given, Header, features, prepare
 from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
-from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes
+from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes, on_table
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
@@ -132,7 +132,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         """Fit; returns what is to be warned of."""
         spec = self.__skvariants_spec__()
         callback = self._begin_callbacks(given.X, given.y, given.sample_weight)
-        data = prepare(spec, self._header(known=False), given)
+        header = self._header(known=False)
+        data = on_table(spec, header, given) or prepare(spec, header, given)
         if spec.warm_start and coef_init is None:
             self._check_names(data.header.feature_names)
         kept, start = self._kept(), None

@@ -1,0 +1,1 @@
+"""Fits from sums over blocks of rows, wherever the rows are."""

@@ -1,0 +1,390 @@
+r"""Newton's steps on sums over all rows, wherever the rows are.
+
+A pass over the rows gives loss, gradient and, where that is worth it, the Hessian at a point. The step is
+
+.. math:: p = \arg\min_p\; g^\top p + \tfrac12 p^\top H p + \|w + p\|_{1,\lambda}
+
+with the Hessian `H` of a sample of the rows, corrected by what the steps tell (L-BFGS, or BFGS with L1), or that of all
+rows where few passes are to be enough. Fits start at the optimum of the sample [1]_: that takes most of the way, so that
+two passes end most of them. The last step, whose gain is foreseen to be below the tolerance, needs none to confirm it.
+
+References
+----------
+.. [1] Zhang, Duchi and Wainwright (2013), "Communication-efficient algorithms for statistical optimization", JMLR 14,
+   3321-3363.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvariants._blocks.sums import Question, Sums
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, finished, l2_strengths, sampled_hessian
+from skvariants._quasi_newton.lasso import bfgs, lasso
+from skvariants._quasi_newton.line_search import ARMIJO, parabola
+from skvariants._quasi_newton.method import Tolerance
+from skvariants._training.certificate import Certificate
+from skvariants._training.method import Method, Record
+from skvariants._training.problem import Problem
+from skvariants._training.race import Race
+from skvariants._training.state import Fields, State, informative, nested, per_column, shared
+
+Array = np.ndarray
+#: Numbers of a side of a Hessian of a sample, and of one of all rows; of the latter all together.
+FACTORED, WHOLE, NUMBERS = 1025, 257, 1 << 22
+#: Steps that are remembered.
+_MEMORY = 10
+#: Lengths that are looked at beside one, where a step is not to be trusted.
+_LADDER = np.array([0.03, 0.1, 0.25, 0.5, 2.0, 4.0])
+#: Passes in a row that bring nothing, after which a fit ends.
+_IDLE = 3
+#: Units in the last place of the objective that are rounding.
+_ROUNDING = 8
+#: What a step leaves of what was to gain, above which the metric is poor.
+_POOR = 0.1
+
+
+@dataclass(eq=False, repr=False)
+class SumsState(Fields):
+    """What the method keeps between passes.
+
+    Attributes
+    ----------
+    f, g : ndarray or None
+        Objective of each column, and gradient, at the present point; None where no pass was made there.
+    metric : Blocks or Diagonal or None
+        Hessian of the smooth part, or its factor.
+    steps, changes : list of ndarray
+        What L-BFGS remembers.
+    P, slope, length : ndarray or None
+        Direction of each column, what its unit foresees along it (negative), and the length of the next trial.
+    wary : bool
+        Whether other lengths are looked at in the next pass.
+    whole : bool
+        Whether the metric is the Hessian of all rows.
+    rate : float
+        What a step is expected to leave of what is to gain.
+    idle : int
+        Passes in a row that brought nothing.
+    least : float
+        Least that was foreseen.
+    n_rows : int
+        Rows of a pass.
+    mark : bytes
+        Of the sample, by which rows are recognised.
+    """
+
+    f: Any = per_column(None)
+    g: Any = per_column(None)
+    metric: Any = nested(None)
+    steps: list[Array] = per_column(list)
+    changes: list[Array] = per_column(list)
+    P: Any = per_column(None)
+    slope: Any = per_column(None)
+    length: Any = per_column(None)
+    wary: bool = shared(False)
+    whole: bool = shared(False)
+    rate: float = shared(0.0)
+    idle: int = shared(0)
+    least: float = shared(np.inf)
+    n_rows: int = informative(0)
+    mark: bytes = informative(b"")
+
+
+class SummedNewton(Method):
+    """Newton's steps of one model on sums.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised, on a sample of the rows.
+    state : State
+        Where the model stands; changed in place.
+    tolerance : Tolerance
+        What is not worth another step.
+    ask : callable
+        Gives the sums of all rows that answer a question.
+    reading : Reading
+        How targets and weights are read.
+    fallback : ndarray
+        The best constant model, from which a fit begins anew where its start is worse.
+    race : Race, optional
+        How the fit of the sample found its first step.
+    """
+
+    def __init__(
+        self, problem: Problem, state: State, tolerance: Tolerance, ask: Callable[[Question], Sums], reading: Any,
+        fallback: Array, race: Race | None = None,
+    ) -> None:  # fmt: skip
+        self.problem, self.state, self.tolerance = problem, state, tolerance
+        self.ask, self.reading, self.fallback, self.first_race = ask, reading, fallback, race
+        self.unit = problem.loss.columns_per_model
+        self.smooth = not problem.penalty.has_prox
+        self.d, self.k = problem.d, state.theta.shape[1]
+        self.scale = np.broadcast_to(problem.coordinates.objective_scale, (self.k,)).astype(np.float64)
+        if state.method is None:
+            state.method = SumsState(width=state.width)
+
+    # ------------------------------------------------------------------ a pass
+
+    @property
+    def size(self) -> int:
+        """Numbers of a side of a Hessian."""
+        return self.unit * (self.d + 1)
+
+    def _measure(self, theta: Array, hessian: bool, P: Array | None = None, lengths: Any = ()) -> Sums:
+        c = self.problem.coordinates
+        return self.ask(
+            Question(
+                self.reading, self.problem.loss, c, c.original(theta), hessian, None if P is None else c.original(P),
+                lengths,
+            )
+        )  # fmt: skip
+
+    def _objective(self, theta: Array, losses: Array, weight: float) -> Array:
+        """Objective of each column, in the units worked in."""
+        return np.asarray(losses / weight * self.scale + self.problem.penalty.value(theta[:-1]))
+
+    def _gradient(self, theta: Array, sums: Sums) -> Array:
+        """Gradient of the smooth part, in the coordinates worked in."""
+        c, G = self.problem.coordinates, sums.gradient / sums.weight
+        g = np.empty_like(theta)
+        if c.identity:
+            g[:] = G
+        else:
+            g[:-1] = (G[:-1] - c.mean * G[-1]) * c.gradient_units
+            g[-1] = G[-1] * c.target * c.objective_scale
+        if not self.problem.fit_intercept:
+            g[-1] = 0.0
+        if self.smooth or self.problem.penalty.elastic:
+            self.problem.penalty.add_gradient(theta[:-1], g[:-1])
+        return g
+
+    def _metric_of(self, sums: Sums) -> Blocks:
+        """The Hessian of all rows."""
+        l2 = l2_strengths(self.problem.penalty, self.d, self.k)
+        matrices = []
+        for j, H in enumerate(sums.hessian):
+            extra = np.zeros((self.d + 1, self.unit))
+            extra[:-1] = l2[:, j * self.unit : (j + 1) * self.unit]
+            matrices.append(finished(H / sums.weight, extra, self.problem.fit_intercept, np.float64, self.smooth))
+        return Blocks(
+            width=self.state.width, matrices=matrices, unit=self.unit, exact=True, n_columns=self.k
+        )  # fmt: skip
+
+    def _metric_of_sample(self) -> Any:
+        """That of the sample: blocks of what the loss couples, or of one for all classes, or a diagonal."""
+        batch = StageBatch(self.problem, self.state.width)
+        Z = batch.predict(self.state.theta.astype(self.problem.rows.dtype))
+        coupled = self.size <= FACTORED
+        if not coupled and self.d >= FACTORED:
+            return diagonal_hessian(batch, Z)
+        plan = Plan(batch.n, self.unit) if coupled else Plan(batch.n, 1, common=True)
+        return sampled_hessian(batch, Z, plan, np.zeros(self.k), self.smooth)
+
+    def _wants_hessian(self) -> bool:
+        """Whether that of all rows pays: it is small, and more than one pass is to come."""
+        m = self.state.method
+        if self.size**2 * (self.k // self.unit) > NUMBERS or self.size > FACTORED:
+            return False
+        if m.f is None:
+            return m.wary and self.size <= WHOLE
+        if m.rate * m.least <= self._enough():
+            return False
+        if m.whole:  # another says little more where it is constant, or where the last did
+            return not self.problem.loss.quadratic and m.rate <= _POOR
+        return self.size <= WHOLE or m.rate > _POOR
+
+    # ------------------------------------------------------------------ the method
+
+    def _enough(self) -> float:
+        """What is not worth another step; no less than rounding."""
+        f = float(self.state.method.f.sum())
+        rounding = _ROUNDING * np.finfo(np.float64).eps * abs(f)
+        return max(float(self.tolerance.of(np.array([f]))[0]), rounding)
+
+    def arrived(self) -> Array | None:
+        m = self.state.method
+        if m.f is None:
+            return None
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            if m.P is None:
+                self._aim()
+            if self._expected() <= self._enough():
+                self.state.theta = self.state.theta + m.P
+                m.f = m.g = None  # of the point before
+                return np.ones(1, bool)
+        return np.ones(1, bool) if m.idle >= _IDLE else None
+
+    def _expected(self) -> float:
+        """What the model of the objective promises."""
+        return float(-0.5 * self.state.method.slope[:: self.unit].sum())
+
+    def iterate(self) -> Record:
+        state, m = self.state, self.state.method
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            f = self._begin() if m.f is None else self._step()
+        objective = np.array([float((f / self.scale).sum())])
+        eta = np.ones(1) if m.length is None else np.array([float(m.length.mean())])
+        return Record(objective, eta, m.n_rows)
+
+    def _begin(self) -> Array:
+        """A pass at the present point."""
+        state, m = self.state, self.state.method
+        sums = self._measure(state.theta, self._wants_hessian())
+        f = self._objective(state.theta, sums.value, sums.weight)
+        if not f.sum() <= self.tolerance.constant[0] and not m.wary:
+            # worse than a constant model: the sample has misled
+            state.theta, m.wary = self.fallback.astype(np.float64), True
+            return f
+        self._learn(state.theta, f, sums)
+        return f
+
+    def _learn(self, theta: Array, f: Array, sums: Sums) -> None:
+        """Take over what a pass says of a point."""
+        m = self.state.method
+        m.f, m.g = f, self._gradient(theta, sums)
+        m.P = m.slope = None
+        if sums.hessian is not None:
+            m.metric, m.whole, m.steps, m.changes = self._metric_of(sums), True, [], []
+        elif m.metric is None:
+            m.metric = self._metric_of_sample()
+        m.length = np.ones(self.k)
+
+    def _step(self) -> Array:
+        """A pass at the end of a step; units that are not lower there go less far the next time."""
+        state, m = self.state, self.state.method
+        if m.P is None:
+            self._aim()
+        expected, trial = self._expected(), state.theta + m.length * m.P
+        offsets = (_LADDER[:, None] - 1.0) * m.length if m.wary else ()
+        sums = self._measure(trial, self._wants_hessian(), m.P if m.wary else None, offsets)
+        f = self._objective(trial, sums.value, sums.weight)
+        before, after = self._by_unit(m.f), self._by_unit(f)
+        noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
+        slope = m.slope[:: self.unit]
+        good = after <= before + ARMIJO * m.length[:: self.unit] * slope + noise
+        gained = float(np.where(good, before - after, 0.0).sum())
+        if good.all():
+            self._remember(trial, sums)
+            m.wary = bool((m.length < 1).any())
+            state.theta = trial
+            self._learn(trial, f, sums)
+            self._aim()
+        else:
+            self._shorten(good, trial, f, sums)
+        new = self._expected()
+        m.rate = min(1.0, max(new / expected, m.rate * m.rate)) if expected > 0 else 0.0
+        m.idle = m.idle + 1 if gained <= float(noise.sum()) and not new < 0.5 * m.least else 0
+        m.least = min(m.least, new)
+        return m.f
+
+    def _shorten(self, good: Array, trial: Array, f: Array, sums: Sums) -> None:
+        """Lengths of the next trial: the best that was seen, or the minimum of a parabola."""
+        state, m, unit = self.state, self.state.method, self.unit
+        t = m.length[::unit]
+        before, after = self._by_unit(m.f), self._by_unit(f)
+        after = np.where(np.isfinite(after), after, np.inf)
+        guess = np.clip(parabola(t, before, after, m.slope[::unit]), 0.1 * t, 0.5 * t)
+        if m.wary:
+            seen = np.array([
+                self._by_unit(self._objective(state.theta + x * m.length * m.P, losses, sums.weight))
+                for x, losses in zip(_LADDER, sums.along, strict=True)
+            ])  # fmt: skip
+            seen = np.where(np.isfinite(seen), seen, np.inf)
+            best = seen.argmin(axis=0)
+            lower = seen.min(axis=0) < before
+            guess = np.where(lower, _LADDER[best] * t, 0.1 * _LADDER[0] * t)
+        m.length, m.wary = np.repeat(np.where(good, t, guess), unit), True
+
+    def _by_unit(self, columns: Array) -> Array:
+        return columns if self.unit == 1 else columns.reshape(-1, self.unit).sum(axis=1)
+
+    def _dot(self, A: Array, B: Array) -> Array:
+        """Inner product of each unit, for each of its columns."""
+        return np.repeat(self._by_unit((A * B).sum(axis=0)), self.unit)
+
+    # ------------------------------------------------------------------ where to go
+
+    def _aim(self) -> None:
+        """The direction, and what it promises."""
+        m = self.state.method
+        m.P, m.slope = self._two_loops() if self.smooth else self._proximal()
+        if m.least == np.inf:
+            m.least = self._expected()
+            m.rate = min(1.0, self.size / self.problem.n) if not m.whole else 0.0
+
+    def _two_loops(self) -> tuple[Array, Array]:
+        """L-BFGS upon the metric."""
+        m = self.state.method
+        q, alphas = m.g.copy(), []
+        pairs = [(s, y, 1 / self._dot(s, y)) for s, y in zip(m.steps, m.changes, strict=True)]
+        for s, y, rho in reversed(pairs):
+            a = rho * self._dot(s, q)
+            q -= a * y
+            alphas.append(a)
+        q = np.ascontiguousarray(m.metric.solve(q))
+        for (s, y, rho), a in zip(pairs, reversed(alphas), strict=True):
+            q += (a - rho * self._dot(y, q)) * s
+        P = -q
+        if not self.problem.fit_intercept:
+            P[-1] = 0.0
+        return P, self._dot(m.g, P)
+
+    def _proximal(self) -> tuple[Array, Array]:
+        """The minimum of the quadratic model with its L1 part."""
+        m, theta, penalty = self.state.method, self.state.theta, self.problem.penalty
+        strength = np.zeros(theta.shape)
+        strength[:-1] = penalty.l1_strength
+        new, get = np.array(theta), m.metric.get
+        for j, Q in enumerate(m.metric.matrices):
+            v = get(theta, j)
+            m.metric.put(new, j, lasso(Q, get(m.g, j) - Q @ v, get(strength, j), v))
+        if not self.problem.fit_intercept:
+            new[-1] = theta[-1]
+        P = new - theta
+        change = (strength * (np.abs(new) - np.abs(theta))).sum(axis=0)
+        return P, self._dot(m.g, P) + np.repeat(self._by_unit(change), self.unit)
+
+    def _remember(self, trial: Array, sums: Sums) -> None:
+        """What a step tells of the curvature."""
+        m = self.state.method
+        if sums.hessian is not None:
+            return
+        s, y = trial - self.state.theta, self._gradient(trial, sums) - m.g
+        if not self.smooth:
+            for j, Q in enumerate(m.metric.matrices):
+                bfgs(Q, m.metric.get(s, j), m.metric.get(y, j))
+            return
+        if (self._dot(s, y) > 1e-10 * np.sqrt(self._dot(s, s) * self._dot(y, y))).all():
+            m.steps, m.changes = [*m.steps, s][-_MEMORY:], [*m.changes, y][-_MEMORY:]
+
+    # ------------------------------------------------------------------ what is asked afterwards
+
+    def keep(self, models: Array) -> None:
+        """Nothing: there is one model."""
+
+    def original(self, theta: Array) -> Array:
+        return self.problem.coordinates.original(theta)
+
+    def certificate(self, position: int) -> Certificate | None:
+        """What the last step was expected to gain; twice that, by a Hessian of a sample."""
+        m, state = self.state.method, self.state
+        if m.slope is None:
+            if m.f is None:
+                return None
+            self._aim()
+        expected = -0.5 * float((m.slope / self.scale).sum()) / self.unit
+        objective = float(state.history[-1]["objective"][0])
+        return Certificate(objective, estimate=(1 if m.whole else 2) * max(expected, 0.0))
+
+    def race(self, position: int) -> Race | None:
+        return self.first_race
+
+
+__all__ = ["FACTORED", "SummedNewton", "SumsState"]

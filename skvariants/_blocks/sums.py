@@ -1,0 +1,170 @@
+r"""What a model is told by some rows, in sums: loss, gradient, Hessian, losses along a step.
+
+For a smooth loss a step of Newton needs nothing else, and sums of parts add up, whoever computed them. They are added
+pairwise by number, so that the result is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvariants._blocks.table import Shard, blocks
+from skvariants._quasi_newton.hessian import coupled_products
+
+Array = np.ndarray
+
+
+def tree(parts: Iterable[Any]) -> Any:
+    """The sum of parts, pairwise by number, as few as possible held at a time; None of none."""
+    waiting: list[tuple[int, Any]] = []
+    for part in parts:
+        size, total = 1, part
+        while waiting and waiting[-1][0] == size:
+            total = waiting.pop()[1] + total
+            size *= 2
+        waiting.append((size, total))
+    if not waiting:
+        return None
+    total = waiting.pop()[1]
+    while waiting:
+        total = waiting.pop()[1] + total
+    return total
+
+
+@dataclass
+class Sums:
+    """Sums over rows, in the units of the data.
+
+    Attributes
+    ----------
+    weight : float
+        Of the weights.
+    value : ndarray of shape (n_columns,)
+        Of the losses.
+    gradient : ndarray of shape (n_features + 1, n_columns)
+        Of the derivatives in the weights and the intercept.
+    along : ndarray of shape (n_lengths, n_columns)
+        Of the losses at other lengths of a step.
+    hessian : ndarray of shape (n_units, size, size) or None
+        Second derivatives, in the coordinates asked for.
+    """
+
+    weight: float
+    value: Any
+    gradient: Any
+    along: Any
+    hessian: Any = None
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.weight + other.weight, self.value + other.value, self.gradient + other.gradient,
+            self.along + other.along, None if self.hessian is None else self.hessian + other.hessian,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of every row.
+
+    Parameters
+    ----------
+    reading : Reading
+        How targets and weights are read.
+    loss : Loss
+        What is minimised.
+    coordinates : Coordinates
+        In which second derivatives are wanted.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        Models, in the units of the data.
+    hessian : bool, default=False
+        Whether second derivatives are wanted.
+    direction : ndarray of shape (n_features + 1, n_columns), optional
+        Of a step; its length in the models is zero.
+    lengths : ndarray of shape (n_lengths, n_columns), optional
+        Where else along it losses are wanted.
+    """
+
+    reading: Any
+    loss: Any
+    coordinates: Any
+    theta: Any
+    hessian: bool = False
+    direction: Any = None
+    lengths: Any = ()
+
+    @property
+    def unit(self) -> int:
+        """Columns that the loss couples."""
+        return int(self.loss.columns_per_model)
+
+
+def statistics(shard: Shard, question: Question) -> Sums:
+    """The sums of a shard.
+
+    Raises
+    ------
+    ValueError
+        If a feature is not finite.
+    """
+    d, k = question.theta.shape[0] - 1, question.theta.shape[1]
+    hessian = None
+    if question.hessian:
+        size = question.unit * (d + 1)
+        hessian = np.zeros((k // question.unit, size, size))
+    total = Sums(0.0, np.zeros(k), np.zeros((d + 1, k)), np.zeros((len(question.lengths), k)), hessian)
+    numbers = question.unit * d if question.hessian and question.unit > 1 else 3 * k
+    with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+        for X, y, weight in blocks(shard, question.reading.dtype, numbers):
+            before = total.value
+            _add(total, X, y, weight, question)
+            if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()) and np.isfinite(before).all():
+                _refuse(X)
+    return total
+
+
+def _refuse(X: Array) -> None:
+    """Say that features are not finite, if that is what it is: asked where a sum is not."""
+    if not np.isfinite(X).all():
+        kind = "NaN" if np.isnan(X).any() else "infinity"
+        raise ValueError(f"Input X contains {kind}. Give a table of finite numbers of shape (n_samples, n_features).")
+
+
+def _add(total: Sums, X: Array, y: Any, weight: Any, question: Question) -> None:
+    """Add a block."""
+    dtype, loss, theta = X.dtype, question.loss, question.theta
+    columns, s = question.reading.labels(y, weight)
+    z = np.dot(X, theta[:-1].astype(dtype))
+    z += theta[-1].astype(dtype)
+    r = np.empty_like(z)
+    loss.gradient(columns, z, out=r)
+    total.value = total.value + loss.total(columns, z, s, r)
+    total.weight += float(len(X)) if s is None else float(s.sum(dtype=np.float64))
+    if len(question.lengths):
+        step = np.dot(X, question.direction[:-1].astype(dtype))
+        step += question.direction[-1].astype(dtype)
+        for j, t in enumerate(question.lengths):
+            total.along[j] += loss.total(columns, z + t.astype(dtype) * step, s)
+    if s is not None:
+        r *= s
+    total.gradient[:-1] += np.dot(X.T, r)
+    total.gradient[-1] += r.sum(axis=0, dtype=np.float64)
+    if total.hessian is None:
+        return
+    C = question.coordinates.rows(X, dtype)
+    if question.unit > 1:
+        p = np.asarray(loss.probability(z), dtype=dtype)
+        for j, A in enumerate(total.hessian):
+            A += coupled_products(C, p[:, j * question.unit : (j + 1) * question.unit], s)
+        return
+    D = np.broadcast_to(loss.curvature(columns, z), z.shape)
+    D = np.sqrt(np.maximum(D if s is None else D * s, 0)).astype(dtype)
+    for j, A in enumerate(total.hessian):
+        B = C * D[:, j : j + 1]
+        A += np.dot(B.T, B)
+
+
+__all__ = ["Question", "Sums", "statistics", "tree"]

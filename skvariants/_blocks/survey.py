@@ -1,0 +1,247 @@
+"""What targets and weights say before any feature is read: rows, classes, totals; and a sample of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_X_y
+
+from skvariants._blocks.sums import tree
+from skvariants._blocks.table import Shard, Table, blocks
+from skvariants._data.rows import rows_of
+from skvariants._data.scaling import Moments
+from skvariants._data.tasks import ClassCounts, Task
+from skvariants._data.validate import TARGETS, Data, Header, arrays, named, row_weights
+
+Array = np.ndarray
+#: Rows whose targets are looked at at a time.
+_TARGETS = 1 << 16
+#: Neighbouring rows of a sample: what a disk reads at once.
+_RUN = 256
+#: Bytes of a sample and share of the rows, at most; rows of it for each feature and column, where there are as many.
+_SAMPLE, _SHARE, _ROWS = 1 << 25, 16, 40
+
+
+@dataclass
+class Survey:
+    """What is known of the targets and weights of some rows.
+
+    Attributes
+    ----------
+    n : int
+        Rows.
+    used : int
+        Those of positive weight.
+    weight : float
+        Sum of the weights.
+    n_targets : int
+        Columns of real targets.
+    classes : ndarray or None
+        Labels, in order.
+    totals, counts : ndarray or None
+        Weight and number of the rows of each.
+    """
+
+    n: int = 0
+    used: int = 0
+    weight: float = 0.0
+    n_targets: int = 1
+    classes: Any = None
+    totals: Any = None
+    counts: Any = None
+
+    def __add__(self, other: Survey) -> Survey:
+        if not (self.n and other.n):
+            return self if self.n else other
+        if self.n_targets != other.n_targets:
+            raise ValueError("y has blocks of different numbers of targets: give as many for each row.")
+        classes = totals = counts = None
+        if self.classes is not None:
+            text = [part.classes.dtype.kind in "USO" for part in (self, other)]
+            if text[0] != text[1]:
+                raise ValueError("y holds labels of several kinds: give strings or numbers, none missing.")
+            classes = np.union1d(self.classes, other.classes)
+            totals, counts = np.zeros(len(classes)), np.zeros(len(classes), int)
+            for part in (self, other):
+                at = np.searchsorted(classes, part.classes)
+                totals[at] += part.totals
+                counts[at] += part.counts
+        return Survey(
+            self.n + other.n, self.used + other.used, self.weight + other.weight, self.n_targets, classes, totals, counts
+        )  # fmt: skip
+
+
+def checked(y: Any, asked: Any) -> Array:
+    """Targets of some rows, checked as those of any fit."""
+    y = np.asarray(y)
+    _, y = arrays(
+        lambda: check_X_y(np.zeros((len(y), 1)), y, **asked.checks), None, y, real=not asked.classification
+    )  # fmt: skip
+    with named(lambda: "y", {"y": TARGETS[not asked.classification]}):
+        return np.asarray(asked.validated(y))
+
+
+def look(shard: Shard, asked: Any, loss: Any, d: int) -> Survey:
+    """The survey of a shard.
+
+    Parameters
+    ----------
+    shard : tuple
+        Features, targets, weights.
+    asked : Classification or Regression
+        What targets are to be.
+    loss : Loss
+        What is minimised.
+    d : int
+        Features.
+    """
+    X, y, weight = shard
+    n, y = X.shape[0], np.asarray(y)
+    if X.shape[1] != d or len(y) != n or not (weight is None or len(weight) == n):
+        sizes = X.shape, np.shape(y), np.shape(weight)
+        raise ValueError(f"A block of X, y and sample_weight has the shapes {sizes}: give as many rows of each.")
+    parts = [slice(i, i + _TARGETS) for i in range(0, n, _TARGETS)]
+    found = tree(_look(y[part], None if weight is None else weight[part], asked, loss) for part in parts)
+    return Survey() if found is None else found
+
+
+def _look(y: Any, weight: Any, asked: Any, loss: Any) -> Survey:
+    weight = row_weights(None if weight is None else np.asarray(weight), len(y))
+    y = checked(y, asked)
+    total, used = (float(len(y)), len(y)) if weight is None else (float(weight.sum()), int(np.count_nonzero(weight)))
+    if not asked.classification:
+        asked.learn(y, loss)
+        return Survey(len(y), used, total, y.shape[1])
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    totals = counts.astype(float) if weight is None else np.bincount(codes, weight, minlength=len(classes))
+    return Survey(len(y), used, total, 1, classes, totals, counts)
+
+
+def task_of(survey: Survey, asked: Any, loss: Any) -> tuple[Task, Array | None]:
+    """The task that a survey found, and the weight of each class, where they differ."""
+    if not survey.used:
+        raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
+    if not asked.classification:
+        return asked.learn(np.ones((1, survey.n_targets)) * _inside(loss), loss), None
+    task = asked.of_classes(survey.classes, loss, "y must hold at least two different labels.")
+    task = replace(task, counts=ClassCounts(survey.totals * 1.0))
+    by_class = task.weights(task.classes, None)
+    if by_class is not None and not (by_class * survey.totals).any():
+        raise ValueError("class_weight is zero for all samples: at least one class must have a positive weight.")
+    return task, by_class
+
+
+def _inside(loss: Any) -> float:
+    """A target that the loss is defined for."""
+    return next(value for value in (1.0, 0.5, 0.0, -1.0) if value in loss.domain)
+
+
+def draw(shard: Shard, share: float) -> Shard:
+    """A share of the rows of a shard, in runs of neighbours from all over; the same ones each time."""
+    X, y, weight = shard
+    n = X.shape[0]
+    m = min(n, int(np.ceil(share * n)))
+    if not m:
+        return shard
+    count = max(1, m // _RUN)
+    rng, each = np.random.default_rng(n), -(-m // count)
+    bounds = np.linspace(0, n, count + 1).astype(int)
+    index = []
+    for first, last in zip(bounds, bounds[1:], strict=False):
+        begin = int(rng.integers(first, max(first, last - each) + 1))
+        index.append(np.arange(begin, min(last, begin + each)))
+    at = np.concatenate(index)
+    X = X.tocsr() if sp.issparse(X) else X
+    block = X.iloc[at] if hasattr(X, "iloc") else X[at]
+    block = block.toarray() if sp.issparse(block) else np.asarray(block)
+    return block, np.asarray(y)[at], None if weight is None else np.asarray(weight)[at]
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed:
+    """A table, what its targets are, and the weight of each class, where they differ."""
+
+    table: Table
+    survey: Survey
+    by_class: Any
+
+
+def surveyed(spec: Any, header: Header, table: Table) -> Data:
+    """A sample of a table as data; the task is that of all rows, and so is the sum of the weights.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is asked for.
+    header : Header
+        Learns names and number of the features.
+    table : Table
+        The rows.
+    """
+    header.n_features_in_ = table.d
+    if table.names is not None:
+        header.feature_names_in_ = table.names
+    survey = tree(table.run(look, table.shards, spec.task, spec.loss, table.d))
+    if survey is None or not survey.n:
+        raise ValueError("X holds no rows: give at least one.")
+    task, by_class = task_of(survey, spec.task, spec.loss)
+    least = _ROWS * (table.d + 1)
+    most = max(_SAMPLE // (table.d * table.dtype.itemsize), least)
+    share = min(1.0, most / survey.n, max(1 / _SHARE, least / survey.n))
+    parts = [part for part in table.run(draw, table.shards, share) if len(part[0])]
+    X = np.concatenate([np.asarray(part[0], table.dtype) for part in parts])
+    y = np.concatenate([checked(part[1], spec.task) for part in parts])
+    weight = None if parts[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in parts])
+    X, y = header.checked(X, y, False, **spec.task.checks)
+    y = task.validated(y)
+    weight = task.weights(y, weight)
+    if weight is not None:
+        weight = weight if weight.any() else np.ones(len(y))
+        weight = (weight / weight.mean()).astype(X.dtype)
+    total = survey.weight if by_class is None else float(by_class @ survey.totals)
+    rows = rows_of(X, task.stored(y, X.dtype), weight)
+    return Data(rows, y, None, task, header, total, table=Surveyed(table, survey, by_class))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How features, targets and weights of a block are read.
+
+    Parameters
+    ----------
+    task : Task
+        What targets are.
+    by_class : ndarray or None
+        Weight of each class.
+    dtype : dtype
+        Of the features.
+    """
+
+    task: Any
+    by_class: Any
+    dtype: Any
+
+    def labels(self, y: Any, weight: Any) -> tuple[Array, Array | None]:
+        """Targets and weights of a block as columns, as a training has them."""
+        task = self.task
+        y = task.validated(np.asarray(y))
+        s = None if weight is None else np.asarray(weight, np.float64)
+        if self.by_class is not None:
+            own = self.by_class[task.codes(y)]
+            s = own if s is None else s * own
+        columns = task.encoding(self.dtype).expand(task.stored(y, self.dtype))
+        return columns, None if s is None else s.astype(self.dtype)[:, None]
+
+
+def moments_of(shard: Shard, columns: Array, dtype: Any) -> Moments:
+    """Moments of some columns."""
+    moments = Moments()
+    for X, _, weight in blocks(shard, dtype):
+        moments.update(np.ascontiguousarray(X[:, columns]), None if weight is None else weight.astype(np.float64))
+    return moments
+
+
+__all__ = ["Reading", "Survey", "Surveyed", "draw", "look", "moments_of", "surveyed", "task_of"]

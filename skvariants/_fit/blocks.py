@@ -1,0 +1,202 @@
+"""A table that is not in memory: a fit of a sample, then Newton's steps on sums over all rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from skvariants._blocks.newton import FACTORED, SummedNewton, SumsState
+from skvariants._blocks.sums import Question, Sums, statistics, tree
+from skvariants._blocks.survey import Reading, moments_of, surveyed
+from skvariants._blocks.table import is_lazy, of_dask, of_memory_map
+from skvariants._data.rows import ArrayRows
+from skvariants._data.scaling import Moments
+from skvariants._data.validate import Data, Given, Header
+from skvariants._fit.iterations import iterated
+from skvariants._fit.job import Job, assemble, tolerances, watch_of
+from skvariants._fit.results import Kept
+from skvariants._quasi_newton.method import Tolerance
+from skvariants._spec import Spec
+from skvariants._threads import threads
+from skvariants._training.loop import Outcome, Training
+from skvariants._training.problem import Problem, by_model
+from skvariants.solvers import SOLVERS
+
+Array = np.ndarray
+#: Share of the gain within which the optimum of the sample is found, at least, and iterations that it may take.
+_START, _ITERATIONS = 1e-3, 100
+#: Rows of each class, and for each number of a side of the Hessian, that a sample has to have.
+_EACH, _ROWS = 5, 5
+
+
+def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
+    """Data of a table that stays where it is; None of what is read into memory, as any other.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is asked for.
+    header : Header
+        Learns names and number of the features.
+    given : Given
+        As the user gave them.
+
+    Raises
+    ------
+    TypeError
+        If no fit of a dask collection leaves it where it is.
+    """
+    X, y, weight = given.X, given.y, given.sample_weight
+    lazy, reason = is_lazy(X), _unsuited(spec)
+    if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
+        return None
+    if reason is None:
+        table = of_dask(X, y, weight) if lazy else of_memory_map(X, y, weight)
+        if table is None:
+            return None
+        data = surveyed(spec, header, table)
+        size = data.task.bind_loss(spec.loss).columns_per_model * (table.d + 1)
+        if not spec.penalty.has_prox or size <= FACTORED:
+            return data
+        reason = f"{type(spec.penalty).__name__} goes with {size:,} weights that depend on each other"
+    if not lazy:
+        return None
+    raise TypeError(
+        f"X is a dask collection, and {reason}: a fit would read all of it into this process. Give X.compute() and "
+        "y.compute() where that fits, or the blocks one after the other to partial_fit."
+    )
+
+
+def _unsuited(spec: Spec) -> str | None:
+    """Why a fit is not one from sums over rows; None where it is."""
+    loss, solver = spec.loss, spec.solver
+    if not (loss.smooth and loss.limit() is loss):
+        return f"{type(loss).__name__} has kinks, of which sums over rows say too little"
+    if not (solver.method == "quasi-Newton" or (solver.method == "chosen" and spec.free)):
+        return "steps on batches were asked for (by solver, learning_rate, eta0, batch_size or average)"
+    if spec.stopping.early_stopping:
+        return "early_stopping=True holds rows out"
+    if spec.penalty.has_prox and not spec.penalty.elastic:
+        return f"{type(spec.penalty).__name__} has kinks of its own"
+    return None
+
+
+def train_on_table(
+    spec: Spec, data: Data, previous: Kept | None, starts: Sequence[Any] | None, callback: Any
+) -> tuple[Job, list[Outcome]]:  # fmt: skip
+    """Train a model on a table.
+
+    Returns
+    -------
+    job : Job
+        Its rows are the sample, its constants those of all rows.
+    outcomes : list of Outcome
+    """
+    table, dtype = data.table, data.rows.dtype
+    mark = _mark(data) if spec.warm_start else b""
+    if previous is None:
+        job = assemble([spec], data, None, starts, False)
+        _set_up(job, starts)
+    else:
+        single = replace(previous.state, theta=previous.state.theta.astype(dtype))
+        job = assemble([spec], data, [replace(previous, state=single)], None, False)
+        job.state = previous.state.copy()
+    constants = _know_constants(job)
+    if job.state.method is None or job.state.method.mark != mark:
+        known = starts is not None or previous is not None
+        good = known or _start(job)
+        job.state.theta = job.state.theta.astype(np.float64) if good else constants
+        job.state.method = SumsState(
+            width=job.width, mark=mark, n_rows=table.survey.n, wary=starts is not None or not good
+        )  # fmt: skip
+    tol, setup = tolerances(job), job.setups[0]
+    tolerance = Tolerance(setup.solver.safety * (np.zeros(1) if tol is None else tol), job.constants)
+
+    def ask(question: Question) -> Sums:
+        return tree(table.table.run(statistics, table.table.shards, question))
+
+    reading = Reading(data.task, table.by_class, dtype)
+    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
+    with threads(0):  # the products are those of a block
+        outcomes = Training(steps, spec.stopping, job.reference, tol, watch_of(job, callback)).run()
+    outcomes[0].theta = outcomes[0].theta.astype(dtype)
+    return job, outcomes
+
+
+def _mark(data: Data) -> bytes:
+    """By what the rows of a fit are recognised that goes on: those of the sample, and how many there are."""
+    digest = hashlib.blake2b(np.ascontiguousarray(data.rows.X).view(np.uint8), digest_size=16)
+    digest.update(np.ascontiguousarray(data.rows.y).view(np.uint8))
+    digest.update(repr((data.table.survey.n, data.total_weight)).encode())
+    return digest.digest()
+
+
+def _set_up(job: Job, starts: Sequence[Any] | None) -> None:
+    """The solver, and what is known of all rows in the place of what is known of the sample."""
+    setup, spec, data = job.setups[0], job.spec, job.data
+    setup.solver = SOLVERS["quasi_newton"]() if spec.solver.method == "chosen" else spec.solver
+    setup.schedule = spec.schedule.bind(data.task.bind_loss(spec.loss), spec.alpha)
+    setup.n_rows, setup.total_weight = float(data.table.survey.used), data.total_weight
+    c = setup.coordinates
+    if c.identity or c.inverse_scale.all():
+        return
+    # what is the same in all rows of the sample may not be so in others
+    flat, found = np.flatnonzero(c.inverse_scale[:, 0] == 0), Moments()
+    for part in data.table.table.run(moments_of, data.table.table.shards, flat, job.dtype):
+        found.merge(part)
+    sampled = setup.moments
+    mean, squares = np.array(sampled.mean, float), np.array(sampled.squares, float)
+    mean[flat], squares[flat] = found.mean, found.squares * (sampled.count / found.count)
+    setup.moments = Moments(sampled.count, mean, squares)
+    setup.coordinates = new = setup.moments.coordinates(spec.fit_intercept, c.target, job.dtype)
+    penalty = job.stacked([spec.penalty]).rescaled(new.units, new.objective_scale)
+    job.problem = replace(job.problem, coordinates=new, penalty=penalty)
+    if starts is not None:
+        given = np.concatenate([starts[0][0].T, starts[0][1][None]])
+        job.state.theta = new.standardised(given).astype(job.dtype)
+
+
+def _know_constants(job: Job) -> Array:
+    """The best constant model; what it costs on all rows goes to the job, of real targets what it costs on the sample.
+
+    All that it sees of labels are the weights of the classes.
+    """
+    problem, task, table = job.problem, job.data.task, job.data.table
+    if task.classification:
+        totals = table.survey.totals if table.by_class is None else table.survey.totals * table.by_class
+        stored = task.stored(task.classes, job.dtype)
+        rows = ArrayRows(np.zeros((len(totals), problem.d), job.dtype), stored, totals / totals.mean())
+        problem = replace(problem, rows=rows)
+    constants, costs = problem.intercept_only()
+    job.reference = np.maximum(by_model(costs, job.width), np.finfo(np.float64).tiny)
+    job.column_constants = costs * problem.coordinates.objective_scale
+    job.constants = by_model(job.column_constants, job.width)
+    theta = np.zeros((problem.d + 1, job.width))
+    if job.spec.fit_intercept:
+        theta[-1] = constants / problem.coordinates.target
+        if problem.coordinates.identity:
+            theta[-1] = constants
+    return theta
+
+
+def _start(job: Job) -> bool:
+    """Move to the optimum of the sample; whether it is a start for all rows, as far as the sample can say."""
+    spec, data, problem = job.spec, job.data, job.problem
+    stopping = replace(spec.stopping, tol=max(spec.stopping.tol or 0.0, _START), max_iter=_ITERATIONS, resumable=False)
+    quiet = replace(spec, stopping=stopping, verbose=0)
+    sample = replace(job, specs=[quiet], state=job.state.copy())
+    with threads(problem.n * problem.d * job.width):
+        [outcome] = iterated(sample, job.setups[0].solver, 1.0, None, _ITERATIONS)
+    job.state.theta, job.setups[0].race = outcome.theta.copy(), outcome.race
+    enough = problem.n >= min(_ROWS * problem.loss.columns_per_model * (problem.d + 1), data.table.survey.used)
+    if data.task.classification:
+        rows = np.bincount(data.task.codes(data.y), minlength=data.task.n_classes)
+        enough &= bool((rows >= np.minimum(_EACH, data.table.survey.counts)).all())
+    return bool(enough and np.isfinite(outcome.theta).all())
+
+
+__all__ = ["on_table", "train_on_table"]
