@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skvariants._blocks.table import Shard, blocks
+from skvariants._blocks.table import Shard, blocks, parts
 from skvariants._quasi_newton.hessian import coupled_products
 
 Array = np.ndarray
@@ -116,53 +116,68 @@ def statistics(shard: Shard, question: Question) -> Sums:
         size = question.unit * (d + 1)
         hessian = np.zeros((k // question.unit, size, size))
     total = Sums(0.0, np.zeros(k), np.zeros((d + 1, k)), np.zeros((len(question.lengths), k)), hessian)
-    numbers = question.unit * d if question.hessian and question.unit > 1 else 3 * k
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
-        for X, y, weight in blocks(shard, question.reading.dtype, numbers):
-            before = total.value
+        for X, y, weight in parts(shard):
             _add(total, X, y, weight, question)
-            if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()) and np.isfinite(before).all():
-                _refuse(X)
+        if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()):
+            _refuse(shard, question.reading.dtype)
     return total
 
 
-def _refuse(X: Array) -> None:
+def _refuse(shard: Shard, dtype: Any) -> None:
     """Say that features are not finite, if that is what it is: asked where a sum is not."""
-    if not np.isfinite(X).all():
-        kind = "NaN" if np.isnan(X).any() else "infinity"
-        raise ValueError(f"Input X contains {kind}. Give a table of finite numbers of shape (n_samples, n_features).")
+    for part, _, _ in parts(shard):
+        for _, X in blocks(part, dtype, part.shape[1]):
+            if not np.isfinite(X).all():
+                kind = "NaN" if np.isnan(X).any() else "infinity or a value too large for its dtype"
+                raise ValueError(
+                    f"Input X contains {kind}. Give a table of finite numbers of shape (n_samples, n_features)."
+                )
 
 
-def _add(total: Sums, X: Array, y: Any, weight: Any, question: Question) -> None:
-    """Add a block."""
-    dtype, loss, theta = X.dtype, question.loss, question.theta
+def _add(total: Sums, part: Any, y: Array, weight: Array | None, question: Question) -> None:
+    """Add a part: products and slopes in blocks, as each is in the cache once; losses of all of it at once."""
+    dtype, loss, (d, k) = question.reading.dtype, question.loss, question.theta[:-1].shape
     columns, s = question.reading.labels(y, weight)
-    z = np.dot(X, theta[:-1].astype(dtype))
-    z += theta[-1].astype(dtype)
-    r = np.empty_like(z)
-    loss.gradient(columns, z, out=r)
-    total.value = total.value + loss.total(columns, z, s, r)
-    total.weight += float(len(X)) if s is None else float(s.sum(dtype=np.float64))
+    W, b = question.theta[:-1].astype(dtype), question.theta[-1].astype(dtype)
+    Z, R, steps = np.empty((len(y), k), dtype), np.empty((len(y), k), dtype), None
     if len(question.lengths):
-        step = np.dot(X, question.direction[:-1].astype(dtype))
-        step += question.direction[-1].astype(dtype)
-        for j, t in enumerate(question.lengths):
-            total.along[j] += loss.total(columns, z + t.astype(dtype) * step, s)
-    if s is not None:
-        r *= s
-    total.gradient[:-1] += np.dot(X.T, r)
-    total.gradient[-1] += r.sum(axis=0, dtype=np.float64)
-    if total.hessian is None:
-        return
-    C = question.coordinates.rows(X, dtype)
-    if question.unit > 1:
-        p = np.asarray(loss.probability(z), dtype=dtype)
-        for j, A in enumerate(total.hessian):
-            A += coupled_products(C, p[:, j * question.unit : (j + 1) * question.unit], s)
+        P, offset = question.direction[:-1].astype(dtype), question.direction[-1].astype(dtype)
+        steps = np.empty((len(y), k), dtype)
+    gradient = np.zeros((d, k))
+    for rows, X in blocks(part, dtype, d if total.hessian is None else max(d, question.unit * (d + 1))):
+        z, r = Z[rows], R[rows]
+        np.dot(X, W, out=z)
+        z += b
+        if steps is not None:
+            np.dot(X, P, out=steps[rows])
+            steps[rows] += offset
+        loss.gradient(columns[rows], z, out=r)
+        gradient += np.dot(X.T, r if s is None else r * s[rows])
+        if total.hessian is not None:
+            _add_hessian(total.hessian, X, columns[rows], z, None if s is None else s[rows], question)
+    total.gradient[:-1] += gradient
+    total.gradient[-1] += (R if s is None else R * s).sum(axis=0, dtype=np.float64)
+    total.value += loss.total(columns, Z, s, R)
+    total.weight += float(len(y)) if s is None else float(s.sum(dtype=np.float64))
+    for j, t in enumerate(question.lengths):
+        total.along[j] += loss.total(columns, Z + t.astype(dtype) * steps, s)
+
+
+def _add_hessian(
+    hessian: Array, X: Array, columns: Array, z: Array, s: Array | None, question: Question
+) -> None:  # fmt: skip
+    """Add the second derivatives of a block."""
+    loss, unit = question.loss, question.unit
+    C = question.coordinates.rows(X, X.dtype)
+    if unit > 1:
+        p = np.asarray(loss.probability(z), dtype=X.dtype)
+        for j, A in enumerate(hessian):
+            A += coupled_products(C, p[:, j * unit : (j + 1) * unit], s)
         return
     D = np.broadcast_to(loss.curvature(columns, z), z.shape)
-    D = np.sqrt(np.maximum(D if s is None else D * s, 0)).astype(dtype)
-    for j, A in enumerate(total.hessian):
+    D = np.sqrt(np.maximum(D if s is None else D * s, 0)).astype(X.dtype)
+    for j, A in enumerate(hessian):
         B = C * D[:, j : j + 1]
         A += np.dot(B.T, B)
 

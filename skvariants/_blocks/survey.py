@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_X_y
 
 from skvariants._blocks.sums import tree
-from skvariants._blocks.table import Shard, Table, blocks
+from skvariants._blocks.table import Shard, Table, blocks, parts
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Moments
 from skvariants._data.tasks import ClassCounts, Task
@@ -19,6 +19,8 @@ from skvariants._data.validate import TARGETS, Data, Header, arrays, named, row_
 Array = np.ndarray
 #: Rows whose targets are looked at at a time.
 _TARGETS = 1 << 16
+#: Whole numbers that are counted without being sorted.
+_FEW = 1 << 12
 #: Neighbouring rows of a sample: what a disk reads at once.
 _RUN = 256
 #: Bytes of a sample and share of the rows, at most; rows of it for each feature and column, where there are as many.
@@ -103,8 +105,8 @@ def look(shard: Shard, asked: Any, loss: Any, d: int) -> Survey:
     if X.shape[1] != d or len(y) != n or not (weight is None or len(weight) == n):
         sizes = X.shape, np.shape(y), np.shape(weight)
         raise ValueError(f"A block of X, y and sample_weight has the shapes {sizes}: give as many rows of each.")
-    parts = [slice(i, i + _TARGETS) for i in range(0, n, _TARGETS)]
-    found = tree(_look(y[part], None if weight is None else weight[part], asked, loss) for part in parts)
+    some = [slice(i, i + _TARGETS) for i in range(0, n, _TARGETS)]
+    found = tree(_look(y[part], None if weight is None else weight[part], asked, loss) for part in some)
     return Survey() if found is None else found
 
 
@@ -115,9 +117,23 @@ def _look(y: Any, weight: Any, asked: Any, loss: Any) -> Survey:
     if not asked.classification:
         asked.learn(y, loss)
         return Survey(len(y), used, total, y.shape[1])
-    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-    totals = counts.astype(float) if weight is None else np.bincount(codes, weight, minlength=len(classes))
+    classes, counts, totals = _counted(y, weight)
     return Survey(len(y), used, total, 1, classes, totals, counts)
+
+
+def _counted(y: Array, weight: Array | None) -> tuple[Array, Array, Array]:
+    """Labels in order, how often each is there, and their weights; small whole numbers are counted, others sorted."""
+    if y.dtype.kind in "iu":
+        low, high = y.min(), y.max()
+        if int(high) - int(low) < _FEW:
+            codes = np.subtract(y, low, dtype=np.intp, casting="unsafe")
+            counts = np.bincount(codes)
+            there = np.flatnonzero(counts)
+            totals = counts * 1.0 if weight is None else np.bincount(codes, weight)
+            return (there + int(low)).astype(y.dtype), counts[there], totals[there]
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    totals = counts * 1.0 if weight is None else np.bincount(codes, weight, minlength=len(classes))
+    return classes, counts, totals
 
 
 def task_of(survey: Survey, asked: Any, loss: Any) -> tuple[Task, Array | None]:
@@ -191,10 +207,10 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     least = _ROWS * (table.d + 1)
     most = max(_SAMPLE // (table.d * table.dtype.itemsize), least)
     share = min(1.0, most / survey.n, max(1 / _SHARE, least / survey.n))
-    parts = [part for part in table.run(draw, table.shards, share) if len(part[0])]
-    X = np.concatenate([np.asarray(part[0], table.dtype) for part in parts])
-    y = np.concatenate([checked(part[1], spec.task) for part in parts])
-    weight = None if parts[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in parts])
+    drawn = [part for part in table.run(draw, table.shards, share) if len(part[0])]
+    X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
+    y = np.concatenate([checked(part[1], spec.task) for part in drawn])
+    weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
     X, y = header.checked(X, y, False, **spec.task.checks)
     y = task.validated(y)
     weight = task.weights(y, weight)
@@ -206,9 +222,8 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     return Data(rows, y, None, task, header, total, table=Surveyed(table, survey, by_class))
 
 
-@dataclass(frozen=True, eq=False)
 class Reading:
-    """How features, targets and weights of a block are read.
+    """How targets and weights of a block are read, once they were surveyed.
 
     Parameters
     ----------
@@ -220,27 +235,42 @@ class Reading:
         Of the features.
     """
 
-    task: Any
-    by_class: Any
-    dtype: Any
+    def __init__(self, task: Task, by_class: Array | None, dtype: Any) -> None:
+        self.task, self.by_class, self.dtype = task, by_class, np.dtype(dtype)
+        self.columns = None
+        if task.classification:
+            self.columns = task.encoding(dtype).expand(task.stored(task.classes, dtype))
 
-    def labels(self, y: Any, weight: Any) -> tuple[Array, Array | None]:
+    def labels(self, y: Array, weight: Array | None) -> tuple[Array, Array | None]:
         """Targets and weights of a block as columns, as a training has them."""
-        task = self.task
-        y = task.validated(np.asarray(y))
-        s = None if weight is None else np.asarray(weight, np.float64)
-        if self.by_class is not None:
-            own = self.by_class[task.codes(y)]
-            s = own if s is None else s * own
-        columns = task.encoding(self.dtype).expand(task.stored(y, self.dtype))
+        s = None if weight is None else weight.astype(np.float64)
+        if self.columns is None:
+            columns = self.task.stored(self.task.validated(y), self.dtype)
+        else:
+            codes = _codes(y, self.task.classes)
+            columns = np.take(self.columns, codes, axis=0)
+            if self.by_class is not None:
+                own = self.by_class[codes]
+                s = own if s is None else s * own
         return columns, None if s is None else s.astype(self.dtype)[:, None]
+
+
+def _codes(y: Array, classes: Array) -> Array:
+    """Numbers of labels, all of which are known."""
+    if len(classes) == 2:
+        return (y == classes[1]).astype(np.intp)
+    if y.dtype.kind in "iu" and classes.dtype.kind in "iu" and int(classes[-1]) - int(classes[0]) == len(classes) - 1:
+        return np.subtract(y, classes[0], dtype=np.intp, casting="unsafe")
+    return np.searchsorted(classes, y)
 
 
 def moments_of(shard: Shard, columns: Array, dtype: Any) -> Moments:
     """Moments of some columns."""
     moments = Moments()
-    for X, _, weight in blocks(shard, dtype):
-        moments.update(np.ascontiguousarray(X[:, columns]), None if weight is None else weight.astype(np.float64))
+    for part, _, weight in parts(shard):
+        for rows, X in blocks(part, dtype, part.shape[1]):
+            s = None if weight is None else weight[rows].astype(np.float64)
+            moments.update(np.ascontiguousarray(X[:, columns]), s)
     return moments
 
 
