@@ -26,7 +26,7 @@ from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
 from skvariants._data.tasks import Classification, RealTargets, Task
-from skvariants._data.validate import TARGETS, arrays, canonical, named, row_weights
+from skvariants._data.validate import TARGETS, arrays, canonical, in_process, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
@@ -344,6 +344,7 @@ def _racing_rows(y: Array, task: Task, most: int, rng: Any) -> Array:
 
 def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, Array, Any, Loss, Task]:
     """Features, targets, loss (as the estimators take it, and resolved), what the targets are."""
+    X, y = in_process(X, "X", ""), in_process(y, "y", "")
     if isinstance(loss, str) and loss == "auto":
         with named(lambda: "y", {"y": TARGETS[True]}):
             loss = "log_loss" if _labels(y) else "squared_error"

@@ -197,9 +197,6 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     table : Table
         The rows.
     """
-    header.n_features_in_ = table.d
-    if table.names is not None:
-        header.feature_names_in_ = table.names
     survey = tree(table.run(look, table.shards, spec.task, spec.loss, table.d))
     if survey is None or not survey.n:
         raise ValueError("X holds no rows: give at least one.")
@@ -211,7 +208,9 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
     y = np.concatenate([checked(part[1], spec.task) for part in drawn])
     weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
-    X, y = header.checked(X, y, False, **spec.task.checks)
+    X, y = header.checked(X, y, True, **spec.task.checks)
+    if table.names is not None:
+        header.feature_names_in_ = table.names
     y = task.validated(y)
     weight = task.weights(y, weight)
     if weight is not None:

@@ -6,7 +6,6 @@ A shard is ``(X, y, weight)``, or what an engine makes that of. All that an engi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._data.rows import is_memory_map
+from skvariants._data.rows import is_lazy, is_memory_map
 
 Array = np.ndarray
 #: Bytes of a shard of a memory map, and most shards.
@@ -24,7 +23,6 @@ _OWN, _ROW = 1 << 26, 128
 #: Bytes of a block: what the second cache holds beside the products (on one core, 100 doubles a row: 14 % less time
 #: than with twice as many).
 _BLOCK = 1 << 19
-
 #: Rows of a part, whose predictions are kept.
 _PART = 1 << 15
 
@@ -93,12 +91,6 @@ def of_memory_map(X: Any, y: Any, weight: Any) -> Table | None:
         (X[a:b], y[a:b], None if weight is None else weight[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)
     ]
     return Table(shards, in_turn, d, working_dtype(X.dtype))
-
-
-def is_lazy(value: Any) -> bool:
-    """Whether a value is a dask collection, whose numbers are not there yet; without importing dask."""
-    dask = sys.modules.get("dask")
-    return dask is not None and hasattr(value, "__dask_graph__") and bool(dask.is_dask_collection(value))
 
 
 def by_dask(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterable[Any]:
@@ -196,4 +188,4 @@ def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Array]]:
         yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
 
 
-__all__ = ["Shard", "Table", "blocks", "in_turn", "is_lazy", "of_dask", "of_memory_map", "parts", "working_dtype"]
+__all__ = ["Shard", "Table", "blocks", "in_turn", "of_dask", "of_memory_map", "parts", "working_dtype"]

@@ -8,6 +8,7 @@ dense arrays, sparse matrices and memory maps are three answers.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -303,6 +304,12 @@ def is_memory_map(X: Any) -> bool:
     return X is not None
 
 
+def is_lazy(value: Any) -> bool:
+    """Whether a value is a dask collection, whose numbers are not there yet; without importing dask."""
+    dask = sys.modules.get("dask")
+    return dask is not None and hasattr(value, "__dask_graph__") and bool(dask.is_dask_collection(value))
+
+
 def rows_of(X: Any, y: Array, weight: Array | None = None) -> ArrayRows:
     """Rows of an array, a sparse matrix or a memory map.
 
@@ -322,4 +329,4 @@ def rows_of(X: Any, y: Array, weight: Array | None = None) -> ArrayRows:
     return ArrayRows(np.asarray(X), y, weight)
 
 
-__all__ = ["ArrayRows", "MappedRows", "Rows", "SparseRows", "is_memory_map", "rows_of"]
+__all__ = ["ArrayRows", "MappedRows", "Rows", "SparseRows", "is_lazy", "is_memory_map", "rows_of"]

@@ -20,7 +20,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_array, validate_data
 
 from skvariants._component import shown
-from skvariants._data.rows import ArrayRows, rows_of
+from skvariants._data.rows import ArrayRows, is_lazy, rows_of
 from skvariants._data.tasks import Task, check_domain
 
 Array = np.ndarray
@@ -28,6 +28,8 @@ _REAL = (np.dtype(np.float64), np.dtype(np.float32))
 #: How features are checked, of every container.
 _FEATURES: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "accept_large_sparse": True}
 _TABLE = "Give a table of finite numbers of shape (n_samples, n_features)."
+#: What else can be done with rows that are elsewhere.
+_BY_BLOCKS = ", or its blocks one after the other to partial_fit"
 _ROWS = "Give as many targets as rows."
 #: What to give as targets, where they are to be numbers, and where labels.
 TARGETS = {
@@ -92,6 +94,39 @@ def _refuse_dates(value: Any, name: str) -> None:
             )
 
 
+def in_process(value: Any, name: str, instead: str = _BY_BLOCKS) -> Any:
+    """What has its numbers in the memory of this process; arrays of other libraries that have become NumPy's.
+
+    Parameters
+    ----------
+    value : object
+        As the user gave it.
+    name : str
+        Of the argument.
+    instead : str
+        What else can be done with rows that are elsewhere.
+
+    Raises
+    ------
+    TypeError
+        If it is a collection of dask, all of which would be read, or is not in the memory of NumPy.
+    """
+    if is_lazy(value):
+        raise TypeError(
+            f"{name} is a dask collection, and all of it would be read into this process here: give {name}.compute() "
+            f"where that fits{instead}."
+        )
+    if isinstance(value, np.ndarray) or not hasattr(value, "__dlpack__"):
+        return value
+    try:
+        return np.asarray(value)
+    except Exception as error:
+        raise TypeError(
+            f"{name} of {kind_of(value)} is not accepted: {str(error).rstrip('.')}. Give numbers that NumPy has and in "
+            f"the memory of this process, as {name}.detach().float().cpu() of a tensor."
+        ) from error
+
+
 def _refuse_masked(value: Any, name: str) -> None:
     """Refuse masked entries, whose values are not meant."""
     if np.ma.is_masked(value):
@@ -143,6 +178,7 @@ class Header(BaseEstimator):
         """Features and targets as arrays; `names` are those of the arguments."""
         if not reset and self._plain(X, y):
             return X, y
+        X, y = in_process(X, names[0]), in_process(y, names[1])
         return arrays(
             lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names,
             checks.get("y_numeric", False),
@@ -173,9 +209,9 @@ def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), re
     real : bool, default=False
         Whether targets are numbers.
     """
-    _refuse_dates(X, names[0])
     for value, name in zip((X, y), names, strict=True):
         _refuse_masked(value, name)
+    _refuse_dates(X, names[0])
     if real:
         _refuse_dates(y, names[1])
     with named(lambda: names[not _refused_alone(X)], {names[0]: _TABLE, names[1]: TARGETS[real]}):
@@ -197,6 +233,7 @@ def _refused_alone(X: Any) -> bool:
 
 def features(estimator: Any, X: Any) -> Any:
     """Features of rows to predict, checked against those of the fit."""
+    X = in_process(X, "X", ", or predict block by block, as in X.map_blocks(model.predict, dtype=int, drop_axis=1)")
     _refuse_dates(X, "X")
     _refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}):
@@ -271,6 +308,7 @@ def reals(value: Any, name: str, remedy: str) -> Array:
     ValueError or TypeError
         Naming the argument, if it holds anything else.
     """
+    value = in_process(value, name, "")
     _refuse_masked(value, name)
     given = np.asarray(value)
     kind = given.dtype.kind
@@ -477,6 +515,7 @@ __all__ = [
     "arrays",
     "canonical",
     "features",
+    "in_process",
     "named",
     "prepare",
     "row_weights",

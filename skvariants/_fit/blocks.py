@@ -12,8 +12,8 @@ import numpy as np
 from skvariants._blocks.newton import FACTORED, SummedNewton, SumsState
 from skvariants._blocks.sums import Question, Sums, statistics, tree
 from skvariants._blocks.survey import Reading, moments_of, surveyed
-from skvariants._blocks.table import is_lazy, of_dask, of_memory_map
-from skvariants._data.rows import ArrayRows
+from skvariants._blocks.table import of_dask, of_memory_map
+from skvariants._data.rows import ArrayRows, is_lazy
 from skvariants._data.scaling import Moments
 from skvariants._data.validate import Data, Given, Header
 from skvariants._fit.iterations import iterated
@@ -85,17 +85,8 @@ def _unsuited(spec: Spec) -> str | None:
     return None
 
 
-def train_on_table(
-    spec: Spec, data: Data, previous: Kept | None, starts: Sequence[Any] | None, callback: Any
-) -> tuple[Job, list[Outcome]]:  # fmt: skip
-    """Train a model on a table.
-
-    Returns
-    -------
-    job : Job
-        Its rows are the sample, its constants those of all rows.
-    outcomes : list of Outcome
-    """
+def assemble_table(spec: Spec, data: Data, previous: Kept | None, starts: Sequence[Any] | None) -> Job:
+    """The job of a table: its rows are a sample, its constants and its start are those of all rows."""
     table, dtype = data.table, data.rows.dtype
     mark = _mark(data) if spec.warm_start else b""
     if previous is None:
@@ -113,18 +104,21 @@ def train_on_table(
         job.state.method = SumsState(
             width=job.width, mark=mark, n_rows=table.survey.n, wary=starts is not None or not good
         )  # fmt: skip
-    tol, setup = tolerances(job), job.setups[0]
+    return job
+
+
+def train_on_table(job: Job, callback: Any) -> list[Outcome]:
+    """Train the model of such a job."""
+    table, tol, setup = job.data.table, tolerances(job), job.setups[0]
     tolerance = Tolerance(setup.solver.safety * (np.zeros(1) if tol is None else tol), job.constants)
 
     def ask(question: Question) -> Sums:
         return tree(table.table.run(statistics, table.table.shards, question))
 
-    reading = Reading(data.task, table.by_class, dtype)
-    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
+    reading = Reading(job.data.task, table.by_class, job.dtype)
+    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, _know_constants(job), setup.race)
     with threads(0):  # the products are those of a block
-        outcomes = Training(steps, spec.stopping, job.reference, tol, watch_of(job, callback)).run()
-    outcomes[0].theta = outcomes[0].theta.astype(dtype)
-    return job, outcomes
+        return Training(steps, job.spec.stopping, job.reference, tol, watch_of(job, callback)).run()
 
 
 def _mark(data: Data) -> bytes:
@@ -199,4 +193,4 @@ def _start(job: Job) -> bool:
     return bool(enough and np.isfinite(outcome.theta).all())
 
 
-__all__ = ["on_table", "train_on_table"]
+__all__ = ["assemble_table", "on_table", "train_on_table"]

@@ -17,7 +17,7 @@ import numpy as np
 from skvariants._advice.choice import Asked, choose, too_wide
 from skvariants._advice.facts import Facts, measure
 from skvariants._data.validate import Data
-from skvariants._fit.blocks import train_on_table
+from skvariants._fit.blocks import assemble_table, train_on_table
 from skvariants._fit.certificates import certify_models, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
 from skvariants._fit.job import Job, assemble, batch_size_of, continuation_key
@@ -119,9 +119,13 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
 
 def _of_table(spec: Spec, data: Data, kept: Kept | None, starts: Any, callback: Any) -> Fitted:
     """The model of a table that is not in memory."""
-    before = 0 if kept is None else int(kept.state.epoch[0])
-    job, outcomes = train_on_table(spec, data, kept, starts, callback)
-    return _result(job, 0, outcomes[0], before)
+    job = assemble_table(spec, data, kept, starts)
+    before = int(job.state.epoch[0])
+    try:
+        [outcome] = train_on_table(job, callback)
+    except Interrupted as signal:
+        raise Interrupted([_interrupted(job, signal.left[0], before)]) from None
+    return _result(job, 0, outcome, before)
 
 
 def _interrupted(job: Job, outcome: Outcome, before: int) -> Fitted:
@@ -168,7 +172,7 @@ _METHODS = {
 def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     """The model of one spec, with its story."""
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
-    theta = setup.coordinates.original(outcome.theta)
+    theta = setup.coordinates.original(outcome.theta.astype(job.dtype, copy=False))
     status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0
     wild = not np.isfinite(last) or last > _WILD * float(job.reference[j])
     broken = not np.isfinite(theta).all()

@@ -28,6 +28,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skvariants._callbacks import with_callbacks
 from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
+from skvariants._data.validate import in_process
 from skvariants._doclinks import LinksToDocs
 from skvariants._saving import Versioned
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
@@ -387,7 +388,7 @@ class BatchedSearch(Versioned, LinksToDocs):
         scoring = self._scoring()
         if scoring.names is not None:
             self._check_refit(scoring.names)
-        X, y = indexable(X, y)
+        X, y = indexable(in_process(X, "X"), in_process(y, "y"))
         n = n_rows(X)
         params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
         routed = self._route(params, scoring)
