@@ -43,10 +43,13 @@ LEVELS = [
     "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
     "_interior_point.method",
+    "_blocks.table",
+    "_blocks.sums",
+    "_blocks.survey _blocks.newton",
     "_fit.results",
     "_fit.job",
     "_fit.steps _fit.iterations _fit.sums",
-    "_fit.certificates",
+    "_fit.certificates _fit.blocks",
     "_fit.story",
     "_fit displays._style model_selection._plan",
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
@@ -66,7 +69,7 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 #: Packages that only hold modules.
-EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_advice", "_stream"}
+EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_blocks", "_advice", "_stream"}
 FAMILIES = {
     "losses": losses.LOSSES, "penalties": penalties.PENALTIES,
     "schedules": schedules.SCHEDULES, "solvers": solvers.SOLVERS,
@@ -103,6 +106,10 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
+    "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
+    "_blocks.sums": "test_blocks",
+    "_blocks.survey": "test_blocks",
+    "_blocks.table": "test_blocks",
     "_stream.truncated": "test_stream_reservoir",
     "_stream.reservoir": "test_stream_reservoir",
     "_stream.progress": "test_streams_api",  # what online users read

@@ -5,8 +5,9 @@ A pass over the rows gives loss, gradient and, where that is worth it, the Hessi
 .. math:: p = \arg\min_p\; g^\top p + \tfrac12 p^\top H p + \|w + p\|_{1,\lambda}
 
 with the Hessian `H` of a sample of the rows, corrected by what the steps tell (L-BFGS, or BFGS with L1), or that of all
-rows where few passes are to be enough. Fits start at the optimum of the sample [1]_: that takes most of the way, so that
-two passes end most of them. The last step, whose gain is foreseen to be below the tolerance, needs none to confirm it.
+rows where few passes are to be enough. Fits start at the optimum of the sample [1]_: that takes most of the way, so
+that two passes end most of them. The last step, whose gain is foreseen to be below the tolerance, needs none to confirm
+it.
 
 References
 ----------
@@ -226,7 +227,7 @@ class SummedNewton(Method):
         return float(-0.5 * self.state.method.slope[:: self.unit].sum())
 
     def iterate(self) -> Record:
-        state, m = self.state, self.state.method
+        m = self.state.method
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             f = self._begin() if m.f is None else self._step()
         objective = np.array([float((f / self.scale).sum())])

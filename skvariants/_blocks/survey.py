@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ _TARGETS = 1 << 16
 _FEW = 1 << 12
 #: Neighbouring rows of a sample: what a disk reads at once.
 _RUN = 256
-#: Bytes of a sample and share of the rows, at most; rows of it for each feature and column, where there are as many.
-_SAMPLE, _SHARE, _ROWS = 1 << 25, 16, 40
+#: Bytes of a sample and share of the rows; rows for each feature, where they are more but no more than so many bytes.
+_SAMPLE, _SHARE, _ROWS, _LARGEST = 1 << 25, 16, 40, 3 << 25
 
 
 @dataclass
@@ -71,9 +72,8 @@ class Survey:
                 at = np.searchsorted(classes, part.classes)
                 totals[at] += part.totals
                 counts[at] += part.counts
-        return Survey(
-            self.n + other.n, self.used + other.used, self.weight + other.weight, self.n_targets, classes, totals, counts
-        )  # fmt: skip
+        n, used, weight = self.n + other.n, self.used + other.used, self.weight + other.weight
+        return Survey(n, used, weight, self.n_targets, classes, totals, counts)
 
 
 def checked(y: Any, asked: Any) -> Array:
@@ -166,7 +166,7 @@ def draw(shard: Shard, share: float) -> Shard:
     rng, each = np.random.default_rng(n), -(-m // count)
     bounds = np.linspace(0, n, count + 1).astype(int)
     index = []
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         begin = int(rng.integers(first, max(first, last - each) + 1))
         index.append(np.arange(begin, min(last, begin + each)))
     at = np.concatenate(index)
@@ -201,9 +201,9 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     if survey is None or not survey.n:
         raise ValueError("X holds no rows: give at least one.")
     task, by_class = task_of(survey, spec.task, spec.loss)
-    least = _ROWS * (table.d + 1)
-    most = max(_SAMPLE // (table.d * table.dtype.itemsize), least)
-    share = min(1.0, most / survey.n, max(1 / _SHARE, least / survey.n))
+    row = table.d * table.dtype.itemsize
+    least = min(_ROWS * (table.d + 1), max(1, _LARGEST // row))
+    share = min(1.0, max(_SAMPLE // row, least) / survey.n, max(1 / _SHARE, least / survey.n))
     drawn = [part for part in table.run(draw, table.shards, share) if len(part[0])]
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
     y = np.concatenate([checked(part[1], spec.task) for part in drawn])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,15 +88,13 @@ def of_memory_map(X: Any, y: Any, weight: Any) -> Table | None:
     X = np.asarray(X)
     count = min(_SHARDS, -(-X.nbytes // _SHARD))
     bounds = np.linspace(0, n, count + 1).astype(int)
-    shards = [
-        (X[a:b], y[a:b], None if weight is None else weight[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    shards = [(X[a:b], y[a:b], None if weight is None else weight[a:b]) for a, b in pairwise(bounds)]
     return Table(shards, in_turn, d, working_dtype(X.dtype))
 
 
 def by_dask(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterable[Any]:
     """The engine of dask: a task for each shard, on whatever scheduler or cluster the user has set up."""
-    import dask  # noqa: PLC0415, the user's own: only where a collection of it was given
+    import dask
 
     task = dask.delayed(function, pure=False)
     shared = [dask.delayed(arg, pure=False, traverse=False) for arg in args]
@@ -113,9 +112,14 @@ def of_dask(X: Any, y: Any, weight: Any) -> Table:
     names = None
     if hasattr(X, "columns"):
         columns = list(X.columns)
+        for name, kind in zip(columns, X.dtypes, strict=True):
+            if getattr(kind, "kind", "O") not in "buif":
+                raise ValueError(
+                    f"X has the column {name!r} of dtype {kind}: give numbers, of categories a column for each."
+                )
         names = np.asarray(columns, dtype=object) if all(isinstance(name, str) for name in columns) else None
-        d, dtypes = len(columns), {np.dtype(dtype) for dtype in X.dtypes}
-        dtype = np.dtype(np.float32) if dtypes == {np.dtype(np.float32)} else np.dtype(np.float64)
+        d = len(columns)
+        dtype = working_dtype(np.float32 if all(kind == np.float32 for kind in X.dtypes) else np.float64)
     else:
         if np.ndim(X) != 2:
             raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
@@ -161,9 +165,8 @@ def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
 
 def parts(shard: Shard) -> Iterator[tuple[Any, Array, Array | None]]:
     """A shard in parts, of as many targets and weights as go through loops without the interpreter being noticed."""
-    X, y, weight = shard
-    y, weight = np.asarray(y), None if weight is None else np.asarray(weight)
-    X = X.tocsr() if sp.issparse(X) else getattr(X, "iloc", X)  # rows by their place
+    y, weight = np.asarray(shard[1]), None if shard[2] is None else np.asarray(shard[2])
+    X: Any = shard[0].tocsr() if sp.issparse(shard[0]) else getattr(shard[0], "iloc", shard[0])  # rows by their place
     for start in range(0, len(y), _PART):
         some = slice(start, start + _PART)
         yield X[some], y[some], None if weight is None else weight[some]

@@ -6,4 +6,14 @@ from skvariants._fit.results import Fitted, Kept, Setup, model_attributes
 from skvariants._fit.story import fit, fit_together
 from skvariants._training.loop import Interrupted
 
-__all__ = ["Fitted", "Interrupted", "Kept", "Setup", "continuation_key", "fit", "fit_together", "model_attributes", "on_table"]
+__all__ = [
+    "Fitted",
+    "Interrupted",
+    "Kept",
+    "Setup",
+    "continuation_key",
+    "fit",
+    "fit_together",
+    "model_attributes",
+    "on_table",
+]

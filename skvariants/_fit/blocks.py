@@ -23,14 +23,14 @@ from skvariants._quasi_newton.method import Tolerance
 from skvariants._spec import Spec
 from skvariants._threads import threads
 from skvariants._training.loop import Outcome, Training
-from skvariants._training.problem import Problem, by_model
+from skvariants._training.problem import by_model
 from skvariants.solvers import SOLVERS
 
 Array = np.ndarray
 #: Share of the gain within which the optimum of the sample is found, at least, and iterations that it may take.
 _START, _ITERATIONS = 1e-3, 100
 #: Rows of each class, and for each number of a side of the Hessian, that a sample has to have.
-_EACH, _ROWS = 5, 5
+_EACH, _ROWS = 5, 2
 
 
 def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
@@ -143,7 +143,7 @@ def _set_up(job: Job, starts: Sequence[Any] | None) -> None:
     for part in data.table.table.run(moments_of, data.table.table.shards, flat, job.dtype):
         found.merge(part)
     sampled = setup.moments
-    mean, squares = np.array(sampled.mean, float), np.array(sampled.squares, float)
+    mean, squares = np.array(sampled.mean, np.float64), np.array(sampled.squares, np.float64)
     mean[flat], squares[flat] = found.mean, found.squares * (sampled.count / found.count)
     setup.moments = Moments(sampled.count, mean, squares)
     setup.coordinates = new = setup.moments.coordinates(spec.fit_intercept, c.target, job.dtype)
@@ -188,7 +188,7 @@ def _start(job: Job) -> bool:
     job.state.theta, job.setups[0].race = outcome.theta.copy(), outcome.race
     enough = problem.n >= min(_ROWS * problem.loss.columns_per_model * (problem.d + 1), data.table.survey.used)
     if data.task.classification:
-        rows = np.bincount(data.task.codes(data.y), minlength=data.task.n_classes)
+        rows = np.bincount(data.task.codes(data.y), minlength=len(data.table.survey.counts))
         enough &= bool((rows >= np.minimum(_EACH, data.table.survey.counts)).all())
     return bool(enough and np.isfinite(outcome.theta).all())
 
