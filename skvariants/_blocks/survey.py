@@ -79,6 +79,8 @@ class Survey:
 def checked(y: Any, asked: Any) -> Array:
     """Targets of some rows, checked as those of any fit."""
     y = np.asarray(y)
+    if asked.classification and y.ndim == 1 and y.dtype.kind in "bui":
+        return y
     _, y = arrays(
         lambda: check_X_y(np.zeros((len(y), 1)), y, **asked.checks), None, y, real=not asked.classification
     )  # fmt: skip
