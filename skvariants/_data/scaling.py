@@ -116,9 +116,8 @@ class Coordinates:
         """Inverse of :meth:`original`; a column of scale zero gets weight zero."""
         if self.mean is None:
             return np.array(theta)
-        out = np.empty_like(theta)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            out[:-1] = np.where(self.units > 0, theta[:-1] / self.units, 0.0)
+        out = np.zeros_like(theta)
+        np.divide(theta[:-1], self.units, out=out[:-1], where=self.units > 0)
         out[-1] = (theta[-1] + (self.mean * theta[:-1]).sum(axis=0)) / self.target
         return out
 

@@ -251,7 +251,7 @@ class Task:
 
     def as_published(self, theta: Array) -> tuple[Array, Array]:
         """Coefficients and intercepts as users see them, of parameters in the units of the data."""
-        return np.ascontiguousarray(theta[:-1].T), np.array(theta[-1])
+        return np.array(theta[:-1].T, order="C"), np.array(theta[-1])  # the user's own
 
     def residual(self, y: Array, weight: Array | None, index: Any) -> Array:
         """What the best constant model of all rows leaves to learn on some: minus the gradient of squared error."""

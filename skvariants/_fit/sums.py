@@ -106,9 +106,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
     })  # fmt: skip
     log(setup, state)
-    published = theta.astype(rows.dtype)
-    # what users may change is a copy; wide models have no room for another
-    kept = Kept(setup, state, theta if theta.dtype == rows.dtype else published.copy())
+    published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
+    kept = Kept(setup, state, published)
     return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted)
 
 

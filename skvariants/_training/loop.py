@@ -337,7 +337,7 @@ class Training:
         for position, reason in done.items():
             model = int(self.alive[position])
             alone = self.n_models == 1
-            theta = solution[:, columns_of(np.array([position]), state.width)]
+            theta = solution if alone else solution[:, columns_of(np.array([position]), state.width)]
             part = state if alone else state.part(position, model, self.stopping.resumable)
             race, known = method.race(position), method.certificate(position) if solution is method.solution else None
             self.outcomes[model] = Outcome(part, theta, reason, int(self.rolled_back[model]), race, known)
