@@ -86,7 +86,8 @@ SETTINGS = [
     ("binary", {"penalty": None, "loss": "squared_hinge"}),
     ("classes", {"multi_class": "ovr", "class_weight": "balanced"}),
     ("classes", {"penalty": "elasticnet", "alpha": 1e-2, "l1_ratio": 0.5}),
-    ("real", {"penalty": "l1", "alpha": 0.1}), ("binary", {"fit_intercept": False, "scale_features": False}),
+    ("real", {"penalty": "l1", "alpha": 0.1, "fit_intercept": False}),
+    ("binary", {"fit_intercept": False, "scale_features": False}),
 ]  # fmt: skip
 
 
@@ -167,6 +168,52 @@ def test_losses_with_kinks_are_fitted_as_ever(mapped):
     X, y = problem("binary", n=500)
     here, there = (SGDVariantClassifier(loss="hinge").fit(data, y) for data in (X, mapped(X)))
     np.testing.assert_allclose(there.coef_, here.coef_, atol=1e-2 * np.abs(here.coef_).max())
+
+
+@pytest.mark.filterwarnings("ignore:Maximum number")
+def test_what_takes_steps_or_is_too_wide_is_fitted_as_ever(mapped):
+    X, y = problem("binary", n=500)
+    wide = np.random.default_rng(0).standard_normal((100, 1100))
+    for data, params in ((X, {"solver": "adam", "max_iter": 2}), (wide, {"penalty": "l1", "alpha": 0.05})):
+        labels = y[: len(data)]
+        here, there = (
+            SGDVariantClassifier(random_state=0, **params).fit(rows, labels) for rows in (data, mapped(data))
+        )
+        np.testing.assert_allclose(there.coef_, here.coef_, atol=1e-6)
+
+
+def test_labels_that_are_counted_and_weights_of_none(mapped):
+    X, y = problem("classes")
+    numbers = np.searchsorted(np.unique(y), y) + 4
+    names = of_kind("classes").fit(mapped(X), y)
+    np.testing.assert_array_equal(of_kind("classes").fit(mapped(X), numbers).coef_, names.coef_)
+    with pytest.raises(ValueError, match="class_weight is zero for all samples"):
+        of_kind("classes", class_weight=dict.fromkeys("abc", 0.0)).fit(mapped(X), y)
+
+
+def test_callbacks_see_the_model_of_each_pass(mapped, monkeypatch):
+    X, y = problem("binary")
+    seen = []
+
+    class Callback:
+        attributes = None
+
+        def epoch_begins(self, models):
+            seen.append(models().copy())
+
+        def epoch_ends(self, models):
+            seen.append(models().copy())
+            return len(seen) == 4
+
+        def end(self):
+            """Nothing."""
+
+    model = of_kind("binary")
+    monkeypatch.setattr(model, "_begin_callbacks", lambda *data: Callback())
+    model.fit(mapped(X), y)
+    assert (model.status_, model.n_iter_) == ("interrupted", 2)
+    np.testing.assert_allclose(seen[-1][:-1].T, model.coef_)
+    np.testing.assert_array_equal(seen[1], seen[2])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -382,6 +429,9 @@ def test_a_dask_array_is_fitted_block_by_block(collections):
     ):  # fmt: skip
         fitted = of_kind("binary").fit(*data[:2], sample_weight=data[2] if len(data) > 2 else None)
         np.testing.assert_allclose(fitted.coef_, best.coef_, rtol=1e-6)
+    part = da.from_array(X[:0], chunks=(1300, D))
+    with pytest.raises(ValueError, match="X holds no rows"):
+        of_kind("binary").fit(part, da.from_array(y[:0], chunks=1300))
     X[4000, 1] = np.nan
     for data, error in (
         ((da.from_array(X, chunks=(1300, D)), y_lazy), "Input X contains NaN"),

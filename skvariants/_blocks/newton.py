@@ -105,7 +105,7 @@ class SummedNewton(Method):
     problem : Problem
         What is minimised, on a sample of the rows.
     state : State
-        Where the model stands; changed in place.
+        Where the model stands, its method a :class:`SumsState`; changed in place.
     tolerance : Tolerance
         What is not worth another step.
     ask : callable
@@ -128,8 +128,6 @@ class SummedNewton(Method):
         self.smooth = not problem.penalty.has_prox
         self.d, self.k = problem.d, state.theta.shape[1]
         self.scale = np.broadcast_to(problem.coordinates.objective_scale, (self.k,)).astype(np.float64)
-        if state.method is None:
-            state.method = SumsState(width=state.width)
 
     # ------------------------------------------------------------------ a pass
 
@@ -260,8 +258,6 @@ class SummedNewton(Method):
     def _step(self) -> Array:
         """A pass at the end of a step; units that are not lower there go less far the next time."""
         state, m = self.state, self.state.method
-        if m.P is None:
-            self._aim()
         expected, trial = self._expected(), state.theta + m.length * m.P
         offsets = (_LADDER[:, None] - 1.0) * m.length if m.wary else ()
         sums = self._measure(trial, self._wants_hessian(), m.P if m.wary else None, offsets)

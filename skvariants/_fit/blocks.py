@@ -172,8 +172,6 @@ def _know_constants(job: Job) -> Array:
     theta = np.zeros((problem.d + 1, job.width))
     if job.spec.fit_intercept:
         theta[-1] = constants / problem.coordinates.target
-        if problem.coordinates.identity:
-            theta[-1] = constants
     return theta
 
 
