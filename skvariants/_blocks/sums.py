@@ -124,6 +124,16 @@ def statistics(shard: Shard, question: Question) -> Sums:
     return total
 
 
+def cost_of(shard: Shard, reading: Any, loss: Any, constants: Array) -> Array:
+    """Sum of the sizes of the losses of a constant model, for each column; no feature is read."""
+    total = np.zeros(len(constants))
+    for _, y, weight in parts(shard):
+        columns, s = reading.labels(y, weight)
+        value = np.abs(loss.value(columns, np.ascontiguousarray(np.broadcast_to(constants, columns.shape))))
+        total += (value if s is None else value * s).sum(axis=0)
+    return total
+
+
 def _refuse(shard: Shard, dtype: Any) -> None:
     """Say that features are not finite, if that is what it is: asked where a sum is not."""
     for part, _, _ in parts(shard):
@@ -182,4 +192,4 @@ def _add_hessian(
         A += np.dot(B.T, B)
 
 
-__all__ = ["Question", "Sums", "statistics", "tree"]
+__all__ = ["Question", "Sums", "cost_of", "statistics", "tree"]

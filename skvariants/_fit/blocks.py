@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._blocks.newton import FACTORED, SummedNewton, SumsState
-from skvariants._blocks.sums import Question, Sums, statistics, tree
+from skvariants._blocks.sums import Question, Sums, cost_of, statistics, tree
 from skvariants._blocks.survey import Reading, moments_of, surveyed
 from skvariants._blocks.table import of_dask, of_memory_map
 from skvariants._data.rows import ArrayRows, is_lazy
@@ -85,8 +85,10 @@ def _unsuited(spec: Spec) -> str | None:
     return None
 
 
-def assemble_table(spec: Spec, data: Data, previous: Kept | None, starts: Sequence[Any] | None) -> Job:
-    """The job of a table: its rows are a sample, its constants and its start are those of all rows."""
+def assemble_table(
+    spec: Spec, data: Data, previous: Kept | None, starts: Sequence[Any] | None
+) -> tuple[Job, Array]:  # fmt: skip
+    """The job of a table, and the best constant model: rows are a sample, costs and the start those of all rows."""
     table, dtype = data.table, data.rows.dtype
     mark = _mark(data) if spec.warm_start else b""
     if previous is None:
@@ -104,11 +106,11 @@ def assemble_table(spec: Spec, data: Data, previous: Kept | None, starts: Sequen
         job.state.method = SumsState(
             width=job.width, mark=mark, n_rows=table.survey.n, wary=starts is not None or not good
         )  # fmt: skip
-    return job
+    return job, constants
 
 
-def train_on_table(job: Job, callback: Any) -> list[Outcome]:
-    """Train the model of such a job."""
+def train_on_table(job: Job, constants: Array, callback: Any) -> list[Outcome]:
+    """Train the model of such a job, beside the best constant one."""
     table, tol, setup = job.data.table, tolerances(job), job.setups[0]
     tolerance = Tolerance(setup.solver.safety * (np.zeros(1) if tol is None else tol), job.constants)
 
@@ -116,7 +118,7 @@ def train_on_table(job: Job, callback: Any) -> list[Outcome]:
         return tree(table.table.run(statistics, table.table.shards, question))
 
     reading = Reading(job.data.task, table.by_class, job.dtype)
-    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, _know_constants(job), setup.race)
+    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
     with threads(0):  # the products are those of a block
         return Training(steps, job.spec.stopping, job.reference, tol, watch_of(job, callback)).run()
 
@@ -155,7 +157,7 @@ def _set_up(job: Job, starts: Sequence[Any] | None) -> None:
 
 
 def _know_constants(job: Job) -> Array:
-    """The best constant model; what it costs on all rows goes to the job, of real targets what it costs on the sample.
+    """The best constant model, of real targets that of the sample; what it costs on all rows goes to the job.
 
     All that it sees of labels are the weights of the classes.
     """
@@ -164,8 +166,12 @@ def _know_constants(job: Job) -> Array:
         totals = table.survey.totals if table.by_class is None else table.survey.totals * table.by_class
         stored = task.stored(task.classes, job.dtype)
         rows = ArrayRows(np.zeros((len(totals), problem.d), job.dtype), stored, totals / totals.mean())
-        problem = replace(problem, rows=rows)
-    constants, costs = problem.intercept_only()
+        constants, costs = replace(problem, rows=rows).intercept_only()
+    else:
+        constants, _ = problem.intercept_only()
+        reading = Reading(task, None, np.dtype(np.float64))
+        total = tree(table.table.run(cost_of, table.table.shards, reading, problem.loss, constants))
+        costs = total / job.data.total_weight
     job.reference = np.maximum(by_model(costs, job.width), np.finfo(np.float64).tiny)
     job.column_constants = costs * problem.coordinates.objective_scale
     job.constants = by_model(job.column_constants, job.width)

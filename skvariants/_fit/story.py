@@ -119,10 +119,10 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
 
 def _of_table(spec: Spec, data: Data, kept: Kept | None, starts: Any, callback: Any) -> Fitted:
     """The model of a table that is not in memory."""
-    job = assemble_table(spec, data, kept, starts)
+    job, constants = assemble_table(spec, data, kept, starts)
     before = int(job.state.epoch[0])
     try:
-        [outcome] = train_on_table(job, callback)
+        [outcome] = train_on_table(job, constants, callback)
     except Interrupted as signal:
         raise Interrupted([_interrupted(job, signal.left[0], before)]) from None
     return _result(job, 0, outcome, before)
