@@ -46,6 +46,9 @@ _LADDER = np.array([0.03, 0.1, 0.25, 0.5, 2.0, 4.0])
 _IDLE = 3
 #: Units in the last place of the objective that are rounding.
 _ROUNDING = 8
+#: Times what is not worth another step that the last one may promise, where it will leave little of it: a quarter of
+#: what `tol` asks.
+_CLOSE = 2.5
 #: What a step leaves of what was to gain, above which the metric is poor.
 _POOR = 0.1
 
@@ -70,6 +73,8 @@ class SumsState(Fields):
         Whether the metric is the Hessian of all rows.
     rate : float
         What a step is expected to leave of what is to gain.
+    rated : bool
+        Whether a step has shown that.
     idle : int
         Passes in a row that brought nothing.
     least : float
@@ -91,6 +96,7 @@ class SumsState(Fields):
     wary: bool = shared(False)
     whole: bool = shared(False)
     rate: float = shared(0.0)
+    rated: bool = shared(False)
     idle: int = shared(0)
     least: float = shared(np.inf)
     n_rows: int = informative(0)
@@ -214,7 +220,8 @@ class SummedNewton(Method):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             if m.P is None:
                 self._aim()
-            if self._expected() <= self._enough():
+            expected, enough = self._expected(), self._enough()
+            if expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough):
                 self.state.theta = self.state.theta + m.P
                 m.f = m.g = None  # of the point before
                 return np.ones(1, bool)
@@ -277,6 +284,7 @@ class SummedNewton(Method):
             self._shorten(good, trial, f, sums)
         new = self._expected()
         m.rate = min(1.0, max(new / expected, m.rate * m.rate)) if expected > 0 else 0.0
+        m.rated = bool(good.all())
         m.idle = m.idle + 1 if gained <= float(noise.sum()) and not new < 0.5 * m.least else 0
         m.least = min(m.least, new)
         return m.f
