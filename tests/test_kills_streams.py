@@ -1,0 +1,1 @@
+"""Streams where a mutant survived: what each module of them promises, against its definition."""
