@@ -172,7 +172,7 @@ class Sums(Fields):
         W = theta[:-1]
         pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
         pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
-        pull[:-1] /= self.frame.factor[:, None]
+        pull[:-1] *= self.frame.factor[:, None]
         self.anchor = self.frame.of_original(theta)
         self.theta, self.pull, self.trust, self.extent = self.anchor.copy(), pull, trust.weight, trust.extent
         if self.seen is not None:
