@@ -1,17 +1,24 @@
 """Streams where a mutant survived: what their modules promise, against its definition."""
 
+import copy
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
+from scipy.optimize import minimize
 
-from skvariants._data.tasks import Binary
+from skvariants._data.tasks import Binary, RealTargets
+from skvariants._stream import correction
+from skvariants._stream.correction import CorrectedLearner
 from skvariants._stream.frame import Frame
 from skvariants._stream.linearization import slopes
 from skvariants._stream.memory import Chunk
+from skvariants._stream.reservoir import ReservoirLearner, empty_reservoir
 from skvariants._stream.sample import Sample
 from skvariants._stream.sums import MOST, MOST_OF_ALL, Trust, empty_sums, matrices
-from skvariants.losses import LogLoss, MultinomialLogLoss, SquaredError
+from skvariants.losses import Huber, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.penalties import ElasticNet
 
 
@@ -140,3 +147,98 @@ def test_only_labels_are_targets_that_may_come_sorted():
     X, y, s = np.ones((4, 2)), np.ones((4, 1)), np.ones(4)
     assert Chunk(X, y, s, True).targets is y
     assert Chunk(X, y, s, False).targets is None
+
+
+# ------------------------------------------------------------------ the sample behind the sums
+
+
+def a_draw(s, size, seed):
+    """A sample of rows that hold their numbers."""
+    n, sample = len(s), Sample.empty(1, 1, 1)
+    priority, column = s / (1 - np.random.default_rng(seed).random(n)), np.zeros((n, 1))
+    sample.wait([np.c_[np.arange(n), np.ones(n)], column, s, np.zeros(n, int), priority, column, column, column])
+    sample.join(np.array([0.0, 1.0]))
+    sample.thin(size)
+    return sample, sample.C.toarray()[:, 0].astype(int)
+
+
+def test_a_sample_knows_by_how_much_its_sums_are_off_by_chance(rng):
+    s, value = rng.exponential(size=200), 1.0 + rng.standard_normal(200)
+    off, known = [], []
+    for seed in range(400):
+        sample, rows = a_draw(s, 50, seed)
+        off.append(sample.weight @ value[rows] - s @ value)
+        known.append(((sample.chance * value[rows]) ** 2).sum())
+    assert abs(np.mean(off)) < 3 * np.std(off) / 20
+    assert np.mean(known) == pytest.approx(np.var(off), rel=0.2)
+    assert not a_draw(s, 200, 0)[0].chance.any()  # all stand for themselves
+
+
+def learned(loss, X, y, task, chunk=50, alpha=1e-3, look=None):
+    """What is kept of a stream."""
+    sums = empty_sums(X[:chunk], loss, task, True, 0)
+    for begin in range(0, len(y), chunk):
+        part = slice(begin, begin + chunk)
+        learner = CorrectedLearner(sums, loss, ElasticNet(alpha, 0.0), True)
+        learner.learn(X[part], y[part], np.ones(len(y[part])))
+        if look is not None:
+            look(copy.copy(sums.sample))
+    return sums
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_sample_corrects_lines_of_a_world_that_was_another(seed, monkeypatch):
+    monkeypatch.setattr(correction, "_SAMPLE", 1500)  # it cannot hold all rows
+    rng = np.random.default_rng(seed)
+    X, w = rng.standard_normal((4000, 6)), rng.standard_normal(6)
+    z = 3 * X @ w * np.where(np.arange(4000) < 1333, -1, 1)
+    y = np.where(z + rng.logistic(size=4000) > 0, 1.0, -1.0)[:, None]
+    theta = learned(LogLoss(), X, y, Binary(np.array([0, 1])), 100, alpha=1e-4).model()
+
+    def cost(theta):
+        return np.logaddexp(0, -y * (X @ theta[:-1] + theta[-1])).mean() + 0.5e-4 * (theta[:-1] ** 2).sum()
+
+    best = minimize(lambda v: cost(v[:, None]), np.zeros(7)).fun
+    assert cost(theta) - best < 0.5 * (cost(np.zeros((7, 1))) - best)
+
+
+def test_rows_that_wait_for_the_sample_are_few(rng, monkeypatch):
+    monkeypatch.setattr(correction, "_SAMPLE", 1000)
+    X, seen = rng.standard_normal((6000, 4)), []
+    y = np.where(X[:, :1] + rng.logistic(size=(6000, 1)) > 0, 1.0, -1.0)
+    learned(LogLoss(), X, y, Binary(np.array([0, 1])), 100, look=seen.append)
+    assert max(len(sample) for sample in seen) <= 1000 / 4  # numbers of a row beside its one
+    assert max(sample.n_waiting for sample in seen) <= 1000 / (4 * 5)
+
+
+def test_a_stream_of_real_targets_has_one_sample(rng):
+    X = rng.standard_normal((600, 3))
+    y = X[:, :1] + 0.1 * rng.standard_t(2, (600, 1))
+    sums = learned(Huber(epsilon=0.1), X, y, RealTargets(1))
+    assert_array_equal(sums.sample.label, 0)
+    assert_allclose(sums.model(), [[1], [0], [0], [0]], atol=0.03)
+
+
+# ------------------------------------------------------------------ rows that are kept
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_one_more_row_waits_for_the_next_solution(rng, labels):
+    X = sp.csr_matrix(np.where(rng.random((400, 30)) < 0.1, rng.standard_normal((400, 30)), 0.0))
+    y = X[:, :1].toarray() + 0.1 * rng.standard_normal((400, 1))
+    loss, task = (LogLoss(), Binary(np.array([0, 1]))) if labels else (SquaredError(), RealTargets(1))
+    y = np.where(y > 0, 1.0, -1.0) if labels else y
+    kept = empty_reservoir(X, task, 0)
+    learner = ReservoirLearner(kept, loss, ElasticNet(1e-3, 0.0), True)
+    learner.learn(X[:399], y[:399], np.ones(399))
+    assert len(kept.waiting.s) == 0
+    learner.learn(X[399:], y[399:], np.ones(1))
+    assert (len(kept.kept.s), len(kept.waiting.s)) == (399, 1)
+
+
+def test_a_model_that_is_gone_on_from_counts_as_the_rows_that_it_has_learned(rng):
+    X = sp.random_array((20, 8), density=0.3, rng=rng, format="csr")
+    kept = empty_reservoir(X, RealTargets(1), 0)
+    kept.go_on_from(rng.standard_normal((9, 1)), Trust(100.0), ElasticNet(1e-3, 0.0))
+    ReservoirLearner(kept, SquaredError(), ElasticNet(1e-3, 0.0), True).learn(X, np.ones((20, 1)), np.full(20, 2.0))
+    assert kept.n_rows == 140.0

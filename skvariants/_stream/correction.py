@@ -99,8 +99,7 @@ class CorrectedLearner(Learner):
             off = slope - expected
             bias = sample.C.T @ (off * weight[:, None])
             step = self._solved(factors, bias)
-            # rows that stand for themselves are off by no chance
-            drawn = np.sqrt(weight * (weight - sample.s))[:, None]
+            drawn = sample.chance[:, None]
             of_the_draw = chance.gain(off * drawn)
             most = min(chance.gain(off * weight[:, None]), of_the_draw + self._noise())
             if not float(np.vdot(bias, step)) > _SIGNIFICANT * most:

@@ -67,6 +67,12 @@ class Sample:
         """Of the rows that each stands for."""
         return np.maximum(self.s, self.threshold[self.label])
 
+    @property
+    def chance(self) -> Array:
+        """Deviation of what a row adds to a sum, by the draw, in units of its value; of one that was sure none."""
+        weight = self.weight
+        return np.sqrt(weight * (weight - self.s))
+
     def chosen(self, label: Array, priority: Array, size: int) -> Array:
         """Numbers of the rows of a draw that a sample of `size` may hold."""
         rows = np.flatnonzero(priority > self.threshold[label])
