@@ -436,13 +436,6 @@ def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
             f"validation_fraction={stopping.validation_fraction!r} does not split {n} samples: {error} Change "
             "validation_fraction, give more samples, or pass X_val and y_val."
         ) from error
-    if len(train) == 0 or len(held_out) == 0:
-        raise ValueError(
-            f"Splitting {n} samples into a train set and a validation set with "
-            f"validation_fraction={stopping.validation_fraction!r} led to an empty set "
-            f"({len(train)} and {len(held_out)} samples). Change validation_fraction, "
-            "give more samples, or disable early_stopping."
-        )
     return train, held_out
 
 
