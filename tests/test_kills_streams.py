@@ -204,6 +204,7 @@ def test_the_sample_corrects_lines_of_a_world_that_was_another(seed, monkeypatch
 
 def test_rows_that_wait_for_the_sample_are_few(rng, monkeypatch):
     monkeypatch.setattr(correction, "_SAMPLE", 1000)
+    monkeypatch.setattr(correction, "_FEW_NUMBERS", 100)
     X, seen = rng.standard_normal((6000, 4)), []
     y = np.where(X[:, :1] + rng.logistic(size=(6000, 1)) > 0, 1.0, -1.0)
     learned(LogLoss(), X, y, Binary(np.array([0, 1])), 100, look=seen.append)
