@@ -306,7 +306,9 @@ class Component(LinksToDocs, BaseEstimator):
             Naming the first field of another length.
         """
         prefix = f"{owner}__" if owner else ""
-        for name in _by_feature(type(self)):
+        for name, (_, axis) in _declared(type(self)).items():
+            if axis != "feature":
+                continue
             value = getattr(self, name)
             if isinstance(value, (list, tuple)):
                 raise ValueError(
@@ -397,12 +399,6 @@ def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
         declared = {field.name: (field.metadata.get("accepts"), field.metadata.get("axis")) for field in fields}
         _DECLARED[cls] = declared
     return declared
-
-
-@functools.cache
-def _by_feature(cls: Any) -> tuple[str, ...]:
-    """Fields of a class that may hold a value for each feature."""
-    return tuple(name for name, (_, axis) in _declared(cls).items() if axis == "feature")
 
 
 def _by_column(value: np.ndarray, axis: str | None) -> bool:

@@ -175,8 +175,9 @@ class Fitted:
         setup, state = self.kept.setup, self.kept.state
         history = history_of(state) if setup.history is None else setup.history
         scores = history["validation_score"]
-        scored = len(scores) - scores.count(None)
-        scores = [score for score in scores if score is not None] if scored else None
+        # counting takes less than looking at each
+        none = scores.count(None) == len(scores)
+        scores = None if none else [score for score in scores if score is not None]
         steps = setup.solver.method in ("steps", "recursive")
         return {
             **model_attributes(self.task, self.header, self.spec.loss, self.theta),
