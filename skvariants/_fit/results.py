@@ -174,10 +174,9 @@ class Fitted:
         """Fitted attributes by name, as an estimator publishes them."""
         setup, state = self.kept.setup, self.kept.state
         history = history_of(state) if setup.history is None else setup.history
-        scores = history["validation_score"]
+        kept = history["validation_score"]
         # counting takes less than looking at each
-        none = scores.count(None) == len(scores)
-        scores = None if none else [score for score in scores if score is not None]
+        scores = None if kept.count(None) == len(kept) else [score for score in kept if score is not None]
         steps = setup.solver.method in ("steps", "recursive")
         return {
             **model_attributes(self.task, self.header, self.spec.loss, self.theta),
