@@ -355,7 +355,7 @@ def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, 
             X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=not classification,
             y_numeric=not classification, accept_large_sparse=True, ensure_all_finite=False, estimator="diagnose",
         ),
-        X, y, real=not classification,
+        X, y, kind=not classification,
     )  # fmt: skip
     X = canonical(X)
     if classification:
