@@ -276,7 +276,7 @@ def several(y: Any) -> bool:
             f"y is a sparse matrix of shape {shape}, and sparse targets are several labels, a column for each: give "
             "one label a row as an array."
         )
-    if shape is not None and (len(shape) != 1 or not hasattr(y, "dtype") or y.dtype.kind != "O"):
+    if shape is not None and (len(shape) != 1 or getattr(getattr(y, "dtype", None), "kind", "") != "O"):
         return len(shape) == 2 and shape[1] > 1
     first = next(iter(y), None) if isinstance(y, Iterable) else None
     if not isinstance(first, (*_COLLECTIONS, np.ndarray)):

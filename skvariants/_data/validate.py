@@ -357,7 +357,7 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
     """
     chunk = task is not None
     X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks(given.y))
-    with named(lambda: "y", {"y": _targets(spec.task, y)}):
+    with named(lambda: "y", {"y": _targets(task or spec.task, y)}):
         y = (task or spec.task).validated(y)
     if task is None:
         task = spec.task.learn(y, spec.loss)
@@ -400,7 +400,8 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
 
 def _targets(task: Any, y: Any) -> str:
     """What to give as targets."""
-    return TARGETS["several" if task.classification and y.ndim == 2 else not task.classification]
+    several = task.classification and getattr(task, "several", y.ndim == 2)
+    return TARGETS["several" if several else not task.classification]
 
 
 def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
