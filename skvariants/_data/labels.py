@@ -203,9 +203,9 @@ class Labels(Task):
 class Labelling(Classification):
     """A classification of which the targets say whether rows have one label each, or any number of several."""
 
-    def checks(self, y: Any) -> dict[str, Any]:
-        """How `X` and `y` are to be checked together."""
-        return {"multi_output": True} if several(y) else super().checks(y)
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return {"multi_output": True} if several(y) else super().checks_of(y)
 
     def validated(self, y: Any) -> Any:
         """Labels, or a table of several, checked."""

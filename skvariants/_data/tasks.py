@@ -584,10 +584,12 @@ class Classification:
     on_new_class: str = "error"
 
     classification: ClassVar[bool] = True
+    #: how `X` and `y` are to be checked together
+    checks: ClassVar[dict[str, Any]] = {}
 
-    def checks(self, y: Any) -> dict[str, Any]:
-        """How `X` and `y` are to be checked together."""
-        return {}
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return self.checks
 
     def validated(self, y: Any) -> Array:
         """Labels, checked."""
@@ -690,10 +692,11 @@ class Regression:
     """A task of real targets, before any was seen."""
 
     classification: ClassVar[bool] = False
+    checks: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
 
-    def checks(self, y: Any) -> dict[str, Any]:
-        """How `X` and `y` are to be checked together."""
-        return {"multi_output": True, "y_numeric": True}
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return self.checks
 
     def validated(self, y: Any) -> Array:
         """Targets as columns."""

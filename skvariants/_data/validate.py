@@ -356,7 +356,7 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         If anything is not accepted.
     """
     chunk = task is not None
-    X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks(given.y))
+    X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks_of(given.y))
     with named(lambda: "y", {"y": _targets(task or spec.task, y)}):
         y = (task or spec.task).validated(y)
     if task is None:
@@ -420,7 +420,7 @@ def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Va
         )
     if not spec.stopping.early_stopping:
         raise ValueError("X_val and y_val were given but early_stopping=False: pass early_stopping=True.")
-    X, y = header.checked(given.X_val, given.y_val, False, ("X_val", "y_val"), **spec.task.checks(given.y_val))
+    X, y = header.checked(given.X_val, given.y_val, False, ("X_val", "y_val"), **spec.task.checks_of(given.y_val))
     weight = row_weights(given.sample_weight_val, X.shape[0], "sample_weight_val")
     if weight is not None and not weight.any():
         raise ValueError("sample_weight_val is zero for all samples: at least one weight must be positive.")
