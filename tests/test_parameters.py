@@ -86,6 +86,10 @@ SHARED = {
     ),
     "random_state": Entry(1, silent={"auto": WHOLE, "stream": "the sample holds all of so few rows"}),
     "verbose": Entry(1),
+    "penalty_factor": Entry(np.array([0.0, 1.0, 5.0, 1.0]), {"alpha": 0.5}),
+    "positive": Entry(True),
+    "bounds": Entry((-0.1, 0.1)),
+    "monotonic_cst": Entry([1, -1, 0, 0]),
 }  # fmt: skip
 TABLE = {
     SGDVariantClassifier: SHARED | {
@@ -93,6 +97,7 @@ TABLE = {
         "multi_class": Entry("ovr"),
         "class_weight": Entry({0: 5.0}),
         "on_new_class": Entry("grow", silent=dict.fromkeys(("auto", "named", "search"), KNOWN)),
+        "monotonic_cst": Entry([1, -1, 0, 0], refused=dict.fromkeys(WAYS, "is for two classes or real targets")),
         "n_jobs": Entry(2, silent=dict.fromkeys(WAYS, "all classes share one product")),
     },
     SGDVariantRegressor: SHARED | {
