@@ -143,6 +143,7 @@ class Labels(Task):
         return LabelColumns(self.n_labels, dtype)
 
     def bind_loss(self, loss: Any) -> Any:
+        loss = super().bind_loss(loss)
         if self.class_weight is None or self.counts is None:
             return loss
         return loss.weighted(*self.counts.weights(self.class_weight))
