@@ -18,6 +18,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from skvariants import SGDVariantClassifier
 from skvariants._data.labels import LabelColumns, LabelCounts, Labelling, several
+from skvariants.diagnostics import diagnose
 from skvariants.losses import LOSSES, Hinge, LogLoss
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
 from skvariants.solvers import SOLVERS
@@ -345,6 +346,21 @@ def test_what_a_stream_of_labels_cannot_do_is_said(X, Y):
         SGDVariantClassifier(on_new_class="grow").partial_fit(X, Y)
     with pytest.raises(ValueError, match=r"y has 4 columns, and the model was fitted with the classes"):
         SGDVariantClassifier().partial_fit(X, Y[:, 0], classes=[0, 1]).partial_fit(X, Y)
+
+
+# ------------------------------------------------------------------ diagnoses
+
+
+def test_a_diagnosis_knows_several_labels(X, Y):
+    report = diagnose(X, Y, race=True, race_samples=100, random_state=0)
+    assert report.loss == "log_loss"
+    shares = Y.mean(axis=0)
+    assert report.facts.smallest_class == pytest.approx(np.minimum(shares, 1 - shares).min())
+    assert f"{N_LABELS} labels, the rarest" in str(report)
+    assert report.race.objectives.min() < report.race.constant
+    of_sparse = diagnose(X, sp.csr_array(Y), race=True, race_samples=100, random_state=0)
+    assert of_sparse.facts == report.facts
+    assert diagnose(X, Y * 1.5).loss == "squared_error"
 
 
 # ------------------------------------------------------------------ parts
