@@ -24,7 +24,7 @@ from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearch
 from skvariants.solvers import SOLVERS
 
 EXACT = {"tol": 1e-10, "alpha": 1e-3}
-WEIGHTS = [None, "balanced", {1: 3.0}]
+WEIGHTS = [None, "balanced", {0: 0.5, 1: 3.0}]
 N_LABELS = 4
 
 
@@ -356,6 +356,7 @@ def test_a_diagnosis_knows_several_labels(X, Y):
     assert report.loss == "log_loss"
     shares = Y.mean(axis=0)
     assert report.facts.smallest_class == pytest.approx(np.minimum(shares, 1 - shares).min())
+    assert diagnose(X, 1 - Y).facts.smallest_class == pytest.approx(report.facts.smallest_class)
     assert f"{N_LABELS} labels, the rarest" in str(report)
     assert report.race.objectives.min() < report.race.constant
     of_sparse = diagnose(X, sp.csr_array(Y), race=True, race_samples=100, random_state=0)
