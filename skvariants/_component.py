@@ -305,13 +305,14 @@ class Component(LinksToDocs, BaseEstimator):
         ValueError
             Naming the first field of another length.
         """
-        for name, (_, axis) in _declared(type(self)).items():
-            value, prefix = getattr(self, name), f"{owner}__" if owner else ""
-            if axis == "feature" and isinstance(value, (list, tuple)):
+        prefix = f"{owner}__" if owner else ""
+        for name in _by_feature(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, (list, tuple)):
                 raise ValueError(
                     f"{prefix}{name}={shown(value)} is not accepted: {name} must be a number or an ndarray."
                 )
-            if axis == "feature" and isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
+            if isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
                 raise ValueError(
                     f"{prefix}{name} holds {len(value)} values, and X has {n_features} features: give one value for "
                     "each feature, or one for all."
@@ -332,8 +333,9 @@ class Component(LinksToDocs, BaseEstimator):
         ValueError
             Naming the first field of another length.
         """
+        prefix = f"{owner}__" if owner else ""
         for name, (_, axis) in _declared(type(self)).items():
-            value, prefix = getattr(self, name), f"{owner}__" if owner else ""
+            value = getattr(self, name)
             if isinstance(value, np.ndarray) and _by_column(value, axis) and value.shape[-1] != n_columns:
                 raise ValueError(
                     f"{prefix}{name} holds values for {value.shape[-1]} columns, and the model has {n_columns}: give "
@@ -397,6 +399,12 @@ def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
         declared = {field.name: (field.metadata.get("accepts"), field.metadata.get("axis")) for field in fields}
         _DECLARED[cls] = declared
     return declared
+
+
+@functools.cache
+def _by_feature(cls: Any) -> tuple[str, ...]:
+    """Fields of a class that may hold a value for each feature."""
+    return tuple(name for name, (_, axis) in _declared(cls).items() if axis == "feature")
 
 
 def _by_column(value: np.ndarray, axis: str | None) -> bool:

@@ -626,6 +626,10 @@ class Classification:
             If there are fewer than two classes, or others than in earlier calls, and classes are not to grow.
         """
         grows = self.on_new_class == "grow"
+        if task is not None and not grows and isinstance(classes, list | np.ndarray):
+            # what each call of a stream says again
+            if (classes if isinstance(classes, list) else classes.tolist()) == task.classes.tolist():
+                classes = None
         if classes is None and task is None and not grows:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         labels = np.array([]) if classes is None else _announced_labels(classes)

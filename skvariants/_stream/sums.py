@@ -97,7 +97,7 @@ class Sums(Fields):
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait for its line's sake.
     seed : tuple of int
-        Of the next draw of the sample: the stream's, and how many draws there were.
+        Of the sample: the stream's, and how many rows were drawn from.
     typical : tuple or None
         Unit of the predictions, and the typical curvature for it.
     factors : list
