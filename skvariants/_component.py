@@ -373,6 +373,8 @@ class Component(LinksToDocs, BaseEstimator):
             value = getattr(self, name)
             if isinstance(value, np.ndarray) and _by_column(value, axis):
                 changes[name] = value[..., columns]
+            elif isinstance(value, Component) and value.take(columns) is not value:
+                changes[name] = value.take(columns)
         return self.with_fields(**changes) if changes else self
 
     def with_fields(self: C, **changes: Any) -> C:
@@ -452,6 +454,8 @@ def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
         if isinstance(values[0], np.ndarray):
             if _by_column(values[0], axis):
                 changes[name] = np.concatenate(values, axis=-1)
+        elif isinstance(values[0], Component):
+            changes[name] = side_by_side(values, width, dtype)
         elif axis == "column" and isinstance(values[0], Real) and any(v != values[0] for v in values):
             changes[name] = np.repeat(np.asarray(values, dtype=dtype), width)
     return first.with_fields(**changes) if changes else first

@@ -242,7 +242,7 @@ class Learner:
             return Pending(at.C, at.y, at.s)
         unseen = np.flatnonzero(~at.seen)
         C = np.repeat(np.average(at.C, axis=0, weights=at.s)[None], len(unseen), axis=0)
-        y = targets_of(unseen, self.k, self.coupled)
+        y = targets_of(unseen, self.k, self.coupled, len(at.seen))
         s = np.full(len(unseen), UNSEEN * at.counted / (at.rows + len(at.s)))
         return Pending(np.concatenate([at.C, C]), np.concatenate([at.y, y]), np.concatenate([at.s, s]))
 
