@@ -140,8 +140,8 @@ class Fitted:
         How far the model can be from the optimum, as a share of what the optimum gains over a constant.
     suboptimality_kind : str or None
         "bound", "estimate" or "unknown".
-    predicted : ndarray of shape (n_rows, n_columns) or None
-        Predictions of the rows by the model before them, where they were made on the way.
+    predicted, losses : ndarray of shape (n_rows, n_columns), ndarray of shape (n_rows,), or None
+        Predictions of the rows by the model before them, and what they cost, where they were made on the way.
     """
 
     spec: Spec
@@ -154,6 +154,7 @@ class Fitted:
     suboptimality: float | None = None
     suboptimality_kind: str | None = None
     predicted: Any = None
+    losses: Any = None
 
     @property
     def task(self) -> Any:

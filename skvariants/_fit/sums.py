@@ -110,7 +110,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     published = theta.astype(rows.dtype)
     # what users may change is a copy; wide models have no room for another
     kept = Kept(setup, state, theta if theta.dtype == rows.dtype else published.copy())
-    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted)
+    losses = None if predicted is None else losses
+    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted, losses=losses)
 
 
 def _tell(spec: Spec, setup: Setup, state: State) -> None:

@@ -215,7 +215,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         )  # fmt: skip
         if fitted_before:
             z = predictions(data.rows.X, *start) if fitted.predicted is None else fitted.predicted
-            progress.update(scored(data, spec.loss, z))
+            progress.update(scored(data, spec.loss, z, fitted.losses))
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
