@@ -101,7 +101,7 @@ def test_square_norms_are_those_of_the_rows_in_the_coordinates_worked_in(rng, da
 # ------------------------------------------------------------------ the constant model
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_constant_is_about_the_best_and_its_cost_is_its_mean_loss(rng, name, weighted):
     y, loss = np.where(rng.random((N, 2)) < [0.3, 0.8], 1.0, -1.0), LOSSES[name]()

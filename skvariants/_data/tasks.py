@@ -231,14 +231,14 @@ class Task:
         raise NotImplementedError
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy or R2.
+        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy, R2 or explained deviance.
 
-        Real targets that are all equal have no R2: their errors are measured by `spread`, where it is given.
+        Real targets that are all equal have none: their errors are measured by `spread`, where it is given.
         """
         raise NotImplementedError
 
-    def spread(self, y: Array, weight: Array | None) -> Any:
-        """Variance of the targets; None for labels."""
+    def spread(self, y: Array, weight: Array | None, loss: Any) -> Any:
+        """Variance of the targets, or mean deviance from their mean; None for labels."""
         return None
 
     def scorable_at_once(self, y: Array) -> bool:
@@ -510,8 +510,8 @@ class RealTargets(Task):
         mean = loss.inverse_link(z)
         return mean[:, 0] if self.flat else mean
 
-    def spread(self, y: Array, weight: Array | None) -> Array:
-        variance = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+    def spread(self, y: Array, weight: Array | None, loss: Any) -> Array:
+        variance = np.average(_of_constant(y, weight, loss), axis=0, weights=weight)
         return np.where((variance > 0) & (np.ptp(y, axis=0) > 0), variance, 1.0)
 
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
@@ -519,14 +519,16 @@ class RealTargets(Task):
             return (y - loss.inverse_link(z)) ** 2
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        r = y[:, None, :] - loss.inverse_link(z)
         w = np.ones(len(y)) if weight is None else weight
-        center = np.average(y, axis=0, weights=w)
-        total = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
+        total = np.maximum(w @ _of_constant(y, w, loss), np.finfo(float).tiny)
         if spread is not None:
             total = np.where(np.ptp(y, axis=0) > 0, total, w.sum() * spread)
         with np.errstate(over="ignore"):  # what is far off is as bad as can be
-            errors = np.minimum(np.einsum("i,ijk->jk", w, r**2) / total, _WORST)
+            if loss.deviance:
+                r = loss.value(np.tile(y, z.shape[1]), z.reshape(len(z), -1).astype(np.float64)).reshape(z.shape)
+            else:
+                r = (y[:, None, :] - loss.inverse_link(z)) ** 2
+            errors = np.minimum(np.einsum("i,ijk->jk", w, r) / total, _WORST)
         return (1 - errors).mean(axis=1)
 
     def scorable_at_once(self, y: Array) -> bool:
@@ -539,6 +541,14 @@ class RealTargets(Task):
     def residual(self, y: Array, weight: Array | None, index: Any) -> Array:
         y = y.astype(np.float64).reshape(len(y), -1)
         return y[index] - np.average(y, axis=0, weights=weight)
+
+
+def _of_constant(y: Array, weight: Array | None, loss: Any) -> Array:
+    """Squared distances of real targets from their mean, or deviances from it."""
+    if not loss.deviance:
+        return (y - np.average(y, axis=0, weights=weight)) ** 2
+    w = np.ones(y.shape) if weight is None else np.ones(y.shape) * weight[:, None]
+    return loss.value(y, np.repeat(loss.fit_intercept_only(y, w)[None], len(y), axis=0))
 
 
 # ---------------------------------------------------------------------- what was asked for
@@ -675,7 +685,8 @@ class Regression:
         return RealTargets(y.shape[1], y.shape[1] == 1)
 
     def extended(self, task: Any, targets: Array, loss: Any) -> Task:
-        """The task as it is: real targets bring nothing new."""
+        """The task as it is: real targets bring nothing new, if the loss is defined for them."""
+        check_domain(targets, loss)
         return task
 
 

@@ -15,7 +15,7 @@ from skvariants._data.validate import Given
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
-from skvariants.losses import LOSSES, Loss
+from skvariants.losses import LOSSES, Loss, of_labels
 
 Array = np.ndarray
 
@@ -259,7 +259,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         self.n_jobs = n_jobs
 
     def _losses(self) -> Mapping[str, Any]:
-        return LOSSES
+        return of_labels()
 
     def _asked(self) -> Classification:
         return Classification(self.multi_class, self.class_weight, self.on_new_class)

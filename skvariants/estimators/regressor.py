@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
-from skvariants._data.tasks import Regression
-from skvariants._data.validate import Given
+from skvariants._data.tasks import Regression, check_domain
+from skvariants._data.validate import Given, row_weights
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
 from skvariants.losses import LOSSES
@@ -30,7 +31,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     Parameters
     ----------
     loss : str or Loss, default="squared_error"
-        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive" or an instance.
+        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", those of means on a log scale
+        "poisson", "gamma", "tweedie", or an instance.
     penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
         What a large weight costs.
     alpha : float, default=1e-4
@@ -320,6 +322,34 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         """
         z = self._linear(X)
         return self._task.decode(z, self._minimised)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2 of the predictions; of "poisson", "gamma", "tweedie" and "binomial" the fraction of deviance explained.
+
+        Both are one minus a ratio: what the model leaves, of squared errors or of deviance, over what the mean of the
+        targets leaves. Of several targets it is the mean over them.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
+
+        Returns
+        -------
+        float
+        """
+        z = self._linear(X)
+        if self._minimised.deviance:
+            _, targets = self._header(True).checked(X, y, False, **Regression.checks)
+            targets, weight = self._task.validated(targets), row_weights(sample_weight, len(z))
+            check_domain(targets, self._minimised)
+            if self._task.scorable_at_once(targets):
+                return float(self._task.scores(z[:, None], targets, weight, self._minimised)[0])
+        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=sample_weight))
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot

@@ -71,6 +71,8 @@ class Loss(Component):
         :meth:`ramps`; and whether these have kinks.
     saturates : bool
         Whether its slope is bounded on both sides, so that few rows may have curvature, and say little of the others.
+    deviance : bool
+        Whether it is half the unit deviance of a distribution; `score` is then the fraction of it that is explained.
     """
 
     regression: ClassVar[bool] = False
@@ -84,6 +86,7 @@ class Loss(Component):
     has_ramps: ClassVar[bool] = False
     piecewise_linear: ClassVar[bool] = False
     saturates: ClassVar[bool] = False
+    deviance: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
