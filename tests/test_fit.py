@@ -12,7 +12,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from _references import asked
+from _references import CLASSIFYING, asked, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._data.validate import Given, Header, prepare

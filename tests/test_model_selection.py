@@ -33,7 +33,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncod
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from _references import STEPPING, asked
+from _references import CLASSIFYING, STEPPING, asked, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants.losses import LOSSES, Huber

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar
 
-from _references import features, problem
+from _references import CLASSIFYING, features, problem
 from skvariants._data.tasks import ClassColumns, SignColumn
 from skvariants._training.problem import by_column, by_model, columns_of, of_column, without_axis
 from skvariants.losses import LOSSES, LogLoss

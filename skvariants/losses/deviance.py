@@ -17,7 +17,7 @@ from skvariants.losses.base import Loss, within
 
 Array = np.ndarray
 # logarithms of the largest mean that is distinguished, in either precision, and of the least
-_HIGHEST, _LOWEST = 60.0, -40.0
+_HIGHEST, _LOWEST = 50.0, -40.0
 # constant that stands for the logarithm of a mean of zero, as a mean
 _NONE = 1e-6
 # steps to the slope of a conjugate that has no formula, and where they end
