@@ -15,20 +15,31 @@ from skvariants.losses.base import Loss, Ramp
 from skvariants.losses.classes import MultinomialLogLoss
 from skvariants.losses.deviance import Gamma, Poisson, Tweedie
 from skvariants.losses.margin import Hinge, LogLoss, ModifiedHuber, Perceptron, SquaredHinge
-from skvariants.losses.residual import EpsilonInsensitive, Huber, SquaredEpsilonInsensitive, SquaredError
+from skvariants.losses.residual import (
+    AbsoluteError,
+    EpsilonInsensitive,
+    Huber,
+    LogCosh,
+    Quantile,
+    SquaredEpsilonInsensitive,
+    SquaredError,
+)
 
 __all__ = [
     "LOSSES",
+    "AbsoluteError",
     "EpsilonInsensitive",
     "Gamma",
     "Hinge",
     "Huber",
+    "LogCosh",
     "LogLoss",
     "Loss",
     "ModifiedHuber",
     "MultinomialLogLoss",
     "Perceptron",
     "Poisson",
+    "Quantile",
     "Ramp",
     "SquaredEpsilonInsensitive",
     "SquaredError",
@@ -48,6 +59,9 @@ LOSSES: dict[str, Any] = {
     "huber": Huber,
     "epsilon_insensitive": EpsilonInsensitive,
     "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+    "absolute_error": AbsoluteError,
+    "quantile": Quantile,
+    "log_cosh": LogCosh,
     "poisson": Poisson,
     "gamma": Gamma,
     "tweedie": Tweedie,

@@ -374,8 +374,13 @@ def positive_share(y: Array, weight: Array) -> Array:
 
 def weighted_median(y: Array, weight: Array) -> Array:
     """Target of each column with half of the weight on either side."""
+    return weighted_quantile(y, weight, 0.5)
+
+
+def weighted_quantile(y: Array, weight: Array, level: Any) -> Array:
+    """Least target of each column with at least a share `level` of the weight at or below it."""
     order = np.argsort(y, axis=0, kind="stable")
     cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
-    middle = (cumulated < 0.5 * cumulated[-1:]).sum(axis=0)
+    middle = (cumulated < level * cumulated[-1:]).sum(axis=0)
     rows = np.take_along_axis(order, np.minimum(middle, len(y) - 1)[None], axis=0)
     return np.take_along_axis(y, rows, axis=0)[0]

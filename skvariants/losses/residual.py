@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import xlog1py
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, Ramp, weighted_median, within
+from skvariants.losses.base import Loss, Ramp, weighted_median, weighted_quantile, within
 
 Array = np.ndarray
+# residual, in units of its scale, that is as good as none
+_NEAR = 1e-6
 
 
 class SquaredError(Loss):
@@ -108,6 +112,169 @@ class Huber(Loss):
 
     def conjugate(self, y: Array, u: Array) -> Array:
         return within(u, -self.epsilon, self.epsilon, lambda u: u * (0.5 * u + y))
+
+
+class LogCosh(Loss):
+    r"""Logarithm of the hyperbolic cosine: squared near the target, absolute far from it, and smooth between.
+
+    .. math:: \ell(y, z) = s^2 \log \cosh \frac{y - z}{s}
+
+    Use it as a Huber loss whose curvature nowhere jumps.
+
+    Parameters
+    ----------
+    scale : float, default=1.0
+        Residual :math:`s`, in units of the target, around which the loss turns linear.
+
+    References
+    ----------
+    Green (1990), "Bayesian reconstructions from emission tomography data using a modified EM algorithm",
+    doi:10.1109/42.52985.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import LogCosh
+    >>> LogCosh().value(np.array([[3.0]]), np.array([[0.0]])).round(4)
+    array([[2.3093]])
+    """
+
+    scale: float = hyperparameter(1.0, Interval(0, closed="neither"))
+    regression = True
+    max_curvature = 1.0
+    saturates = True
+
+    def value(self, y: Array, z: Array) -> Array:
+        scale = operand(self.scale, z.dtype)
+        r = np.abs(y - z) / scale
+        far = np.log1p(np.exp(operand(-2.0, r.dtype) * r)) + (r - operand(math.log(2.0), r.dtype))
+        # where logarithms would cancel, cosh(r) - 1 = 2 sinh(r / 2)^2
+        half = np.sinh(operand(0.5, r.dtype) * np.minimum(r, operand(1.0, r.dtype)))
+        return scale * scale * np.where(r < 1, np.log1p(operand(2.0, r.dtype) * half * half), far)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        scale = operand(self.scale, out.dtype)
+        np.subtract(z, y, out=out)
+        out /= scale
+        np.tanh(out, out=out)
+        out *= scale
+        return out
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return self.scale * math.tanh((z - y) / self.scale)
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        slope = np.tanh((y - z) / operand(self.scale, z.dtype))
+        return 1 - slope * slope
+
+    def curvature(self, y: Array, z: Array) -> Array:
+        r = np.maximum(np.abs(y - z) / operand(self.scale, z.dtype), operand(_NEAR, z.dtype))
+        return np.tanh(r) / r
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return self._newton_constant(y, weight, weighted_median(y, weight))
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        def value(u: Array) -> Array:
+            v = u / self.scale
+            entropy = xlog1py(0.5 * (1 + v), v) + xlog1py(0.5 * (1 - v), -v)
+            return u * y + self.scale * self.scale * entropy
+
+        return within(u, -self.scale, self.scale, value)
+
+
+class Quantile(Loss):
+    r"""Quantile (pinball) loss: a miss above costs another price than one below.
+
+    .. math:: \ell(y, z) = \max(q\,(y - z),\, (q - 1)(y - z))
+
+    Use it for a quantile of the target instead of its mean, such as the upper end of a forecast.
+
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        The level :math:`q`, the share of targets that lies below the prediction.
+
+    References
+    ----------
+    Koenker and Bassett (1978), "Regression quantiles", doi:10.2307/1913643.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import Quantile
+    >>> Quantile(quantile=0.75).value(np.array([[3.0]]), np.array([[1.0], [5.0]]))
+    array([[1.5],
+           [0.5]])
+    """
+
+    quantile: float = hyperparameter(0.5, Interval(0, 1, "neither"))
+    regression = True
+
+    def value(self, y: Array, z: Array) -> Array:
+        r, level = y - z, operand(self.quantile, z.dtype)
+        return np.maximum(level * r, (level - operand(1.0, z.dtype)) * r)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        # half of the difference of the slopes times the sign, and their mean; none at the kink
+        np.subtract(z, y, out=out)
+        np.sign(out, out=out)
+        mean = operand(0.5, out.dtype) - operand(self.quantile, out.dtype)
+        return np.add(operand(0.5, out.dtype) * out, mean * (out != 0), out=out)
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return 0.0 if z == y else (1.0 - self.quantile if z > y else -self.quantile)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return weighted_quantile(y, weight, self.quantile)
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y, -self.quantile, 1.0 - self.quantile)]
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(u, -self.quantile, 1.0 - self.quantile, lambda u: u * y)
+
+
+class AbsoluteError(Loss):
+    r"""Absolute error: least absolute deviations.
+
+    .. math:: \ell(y, z) = |y - z|
+
+    Use it for the conditional median, which outliers do not move.
+
+    References
+    ----------
+    Laplace (1793), "Sur quelques points du systeme du monde"; Koenker and Bassett (1978), "Regression quantiles",
+    doi:10.2307/1913643.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import AbsoluteError
+    >>> AbsoluteError().value(np.array([[3.0]]), np.array([[1.0]]))
+    array([[2.]])
+    """
+
+    regression = True
+
+    def value(self, y: Array, z: Array) -> Array:
+        return np.abs(y - z)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        np.subtract(z, y, out=out)
+        return np.sign(out, out=out)
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return float((z > y) - (z < y))
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return weighted_median(y, weight)
+
+    def ramps(self, y: Array) -> Sequence[Ramp]:
+        return [Ramp(y, -1.0, 1.0)]
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(u, -1.0, 1.0, lambda u: u * y)
 
 
 class EpsilonInsensitive(Loss):

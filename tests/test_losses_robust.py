@@ -1,0 +1,129 @@
+"""Absolute error, quantiles and log cosh: optima beside scikit-learn's linear programs and scipy."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import minimize
+from sklearn.base import clone
+from sklearn.linear_model import QuantileRegressor
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss
+from sklearn.model_selection import GridSearchCV
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.losses import EpsilonInsensitive, LogCosh, Quantile
+from skvariants.model_selection import BatchedGridSearchCV
+
+RNG = np.random.default_rng(0)
+UNITS = np.logspace(-1, 1, 5)
+X = RNG.standard_normal((300, 5)) * UNITS
+Y = X @ (RNG.standard_normal(5) / UNITS) + RNG.standard_t(2, 300) * (1 + np.abs(X[:, 0]))
+WEIGHT = RNG.uniform(0.1, 2, 300)
+
+
+def exact(**params):
+    return SGDVariantRegressor(**{"penalty": "l1", "tol": 1e-9, **params})
+
+
+def pinball(model, level, alpha, weight=None):
+    return mean_pinball_loss(Y, model.predict(X), alpha=level, sample_weight=weight) + alpha * np.abs(model.coef_).sum()
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 0.1])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_quantiles_are_scikit_learns(level, alpha, intercept, weighted):
+    weight = WEIGHT if weighted else None
+    other = QuantileRegressor(quantile=level, alpha=alpha, fit_intercept=intercept).fit(X, Y, sample_weight=weight)
+    model = exact(loss=Quantile(level), alpha=alpha, fit_intercept=intercept).fit(X, Y, sample_weight=weight)
+    best = pinball(other, level, alpha, weight)
+    assert pinball(model, level, alpha, weight) == pytest.approx(best, rel=1e-8)
+    np.testing.assert_allclose(model.predict(X), other.predict(X), atol=1e-5 * Y.std())
+    assert model.status_ == "converged"
+    assert model.suboptimality_kind_ == ("bound" if alpha else "estimate")
+    assert model.suboptimality_ <= 1e-9
+    assert type(model.solver_).__name__ == "InteriorPoint"
+    if intercept and not weighted and alpha == 0:
+        share = np.mean(model.predict(X) >= Y + 1e-6), np.mean(model.predict(X) >= Y - 1e-6)
+        assert share[0] <= level <= share[1]
+
+
+def test_the_default_name_is_the_median():
+    half = exact(loss="quantile", alpha=0.005).fit(X, Y)
+    whole = exact(loss="absolute_error", alpha=0.01).fit(X, Y)
+    tube = exact(loss=EpsilonInsensitive(epsilon=0.0), alpha=0.01).fit(X, Y)
+    for other in (half, tube):
+        np.testing.assert_allclose(other.predict(X), whole.predict(X), atol=1e-5 * Y.std())
+    program = QuantileRegressor(quantile=0.5, alpha=0.0).fit(X, Y)
+    free = exact(loss="absolute_error", alpha=0.0).fit(X, Y)
+    assert mean_absolute_error(Y, free.predict(X)) == pytest.approx(
+        mean_absolute_error(Y, program.predict(X)), rel=1e-8
+    )
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", Quantile(0.8), LogCosh(scale=2.0)])
+def test_layouts_precisions_targets_and_searches_agree(loss):
+    model = exact(loss=loss, penalty="l2", alpha=0.1).fit(X, Y, sample_weight=WEIGHT)
+    sparse = exact(loss=loss, penalty="l2", alpha=0.1).fit(sp.csr_array(X), Y, sample_weight=WEIGHT)
+    np.testing.assert_allclose(sparse.predict(X), model.predict(X), atol=1e-4 * Y.std())
+    single = exact(loss=loss, penalty="l2", alpha=0.1, tol=1e-3).fit(X.astype(np.float32), Y, sample_weight=WEIGHT)
+    np.testing.assert_allclose(single.predict(X.astype(np.float32)), model.predict(X), atol=0.05 * Y.std())
+    both = exact(loss=loss, penalty="l2", alpha=0.1).fit(X, np.column_stack([Y, -Y]), sample_weight=WEIGHT)
+    np.testing.assert_allclose(both.predict(X)[:, 0], model.predict(X), atol=1e-4 * Y.std())
+    grid = {"alpha": [0.01, 10.0]}
+    batched = BatchedGridSearchCV(exact(loss=loss, penalty="l2"), grid, cv=3).fit(X, Y)
+    plain = GridSearchCV(exact(loss=loss, penalty="l2"), grid, cv=3).fit(X, Y)
+    np.testing.assert_allclose(batched.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=1e-5)
+
+
+def test_levels_and_scales_are_columns_of_one_search():
+    for loss, grid in ((Quantile(), {"loss__quantile": [0.2, 0.7]}), (LogCosh(), {"loss__scale": [0.2, 5.0]})):
+        batched = BatchedGridSearchCV(exact(loss=loss), grid, cv=3).fit(X, Y)
+        plain = GridSearchCV(exact(loss=loss), grid, cv=3).fit(X, Y)
+        a, b = (search.cv_results_["mean_test_score"] for search in (batched, plain))
+        assert a[0] != a[1]
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_log_cosh_ends_at_scipys_optimum(scale):
+    model = SGDVariantRegressor(loss=LogCosh(scale=scale), alpha=0.01, tol=1e-11).fit(X, Y)
+
+    def objective(v):
+        r = (Y - X @ v[:-1] - v[-1]) / scale
+        slope = -scale * np.tanh(r) / len(Y)
+        value = scale**2 * (np.logaddexp(r, -r) - np.log(2)).mean() + 0.005 * (v[:-1] ** 2).sum()
+        return value, np.append(X.T @ slope + 0.01 * v[:-1], slope.sum())
+
+    found = objective(np.append(model.coef_, model.intercept_))
+    best = minimize(objective, np.zeros(6), jac=True, method="BFGS", options={"gtol": 1e-10})
+    assert found[0] <= best.fun * (1 + 1e-9)
+    assert np.abs(found[1]).max() < 1e-5
+    assert model.status_ == "converged"
+
+
+@pytest.mark.parametrize("name", ["absolute_error", "quantile", "log_cosh"])
+@pytest.mark.parametrize("units", [1.0, 1e8])
+def test_streams_come_near_the_fit_of_all_rows(name, units):
+    loss = LogCosh(scale=units) if name == "log_cosh" else name
+    y, model = units * Y, SGDVariantRegressor(loss=loss, alpha=0.0)
+    stream = clone(model)
+    for start in range(0, 300, 60):
+        stream.partial_fit(X[start : start + 60], y[start : start + 60])
+    fitted = model.fit(X, y)
+    value = [fitted._minimised.value(y[:, None], m.predict(X)[:, None]).mean() for m in (stream, fitted)]
+    assert value[0] <= 1.02 * value[1]
+
+
+def test_a_classifier_takes_them():
+    y = (Y > 0).astype(int)
+    for loss in ("absolute_error", "quantile", "log_cosh"):
+        assert SGDVariantClassifier(loss=loss).fit(X, y).score(X, y) > 0.7
+
+
+def test_levels_out_of_range_are_refused():
+    for level in (0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match=r"loss__quantile=.* is not accepted: .* a number in \(0, 1\)"):
+            SGDVariantRegressor(loss=Quantile(level)).fit(X, Y)
+    with pytest.raises(ValueError, match=r"loss__scale=0.0 is not accepted"):
+        SGDVariantRegressor(loss=LogCosh(scale=0.0)).fit(X, Y)
