@@ -12,6 +12,7 @@ from sklearn import metrics
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
 from _oracles import derivative, partial_derivatives
+from _references import in_domain
 from skvariants._component import Interval, hyperparameter
 from skvariants.losses import (
     LOSSES,
@@ -71,6 +72,10 @@ DEVIANCE = {
     "poisson": lambda loss, y, z: metrics.mean_poisson_deviance([y], [math.exp(z)]) / 2,
     "gamma": lambda loss, y, z: metrics.mean_gamma_deviance([y], [math.exp(z)]) / 2,
     "tweedie": lambda loss, y, z: metrics.mean_tweedie_deviance([y], [math.exp(z)], power=loss.power) / 2,
+    "binomial": lambda loss, y, z: (
+        metrics.log_loss([0, 1], [1 / (1 + math.exp(-z))] * 2, sample_weight=[1 - y, y])
+        + sum(p * math.log(p) for p in (y, 1 - y) if p > 0)
+    ),
 }
 
 
@@ -79,7 +84,7 @@ def targets(loss, shape, rng):
         return rng.choice([-1.0, 1.0], size=shape)
     if -1.0 in loss.domain:
         return rng.normal(size=shape)
-    amounts = rng.gamma(2.0, size=shape)
+    amounts = rng.gamma(2.0, size=shape) if 2.0 in loss.domain else rng.random(shape)
     return np.where(rng.random(shape) < 0.3, 0.0, amounts) if 0.0 in loss.domain else amounts
 
 
@@ -194,7 +199,7 @@ def test_second_derivative_is_the_derivative_of_gradient(name, loss):
     y, z = draw(loss)
     second = loss.second_derivative(y, z)
     assert second.shape == z.shape
-    assert loss.smooth == (loss.max_curvature is not None or loss.deviance)
+    assert loss.smooth == (loss.max_curvature is not None or not loss.in_target_units)
     if loss.smooth:
         np.testing.assert_allclose(second, derivative(lambda v: gradient(loss, y, v), z), atol=1e-8, rtol=1e-8)
     else:
@@ -205,6 +210,7 @@ def test_second_derivative_is_the_derivative_of_gradient(name, loss):
 @every_loss
 def test_max_curvature_is_the_supremum_of_the_second_derivative(name, loss):
     z = np.linspace(-4, 4, 8001)[:, None]
+    assert loss.smooth or loss.max_curvature is None
     steepest = np.abs(np.diff(gradient(loss, np.ones_like(z), z), axis=0)).max()
     if loss.max_curvature is None and loss.smooth:
         # that of an exponential grows without end
@@ -262,7 +268,7 @@ def test_extreme_predictions_are_finite_and_silent(loss, size, dtype):
     z = np.array([[-1, 1, 0], [1, -1, 1], [0, 0, -1], [1, 1, 1]], dtype=dtype) * dtype(size)
     y = np.eye(3, dtype=dtype)[[0, 1, 2, 0]]
     if loss.columns_per_model == 1:
-        y = 2 * y - 1
+        y = in_domain(loss, 2 * y - 1).astype(dtype)
     out = np.empty_like(z)
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         results = [loss.value(y, z), loss.gradient(y, z, out), loss.second_derivative(y, z)]

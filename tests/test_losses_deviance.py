@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
+from scipy.special import xlogy
 from sklearn.base import clone
-from sklearn.linear_model import GammaRegressor, PoissonRegressor, TweedieRegressor
-from sklearn.metrics import d2_tweedie_score
+from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, TweedieRegressor
+from sklearn.metrics import d2_log_loss_score, d2_tweedie_score, log_loss
 from sklearn.model_selection import GridSearchCV
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.losses import Gamma, Poisson, Tweedie
+from skvariants.losses import Binomial, Gamma, Poisson, Tweedie
 from skvariants.model_selection import BatchedGridSearchCV
 
 N, D = 600, 5
@@ -155,6 +156,21 @@ def test_predictions_follow_the_unit_of_the_target(name, size, dtype):
 
 
 @each
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array])
+def test_a_stream_by_default_ends_at_the_fit_of_all_rows(name, layout):
+    X, y, _ = table(name, n=3000)
+    if layout is not np.asarray:  # too many features for sums
+        labels = np.random.default_rng(0).integers(0, 2000, (len(X), 3))
+        X = np.concatenate([X, (labels[:, :, None] == np.arange(2000)).sum(axis=1)], axis=1)
+    X, model = layout(X), SGDVariantRegressor(loss=MODELS[name][0], alpha=1e-3, random_state=0)
+    for start in range(0, 3000, 250):
+        model.partial_fit(X[start : start + 250], y[start : start + 250])
+    fitted = clone(model).set_params(tol=1e-7).fit(X, y)
+    assert model.score(X, y) == pytest.approx(fitted.score(X, y), abs=1e-3)
+    assert type(model.solver_).__name__ == "Recursive"
+
+
+@each
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "gd", "momentum"])
 def test_rows_far_out_overflow_nowhere(name, solver, dtype):
@@ -219,3 +235,47 @@ def test_conjugates_are_suprema(name):
                 method="bounded", options={"xatol": 1e-10},
             )  # fmt: skip
             assert found == pytest.approx(-least.fun, abs=1e-8)
+
+
+# ---------------------------------------------------------------------- proportions
+
+
+def shares(seed=0):
+    """Successes of some trials, and how many these were."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((N, D)) * np.logspace(-1, 1, D)
+    trials = rng.integers(1, 20, N)
+    p = 1 / (1 + np.exp(0.5 - (X / np.logspace(-1, 1, D)) @ rng.standard_normal(D)))
+    return X, rng.binomial(trials, p) / trials, trials
+
+
+@pytest.mark.parametrize("loss", ["binomial", "log_loss", Binomial()])
+@pytest.mark.parametrize("alpha", [1e-3, 0.1])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_proportions_are_so_many_labels(loss, alpha, intercept):
+    X, y, trials = shares()
+    model = SGDVariantRegressor(loss=loss, alpha=alpha, tol=1e-12, fit_intercept=intercept)
+    model.fit(X, y, sample_weight=trials)
+    both, labels = np.concatenate([X, X]), np.repeat([1, 0], N)
+    weight = np.concatenate([trials * y, trials * (1 - y)])
+    other = LogisticRegression(C=1 / (alpha * trials.sum()), tol=1e-12, fit_intercept=intercept, max_iter=1000)
+    other.fit(both, labels, sample_weight=weight)
+    np.testing.assert_allclose(model.coef_, other.coef_[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(X), other.predict_proba(X)[:, 1], atol=1e-6)
+    expected = d2_log_loss_score(labels, other.predict_proba(both), sample_weight=weight)
+    constant = log_loss(labels, np.full(2 * N, np.average(y, weights=trials)), sample_weight=weight)
+    entropy = -np.average(xlogy(y, y) + xlogy(1 - y, 1 - y), weights=trials)
+    assert model.score(X, y, trials) == pytest.approx(expected * constant / (constant - entropy), abs=1e-6)
+    assert model.suboptimality_kind_ in ("bound", "estimate")
+    stream = SGDVariantRegressor(loss=loss, alpha=alpha).partial_fit(X, y, sample_weight=trials)
+    assert stream.score(X, y, trials) > model.score(X, y, trials) - 0.05
+
+
+def test_proportions_out_of_range_are_refused():
+    X, y, _ = shares()
+    for bad in (-0.1, 1.1):
+        y[3] = bad
+        with pytest.raises(ValueError, match=rf"y holds {bad}, and Binomial is .* a number in \[0, 1\]"):
+            SGDVariantRegressor(loss="binomial").fit(X, y)
+    with pytest.raises(ValueError, match="loss='binomial' is not one of"):
+        SGDVariantClassifier(loss="binomial").fit(X, y > 0.5)

@@ -5,8 +5,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from _references import problem
-from _references import CLASSIFYING
+from _references import CLASSIFYING, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.hessian import coupled_products

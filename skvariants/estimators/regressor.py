@@ -13,7 +13,7 @@ from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
-from skvariants.losses import LOSSES
+from skvariants.losses import LOSSES, Binomial
 
 Array = np.ndarray
 
@@ -31,8 +31,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     Parameters
     ----------
     loss : str or Loss, default="squared_error"
-        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", those of means on a log scale
-        "poisson", "gamma", "tweedie", or an instance.
+        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "absolute_error", "quantile",
+        "log_cosh", those of means on a log scale, "poisson", "gamma" and "tweedie", that of proportions, "binomial" (or
+        "log_loss"), or an instance with its own hyperparameters such as ``Quantile(0.9)``.
     penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
         What a large weight costs.
     alpha : float, default=1e-4
@@ -219,7 +220,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         self.verbose = verbose
 
     def _losses(self) -> Mapping[str, Any]:
-        return {name: loss for name, loss in LOSSES.items() if loss.regression}
+        return {name: loss for name, loss in LOSSES.items() if loss.regression} | {"log_loss": Binomial}
 
     def _asked(self) -> Regression:
         return Regression()

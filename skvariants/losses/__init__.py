@@ -13,7 +13,7 @@ from typing import Any
 
 from skvariants.losses.base import Loss, Ramp
 from skvariants.losses.classes import MultinomialLogLoss
-from skvariants.losses.deviance import Gamma, Poisson, Tweedie
+from skvariants.losses.deviance import Binomial, Gamma, Poisson, Tweedie
 from skvariants.losses.margin import Hinge, LogLoss, ModifiedHuber, Perceptron, SquaredHinge
 from skvariants.losses.residual import (
     AbsoluteError,
@@ -28,6 +28,7 @@ from skvariants.losses.residual import (
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "Binomial",
     "EpsilonInsensitive",
     "Gamma",
     "Hinge",
@@ -65,6 +66,7 @@ LOSSES: dict[str, Any] = {
     "poisson": Poisson,
     "gamma": Gamma,
     "tweedie": Tweedie,
+    "binomial": Binomial,
 }
 
 

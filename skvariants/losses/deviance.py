@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import expit, xlog1py, xlogy
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.losses.base import Loss, within
@@ -213,6 +213,66 @@ class Tweedie(LogLink):
         return np.where(np.isinf(inside), np.inf, np.where(u == 0, 0.0, value))
 
 
+class Binomial(Loss):
+    r"""Log loss of proportions: half the unit deviance of a binomial share, with a logit link.
+
+    .. math:: \ell(y, z) = \log(1 + e^z) - y z + y \log y + (1 - y) \log(1 - y)
+
+    Use it for shares, such as successes of so many trials (with the number of trials as ``sample_weight``); targets
+    are in [0, 1], and ``predict`` gives means. Of targets 0 and 1 it is the log loss. The regressor takes it by the
+    name "log_loss" too.
+
+    References
+    ----------
+    Papke and Wooldridge (1996), "Econometric methods for fractional response variables",
+    doi:10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.losses import Binomial
+    >>> Binomial().value(np.array([[1.0]]), np.array([[0.0]])).round(4)
+    array([[0.6931]])
+    """
+
+    regression = True
+    max_curvature = 0.25
+    in_target_units = False
+    deviance = True
+    domain = Interval(0, 1, "both")
+
+    def value(self, y: Array, z: Array) -> Array:
+        value = np.log1p(np.exp(-np.abs(z))) + np.maximum(z, operand(0.0, z.dtype))
+        value = value - y * z + _entropy(y)
+        return np.maximum(value, operand(0.0, value.dtype), out=value)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        expit(z, out=out)
+        return np.subtract(out, y, out=out)
+
+    def gradient_scalar(self, y: float, z: float) -> float:
+        return 1.0 / (1.0 + math.exp(-max(z, -700.0))) - y
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        p = expit(z)
+        return p * (1 - p) + 0.0 * y
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        mean = np.clip((weight * y).sum(axis=0) / weight.sum(axis=0), _NONE, 1 - _NONE)
+        return np.log(mean / (1 - mean))
+
+    def inverse_link(self, z: Array) -> Array:
+        return expit(z)
+
+    def conjugate(self, y: Array, u: Array) -> Array:
+        return within(u, -y, 1.0 - y, lambda u: _entropy(u + y) - _entropy(y))
+
+
+def _entropy(p: Array) -> Array:
+    """Minus the entropy of a share and its complement."""
+    return xlogy(p, p) + xlog1py(1 - p, -p)
+
+
 def _log(y: Array) -> Array:
     """Logarithm of targets, finite also where one is zero, or was rounded to it."""
     return np.log(np.maximum(y, np.finfo(y.dtype).tiny))
@@ -243,4 +303,4 @@ def _solved(b: Array, a: Array, v: Array) -> Array:
     return r
 
 
-__all__ = ["Gamma", "Poisson", "Tweedie"]
+__all__ = ["Binomial", "Gamma", "Poisson", "Tweedie"]
