@@ -162,7 +162,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     solver = resolve(params["solver"], {"auto": Auto, **SOLVERS}, Solver, "solver", context)
     if solver.method == "recursive":
         solver = Auto()  # what it stands for in a stream
-    schedule = _schedule(params["learning_rate"], context, loss)
+    schedule = _schedule(params["learning_rate"], context, loss.with_spread(1.0))
     solver.check_loss(loss)
     solver.check_penalty(penalty)
     batch_size, average = params["batch_size"], int(params["average"])

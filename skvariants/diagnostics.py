@@ -25,7 +25,7 @@ from skvariants._advice.facts import Facts, facts, measure
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
-from skvariants._data.tasks import Classification, RealTargets, Task
+from skvariants._data.tasks import Classification, Regression, Task
 from skvariants._data.validate import TARGETS, arrays, canonical, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
@@ -306,6 +306,7 @@ def diagnose(
         if not used.any():
             raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
         X, y, weight = X[used], y[used], weight[used]
+    task = task if task.classification else task.counted(y, weight)
     numbers = measure(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
@@ -365,7 +366,7 @@ def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, 
             raise ValueError("y holds one class: there is nothing to separate, give rows of at least two classes.")
         return X, y, loss, resolved, Classification().learn(y, resolved)
     y = y.reshape(len(y), -1)
-    task = RealTargets(y.shape[1], y.shape[1] == 1)
+    task = Regression().learn(y, resolved)
     task.target_moments(y, None, None)  # says what is too large
     return X, y, loss, resolved, task
 

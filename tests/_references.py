@@ -278,7 +278,9 @@ LINES = {
     "perceptron": lambda y: [(-y, 0 * y), (0 * y, 0 * y)],
     "epsilon_insensitive": lambda y: [(0 * y + 1, -y - 0.1), (0 * y - 1, y - 0.1), (0 * y, 0 * y)],
     "absolute": lambda y: [(0 * y + 1, -y), (0 * y - 1, y)],
-    "quantile": lambda y: [(0 * y + 0.1, -0.1 * y), (0 * y - 0.9, 0.9 * y)],
+    "absolute_error": lambda y: [(0 * y + 1, -y), (0 * y - 1, y)],
+    "quantile": lambda y: [(0 * y + 0.5, -0.5 * y), (0 * y - 0.5, 0.5 * y)],
+    "nine tenths": lambda y: [(0 * y + 0.1, -0.1 * y), (0 * y - 0.9, 0.9 * y)],
 }
 
 

@@ -78,11 +78,12 @@ def linear_program(loss, X, y, s, l1, intercept):
     slack, eye = np.ones(N), np.eye(N)
     if loss.regression:
         A = np.concatenate([np.c_[X, -X, slack, -slack, -eye], np.c_[-X, X, -slack, slack, -eye]])
-        b = np.concatenate([y + loss.epsilon, loss.epsilon - y])
+        tube = getattr(loss, "epsilon", 0.0)
+        b = np.concatenate([y + tube, tube - y])
     else:
         A = np.c_[-y[:, None] * X, y[:, None] * X, -y, y, -eye]
         b = np.full(N, -getattr(loss, "threshold", 0.0))
-    cost = np.concatenate([np.full(2 * D, l1), [0, 0], s / N])
+    cost = np.concatenate([np.full(2 * D, l1), [0, 0], s / N * getattr(loss, "quantile", 1.0)])  # of the median
     bounds = [(0, None)] * (2 * D) + [(0, None if intercept else 0)] * 2 + [(0, None)] * N
     return linprog(cost, A, b, bounds=bounds).fun
 

@@ -10,6 +10,7 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss
 from sklearn.model_selection import GridSearchCV
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.diagnostics import diagnose
 from skvariants.losses import EpsilonInsensitive, LogCosh, Quantile
 from skvariants.model_selection import BatchedGridSearchCV
 
@@ -127,3 +128,101 @@ def test_levels_out_of_range_are_refused():
             SGDVariantRegressor(loss=Quantile(level)).fit(X, Y)
     with pytest.raises(ValueError, match=r"loss__scale=0.0 is not accepted"):
         SGDVariantRegressor(loss=LogCosh(scale=0.0)).fit(X, Y)
+
+
+# ---------------------------------------------------------------------- epsilon in spreads of the target
+
+SHARE = {"huber": 0.25, "epsilon_insensitive": 0.1, "squared_epsilon_insensitive": 0.1}
+each = pytest.mark.parametrize("name", SHARE)
+
+
+def spread(y):
+    """Median distance from the median, as a standard deviation."""
+    return 1.4826 * np.median(np.abs(y - np.median(y)))
+
+
+@each
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_auto_is_a_share_of_the_spread(name, size, kind):
+    rows, y, tol = X.astype(kind)[:299], size * Y[:299], 1e-8 if kind is np.float64 else 1e-3
+    auto = SGDVariantRegressor(loss=name, epsilon="auto", penalty=None, tol=tol).fit(rows, y)
+    same = SGDVariantRegressor(loss=name, epsilon=SHARE[name] * spread(y), penalty=None, tol=tol).fit(rows, y)
+    assert auto._minimised.epsilon == pytest.approx(same.epsilon, rel=1e-6)
+    np.testing.assert_allclose(auto.coef_, same.coef_, rtol=0, atol=1e-4 * size)
+    unit = SGDVariantRegressor(loss=name, epsilon="auto", penalty=None, tol=tol).fit(rows, Y[:299])
+    np.testing.assert_allclose(auto.coef_ / size, unit.coef_, rtol=0, atol=1e-3 if kind is np.float64 else 0.1)
+    assert auto.epsilon == "auto"
+
+
+@each
+def test_auto_of_each_target_weight_and_column(name):
+    both = SGDVariantRegressor(loss=name, epsilon="auto", alpha=0.0, tol=1e-7).fit(X, np.column_stack([Y, 100 * Y]))
+    expected = SHARE[name] * spread(Y) * np.array([1, 100])
+    np.testing.assert_allclose(both._minimised.epsilon, expected, rtol=0.02)
+    np.testing.assert_allclose(both.coef_[1] / 100, both.coef_[0], rtol=1e-3, atol=1e-3)
+    weight = RNG.integers(0, 3, 300)
+    weighted = SGDVariantRegressor(loss=name, epsilon="auto", tol=1e-7).fit(X, Y, sample_weight=weight)
+    repeated = SGDVariantRegressor(loss=name, epsilon="auto", tol=1e-7)
+    repeated.fit(np.repeat(X, weight, axis=0), np.repeat(Y, weight))
+    assert weighted._minimised.epsilon == pytest.approx(repeated._minimised.epsilon)
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-4)
+    grid = {"epsilon": ["auto", 0.1, 1.0], "alpha": [0.1, 1.0]}
+    batched = BatchedGridSearchCV(SGDVariantRegressor(loss=name, tol=1e-7), grid, cv=3).fit(X, Y)
+    plain = GridSearchCV(SGDVariantRegressor(loss=name, tol=1e-7), grid, cv=3).fit(X, Y)
+    np.testing.assert_allclose(batched.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=1e-4)
+
+
+@each
+@pytest.mark.parametrize("solver", ["auto", "adam", "sgd"])
+def test_auto_of_a_stream_is_that_of_its_first_rows(name, solver):
+    model = SGDVariantRegressor(loss=name, epsilon="auto", solver=solver, random_state=0)
+    other = clone(model).set_params(epsilon=SHARE[name] * spread(Y[:101]))
+    for part in (slice(0, 101), slice(101, 200), slice(200, 300)):
+        model.partial_fit(X[part], Y[part])
+        other.partial_fit(X[part], Y[part])
+    np.testing.assert_allclose(model.coef_, other.coef_, rtol=1e-9)
+    given = clone(model).set_params(epsilon=0.5).partial_fit(X[:50], Y[:50])
+    given.set_params(epsilon="auto").partial_fit(X[50:], Y[50:])
+    assert np.isfinite(given.coef_).all()
+    if solver != "auto":
+        resumed = clone(model).set_params(warm_start=True, max_iter=2, tol=None).fit(X, Y)
+        resumed.set_params(max_iter=3).fit(X, Y)
+        whole = clone(model).set_params(warm_start=True, max_iter=5, tol=None).fit(X, Y)
+        np.testing.assert_array_equal(resumed.coef_, whole.coef_)
+
+
+@each
+def test_auto_where_half_of_the_targets_are_equal(name):
+    y = np.where(np.arange(300) < 200, 3.0, 1000.0 * np.arange(300))
+    model = SGDVariantRegressor(loss=name, epsilon="auto").fit(X, y)
+    assert model._minimised.epsilon == pytest.approx(SHARE[name] * y.std())
+    assert SGDVariantRegressor(loss=name, epsilon="auto").fit(X, np.full(300, 7.0))._minimised.epsilon == SHARE[name]
+
+
+@each
+def test_auto_of_labels_is_in_their_unit(name):
+    auto, same = (
+        SGDVariantClassifier(loss=name, epsilon=epsilon, tol=1e-7).fit(X, Y > 0) for epsilon in ("auto", SHARE[name])
+    )
+    np.testing.assert_array_equal(auto.coef_, same.coef_)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_schedule_that_asks_the_loss_works_with_auto():
+    for rate in ("optimal", "pa1"):
+        params = dict(loss="epsilon_insensitive", solver="sgd", learning_rate=rate, max_iter=3, random_state=0)
+        model = SGDVariantRegressor(epsilon="auto", alpha=1.0, **params).fit(X, Y)
+        assert np.isfinite(model.coef_).all()
+    with pytest.raises(ValueError, match=r"epsilon='aut' is not accepted: .*did you mean 'auto'"):
+        SGDVariantRegressor(epsilon="aut").fit(X, Y)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "binomial", "quantile", "absolute_error", "log_cosh", "huber"])
+def test_diagnose_takes_them(loss):
+    y = {"poisson": np.round(np.abs(Y)), "binomial": 1 / (1 + np.exp(-Y))}.get(loss, Y)
+    report = diagnose(X, y, loss=loss, race=True, race_epochs=2, random_state=0)
+    assert report.solver == "auto"
+    if loss == "poisson":
+        with pytest.raises(ValueError, match="Poisson is defined for targets that are"):
+            diagnose(X, Y, loss=loss)

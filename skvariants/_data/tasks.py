@@ -20,7 +20,7 @@ from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skvariants._component import number, refused, shown
-from skvariants._data.scaling import Moments
+from skvariants._data.scaling import Moments, robust_spread
 
 Array = np.ndarray
 _CLASS_WEIGHT = number(0)
@@ -194,7 +194,7 @@ class Task:
 
     def bind_loss(self, loss: Any) -> Any:
         """The loss that is minimised."""
-        return loss
+        return loss.with_spread(1.0)
 
     def counted(self, stored: Array, weight: Array | None) -> Task:
         """The same task, that has seen further rows: what is stored of their targets, and their weights."""
@@ -464,6 +464,8 @@ class RealTargets(Task):
 
     n_targets: int
     flat: bool = True
+    measured: bool = field(default=False, compare=False)
+    spreads: Any = field(default=None, compare=False)
 
     @property
     def n_columns(self) -> int:
@@ -471,6 +473,15 @@ class RealTargets(Task):
 
     def attributes(self) -> dict[str, Any]:
         return {"n_targets_": self.n_targets}
+
+    def bind_loss(self, loss: Any) -> Any:
+        return loss if self.spreads is None else loss.with_spread(self.spreads)
+
+    def counted(self, stored: Array, weight: Array | None) -> Task:
+        if not self.measured or self.spreads is not None:
+            return self  # a stream keeps the spread of its first rows
+        spreads = robust_spread(stored.astype(np.float64), weight)
+        return replace(self, spreads=float(spreads[0]) if len(spreads) == 1 else spreads)
 
     def same_as(self, other: Task) -> bool:
         return self == other
@@ -682,12 +693,12 @@ class Regression:
             If the loss is not defined for one of them.
         """
         check_domain(y, loss)
-        return RealTargets(y.shape[1], y.shape[1] == 1)
+        return RealTargets(y.shape[1], y.shape[1] == 1, loss.in_spreads)
 
     def extended(self, task: Any, targets: Array, loss: Any) -> Task:
         """The task as it is: real targets bring nothing new, if the loss is defined for them."""
         check_domain(targets, loss)
-        return task
+        return replace(task, measured=True) if loss.in_spreads and not task.measured else task
 
 
 def check_domain(y: Array, loss: Any, name: str = "y") -> None:

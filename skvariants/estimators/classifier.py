@@ -93,8 +93,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
         Whether rows come in a new order each epoch.
-    epsilon : float, default=0.1
-        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    epsilon : float or "auto", default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target. "auto"
+        is 0.25 for "huber" and 0.1 for the others, as targets are -1 and 1.
     early_stopping : bool, default=False
         Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
         rising, and to return the best epoch.
@@ -217,7 +218,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: float = 0.1,
+        epsilon: Any = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         class_weight: Any = None,

@@ -81,8 +81,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
         Whether rows come in a new order each epoch.
-    epsilon : float, default=0.1
-        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    epsilon : float or "auto", default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target. "auto"
+        suits targets of any unit: a quarter of their robust spread for "huber", a tenth for the others.
     early_stopping : bool, default=False
         Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
         rising, and to return the best epoch.
@@ -185,7 +186,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: float = 0.1,
+        epsilon: Any = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         average: Any = False,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from skvariants._component import Component, Interval
+from skvariants._data.scaling import weighted_quantile
 
 Array = np.ndarray
 # logarithms that cost less than another round of products
@@ -319,6 +320,25 @@ class Loss(Component):
         """
         return None
 
+    @property
+    def in_spreads(self) -> bool:
+        """Whether something is left open that is in units of the target, and follows from its spread."""
+        return False
+
+    def with_spread(self, spread: Any) -> Loss:
+        """The loss for targets of a spread; itself where nothing is left open.
+
+        Parameters
+        ----------
+        spread : float or ndarray of shape (n_columns,)
+            Median distance of the targets from their median, times 1.4826.
+
+        Returns
+        -------
+        Loss
+        """
+        return self
+
     def limit(self) -> Loss:
         """The loss that is minimised in its place where its own minimum says nothing; itself by default."""
         return self
@@ -375,12 +395,3 @@ def positive_share(y: Array, weight: Array) -> Array:
 def weighted_median(y: Array, weight: Array) -> Array:
     """Target of each column with half of the weight on either side."""
     return weighted_quantile(y, weight, 0.5)
-
-
-def weighted_quantile(y: Array, weight: Array, level: Any) -> Array:
-    """Least target of each column with at least a share `level` of the weight at or below it."""
-    order = np.argsort(y, axis=0, kind="stable")
-    cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
-    middle = (cumulated < level * cumulated[-1:]).sum(axis=0)
-    rows = np.take_along_axis(order, np.minimum(middle, len(y) - 1)[None], axis=0)
-    return np.take_along_axis(y, rows, axis=0)[0]
