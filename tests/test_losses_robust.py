@@ -1,5 +1,7 @@
 """Absolute error, quantiles and log cosh: optima beside scikit-learn's linear programs and scipy."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -226,3 +228,63 @@ def test_diagnose_takes_them(loss):
     if loss == "poisson":
         with pytest.raises(ValueError, match="Poisson is defined for targets that are"):
             diagnose(X, Y, loss=loss)
+
+
+# ---------------------------------------------------------------------- several levels
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_levels_are_outputs_of_one_fit(penalty):
+    levels = [0.9, 0.1, 0.5]
+    model = exact(loss=Quantile(levels), penalty=penalty, alpha=0.01).fit(X, Y, sample_weight=WEIGHT)
+    assert model.coef_.shape == (3, 5)
+    assert model.intercept_.shape == (3,)
+    assert model.predict(X).shape == (300, 3)
+    assert model.n_targets_ == 1
+    scores = []
+    for j, level in enumerate(levels):
+        one = exact(loss=Quantile(level), penalty=penalty, alpha=0.01).fit(X, Y, sample_weight=WEIGHT)
+        np.testing.assert_allclose(model.predict(X)[:, j], one.predict(X), atol=1e-5 * Y.std())
+        scores.append(one.score(X, Y))
+    assert model.score(X, Y) == pytest.approx(np.mean(scores), abs=1e-6)
+    crossed = (model.predict(X)[:, [1, 2]] > model.predict(X)[:, [2, 0]]).any(axis=1)
+    assert model.crossing_ == pytest.approx(np.average(crossed, weights=WEIGHT))
+    assert not hasattr(one, "crossing_")
+
+
+def test_crossing_is_seen_where_there_is_some():
+    levels = SGDVariantRegressor(loss=Quantile([0.45, 0.5]), alpha=0.0).fit(X[:40], Y[:40])
+    z = levels.predict(X[:40])
+    assert levels.crossing_ == np.mean(z[:, 0] > z[:, 1]) > 0
+
+
+@pytest.mark.parametrize("solver", ["auto", "adam"])
+def test_levels_in_streams_searches_and_early_stopping(solver):
+    levels = Quantile([0.2, 0.5, 0.8])
+    model = SGDVariantRegressor(loss=levels, solver=solver, random_state=0, alpha=1e-3)
+    stream = clone(model)
+    for start in range(0, 300, 100):
+        stream.partial_fit(X[start : start + 100], Y[start : start + 100])
+    assert stream.predict(X).shape == (300, 3)
+    assert np.isfinite(stream.progressive_score_)
+    assert not hasattr(stream, "crossing_")
+    grid = {"alpha": [1e-3, 10.0]}
+    batched = BatchedGridSearchCV(model, grid, cv=3).fit(X, Y)
+    plain = GridSearchCV(model, grid, cv=3).fit(X, Y)
+    np.testing.assert_allclose(batched.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=1e-3)
+    several = {"loss": [levels, Quantile(0.5), Quantile([0.1, 0.9])]}
+    batched = BatchedGridSearchCV(model, several, cv=3).fit(X, Y)
+    plain = GridSearchCV(model, several, cv=3).fit(X, Y)
+    np.testing.assert_allclose(batched.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], atol=1e-3)
+    early = clone(model).set_params(early_stopping=True).fit(X, Y, X_val=X[:90], y_val=Y[:90])
+    assert max(early.validation_scores_) == pytest.approx(early.score(X[:90], Y[:90]), abs=1e-6)
+    again = pickle.loads(pickle.dumps(clone(model).fit(sp.csr_array(X), Y)))
+    np.testing.assert_array_equal(again.predict(X).shape, (300, 3))
+
+
+def test_levels_that_make_no_sense_are_refused():
+    for levels in ([], [0.1, 0.1], [0.0, 0.5], ["a"]):
+        with pytest.raises(ValueError, match="loss__quantile=.* is not accepted: .* or a list of different ones"):
+            SGDVariantRegressor(loss=Quantile(levels)).fit(X, Y)
+    with pytest.raises(ValueError, match="y holds 2 targets, and loss=Quantile.* has 2 outputs for one"):
+        SGDVariantRegressor(loss=Quantile([0.1, 0.9])).fit(X, np.column_stack([Y, Y]))

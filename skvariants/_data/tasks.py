@@ -464,23 +464,25 @@ class RealTargets(Task):
 
     n_targets: int
     flat: bool = True
+    outputs: int = 1
     measured: bool = field(default=False, compare=False)
     spreads: Any = field(default=None, compare=False)
 
     @property
     def n_columns(self) -> int:
-        return self.n_targets
+        return self.n_targets * self.outputs
 
     def attributes(self) -> dict[str, Any]:
         return {"n_targets_": self.n_targets}
 
     def bind_loss(self, loss: Any) -> Any:
+        loss = loss.by_output()
         return loss if self.spreads is None else loss.with_spread(self.spreads)
 
     def counted(self, stored: Array, weight: Array | None) -> Task:
         if not self.measured or self.spreads is not None:
             return self  # a stream keeps the spread of its first rows
-        spreads = robust_spread(stored.astype(np.float64), weight)
+        spreads = robust_spread(stored[:, :: self.outputs].astype(np.float64), weight)
         return replace(self, spreads=float(spreads[0]) if len(spreads) == 1 else spreads)
 
     def same_as(self, other: Task) -> bool:
@@ -493,7 +495,7 @@ class RealTargets(Task):
         return y
 
     def stored(self, y: Array, dtype: Any) -> Array:
-        return y.astype(dtype)
+        return np.repeat(y.astype(dtype), self.outputs, axis=1) if self.outputs > 1 else y.astype(dtype)
 
     def encoding(self, dtype: Any) -> Encoding:
         return RealColumns(self.n_columns, dtype)
@@ -690,10 +692,15 @@ class Regression:
         Raises
         ------
         ValueError
-            If the loss is not defined for one of them.
+            If the loss is not defined for one of them, or has several outputs and there are several targets.
         """
         check_domain(y, loss)
-        return RealTargets(y.shape[1], y.shape[1] == 1, loss.in_spreads)
+        if loss.outputs > 1 and y.shape[1] > 1:
+            raise ValueError(
+                f"y holds {y.shape[1]} targets, and loss={shown(loss)} has {loss.outputs} outputs for one: fit the "
+                "targets one by one, or give one level."
+            )
+        return RealTargets(y.shape[1], y.shape[1] * loss.outputs == 1, loss.outputs, loss.in_spreads)
 
     def extended(self, task: Any, targets: Array, loss: Any) -> Task:
         """The task as it is: real targets bring nothing new, if the loss is defined for them."""

@@ -137,6 +137,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         which rows far from a kink count by their slope alone; the last is over all rows.
     history_ : dict of lists
         "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
+    crossing_ : float
+        Where the loss has several outputs, as ``Quantile([0.1, 0.9])`` has: the share of the rows of the fit on which
+        a higher level is predicted below a lower one.
     validation_scores_ : list of float or None
         Score after each epoch, with early stopping.
     best_epoch_ : int or None
@@ -329,7 +332,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         """R2 of the predictions; of "poisson", "gamma", "tweedie" and "binomial" the fraction of deviance explained.
 
         Both are one minus a ratio: what the model leaves, of squared errors or of deviance, over what the mean of the
-        targets leaves. Of several targets it is the mean over them.
+        targets leaves. Of several targets, or levels of a quantile, it is the mean over them.
 
         Parameters
         ----------
@@ -345,12 +348,13 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         float
         """
         z = self._linear(X)
-        if self._minimised.deviance:
+        if self._minimised.deviance or self._task.outputs > 1:
             _, targets = self._header(True).checked(X, y, False, **Regression.checks)
             targets, weight = self._task.validated(targets), row_weights(sample_weight, len(z))
             check_domain(targets, self._minimised)
             if self._task.scorable_at_once(targets):
                 return float(self._task.scores(z[:, None], targets, weight, self._minimised)[0])
+        y = np.repeat(np.reshape(y, (-1, 1)), z.shape[1], axis=1) if self._task.outputs > 1 else y
         return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=sample_weight))
 
 

@@ -321,6 +321,29 @@ class Loss(Component):
         return None
 
     @property
+    def outputs(self) -> int:
+        """How many predictions a target has: as many columns, where a field lists values; else 1."""
+        return 1
+
+    def by_output(self) -> Loss:
+        """The same with a value for each column of what a field lists; itself where none does."""
+        return self
+
+    def crossing(self, z: Array) -> Array | None:
+        """Rows whose outputs contradict each other; None where there is one, or they cannot.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, outputs)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_samples,), or None
+        """
+        return None
+
+    @property
     def in_spreads(self) -> bool:
         """Whether something is left open that is in units of the target, and follows from its spread."""
         return False

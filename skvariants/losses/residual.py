@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import xlog1py
 
-from skvariants._component import Interval, OneOf, hyperparameter, operand
+from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand
 from skvariants._data.scaling import weighted_quantile
 from skvariants.losses.base import Loss, Ramp, weighted_median, within
 
@@ -202,6 +203,21 @@ class LogCosh(Loss):
         return within(u, -self.scale, self.scale, value)
 
 
+_LEVEL = Interval(0, 1, "neither")
+
+
+@dataclass(frozen=True)
+class Levels(Accepts):
+    """Lists of different levels."""
+
+    def __contains__(self, value: object) -> bool:
+        listed = isinstance(value, (list, tuple)) and len(value) > 0
+        return listed and len(set(value)) == len(value) and all(level in _LEVEL for level in value)  # type: ignore
+
+    def __str__(self) -> str:
+        return "a list of different ones"
+
+
 class Quantile(Loss):
     r"""Quantile (pinball) loss: a miss above costs another price than one below.
 
@@ -211,12 +227,18 @@ class Quantile(Loss):
 
     Parameters
     ----------
-    quantile : float, default=0.5
-        The level :math:`q`, the share of targets that lies below the prediction.
+    quantile : float or list of float, default=0.5
+        The level :math:`q`, the share of targets that lies below the prediction. A list gives several outputs of one
+        fit: ``predict`` then has a column for each, and ``crossing_`` is the share of the rows of the fit on which a
+        higher level is predicted below a lower one (sorting each row of predictions mends that, and brings them nearer
+        to the quantiles [1]_).
 
     References
     ----------
     Koenker and Bassett (1978), "Regression quantiles", doi:10.2307/1913643.
+
+    .. [1] Chernozhukov, Fernandez-Val and Galichon (2010), "Quantile and probability curves without crossing",
+       doi:10.3982/ECTA7880.
 
     Examples
     --------
@@ -227,8 +249,24 @@ class Quantile(Loss):
            [0.5]])
     """
 
-    quantile: float = hyperparameter(0.5, Interval(0, 1, "neither"))
+    quantile: Any = hyperparameter(0.5, OneOf(_LEVEL, Levels()))
     regression = True
+
+    @property
+    def outputs(self) -> int:
+        return len(self.quantile) if self._listed else 1
+
+    @property
+    def _listed(self) -> bool:
+        return isinstance(self.quantile, (list, tuple))
+
+    def by_output(self) -> Loss:
+        return self.with_fields(quantile=np.array(self.quantile, float)) if self._listed else self
+
+    def crossing(self, z: Array) -> Array | None:
+        if np.size(self.quantile) == 1:
+            return None
+        return np.asarray((np.diff(z[:, np.argsort(self.quantile)], axis=1) < 0).any(axis=1))
 
     def value(self, y: Array, z: Array) -> Array:
         r, level = y - z, operand(self.quantile, z.dtype)
