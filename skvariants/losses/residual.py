@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import xlog1py
@@ -22,8 +22,27 @@ _OUTLYING, _FREE = 0.25, 0.1
 _NEAR = 1e-6
 
 
-def _is_auto(epsilon: Any) -> bool:
-    return isinstance(epsilon, str) and epsilon == "auto"
+class InSpreads(Loss):
+    """What losses share whose `epsilon` is in units of the target.
+
+    Attributes
+    ----------
+    share : float
+        The `epsilon` that "auto" stands for, in spreads of the target.
+    """
+
+    epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0)))
+    regression = True
+    share: ClassVar[float] = _FREE
+
+    @property
+    def in_spreads(self) -> bool:
+        """Whether `epsilon` is left open."""
+        return isinstance(self.epsilon, str)
+
+    def with_spread(self, spread: Any) -> Loss:
+        """The same with the `epsilon` that "auto" stands for."""
+        return self.with_fields(epsilon=self.share * spread) if self.in_spreads else self
 
 
 class SquaredError(Loss):
@@ -65,7 +84,7 @@ class SquaredError(Loss):
         return u * (0.5 * u + y)
 
 
-class Huber(Loss):
+class Huber(InSpreads):
     r"""Huber loss: squared near the target, absolute far from it.
 
     .. math:: \ell(y, z) = \begin{cases} \tfrac12 r^2 & |r| \le \varepsilon \\
@@ -91,19 +110,9 @@ class Huber(Loss):
     array([[2.5]])
     """
 
-    epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0)))
-    regression = True
+    share = _OUTLYING
     max_curvature = 1.0
     saturates = True
-
-    @property
-    def in_spreads(self) -> bool:
-        """Whether `epsilon` is left open."""
-        return _is_auto(self.epsilon)
-
-    def with_spread(self, spread: Any) -> Loss:
-        """The same with the `epsilon` that "auto" stands for."""
-        return self.with_fields(epsilon=_OUTLYING * spread) if self.in_spreads else self
 
     def value(self, y: Array, z: Array) -> Array:
         r = np.abs(y - z)
@@ -334,7 +343,7 @@ class AbsoluteError(Loss):
         return within(u, -1.0, 1.0, lambda u: u * y)
 
 
-class EpsilonInsensitive(Loss):
+class EpsilonInsensitive(InSpreads):
     r"""Epsilon-insensitive loss of support vector regression.
 
     .. math:: \ell(y, z) = \max(0,\, |y - z| - \varepsilon)
@@ -360,18 +369,7 @@ class EpsilonInsensitive(Loss):
     array([[1.5]])
     """
 
-    epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0)))
-    regression = True
     passive_aggressive = True
-
-    @property
-    def in_spreads(self) -> bool:
-        """Whether `epsilon` is left open."""
-        return _is_auto(self.epsilon)
-
-    def with_spread(self, spread: Any) -> Loss:
-        """The same with the `epsilon` that "auto" stands for."""
-        return self.with_fields(epsilon=_FREE * spread) if self.in_spreads else self
 
     def value(self, y: Array, z: Array) -> Array:
         return np.maximum(np.abs(y - z) - self.epsilon, 0)
@@ -401,7 +399,7 @@ class EpsilonInsensitive(Loss):
         return within(u, -1.0, 1.0, lambda u: u * y + self.epsilon * np.abs(u))
 
 
-class SquaredEpsilonInsensitive(Loss):
+class SquaredEpsilonInsensitive(InSpreads):
     r"""Squared epsilon-insensitive loss.
 
     .. math:: \ell(y, z) = \max(0,\, |y - z| - \varepsilon)^2
@@ -426,18 +424,7 @@ class SquaredEpsilonInsensitive(Loss):
     array([[4.]])
     """
 
-    epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0)))
-    regression = True
     max_curvature = 2.0
-
-    @property
-    def in_spreads(self) -> bool:
-        """Whether `epsilon` is left open."""
-        return _is_auto(self.epsilon)
-
-    def with_spread(self, spread: Any) -> Loss:
-        """The same with the `epsilon` that "auto" stands for."""
-        return self.with_fields(epsilon=_FREE * spread) if self.in_spreads else self
 
     def value(self, y: Array, z: Array) -> Array:
         excess = np.maximum(np.abs(y - z) - self.epsilon, 0)
