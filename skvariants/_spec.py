@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from skvariants._component import identity, plain, resolve, shown
 from skvariants._training.loop import Stopping
-from skvariants.losses import Loss
+from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
 from skvariants.schedules import SCHEDULES, Adaptive, Schedule
 from skvariants.solvers import SOLVERS, Solver
@@ -207,6 +207,8 @@ def _is_auto(value: Any) -> bool:
 
 
 def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str, Any]) -> Loss:
+    if task.classification and isinstance(given, str) and given in LOSSES and given not in losses:
+        raise ValueError(f"loss={given!r} is for regression, not for labels; use one of {', '.join(losses)}.")
     loss = resolve(given, losses, Loss, "loss", context)
     if not (task.classification or loss.regression):
         raise ValueError(f"loss={shown(given)} is for classification; use one of {', '.join(losses)}.")

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, TweedieRegressor
 from sklearn.metrics import d2_log_loss_score, d2_tweedie_score, log_loss
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import Binomial, Gamma, Poisson, Tweedie
@@ -23,7 +24,9 @@ MODELS = {
     "tweedie-1.1": (Tweedie(power=1.1), 1.1, TweedieRegressor(power=1.1, link="log")),
     "tweedie-2": (Tweedie(power=2.0), 2, TweedieRegressor(power=2, link="log")),
 }
-each = pytest.mark.parametrize("name", MODELS)
+each = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "-" in name else ()) for name in MODELS]
+)
 
 
 def table(name, n=N, seed=0):
@@ -207,7 +210,7 @@ def test_targets_out_of_range_are_refused_by_name(name):
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
 def test_a_classifier_does_not_take_them(loss):
-    with pytest.raises(ValueError, match=f"loss='{loss}' is not one of log_loss, "):
+    with pytest.raises(ValueError, match=f"loss='{loss}' is for regression, not for labels; use one of log_loss, "):
         SGDVariantClassifier(loss=loss).fit([[0.0], [1.0]], [0, 1])
 
 
@@ -235,6 +238,14 @@ def test_conjugates_are_suprema(name):
                 method="bounded", options={"xatol": 1e-10},
             )  # fmt: skip
             assert found == pytest.approx(-least.fun, abs=1e-8)
+
+
+@parametrize_with_checks([SGDVariantRegressor(loss=loss) for loss in ("poisson", "gamma", "tweedie")])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_scikit_learns_checks_of_targets_that_are_positive(estimator, check):
+    check(estimator)
 
 
 # ---------------------------------------------------------------------- proportions
@@ -277,5 +288,5 @@ def test_proportions_out_of_range_are_refused():
         y[3] = bad
         with pytest.raises(ValueError, match=rf"y holds {bad}, and Binomial is .* a number in \[0, 1\]"):
             SGDVariantRegressor(loss="binomial").fit(X, y)
-    with pytest.raises(ValueError, match="loss='binomial' is not one of"):
+    with pytest.raises(ValueError, match="loss='binomial' is for regression"):
         SGDVariantClassifier(loss="binomial").fit(X, y > 0.5)

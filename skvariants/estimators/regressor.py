@@ -13,7 +13,7 @@ from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
-from skvariants.losses import LOSSES, Binomial
+from skvariants.losses import LOSSES, Binomial, Loss
 
 Array = np.ndarray
 
@@ -231,6 +231,13 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
 
     def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
         return task
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        losses = self._losses()
+        loss = losses[self.loss]() if isinstance(self.loss, str) and self.loss in losses else self.loss
+        tags.target_tags.positive_only = isinstance(loss, Loss) and -1.0 not in loss.domain
+        return tags
 
     def fit(
         self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,

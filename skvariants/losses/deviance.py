@@ -166,7 +166,7 @@ class Tweedie(LogLink):
     @property
     def domain(self) -> Interval:  # type: ignore[override]
         """Zero or more; with power 2, more."""
-        return Interval(0, closed="neither" if np.max(self.power) == 2 else "left")
+        return Interval(0, closed="neither" if np.any(self.power == 2) else "left")
 
     def _powers(self, dtype: Any) -> tuple[Array, Array]:
         """Exponents of the mean in the two terms, 2 - p and 1 - p."""
