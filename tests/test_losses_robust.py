@@ -124,6 +124,14 @@ def test_a_classifier_takes_them():
         assert SGDVariantClassifier(loss=loss).fit(X, y).score(X, y) > 0.7
 
 
+@pytest.mark.parametrize("value", [0.0, 1e-8, 3.0])
+@pytest.mark.parametrize("loss", [Quantile(0.2), Quantile([0.2, 0.7]), "absolute_error", "log_cosh"])
+def test_targets_that_are_all_equal_are_met(loss, value):
+    model = SGDVariantRegressor(loss=loss).fit(X, np.full(300, value))
+    assert model.status_ == "converged"
+    np.testing.assert_allclose(model.predict(X), value, rtol=1e-6, atol=1e-20)
+
+
 def test_levels_out_of_range_are_refused():
     for level in (0.0, 1.0, 1.5):
         with pytest.raises(ValueError, match=r"loss__quantile=.* is not accepted: .* a number in \(0, 1\)"):
