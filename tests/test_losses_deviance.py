@@ -173,6 +173,36 @@ def test_a_stream_by_default_ends_at_the_fit_of_all_rows(name, layout):
     assert type(model.solver_).__name__ == "Recursive"
 
 
+@pytest.mark.parametrize(
+    "solver", ["minibatch", "adam", *(pytest.param(s, marks=pytest.mark.slow) for s in ("gd", "sgd"))]
+)
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e5])
+@pytest.mark.parametrize("name", ["poisson", "gamma", "tweedie"])
+def test_steps_suit_means_of_any_size(name, size, solver):
+    X, y, _ = table(name, n=2000)
+    best = exact(name, tol=1e-6).fit(X, size * y)
+    model = SGDVariantRegressor(loss=MODELS[name][0], solver=solver, random_state=0).fit(X, size * y)
+    assert model.score(X, size * y) > best.score(X, size * y) - 0.02
+    stream = clone(model)
+    for _ in range(3):
+        for start in range(0, 2000, 200):
+            stream.partial_fit(X[start : start + 200], size * y[start : start + 200])
+    if size >= 1:
+        assert stream.score(X, size * y) > best.score(X, size * y) - 0.05
+
+
+def test_columns_of_other_curvature_race_ladders_of_their_own():
+    X, y, _ = table("tweedie")
+    grid = {"loss__power": [1.0, 1.9]}
+    model = SGDVariantRegressor(loss=Tweedie(), solver="minibatch", random_state=0, max_iter=5, tol=None)
+    batched = BatchedGridSearchCV(model, grid, cv=3).fit(X, 1e4 * y)
+    plain = GridSearchCV(model, grid, cv=3).fit(X, 1e4 * y)
+    np.testing.assert_allclose(batched.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], rtol=1e-6)
+    Y = np.column_stack([y, 1e4 * y])
+    both = SGDVariantRegressor(loss="tweedie", solver="minibatch", random_state=0).fit(X, Y)
+    assert both.score(X, Y) > 0.5 * exact("tweedie").fit(X, Y).score(X, Y)
+
+
 @each
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "gd", "momentum"])
