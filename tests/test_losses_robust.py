@@ -210,6 +210,16 @@ def test_auto_where_half_of_the_targets_are_equal(name):
     assert SGDVariantRegressor(loss=name, epsilon="auto").fit(X, np.full(300, 7.0))._minimised.epsilon == SHARE[name]
 
 
+def test_the_scale_of_log_cosh_follows_the_target_too():
+    for size in (1e-5, 1e5):
+        auto = SGDVariantRegressor(loss=LogCosh("auto"), alpha=0.0, tol=1e-8).fit(X[:299], size * Y[:299])
+        assert auto._minimised.scale == pytest.approx(0.25 * size * spread(Y[:299]))
+        same = SGDVariantRegressor(loss=LogCosh(auto._minimised.scale), alpha=0.0, tol=1e-8).fit(
+            X[:299], size * Y[:299]
+        )
+        np.testing.assert_allclose(auto.coef_, same.coef_, rtol=1e-9)
+
+
 @each
 def test_auto_of_labels_is_in_their_unit(name):
     auto, same = (

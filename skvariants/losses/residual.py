@@ -152,8 +152,9 @@ class LogCosh(Loss):
 
     Parameters
     ----------
-    scale : float, default=1.0
-        Residual :math:`s`, in units of the target, around which the loss turns linear.
+    scale : float or "auto", default=1.0
+        Residual :math:`s`, in units of the target, around which the loss turns linear. "auto" is a quarter of the
+        spread of the target, as for the Huber loss.
 
     References
     ----------
@@ -168,10 +169,19 @@ class LogCosh(Loss):
     array([[2.3093]])
     """
 
-    scale: float = hyperparameter(1.0, Interval(0, closed="neither"))
+    scale: Any = hyperparameter(1.0, OneOf("auto", Interval(0, closed="neither")))
     regression = True
     max_curvature = 1.0
     saturates = True
+
+    @property
+    def in_spreads(self) -> bool:
+        """Whether `scale` is left open."""
+        return isinstance(self.scale, str)
+
+    def with_spread(self, spread: Any) -> Loss:
+        """The same with the `scale` that "auto" stands for."""
+        return self.with_fields(scale=_OUTLYING * spread) if self.in_spreads else self
 
     def value(self, y: Array, z: Array) -> Array:
         scale = operand(self.scale, z.dtype)
@@ -239,15 +249,13 @@ class Quantile(Loss):
     quantile : float or list of float, default=0.5
         The level :math:`q`, the share of targets that lies below the prediction. A list gives several outputs of one
         fit: ``predict`` then has a column for each, and ``crossing_`` is the share of the rows of the fit on which a
-        higher level is predicted below a lower one (sorting each row of predictions mends that, and brings them nearer
-        to the quantiles [1]_).
+        higher level is predicted below a lower one. Sorting each row of predictions mends that, and brings them nearer
+        to the quantiles (Chernozhukov et al. 2010).
 
     References
     ----------
-    Koenker and Bassett (1978), "Regression quantiles", doi:10.2307/1913643.
-
-    .. [1] Chernozhukov, Fernandez-Val and Galichon (2010), "Quantile and probability curves without crossing",
-       doi:10.3982/ECTA7880.
+    Koenker and Bassett (1978), "Regression quantiles", doi:10.2307/1913643. Chernozhukov, Fernandez-Val and Galichon
+    (2010), "Quantile and probability curves without crossing", doi:10.3982/ECTA7880.
 
     Examples
     --------
