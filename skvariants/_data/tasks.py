@@ -716,7 +716,8 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
     ValueError
         Naming the first of them.
     """
-    if not np.isinf([loss.domain.low, loss.domain.high]).all() and not loss.domain.holds(y):
+    domain = loss.domain
+    if (domain.low > -np.inf or domain.high < np.inf) and not domain.holds(y):
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
         kind = type(loss).__name__
         raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")

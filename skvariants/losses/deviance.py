@@ -224,8 +224,8 @@ class Binomial(Loss):
 
     References
     ----------
-    Papke and Wooldridge (1996), "Econometric methods for fractional response variables",
-    doi:10.1002/(SICI)1099-1255(199611)11:6<619::AID-JAE418>3.0.CO;2-1.
+    Wedderburn (1974), "Quasi-likelihood functions, generalized linear models, and the Gauss-Newton method",
+    doi:10.1093/biomet/61.3.439.
 
     Examples
     --------
