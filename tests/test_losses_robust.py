@@ -304,5 +304,10 @@ def test_levels_that_make_no_sense_are_refused():
     for levels in ([], [0.1, 0.1], [0.0, 0.5], ["a"]):
         with pytest.raises(ValueError, match="loss__quantile=.* is not accepted: .* or a list of different ones"):
             SGDVariantRegressor(loss=Quantile(levels)).fit(X, Y)
+    with pytest.raises(ValueError, match="loss=Quantile.* has 2 outputs, and labels have one: give one level"):
+        SGDVariantClassifier(loss=Quantile([0.1, 0.9])).fit(X, Y > 0)
+    stream = SGDVariantRegressor(loss=Quantile(0.5)).partial_fit(X, Y).set_params(loss=Quantile([0.1, 0.9]))
+    with pytest.raises(ValueError, match="has 2 outputs, but the model was fitted with 1: give as many levels"):
+        stream.partial_fit(X, Y)
     with pytest.raises(ValueError, match="y holds 2 targets, and loss=Quantile.* has 2 outputs for one"):
         SGDVariantRegressor(loss=Quantile([0.1, 0.9])).fit(X, np.column_stack([Y, Y]))

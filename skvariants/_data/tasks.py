@@ -705,6 +705,11 @@ class Regression:
     def extended(self, task: Any, targets: Array, loss: Any) -> Task:
         """The task as it is: real targets bring nothing new, if the loss is defined for them."""
         check_domain(targets, loss)
+        if loss.outputs != task.outputs:
+            raise ValueError(
+                f"loss={shown(loss)} has {loss.outputs} outputs, but the model was fitted with {task.outputs}: give as "
+                "many levels, or call fit."
+            )
         return replace(task, measured=True) if loss.in_spreads and not task.measured else task
 
 
