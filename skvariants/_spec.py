@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from skvariants._component import identity, plain, resolve, shown
 from skvariants._training.loop import Stopping
-from skvariants.losses import Loss
+from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
 from skvariants.schedules import SCHEDULES, Adaptive, Schedule
 from skvariants.solvers import SOLVERS, Solver
@@ -162,7 +162,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     solver = resolve(params["solver"], {"auto": Auto, **SOLVERS}, Solver, "solver", context)
     if solver.method == "recursive":
         solver = Auto()  # what it stands for in a stream
-    schedule = _schedule(params["learning_rate"], context, loss)
+    schedule = _schedule(params["learning_rate"], context, loss.with_spread(1.0))
     solver.check_loss(loss)
     solver.check_penalty(penalty)
     batch_size, average = params["batch_size"], int(params["average"])
@@ -207,7 +207,11 @@ def _is_auto(value: Any) -> bool:
 
 
 def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str, Any]) -> Loss:
+    if task.classification and isinstance(given, str) and given in LOSSES and given not in losses:
+        raise ValueError(f"loss={given!r} is for regression, not for labels; use one of {', '.join(losses)}.")
     loss = resolve(given, losses, Loss, "loss", context)
+    if task.classification and loss.outputs > 1:
+        raise ValueError(f"loss={shown(given)} has {loss.outputs} outputs, and labels have one: give one level.")
     if not (task.classification or loss.regression):
         raise ValueError(f"loss={shown(given)} is for classification; use one of {', '.join(losses)}.")
     return loss

@@ -27,7 +27,7 @@ from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
 from skvariants._data.labels import Labelling, several
-from skvariants._data.tasks import RealTargets, Task
+from skvariants._data.tasks import Regression, Task
 from skvariants._data.validate import TARGETS, arrays, canonical, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
@@ -309,6 +309,7 @@ def diagnose(
         if not used.any():
             raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
         X, y, weight = X[used], y[used], weight[used]
+    task = task if task.classification else task.counted(y, weight)
     numbers = measure(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
@@ -371,7 +372,7 @@ def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, 
         task = Labelling().learn(y, resolved)
         return X, task.as_rows(y), loss, resolved, task
     y = y.reshape(len(y), -1)
-    task = RealTargets(y.shape[1], y.shape[1] == 1)
+    task = Regression().learn(y, resolved)
     task.target_moments(y, None, None)  # says what is too large
     return X, y, loss, resolved, task
 

@@ -16,11 +16,13 @@ from skvariants._data.tasks import RealColumns
 from skvariants._training.problem import Problem
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
-from skvariants.losses import LOSSES, SquaredError
+from skvariants.losses import LOSSES, SquaredError, of_labels
 from skvariants.penalties import ElasticNet
 from skvariants.schedules import Constant
 from skvariants.solvers import SOLVERS, AdaGrad
 
+#: Losses that a classifier takes, by name.
+CLASSIFYING = of_labels()
 #: Names of the solvers that take steps.
 STEPPING = [name for name, solver in SOLVERS.items() if solver.method == "steps"]
 #: Names of those that find their own steps, "auto" included: no step or batch can be asked of them.
@@ -31,8 +33,18 @@ def asked(solver, classification=True):
     """Parameters that ask for a solver by name, with the default loss where it takes that, else with one it takes."""
     if solver not in SOLVERS or not refuses(solver, "log_loss" if classification else "squared_error"):
         return {"solver": solver}
-    names = [name for name, loss in LOSSES.items() if classification or loss.regression]
+    names = list(CLASSIFYING) if classification else [name for name, loss in LOSSES.items() if loss.regression]
     return {"solver": solver, "loss": next(name for name in names if not refuses(solver, name))}
+
+
+def in_domain(loss, y):
+    """Real numbers as targets of a loss: as they are, or growing with them from zero to twenty where they must."""
+    if -1.0 in loss.domain:
+        return y
+    size = np.maximum(np.abs(y).max(), 1e-300)
+    if 2.0 not in loss.domain:
+        return np.clip(0.5 + 0.6 * y / size, 0, 1)
+    return np.where((np.abs(y) < 0.05 * size) & (0.0 in loss.domain), 0.0, 10.0 ** (1.3 * y / size))
 
 
 def refuses(solver, loss):
@@ -266,7 +278,9 @@ LINES = {
     "perceptron": lambda y: [(-y, 0 * y), (0 * y, 0 * y)],
     "epsilon_insensitive": lambda y: [(0 * y + 1, -y - 0.1), (0 * y - 1, y - 0.1), (0 * y, 0 * y)],
     "absolute": lambda y: [(0 * y + 1, -y), (0 * y - 1, y)],
-    "quantile": lambda y: [(0 * y + 0.1, -0.1 * y), (0 * y - 0.9, 0.9 * y)],
+    "absolute_error": lambda y: [(0 * y + 1, -y), (0 * y - 1, y)],
+    "quantile": lambda y: [(0 * y + 0.5, -0.5 * y), (0 * y - 0.5, 0.5 * y)],
+    "nine tenths": lambda y: [(0 * y + 0.1, -0.1 * y), (0 * y - 0.9, 0.9 * y)],
 }
 
 

@@ -22,7 +22,8 @@ LEVELS = [
     " _stream.compact",
     "_data.tasks",
     "_data.labels _data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
-    "solvers.averages solvers.signs _advice.rules _training.state _training.gradients losses.classes losses.residual",
+    "solvers.averages solvers.signs _advice.rules _training.state _training.gradients losses.classes losses.deviance"
+    " losses.residual",
     "_advice.choice _advice.troubles",
     "losses.margin solvers.adaptive solvers.descent solvers.momentum solvers.passive_aggressive"
     " solvers.quasi_newton solvers.interior_point solvers.recursive solvers.adabelief solvers.adamax solvers.adamw"

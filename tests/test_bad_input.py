@@ -21,6 +21,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
+from _references import in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor, losses, penalties, schedules, set_docs_url, solvers
 from skvariants._component import Component
 from skvariants.diagnostics import diagnose
@@ -182,6 +183,8 @@ def owning(owner, component):
         return classifier(solver=component, loss="hinge"), LABELS
     if owner == "learning_rate" and component.stands_for is not None:
         return classifier(learning_rate=component, loss="hinge"), LABELS
+    if owner == "loss" and not component.in_target_units:
+        return regressor(loss=component), np.clip(in_domain(losses.Binomial(), TARGETS), 0.1, 0.9)
     return regressor(**{owner: component}), TARGETS
 
 

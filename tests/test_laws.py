@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, load_iris, make_classification, make_r
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
-from _references import EXACT, asked, refuses
+from _references import CLASSIFYING, EXACT, asked, in_domain, refuses
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._data.validate import Given, Header, prepare
@@ -247,7 +247,7 @@ def draw(seed):
     rng = np.random.default_rng(seed)
     kind = str(rng.choice(["binary", "classes", "real", "targets"]))
     classification = kind in ("binary", "classes")
-    losses = [name for name in LOSSES if classification or LOSSES[name].regression]
+    losses = list(CLASSIFYING) if classification else [name for name in LOSSES if LOSSES[name].regression]
     solver = str(rng.choice(NAMES))
     params = {
         "solver": solver, "penalty": [*PENALTIES][rng.integers(len(PENALTIES))], "alpha": 10.0 ** rng.integers(-4, 0),
@@ -276,6 +276,8 @@ def draw(seed):
     scale_free = getattr(SOLVERS.get(solver), "scale_free", False) and params["batch_size"] != 16
     dtype = np.float32 if rng.random() < 0.25 and not scale_free else np.float64
     weight = rng.random(len(y)) if rng.random() < 0.4 else None
+    if not classification:
+        y = in_domain(LOSSES[params["loss"]](), y)
     estimator = SGDVariantClassifier if classification else SGDVariantRegressor
     return estimator(**params), X.astype(dtype), y, weight
 

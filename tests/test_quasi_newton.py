@@ -16,7 +16,7 @@ from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from _oracles import partial_derivatives
-from _references import features, problem
+from _references import features, in_domain, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.rows import rows_of
 from skvariants._data.tasks import OneHotColumns, RealColumns
@@ -66,8 +66,8 @@ def test_the_documented_objective_is_minimised_in_raw_units(loss):
     kwargs = {"epsilon": 20.0} if hasattr(LOSSES[loss](), "epsilon") else {}
     instance = LOSSES[loss](**kwargs)
     if instance.regression:
-        model = SGDVariantRegressor(loss=loss, alpha=1e-3, **TIGHT, **kwargs).fit(XD, YD)
-        y = YD
+        y = in_domain(instance, YD)
+        model = SGDVariantRegressor(loss=loss, alpha=1e-3, **TIGHT, **kwargs).fit(XD, y)
     else:
         y = np.where(YD > 140, 1.0, -1.0)
         model = SGDVariantClassifier(loss=loss, alpha=1e-3, **TIGHT).fit(XD, y)

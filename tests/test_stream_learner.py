@@ -22,6 +22,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 
+from _references import CLASSIFYING
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._stream import learner
@@ -684,7 +685,7 @@ def mean(function, nodes=None):
     return quad(lambda u: norm.pdf(u) * function(u), -8, 8, limit=400, points=np.linspace(-3, 3, 13))[0]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_lines_are_means_over_predictions_to_come(name):
     loss, rng = LOSSES[name](), np.random.default_rng(0)
     y = rng.standard_normal((8, 1)) if loss.regression else rng.choice([-1.0, 1.0], (8, 1))
@@ -712,7 +713,7 @@ def test_lines_are_means_over_predictions_to_come(name):
             assert_allclose(slope[i, 0], mean(gradient), atol=0.1)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_lines_without_a_spread_are_derivatives(name):
     loss = LOSSES[name]()
     y = np.array([[1.0], [-1.0], [1.0], [-1.0]])

@@ -23,6 +23,8 @@ from skvariants._threads import at_once
 Array = np.ndarray
 # the square of less is not a normal number
 _VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
+# standard deviation of a normal variable, in median distances from its median
+_NORMAL = 1.4826
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
 # stored values from which two products are made at once
@@ -334,3 +336,21 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
 def _all_equal(values: Array) -> bool:
     """Whether there are values and all are equal, as the ones of categories are; a few are looked at first."""
     return bool(values.size and (values[:_BLOCK] == values[0]).all() and (values == values[0]).all())
+
+
+def weighted_quantile(y: Array, weight: Array, level: Any) -> Array:
+    """Least value of each column with at least a share `level` of the weight at or below it."""
+    order = np.argsort(y, axis=0, kind="stable")
+    cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
+    position = (cumulated < level * cumulated[-1:]).sum(axis=0)
+    rows = np.take_along_axis(order, np.minimum(position, len(y) - 1)[None], axis=0)
+    return np.take_along_axis(y, rows, axis=0)[0]
+
+
+def robust_spread(y: Array, weight: Array | None) -> Array:
+    """Median distance of each column from its median, as a standard deviation; that itself where half are equal."""
+    s = np.ones(y.shape) if weight is None else np.ones(y.shape) * weight[:, None]
+    spread = _NORMAL * weighted_quantile(np.abs(y - weighted_quantile(y, s, 0.5)), s, 0.5)
+    deviation = np.sqrt(np.average((y - np.average(y, axis=0, weights=s)) ** 2, axis=0, weights=s))
+    spread = np.where(spread > 0, spread, deviation)
+    return np.where(spread > 0, spread, 1.0)

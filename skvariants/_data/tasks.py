@@ -20,7 +20,7 @@ from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skvariants._component import number, refused, shown
-from skvariants._data.scaling import Moments
+from skvariants._data.scaling import Moments, robust_spread
 
 Array = np.ndarray
 _CLASS_WEIGHT = number(0)
@@ -200,7 +200,7 @@ class Task:
 
     def bind_loss(self, loss: Any) -> Any:
         """The loss that is minimised."""
-        return loss
+        return loss.with_spread(1.0)
 
     def counted(self, stored: Array, weight: Array | None) -> Task:
         """The same task, that has seen further rows: what is stored of their targets, and their weights."""
@@ -241,14 +241,14 @@ class Task:
         raise NotImplementedError
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy or R2.
+        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy, R2 or explained deviance.
 
-        Real targets that are all equal have no R2: their errors are measured by `spread`, where it is given.
+        Real targets that are all equal have none: their errors are measured by `spread`, where it is given.
         """
         raise NotImplementedError
 
-    def spread(self, y: Array, weight: Array | None) -> Any:
-        """Variance of the targets; None for labels."""
+    def spread(self, y: Array, weight: Array | None, loss: Any) -> Any:
+        """Variance of the targets, or mean deviance from their mean; None for labels."""
         return None
 
     def scorable_at_once(self, y: Array) -> bool:
@@ -495,13 +495,26 @@ class RealTargets(Task):
 
     n_targets: int
     flat: bool = True
+    outputs: int = 1
+    measured: bool = field(default=False, compare=False)
+    spreads: Any = field(default=None, compare=False)
 
     @property
     def n_columns(self) -> int:
-        return self.n_targets
+        return self.n_targets * self.outputs
 
     def attributes(self) -> dict[str, Any]:
         return {"n_targets_": self.n_targets}
+
+    def bind_loss(self, loss: Any) -> Any:
+        loss = loss.by_output()
+        return loss if self.spreads is None else loss.with_spread(self.spreads)
+
+    def counted(self, stored: Array, weight: Array | None) -> Task:
+        if not self.measured or self.spreads is not None:
+            return self  # a stream keeps the spread of its first rows
+        spreads = robust_spread(stored[:, :: self.outputs].astype(np.float64), weight)
+        return replace(self, spreads=float(spreads[0]) if len(spreads) == 1 else spreads)
 
     def same_as(self, other: Task) -> bool:
         return self == other
@@ -513,7 +526,7 @@ class RealTargets(Task):
         return y
 
     def stored(self, y: Array, dtype: Any) -> Array:
-        return y.astype(dtype)
+        return np.repeat(y.astype(dtype), self.outputs, axis=1) if self.outputs > 1 else y.astype(dtype)
 
     def encoding(self, dtype: Any) -> Encoding:
         return RealColumns(self.n_columns, dtype)
@@ -541,8 +554,8 @@ class RealTargets(Task):
         mean = loss.inverse_link(z)
         return mean[:, 0] if self.flat else mean
 
-    def spread(self, y: Array, weight: Array | None) -> Array:
-        variance = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+    def spread(self, y: Array, weight: Array | None, loss: Any) -> Array:
+        variance = np.average(_of_constant(y, weight, loss), axis=0, weights=weight)
         return np.where((variance > 0) & (np.ptp(y, axis=0) > 0), variance, 1.0)
 
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
@@ -550,14 +563,16 @@ class RealTargets(Task):
             return (y - loss.inverse_link(z)) ** 2
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        r = y[:, None, :] - loss.inverse_link(z)
         w = np.ones(len(y)) if weight is None else weight
-        center = np.average(y, axis=0, weights=w)
-        total = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
+        total = np.maximum(w @ _of_constant(y, w, loss), np.finfo(float).tiny)
         if spread is not None:
             total = np.where(np.ptp(y, axis=0) > 0, total, w.sum() * spread)
         with np.errstate(over="ignore"):  # what is far off is as bad as can be
-            errors = np.minimum(np.einsum("i,ijk->jk", w, r**2) / total, _WORST)
+            if loss.deviance:
+                r = loss.value(np.tile(y, z.shape[1]), z.reshape(len(z), -1).astype(np.float64)).reshape(z.shape)
+            else:
+                r = (y[:, None, :] - loss.inverse_link(z)) ** 2
+            errors = np.minimum(np.einsum("i,ijk->jk", w, r) / total, _WORST)
         return (1 - errors).mean(axis=1)
 
     def scorable_at_once(self, y: Array) -> bool:
@@ -570,6 +585,14 @@ class RealTargets(Task):
     def residual(self, y: Array, weight: Array | None, index: Any) -> Array:
         y = y.astype(np.float64).reshape(len(y), -1)
         return y[index] - np.average(y, axis=0, weights=weight)
+
+
+def _of_constant(y: Array, weight: Array | None, loss: Any) -> Array:
+    """Squared distances of real targets from their mean, or deviances from it."""
+    if not loss.deviance:
+        return (y - np.average(y, axis=0, weights=weight)) ** 2
+    w = np.ones(y.shape) if weight is None else np.ones(y.shape) * weight[:, None]
+    return loss.value(y, np.repeat(loss.fit_intercept_only(y, w)[None], len(y), axis=0))
 
 
 # ---------------------------------------------------------------------- what was asked for
@@ -712,14 +735,25 @@ class Regression:
         Raises
         ------
         ValueError
-            If the loss is not defined for one of them.
+            If the loss is not defined for one of them, or has several outputs and there are several targets.
         """
         check_domain(y, loss)
-        return RealTargets(y.shape[1], y.shape[1] == 1)
+        if loss.outputs > 1 and y.shape[1] > 1:
+            raise ValueError(
+                f"y holds {y.shape[1]} targets, and loss={shown(loss)} has {loss.outputs} outputs for one: fit the "
+                "targets one by one, or give one level."
+            )
+        return RealTargets(y.shape[1], y.shape[1] * loss.outputs == 1, loss.outputs, loss.in_spreads)
 
     def extended(self, task: Any, targets: Array, loss: Any) -> Task:
-        """The task as it is: real targets bring nothing new."""
-        return task
+        """The task as it is: real targets bring nothing new, if the loss is defined for them."""
+        check_domain(targets, loss)
+        if loss.outputs != task.outputs:
+            raise ValueError(
+                f"loss={shown(loss)} has {loss.outputs} outputs, but the model was fitted with {task.outputs}: give as "
+                "many levels, or call fit."
+            )
+        return replace(task, measured=True) if loss.in_spreads and not task.measured else task
 
 
 def check_domain(y: Array, loss: Any, name: str = "y") -> None:
@@ -730,7 +764,8 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
     ValueError
         Naming the first of them.
     """
-    if not np.isinf([loss.domain.low, loss.domain.high]).all() and not loss.domain.holds(y):
+    domain = loss.domain
+    if (domain.low > -np.inf or domain.high < np.inf) and not domain.holds(y):
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
         kind = type(loss).__name__
         raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")

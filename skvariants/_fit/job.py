@@ -285,7 +285,7 @@ def watch_of(job: Job, callback: Any) -> Watch:
     if held_out is None:
         return Watch(None, callback, job.spec.verbose, job.deadline)
     loss = task.bind_loss(job.spec.loss)
-    spread = task.spread(job.data.y, job.data.rows.weight)
+    spread = task.spread(job.data.y, job.data.rows.weight, loss)
 
     def score(models: Array) -> Array:
         z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)

@@ -142,6 +142,8 @@ class Fitted:
         "bound", "estimate" or "unknown".
     predicted, losses : ndarray of shape (n_rows, n_columns), ndarray of shape (n_rows,), or None
         Predictions of the rows by the model before them, and what they cost, where they were made on the way.
+    crossing : float or None
+        Share of the rows on which several outputs contradict each other.
     """
 
     spec: Spec
@@ -155,6 +157,7 @@ class Fitted:
     suboptimality_kind: str | None = None
     predicted: Any = None
     losses: Any = None
+    crossing: float | None = None
 
     @property
     def task(self) -> Any:
@@ -186,7 +189,7 @@ class Fitted:
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
             "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),
             "race_": setup.race, "solver_": copy.copy(setup.solver), "history_": history,
-            "loss_curve_": list(history["objective"]), "validation_scores_": scores,
+            "loss_curve_": list(history["objective"]), "validation_scores_": scores, "crossing_": self.crossing,
             "best_epoch_": None if scores is None else int(np.argmax(scores)) + 1,
         }  # fmt: skip
 

@@ -101,21 +101,20 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     state.epoch = state.epoch + 1
     losses = np.concatenate(learner.before)
     weight = chunk.s[-len(losses) :]
-    mean = float(weight @ losses) / float(weight.sum())
-    state.history.append({
-        "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
-        "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
-    })  # fmt: skip
-    _tell(spec, setup, state)
+    _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
     published = theta.astype(rows.dtype)
     # what users may change is a copy; wide models have no room for another
     kept = Kept(setup, state, theta if theta.dtype == rows.dtype else published.copy())
-    losses = None if predicted is None else losses
-    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted, losses=losses)
+    known = (None, None) if predicted is None else (predicted, losses)
+    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], None, None, *known)
 
 
-def _tell(spec: Spec, setup: Setup, state: State) -> None:
-    """Print the row of the chunk, where it is asked for, and put it into the history of the stream."""
+def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> None:
+    """Put the mean loss of a chunk into the history of the stream, and print it where it is asked for."""
+    state.history.append({
+        "epoch": state.epoch.copy(), "objective": np.array([loss]), "eta": np.ones(1), "seconds": state.seconds,
+        "validation_score": None, "models": np.zeros(1, int), "rows": n_rows,
+    })  # fmt: skip
     if spec.verbose:
         print_row(state.history[-1])
     log(setup, state)

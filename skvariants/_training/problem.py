@@ -181,8 +181,9 @@ class Problem:
             return (np.abs(value) * s).sum(axis=0) / self.n
 
         costs = cost(z)
-        if not costs.sum() > 0:
-            costs = cost(-y)
+        for stand_in in (-y, np.ones_like(y)):  # of targets that are all zero, what a unit costs
+            if not costs.sum() > 0:
+                costs = cost(stand_in)
         return z, costs
 
 

@@ -61,7 +61,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         "tol": OneOf(None, number(0)),
         "n_iter_no_change": integers(1),
         "shuffle": Flag(),
-        "epsilon": number(0),
+        "epsilon": OneOf("auto", number(0)),
         "early_stopping": Flag(),
         "validation_fraction": number(0, 1, "neither"),
         "average": OneOf(Flag(), integers(1)),

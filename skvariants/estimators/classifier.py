@@ -15,7 +15,7 @@ from skvariants._data.validate import Given
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
-from skvariants.losses import LOSSES, Loss
+from skvariants.losses import LOSSES, Loss, of_labels
 
 Array = np.ndarray
 
@@ -94,8 +94,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
         Whether rows come in a new order each epoch.
-    epsilon : float, default=0.1
-        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    epsilon : float or "auto", default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target. "auto"
+        is 0.25 for "huber" and 0.1 for the others, as targets are -1 and 1.
     early_stopping : bool, default=False
         Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
         rising, and to return the best epoch.
@@ -220,7 +221,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: float = 0.1,
+        epsilon: Any = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         class_weight: Any = None,
@@ -262,7 +263,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         self.n_jobs = n_jobs
 
     def _losses(self) -> Mapping[str, Any]:
-        return LOSSES
+        return of_labels()
 
     def _asked(self) -> Labelling:
         return Labelling(self.multi_class, self.class_weight, self.on_new_class)

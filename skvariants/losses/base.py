@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from skvariants._component import Component, Interval, hyperparameter
+from skvariants._data.scaling import weighted_quantile
 
 Array = np.ndarray
 # logarithms that cost less than another round of products
@@ -72,6 +73,8 @@ class Loss(Component):
         :meth:`ramps`; and whether these have kinks.
     saturates : bool
         Whether its slope is bounded on both sides, so that few rows may have curvature, and say little of the others.
+    deviance : bool
+        Whether it is half the unit deviance of a distribution; `score` is then the fraction of it that is explained.
     """
 
     regression: ClassVar[bool] = False
@@ -85,6 +88,7 @@ class Loss(Component):
     has_ramps: ClassVar[bool] = False
     piecewise_linear: ClassVar[bool] = False
     saturates: ClassVar[bool] = False
+    deviance: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
@@ -317,6 +321,48 @@ class Loss(Component):
         """
         return None
 
+    @property
+    def outputs(self) -> int:
+        """How many predictions a target has: as many columns, where a field lists values; else 1."""
+        return 1
+
+    def by_output(self) -> Loss:
+        """The same with a value for each column of what a field lists; itself where none does."""
+        return self
+
+    def crossing(self, z: Array) -> Array | None:
+        """Rows whose outputs contradict each other; None where there is one, or they cannot.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, outputs)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_samples,), or None
+        """
+        return None
+
+    @property
+    def in_spreads(self) -> bool:
+        """Whether something is left open that is in units of the target, and follows from its spread."""
+        return False
+
+    def with_spread(self, spread: Any) -> Loss:
+        """The loss for targets of a spread; itself where nothing is left open.
+
+        Parameters
+        ----------
+        spread : float or ndarray of shape (n_columns,)
+            Median distance of the targets from their median, times 1.4826.
+
+        Returns
+        -------
+        Loss
+        """
+        return self
+
     def limit(self) -> Loss:
         """The loss that is minimised in its place where its own minimum says nothing; itself by default."""
         return self
@@ -443,8 +489,4 @@ def positive_share(y: Array, weight: Array) -> Array:
 
 def weighted_median(y: Array, weight: Array) -> Array:
     """Target of each column with half of the weight on either side."""
-    order = np.argsort(y, axis=0, kind="stable")
-    cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
-    middle = (cumulated < 0.5 * cumulated[-1:]).sum(axis=0)
-    rows = np.take_along_axis(order, np.minimum(middle, len(y) - 1)[None], axis=0)
-    return np.take_along_axis(y, rows, axis=0)[0]
+    return weighted_quantile(y, weight, 0.5)
