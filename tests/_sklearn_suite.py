@@ -17,7 +17,7 @@ def _listed(mark):
     return pytest.mark.parametrize(names, list(cases), *rest, **mark.kwargs).mark
 
 
-def load(name, replaced, excluded=(), only=None):
+def load(name, replaced, excluded=(), only=None, own=None, quick=None):
     """The tests of a module of scikit-learn, by name, where some classes are others.
 
     Parameters
@@ -30,6 +30,10 @@ def load(name, replaced, excluded=(), only=None):
         Tests to leave out.
     only : collection of str, optional
         Tests to take; all by default.
+    own : dict of str to object, optional
+        What stands for names that the module defines itself, or has other names for.
+    quick : collection of str, optional
+        Tests that run every time, the others being slow; by default none is marked.
     """
     spec = importlib.util.find_spec(name)
     if spec is None:
@@ -55,5 +59,14 @@ def load(name, replaced, excluded=(), only=None):
     for value in vars(module).values():
         if hasattr(value, "pytestmark"):
             value.pytestmark = [_listed(mark) for mark in value.pytestmark]
+    vars(module).update(own or {})
     tests = {key: value for key, value in vars(module).items() if key.startswith("test_") and key not in excluded}
-    return tests if only is None else {key: value for key, value in tests.items() if key in only}
+    tests = {key: value for key, value in tests.items() if only is None or key in only}
+    return {key: value if quick is None or key in quick else pytest.mark.slow(value) for key, value in tests.items()}
+
+
+def skip(request, cases):
+    """Skip a test that is among the cases, by its name and a part of the name of the case, with the reason."""
+    for (name, part), reason in cases.items():
+        if request.node.originalname == name and part in request.node.name:
+            pytest.skip(reason)

@@ -312,6 +312,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
 # specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
 _SPECS: dict[Any, Spec] = {}
 _MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
+# parameters that are names of components, or components
+_COMPONENTS = ("loss", "penalty", "solver", "learning_rate")
 # what warm_start=True goes on from, in sentences
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
@@ -322,8 +324,8 @@ _MAY_BE_NONE = {
 
 @functools.cache
 def parameter_names(cls: Any) -> tuple[str, ...]:
-    """Names of the parameters of an estimator class."""
-    return tuple(cls._get_param_names())
+    """Names of the parameters that a fit asks for: a subclass may fix some in its constructor, and name more."""
+    return tuple(dict.fromkeys((*_COMPONENTS, *cls._accepts, *cls._get_param_names())))
 
 
 def dense(coef: Any) -> Any:
