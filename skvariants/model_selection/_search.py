@@ -31,7 +31,7 @@ from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, intege
 from skvariants._doclinks import LinksToDocs
 from skvariants._saving import Versioned
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
-from skvariants.model_selection._fold import SearchContext, n_rows, per_row
+from skvariants.model_selection._fold import SearchContext, n_rows, per_row, told_rows
 from skvariants.model_selection._plan import final_step, plan
 from skvariants.model_selection._progress import NullContext, Progress, warn
 from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
@@ -145,7 +145,11 @@ class Evaluation:
                         rung = self._rungs.setdefault((fold, position), Rung())
                         rung.advance(epochs, chosen)
                     tasks[fold, position] = self.context, replace(group, candidates=members), fold, train, test, rung
-        results = self._run(tasks, Progress(self.search, callback_ctx, self.settings, self.n_splits))
+        progress = Progress(
+            self.search, callback_ctx, self.settings, self.n_splits,
+            lambda fold: told_rows(self.context, self.folds[fold][0]),
+        )  # fmt: skip
+        results = self._run(tasks, progress)
         self._latest |= {(result.candidate, result.fold): result for result in results}
         rows = table(results, candidates, self.search.error_score)
         self._rows += rows
@@ -159,17 +163,19 @@ class Evaluation:
         search, collected = self.search, []
         jobs = min(joblib.effective_n_jobs(search.n_jobs), len(tasks))
         shares = self.timer.shares(len(tasks), jobs)
-        timed = [(*task, share) for task, share in zip(tasks.values(), shares, strict=True)]
+        # before the first begins: what is sent to another process is not to change
+        heard = [progress.tasks(group.candidates, fold) for _, group, fold, *_ in tasks.values()]
+        timed = [(*task, *more) for task, *more in zip(tasks.values(), shares, heard, strict=True)]
         if jobs == 1:
             for task in timed:
                 for results in evaluate_fold(*task):
-                    progress.done(results)
+                    progress.done(results, task[-1])
                     collected += results
             return collected
         with workers(search.n_jobs, search.pre_dispatch) as (parallel, evaluate):
             finished = parallel(evaluate(*task) for task in timed)
-            for key, (results, rung) in zip(tasks, finished, strict=True):
-                progress.done(results)
+            for key, told, (results, rung) in zip(tasks, heard, finished, strict=True):
+                progress.done(results, told)
                 collected += results
                 self._rungs[key] = rung
         return collected
