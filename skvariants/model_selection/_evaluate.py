@@ -17,6 +17,7 @@ from sklearn.utils import get_tags
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
 from skvariants._messages import quiet
+from skvariants._numerics import usual_errors
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, told_rows, transform_fold
 from skvariants.model_selection._path import fit_along_strengths
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
@@ -279,6 +280,7 @@ def resume(fold: Fold, models: list[TrainedModel], rung: Rung) -> None:
     rung.fitted |= {model.candidate.number: model.fitted for model in going if model.fitted is not None}
 
 
+@usual_errors
 def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None) -> None:
     """Fit final estimators that share a matrix, each as its own fit would.
 
