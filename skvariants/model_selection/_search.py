@@ -219,18 +219,31 @@ def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[tuple[Any, Any]]:
     try:
         yield parallel, joblib.delayed(in_thread) if threads else delayed(evaluate_at_once)
     except BaseException as error:
-        signals = (isinstance(cause, KeyboardInterrupt) for cause in (error, error.__context__))
-        if not any(signals):
+        if not _interrupted(error):
             raise
         if type(backend).__name__ == "LokyBackend":
-            with contextlib.suppress(Exception):
-                get_reusable_executor().shutdown(wait=True, kill_workers=True)
-            # those that were being started when the signal came are no executor's
-            for process in multiprocessing.active_children():
-                if type(process).__module__.startswith("joblib.externals.loky"):
-                    process.kill()
-                    process.join()
+            _end_workers()
         raise KeyboardInterrupt from None
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether a signal is what an error began with: clearing up after it may have failed in its turn."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _end_workers() -> None:
+    """End loky's processes, also where another signal comes meanwhile."""
+    try:
+        with contextlib.suppress(Exception):
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    finally:
+        # those that were being started when the signal came are no executor's
+        for process in multiprocessing.active_children():
+            if type(process).__module__.startswith("joblib.externals.loky"):
+                process.terminate()  # loky's have no kill
+                process.join()
 
 
 class BatchedSearch(Versioned, LinksToDocs):
