@@ -672,3 +672,11 @@ def test_a_subclass_may_fix_parameters_in_its_constructor():
         stream.alpha = 0.5
         stream.partial_fit(X3, Y3)
     np.testing.assert_array_equal(streams[0].coef_, streams[1].coef_)
+
+
+def test_a_first_chunk_of_weight_zero_is_refused_in_words_of_its_own():
+    X, zero = np.ones((3, 2)), np.zeros(3)
+    for model, y, more in ((SGDVariantClassifier(), [0, 1, 0], {"classes": [0, 1]}), (SGDVariantRegressor(), zero, {})):
+        with pytest.raises(ValueError, match=r"the first call of partial_fit.*later calls none has to be") as error:
+            model.partial_fit(X, y, sample_weight=zero, **more)
+        assert ("class_weight" in str(error.value)) == bool(more)

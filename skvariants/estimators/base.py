@@ -189,12 +189,13 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
         task = self._stream_task(spec, self._task if fitted_before else None, classes)
-        data = prepare(spec, self._header(fitted_before), given, task)
+        data = prepare(spec, self._header(fitted_before), given, task, streaming=True)
         if data.rows.n == 0:
             if not fitted_before:
+                classes_too = ", or class_weight for all of its classes" * spec.task.classification
                 raise ValueError(
-                    "sample_weight is zero for all samples of the first call of partial_fit, or class_weight for all "
-                    "of its classes: at least one weight must be positive."
+                    f"sample_weight is zero for all samples of the first call of partial_fit{classes_too}: at least "
+                    "one weight must be positive. In later calls none has to be, and they change nothing."
                 )
             return []
         kept, start, progress = None, None, Progress()
