@@ -851,6 +851,21 @@ def test_callbacks_hear_of_candidates_in_other_processes():
     assert len(heard[0]) >= len(ALPHAS) * 2 * FAST["max_iter"]
 
 
+def test_callbacks_of_the_estimator_hear_each_fit():
+    callback = pytest.importorskip("sklearn.callback")
+    X, y = BINARY
+    heard, searches = [], []
+    for search in (BatchedGridSearchCV, GridSearchCV):
+        monitor = callback.ScoringMonitor(scoring="accuracy")
+        model = SGDVariantClassifier(solver="adam", **FAST).set_callbacks(monitor)
+        searches.append(search(model, {"alpha": ALPHAS}, cv=2, refit=False, return_train_score=True).fit(X, y))
+        heard.append(sorted(row["accuracy"] for log in monitor.get_logs(select="all") for row in log.data))
+    assert heard[0] == heard[1]
+    assert_same_results(*searches)
+    with pytest.raises(ValueError, match="give them to the search, by its set_callbacks"):
+        BatchedHalvingSearchCV(model, {"alpha": ALPHAS}).fit(X, y)
+
+
 def test_verbosity(capsys):
     X, y = BINARY
     model = SGDVariantClassifier(**FAST)
