@@ -704,8 +704,8 @@ CHECKED = [
     ),
     BatchedHalvingSearchCV(SGDVariantRegressor(**FEW), {"alpha": [1e-4, 1e-2]}, cv=2, error_score="raise", factor=2),
 ]
-# GridSearchCV over the same estimators fails these: it does not warn of a column as target, and says that folds hold one
-# class where the check wants a word about weights
+# GridSearchCV over the same estimators fails these: it does not warn of a column as target, and says that folds hold
+# one class where the check wants a word about weights
 LEFT_OUT = {"check_supervised_y_2d", "check_classifiers_one_label_sample_weights"}
 
 
