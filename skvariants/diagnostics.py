@@ -31,6 +31,7 @@ from skvariants._data.tasks import Regression, Task
 from skvariants._data.validate import TARGETS, arrays, canonical, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
+from skvariants._numerics import usual_errors
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
@@ -231,6 +232,7 @@ def _finding(found: Finding) -> str:
     return f"yes: {found.measured}. Cure: {found.cure}. Price: {found.price}"
 
 
+@usual_errors
 def diagnose(
     X: Any, y: Any, *, loss: Any = "auto", sample_weight: Any = None, scale_features: bool = True,
     fit_intercept: bool = True, penalty: Any = "l2", alpha: float = 1e-4, race: bool = False, race_epochs: int = 100,

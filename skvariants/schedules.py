@@ -150,7 +150,7 @@ class Optimal(Schedule):
     t0: Any = hyperparameter("auto", _OPEN)
 
     def __call__(self, t: int) -> Any:
-        return 1.0 / (self.alpha * (self.t0 + t - 1))
+        return 1.0 / (self.alpha * (self.t0 + (t - 1)))
 
     def bind(self, loss: Any, alpha: Any) -> Schedule:
         if not np.all(np.asarray(self.alpha) > 0):
@@ -159,6 +159,11 @@ class Optimal(Schedule):
                 "optimal learning rate; pass a positive alpha or another learning_rate."
             )
         if not isinstance(self.t0, str):
+            if not np.all(np.multiply(self.alpha, self.t0) > 1 / np.finfo(float).max):
+                raise ValueError(
+                    f"t0={self.t0!r} makes the first step, 1 / (alpha * t0), longer than any number: pass a larger t0, "
+                    "or leave it 'auto'."
+                )
             return self
         # the first step is a typical weight; Bottou divides it by the slope of the loss at minus that weight, for a
         # target of one, where that exceeds 1: it is negative
@@ -195,7 +200,10 @@ class InvScaling(Schedule):
     power_t: Any = hyperparameter(0.5, Interval(0))
 
     def __call__(self, t: int) -> Any:
-        return self.eta0 / t**self.power_t
+        try:
+            return self.eta0 / t**self.power_t
+        except OverflowError:  # a step shorter than any number
+            return self.eta0 * 0.0
 
 
 class Adaptive(Schedule):

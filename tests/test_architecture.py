@@ -49,10 +49,10 @@ LEVELS = [
     "_fit.steps _fit.iterations _fit.sums",
     "_fit.certificates",
     "_fit.story",
-    "_fit displays._style model_selection._plan",
+    "_fit displays._style model_selection._plan model_selection._progress",
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
     " model_selection._fold model_selection._time",
-    "displays model_selection._progress",
+    "displays",
     "model_selection._path model_selection._score",
     "model_selection._evaluate",
     "model_selection._results",

@@ -654,3 +654,30 @@ def test_a_constant_target_of_any_size_is_met(solver, value):
     model = SGDVariantRegressor(**asked(solver, False), random_state=0).fit(X, np.full(300, value))
     assert model.status_ == "converged"
     np.testing.assert_allclose(model.predict(X), value, rtol=1e-12)
+
+
+class Narrow(SGDVariantClassifier):
+    """A subclass that has one parameter of its own, and fixes the others."""
+
+    def __init__(self, C=1.0):
+        super().__init__("squared_hinge", alpha=1e-3 / C, random_state=0)
+        self.C = C
+
+
+def test_a_subclass_may_fix_parameters_in_its_constructor():
+    model, same = Narrow(C=2.0), SGDVariantClassifier("squared_hinge", alpha=5e-4, random_state=0)
+    np.testing.assert_array_equal(clone(model).fit(X3, Y3).coef_, same.fit(X3, Y3).coef_)
+    # what was fixed and is set later counts, in the next chunk too
+    streams = [clone(each).partial_fit(X3, Y3, classes=[0, 1, 2]) for each in (model, same)]
+    for stream in streams:
+        stream.alpha = 0.5
+        stream.partial_fit(X3, Y3)
+    np.testing.assert_array_equal(streams[0].coef_, streams[1].coef_)
+
+
+def test_a_first_chunk_of_weight_zero_is_refused_in_words_of_its_own():
+    X, zero = np.ones((3, 2)), np.zeros(3)
+    for model, y, more in ((SGDVariantClassifier(), [0, 1, 0], {"classes": [0, 1]}), (SGDVariantRegressor(), zero, {})):
+        with pytest.raises(ValueError, match=r"the first call of partial_fit.*later calls none has to be") as error:
+            model.partial_fit(X, y, sample_weight=zero, **more)
+        assert ("class_weight" in str(error.value)) == bool(more)

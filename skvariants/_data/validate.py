@@ -331,7 +331,9 @@ def canonical(X: Any) -> Any:
     return X
 
 
-def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -> Data:
+def prepare(
+    spec: Any, header: Header, given: Given, task: Task | None = None, streaming: bool = False
+) -> Data:  # fmt: skip
     """Rows for training and for validation.
 
     Parameters
@@ -344,7 +346,9 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         As the user gave them.
     task : Task, optional
         What the targets of earlier rows were, for rows that go on with them: a chunk of a stream, which is not split,
-        which may be empty, and whose labels may add to the classes.
+        and whose labels may add to the classes.
+    streaming : bool
+        Whether these are rows of a stream, of which none has to have a weight.
 
     Returns
     -------
@@ -364,12 +368,12 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
     y = task.as_rows(y)
     X, weight = canonical(X), row_weights(given.sample_weight, X.shape[0])
     X, y, weight = _used(X, y, weight)
-    if not (X.shape[0] or chunk):
+    if not (X.shape[0] or streaming):
         raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
     validation = None
     if not (given.X_val is None and given.y_val is None and given.sample_weight_val is None):
         validation = _users_validation(spec, header, given, task)
-    elif spec.stopping.early_stopping and not chunk:
+    elif spec.stopping.early_stopping and not chunk and X.shape[0]:
         train, held_out = _split(spec, task, y)
         X_val, y_val = X[held_out], y[held_out]
         validation = Validation(X_val, y_val, None if weight is None else weight[held_out])
@@ -392,7 +396,7 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         X, y, weight, stored, own = X[used], y[used], weight[used], stored[used], None if own is None else own[used]
     total = float(X.shape[0]) if weight is None else float(weight.sum())
     if weight is not None:
-        if not (X.shape[0] or chunk):
+        if not (X.shape[0] or streaming):
             raise ValueError("class_weight is zero for all samples: at least one class must have a positive weight.")
         weight = None if not len(weight) or np.ptp(weight) == 0 else (weight / weight.mean()).astype(X.dtype)
     return Data(rows_of(X, stored, weight), y, validation, task, header, total, own)

@@ -312,7 +312,7 @@ class Training:
             state.best_theta = best_theta
             state.best[moved] = np.where(better, score, best)
         else:
-            with np.errstate(invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 gained = f <= best - tol * self.reference[self.alive][moved]
             state.best[moved] = np.fmin(best, np.where(lost, np.inf, f))
         if self.tol is None:

@@ -104,7 +104,8 @@ class Steps(Method):
 
     def iterate(self) -> Record:
         p, width = self.problem, self.state.width
-        penalty = p.penalty.value(self.state.theta[:-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            penalty = p.penalty.value(self.state.theta[:-1])
         f = self.epoch()
         with np.errstate(over="ignore", invalid="ignore"):
             # each batch's loss was taken before its step: so is the penalty of a single batch

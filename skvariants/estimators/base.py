@@ -188,12 +188,13 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
         task = self._stream_task(spec, self._task if fitted_before else None, classes, given.y)
-        data = prepare(spec, self._header(fitted_before), given, task)
+        data = prepare(spec, self._header(fitted_before), given, task, streaming=True)
         if data.rows.n == 0:
             if not fitted_before:
+                classes_too = ", or class_weight for all of its classes" * spec.task.classification
                 raise ValueError(
-                    "sample_weight is zero for all samples of the first call of partial_fit, or class_weight for all "
-                    "of its classes: at least one weight must be positive."
+                    f"sample_weight is zero for all samples of the first call of partial_fit{classes_too}: at least "
+                    "one weight must be positive. In later calls none has to be, and they change nothing."
                 )
             return []
         kept, start, progress = None, None, Progress()
@@ -311,6 +312,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
 # specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
 _SPECS: dict[Any, Spec] = {}
 _MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
+# parameters that are names of components, or components
+_COMPONENTS = ("loss", "penalty", "solver", "learning_rate")
 # what warm_start=True goes on from, in sentences
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
@@ -321,8 +324,8 @@ _MAY_BE_NONE = {
 
 @functools.cache
 def parameter_names(cls: Any) -> tuple[str, ...]:
-    """Names of the parameters of an estimator class."""
-    return tuple(cls._get_param_names())
+    """Names of the parameters that a fit asks for: a subclass may fix some in its constructor, and name more."""
+    return tuple(dict.fromkeys((*_COMPONENTS, *cls._accepts, *cls._get_param_names())))
 
 
 def dense(coef: Any) -> Any:
