@@ -19,6 +19,8 @@ _LIMIT = 1e-6
 _CUT = 80.0
 # the smallest probability of a label whose complement, taken from 1, leaves half of the digits; 32 multiply safely
 _DIGITS = 1e-8
+# Newton's steps along the flow of a margin
+_FLOW = 6
 
 
 class Hinge(Loss):
@@ -244,6 +246,14 @@ class LogLoss(Loss):
 
     def conjugate(self, y: Array, u: Array) -> Array:
         return within(-y * u, 0.0, 1.0, lambda a: xlogy(a, a) + xlog1py(1 - a, -a))
+
+    def flow(self, y: Array, z: Array, time: Array) -> Array:
+        # the margin m becomes m + x with x + e^m (e^x - 1) = time: convex in x, so that Newton's steps from above end
+        odds = np.exp(np.minimum(y * z, operand(_CUT, z.dtype)))
+        x = np.minimum(np.minimum(time, time / (1 + odds)), np.log1p(time / odds))
+        for _ in range(_FLOW):
+            x = x - (x + odds * np.expm1(x) - time) / (1 + odds * np.exp(x))
+        return y * x
 
     def coupled(self, n_classes: int) -> Loss:
         """The multinomial loss."""
