@@ -253,7 +253,8 @@ def test_steps_of_a_stream_settle(solver):
 
 
 # the steps of Rprop have a floor of their own
-@pytest.mark.parametrize("solver", [name for name in STEPPING if name != "rprop"])
+# nag's weights shrink, whatever the step, where the largest value of a feature grows
+@pytest.mark.parametrize("solver", [name for name in STEPPING if name not in ("rprop", "nag")])
 @pytest.mark.parametrize("rate", ["auto", "constant", "invscaling", "adaptive", "cosine"])
 def test_a_step_set_between_calls_is_taken(solver, rate):
     X, y = world(60)

@@ -14,6 +14,8 @@ from skvariants._training.problem import Problem
 Array = np.ndarray
 # scikit-learn's guard for single samples
 _STEEPEST = 1e12
+# units in the last place of a sum and of its terms
+_ROUNDING = 8
 
 
 def steepest(target: Any) -> Any:
@@ -54,7 +56,24 @@ class BatchGradient:
             r = np.clip(r, -bound, bound, out=self.scaled)
         if s is not None:
             r = np.multiply(r, s, out=self.scaled[: len(y)])
-        return p.gradient(X, r, self.g, len(y))
+        g = p.gradient(X, r, self.g, len(y))
+        if len(y) == p.n:
+            self._settle(y, z, r)
+        return g
+
+    def _settle(self, y: Array, z: Array, r: Array) -> None:
+        """Let the intercept's slope over all rows be zero where it is a rounding of its own sum.
+
+        On centred columns the intercept is at its optimum or near; a solver that divides slopes by their size would
+        take the rounding for one.
+        """
+        c, size = self.problem.coordinates, (np.abs(y).sum(axis=0) + np.abs(z).sum(axis=0) + np.abs(r).sum(axis=0))
+        unit = 1.0 / len(y)
+        if not c.identity:
+            size = size + len(y) * np.dot(np.abs(c.mean_row), np.abs(c.units * self.theta[:-1]))
+            unit = unit * c.target * c.objective_scale
+        last = self.g[-1]
+        last[np.abs(last) <= _ROUNDING * np.finfo(last.dtype).eps * unit * size] = 0
 
 
 class Batch:

@@ -160,7 +160,8 @@ class Steps(Method):
                     self.totals += single_samples(self, X, y, s)
                     seen += len(y)
                     continue
-                done, n_steps = self._chunk(X, y, s, n_left, None if isinstance(X, np.ndarray) else lazy)
+                plain = isinstance(X, np.ndarray) or self.needs_rows
+                done, n_steps = self._chunk(X, y, s, n_left, None if plain else lazy)
                 seen, n_left = seen + done, n_left - n_steps
                 if n_left == 0:
                     break

@@ -23,8 +23,8 @@ class VarianceReduced(Solver):
     """
 
     needs = frozenset({"rows", "table"})
-    batch_size = 64
     eta0 = 0.1
+    trouble = "noise"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         return g, None
