@@ -309,7 +309,7 @@ def implicit(X, y, s, w, lr, slope, batch):
 
 @row_recursion
 def nag(X, y, s, w, lr, slope, batch):
-    w, G, N, spread, total = w.copy(), np.zeros(len(w)), np.zeros(len(w)), 0.0, 0.0
+    initial, w, G, N, spread, total = w, w.copy(), np.zeros(len(w)), np.zeros(len(w)), 0.0, 0.0
     while True:
         for x, target, weight in zip(X, y, s, strict=True):
             z, rate = x @ w, np.zeros(len(w))
@@ -317,7 +317,8 @@ def nag(X, y, s, w, lr, slope, batch):
             for j in np.flatnonzero(x):
                 G[j] += weight * r**2 * x[j] ** 2
                 if abs(x[j]) > N[j]:
-                    w[j] *= N[j] / abs(x[j])
+                    if N[j] > 0:  # what was learned; a start of zero, as Vowpal Wabbit has, is what it does
+                        w[j] = initial[j] + (w[j] - initial[j]) * N[j] / abs(x[j])
                     N[j] = abs(x[j])
                 spread += weight * x[j] ** 2 / N[j] ** 2
                 rate[j] = 1 / (np.sqrt(G[j]) * N[j])

@@ -32,7 +32,7 @@ class Implicit(Solver):
     Examples
     --------
     >>> from skvariants import SGDVariantRegressor
-    >>> model = SGDVariantRegressor(solver="implicit", eta0=100.0, scale_features=False, max_iter=20, random_state=0)
+    >>> model = SGDVariantRegressor(solver="implicit", scale_features=False, eta0=0.1, tol=None, random_state=0)
     >>> round(float(model.fit([[0.0], [10.0], [20.0]], [0.0, 20.0, 40.0]).coef_[0]), 2)
     2.0
     """
