@@ -434,14 +434,13 @@ def steps(p, k=1, solver=None, eta0=0.05, batch=16, shuffle=True, seed=1, schedu
     """The method of steps, from zero."""
     solver = AdaGrad() if solver is None else solver
     schedule = Constant(eta0=eta0) if schedule is None else schedule
-    method = Steps(p, start(p, k, solver, seed), solver, schedule, batch, shuffle, **kwargs)
-    method.remember()
-    return method
+    return Steps(p, start(p, k, solver, seed), solver, schedule, batch, shuffle, **kwargs)
 
 
 def trained(p, epochs=3, **kwargs):
     """The method after some epochs, and the loss of each column in each."""
     s = steps(p, **kwargs)
+    s.remember()
     return s, np.array([s.epoch() for _ in range(epochs)])
 
 
