@@ -52,8 +52,8 @@ class Implicit(Solver):
         """Take each row's slope where its own step ends, and the mean of their steps."""
         batch, W, length = step.batch, theta[:-1], step.eta
         alone = length * (batch.square_norms() + batch.intercept)
-        if batch.weight is not None:
-            alone = alone * batch.weight
+        if batch.weight is not None and len(batch.weight) == 1:
+            alone = alone * batch.weight  # of several the mean is weighted, as if a row came several times
         g = batch.gradient(implicit_slopes(batch.loss, batch.y, batch.z, batch.r, alone))
         if not step.implicit:
             step.penalty.decay(W, length)
