@@ -21,7 +21,7 @@ LEVELS = [
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",
     "_data.tasks",
-    "_data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
+    "_data.labels _data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "solvers.averages solvers.signs solvers.slopes _advice.rules _training.state _training.gradients losses.classes"
     " losses.residual",
     "_advice.choice _advice.troubles",

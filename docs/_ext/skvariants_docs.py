@@ -128,6 +128,7 @@ class RegistryTable(SphinxDirective):
 
     def solvers(self):
         yield "``solver=``", "rows per step", "memory", "what it cures"
+        yield "``auto``", "those of its choice", "that of its choice", "choosing: the one that suits loss and data"
         for name, cls in SOLVERS.items():
             rows = {"full": "all", 1: "one"}.get(cls.batch_size, f"up to {cls.batch_size}")
             memory = {0: "none", 1: "1 array"}.get(len(cls.memory), f"{len(cls.memory)} arrays")
@@ -137,6 +138,7 @@ class RegistryTable(SphinxDirective):
 
     def families(self):
         yield "", "``solver=``", "what they are for"
+        yield "the default", "``auto``", "any table: the solver that suits loss and data, to the optimum"
         for name, family in FAMILIES_OF_SOLVERS.items():
             links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.solvers)
             yield name, links, family.purpose.replace("`", "``")

@@ -166,6 +166,8 @@ class Task:
     """What targets are, once they were seen."""
 
     classification: ClassVar[bool] = False
+    #: whether a row may have any number of labels
+    several: ClassVar[bool] = False
 
     @property
     def n_columns(self) -> int:
@@ -183,6 +185,10 @@ class Task:
     def validated(self, y: Any) -> Array:
         """Targets of further rows, checked against what was learned."""
         raise NotImplementedError
+
+    def as_rows(self, y: Any) -> Array:
+        """Targets that were validated, as an array of which rows can be taken."""
+        return y  # type: ignore[no-any-return]
 
     def stored(self, y: Array, dtype: Any) -> Array:
         """What is kept of targets: codes, signs or real values."""
@@ -226,6 +232,10 @@ class Task:
         """What predictions ``(n_rows, n_columns)`` stand for."""
         raise NotImplementedError
 
+    def probabilities(self, p: Array) -> Array:
+        """Probabilities of the classes, of what the loss makes of predictions ``(n_rows, n_columns)``."""
+        raise NotImplementedError
+
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
         """Errors of predictions ``(n_rows, n_columns)``: 0 or 1 of a label, the squares of real targets."""
         raise NotImplementedError
@@ -262,6 +272,11 @@ class Task:
         """Number of classes; None for real targets."""
         return None
 
+    @property
+    def n_kinds(self) -> int | None:
+        """Number of kinds of rows that a stream has to see: those of each class; None for real targets."""
+        return self.n_classes
+
     def smallest_class(self, y: Array, weight: Array | None) -> float | None:
         """Share of the rarest class; None for real targets."""
         return None
@@ -292,6 +307,11 @@ class _Classes(Task):
         return type(self) is type(other) and np.array_equal(self.classes, other.classes)  # type: ignore[attr-defined]
 
     def validated(self, y: Any) -> Array:
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(
+                f"y has {y.shape[1]} columns, and the model was fitted with the classes {self.classes!r}, of which "
+                "each row has one: give a label for each row."
+            )
         return _labels(y)
 
     def codes(self, y: Array) -> Array:
@@ -376,6 +396,11 @@ class _Classes(Task):
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[z.argmax(axis=1)]
 
+    def probabilities(self, p: Array) -> Array:
+        total = p.sum(axis=1, keepdims=True)
+        p = np.where(total > 0, p, 1.0)
+        return p / p.sum(axis=1, keepdims=True)
+
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
         return (self.decode(z, loss) != y)[:, None]
 
@@ -414,6 +439,9 @@ class Binary(_Classes):
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[(z[:, 0] > 0).astype(int)]
 
+    def probabilities(self, p: Array) -> Array:
+        return np.hstack([1 - p, p])
+
     def _winners(self, z: Array) -> Array:
         return (z[:, :, 0] > 0).astype(int)
 
@@ -423,6 +451,9 @@ class OneClass(Binary):
 
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[np.zeros(len(z), int)]
+
+    def probabilities(self, p: Array) -> Array:
+        return np.ones_like(p)
 
     def _winners(self, z: Array) -> Array:
         return np.zeros(z.shape[:2], int)
@@ -556,6 +587,10 @@ class Classification:
     #: how `X` and `y` are to be checked together
     checks: ClassVar[dict[str, Any]] = {}
 
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return self.checks
+
     def validated(self, y: Any) -> Array:
         """Labels, checked."""
         return _labels(y)
@@ -591,6 +626,10 @@ class Classification:
             If there are fewer than two classes, or others than in earlier calls, and classes are not to grow.
         """
         grows = self.on_new_class == "grow"
+        if task is not None and not grows and isinstance(classes, list | np.ndarray):
+            # what each call of a stream says again
+            if (classes if isinstance(classes, list) else classes.tolist()) == task.classes.tolist():
+                classes = None
         if classes is None and task is None and not grows:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         labels = np.array([]) if classes is None else _announced_labels(classes)
@@ -658,6 +697,10 @@ class Regression:
 
     classification: ClassVar[bool] = False
     checks: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
+
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return self.checks
 
     def validated(self, y: Any) -> Array:
         """Targets as columns."""

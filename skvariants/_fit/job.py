@@ -173,7 +173,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     """Coordinates to work in, and the moments that they come from."""
     rows, task = data.rows, data.task
     if old is not None and not streaming:
-        return old
+        return replace(old, task=task)
     counts: dict[str, Any] = {"n_rows": float(rows.n), "total_weight": data.total_weight}
     if old is not None:
         counts = {name: count + getattr(old, name) for name, count in counts.items()}

@@ -18,6 +18,7 @@ from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers, shorter
 from skvariants._stream.sums import Trust, empty_sums, matrices
 from skvariants._threads import threads
+from skvariants._training.loop import print_row
 from skvariants._training.state import State
 from skvariants.solvers.recursive import Recursive
 
@@ -105,11 +106,19 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
         "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
     })  # fmt: skip
-    log(setup, state)
+    _tell(spec, setup, state)
     published = theta.astype(rows.dtype)
     # what users may change is a copy; wide models have no room for another
     kept = Kept(setup, state, theta if theta.dtype == rows.dtype else published.copy())
-    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted)
+    losses = None if predicted is None else losses
+    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted, losses=losses)
+
+
+def _tell(spec: Spec, setup: Setup, state: State) -> None:
+    """Print the row of the chunk, where it is asked for, and put it into the history of the stream."""
+    if spec.verbose:
+        print_row(state.history[-1])
+    log(setup, state)
 
 
 def _chunk(data: Data) -> Chunk:

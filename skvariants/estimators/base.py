@@ -169,15 +169,14 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     def _start(self, coef: Any, intercept: Any, data: Any, warm: bool) -> tuple[Array, Array]:
         """Weights and intercepts to start from: those given, else a warm start's, else zero."""
         k, d = data.task.n_columns, data.rows.d
-        warm = warm and hasattr(self, "coef_")
+        before = np.zeros((k, d)), np.zeros(k)
+        if warm and hasattr(self, "coef_"):
+            before = self._task.as_columns(dense(self.coef_), self.intercept_)
         of_coef, of_intercept = ("coef_init", "intercept_init")
         if coef is None:
-            coef, of_coef = (np.atleast_2d(dense(self.coef_)) if warm else np.zeros((k, d))), _OF_BEFORE.format("coef_")
+            coef, of_coef = before[0], _OF_BEFORE.format("coef_")
         if intercept is None:
-            intercept, of_intercept = (
-                np.ravel(self.intercept_) if warm else np.zeros(k),
-                _OF_BEFORE.format("intercept_"),
-            )
+            intercept, of_intercept = before[1], _OF_BEFORE.format("intercept_")
         return started_from(coef, of_coef, (k, d)), started_from(intercept, of_intercept, (k,))
 
     @usual_errors
@@ -188,7 +187,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check("n_epochs", n_epochs, integers(1))
         spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
-        task = self._stream_task(spec, self._task if fitted_before else None, classes)
+        task = self._stream_task(spec, self._task if fitted_before else None, classes, given.y)
         data = prepare(spec, self._header(fitted_before), given, task)
         if data.rows.n == 0:
             if not fitted_before:
@@ -216,7 +215,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         )  # fmt: skip
         if fitted_before:
             z = predictions(data.rows.X, *start) if fitted.predicted is None else fitted.predicted
-            progress.update(scored(data, spec.loss, z))
+            progress.update(scored(data, spec.loss, z, fitted.losses))
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
@@ -247,8 +246,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         return None if kept is None else kept.grown(data.task, *start), start
 
     @abstractmethod
-    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
-        """The task of a stream: known from earlier calls or from `classes`; None where targets are to say it."""
+    def _stream_task(self, spec: Spec, task: Any, classes: Any, y: Any) -> Any:
+        """The task of a stream: known from earlier calls, `classes` or columns of `y`; None where targets say it."""
 
     @property
     def progressive_score_(self) -> float:

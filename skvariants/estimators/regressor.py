@@ -222,7 +222,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     def _asked(self) -> Regression:
         return Regression()
 
-    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
+    def _stream_task(self, spec: Spec, task: Any, classes: Any, y: Any) -> Any:
         return task
 
     def fit(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from skvariants._component import Component, Interval
+from skvariants._component import Component, Interval, hyperparameter
 
 Array = np.ndarray
 # logarithms that cost less than another round of products
@@ -353,6 +354,77 @@ class Loss(Component):
         Loss or None
         """
         return None
+
+    def weighted(self, absent: Array, present: Array) -> Loss:
+        """The loss times what a label weighs, one number for each column: where it is absent, and where present."""
+        return _Weighted(self, absent, present)
+
+
+class _Weighted(Loss):
+    """A loss on targets -1 and 1 times what they weigh in each column."""
+
+    loss: Any = None
+    absent: Any = hyperparameter(1.0, axis="column")
+    present: Any = hyperparameter(1.0, axis="column")
+
+    def _weight(self, y: Array, dtype: Any = np.float64) -> Array:
+        absent, present = (np.asarray(weight, dtype) for weight in (self.absent, self.present))
+        return np.where(y > 0, present, absent)
+
+    @property
+    def max_curvature(self) -> float | None:  # type: ignore[override]
+        """That of the loss, where it weighs most."""
+        most = self.loss.max_curvature
+        return None if most is None else float(most * max(np.max(self.absent), np.max(self.present)))
+
+    def value(self, y: Array, z: Array) -> Array:
+        return self.loss.value(y, z) * self._weight(y, z.dtype)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        self.loss.gradient(y, z, out)
+        out *= self._weight(y, out.dtype)
+        return out
+
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        weight = self._weight(y, z.dtype)
+        return self.loss.total(y, z, weight if s is None else weight * s)
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        return self.loss.second_derivative(y, z) * self._weight(y)
+
+    def curvature(self, y: Array, z: Array) -> Array:
+        return self.loss.curvature(y, z) * self._weight(y)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return self.loss.fit_intercept_only(y, weight * self._weight(y))
+
+    def conjugate(self, y: Array, u: Array) -> Array | None:
+        weight = self._weight(y, u.dtype)
+        value = self.loss.conjugate(y, u / weight)
+        return None if value is None else value * weight
+
+    def ramps(self, y: Array) -> Sequence[Ramp] | None:
+        weight = self._weight(y)
+        parts = self.loss.ramps(y) or ()
+        return [Ramp(part.position, part.low * weight, part.high * weight, part.width / weight) for part in parts]
+
+    def inverse_link(self, z: Array) -> Array:
+        return self.loss.inverse_link(z)
+
+    def limit(self) -> Loss:
+        """That of the loss, weighed."""
+        limit = self.loss.limit()
+        return self if limit is self.loss else self.with_fields(loss=limit)
+
+    def probability(self, z: Array) -> Array:
+        """That of the loss."""
+        return self.loss.probability(z)
+
+
+# what it says of itself is what the loss says
+for _name in ("regression", "smooth", "in_target_units", "passive_aggressive", "has_ramps", "piecewise_linear",
+              "saturates"):  # fmt: skip
+    setattr(_Weighted, _name, property(attrgetter(f"loss.{_name}")))
 
 
 def column_sums(value: Array) -> Array:

@@ -53,7 +53,7 @@ def scores_at_once(
         by_loss.setdefault(result.spec.loss.key(), []).append(position)
     scores = np.empty(len(results))
     try:
-        X, y = lead.header.checked(X, y, False, **lead.spec.task.checks)
+        X, y = lead.header.checked(X, y, False, **lead.spec.task.checks_of(y))
         y, weight = task.validated(y), row_weights(params.get("sample_weight"), X.shape[0])
         if not task.scorable_at_once(y):
             return None
