@@ -35,6 +35,7 @@ from skvariants._numerics import usual_errors
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
+from skvariants.solvers import SOLVERS
 
 __all__ = [
     "CHOICES",
@@ -172,6 +173,7 @@ class Diagnosis:
             [(found.name, _finding(found)) for found in self.troubles],
         )
         yield "If you name a solver", self._named()
+        yield "Further solvers for these troubles; on tables at hand 'auto' ends nearer the optimum", self._further()
         if self.race is not None:
             yield f"Race ({self.race.n_samples:,} rows, named solvers at most {self.race.epochs} epochs)", self._raced()
 
@@ -185,6 +187,12 @@ class Diagnosis:
             )
             rows.append(("beside 'auto', on other tables", cost))
         return [*rows, ("reference", r.reference), ("shortlist", ", ".join(r.shortlist))]
+
+    def _further(self) -> list[tuple[str, str]]:
+        """Solvers beyond the lecture's, for the troubles that this data has."""
+        names = [*(found.name for found in self.troubles if found.present), "any"]
+        some = {name: [f"{s!r} ({cls.cures})" for s, cls in SOLVERS.items() if cls.trouble == name] for name in names}
+        return [(name, "; ".join(solvers)) for name, solvers in some.items() if solvers]
 
     def _raced(self) -> list[tuple[str, str]]:
         """What each solver of the race reached, and what follows."""

@@ -10,7 +10,7 @@ from skvariants.solvers import LECTURE, SOLVERS
 #: own, and one of each further kind of step and memory. Those of the others are slow, but in the files about solvers.
 REPRESENTATIVE = {*LECTURE, "quasi_newton", "interior_point", "lion", "prodigy", "schedule_free", "ftrl"}
 SLOW = set(SOLVERS) - REPRESENTATIVE
-THEIR_OWN = {"test_solvers", "test_spec", "test_race"}
+THEIR_OWN = {"test_solvers", "test_solvers_rows", "test_spec", "test_race"}
 #: Files during which `coverage` pauses, as it makes tests up to twice as slow: they repeat much, whose lines the others
 #: reach, or watch a clock.
 NOT_COUNTED = set(

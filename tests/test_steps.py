@@ -88,6 +88,7 @@ def test_resuming_is_continuing(rng, name, how):
     whole, _ = trained(p, epochs=5, k=2, solver=solver, batch=8)
     part, _ = trained(p, epochs=2, k=2, solver=solver, batch=8)
     rest = Steps(p, how(part.state), solver, Constant(eta0=0.05), 8, True)
+    rest.remember()
     for _ in range(3):
         rest.epoch()
     assert_array_equal(rest.state.theta, whole.state.theta)

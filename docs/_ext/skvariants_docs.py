@@ -263,6 +263,8 @@ def cost(cls):
     rows = {"full": "all rows", 1: "one row"}.get(cls.batch_size, f"up to {cls.batch_size} rows")
     n = len(cls.memory)
     memory = "nothing beside the model" if n == 0 else f"{n} array{'s' * (n > 1)} of the model's size"
+    if "table" in cls.needs:
+        memory += ", and a number for each row and column"
     return f"a step reads {rows} and keeps {memory}."
 
 
@@ -274,7 +276,7 @@ def write_solvers(app, config):
     for name, cls in SOLVERS.items():
         title = f"{cls.__name__} (``{name}``)"
         lines += [f".. _solver-{name}:", "", title, "-" * len(title), "", summary(cls), ""]
-        if takes_steps(cls):
+        if takes_steps(cls) and not cls.needs:  # a surface has no rows
             picture(name, cls, folder)
             lines += [f".. image:: generated/{name}.png", f"   :alt: Path of {name} over a ravine", ""]
         lines += [".. math::", "", f"   {equation(cls)}", ""]

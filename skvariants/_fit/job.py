@@ -133,7 +133,7 @@ def _deadline(specs: Sequence[Spec]) -> float:
 
 def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
     """A stream is no warm start; another solver than that of the last chunk begins where the model stands."""
-    begins, setup.key = setup.history is None, None
+    begins, setup.key, state.table = setup.history is None, None, None
     if begins:  # a fit came before, with its plateaus
         state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
         if state.best_theta is not None:  # the model is that of the best score

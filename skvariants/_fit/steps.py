@@ -58,6 +58,8 @@ def _stepped(
     spec, problem = job.spec, job.problem
     ahead = problem.rows.large and spare_thread()
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
+    if not job.streaming:
+        method.remember()
     stopping = replace(spec.stopping, max_iter=passes) if job.streaming else spec.stopping
     return Training(method, stopping, job.reference, tolerances(job), watch_of(job, callback)).run()
 

@@ -185,7 +185,7 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     if status == "interrupted":
         value, kind = None, None
     if job.streaming or not spec.warm_start:
-        state.checkpoint = []  # only a warm start goes back to it
+        state.checkpoint, state.table = [], None  # only a warm start goes back to it
     if job.streaming:
         log(setup, state)
     if broken:

@@ -276,6 +276,26 @@ class Loss(Component):
         """
         return None
 
+    def flow(self, y: Array, z: Array, time: Array) -> Array | None:
+        r"""Change of a prediction that follows its negative slope for some time: :math:`\dot z = -\ell'(y, z)`.
+
+        Parameters
+        ----------
+        y, z : ndarray
+            Targets and predictions, as for :meth:`value`.
+        time : ndarray of shape (n_batch, n_columns)
+            How long.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns), or None
+            The default, None, says that no formula is known; of a quadratic loss it is exponential.
+        """
+        if not self.quadratic:
+            return None
+        curvature = self.second_derivative(y, z).astype(z.dtype)
+        return self.gradient(y, z, np.empty_like(z)) * np.expm1(-curvature * time) / curvature
+
     def _newton_constant(self, y: Array, weight: Array, start: Array) -> Array:
         """The best constant of a smooth convex loss by Newton's method from a good one; the best that was seen."""
         constant, best, least = start, start, np.full(y.shape[1], np.inf)
