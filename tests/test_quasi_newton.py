@@ -486,7 +486,7 @@ def test_metrics_go_with_the_models_to_the_next_batch(rng, few, monkeypatch):
 
 
 def test_a_quadratic_loss_needs_one_hessian_and_one_step(monkeypatch):
-    X, y = np.repeat(XD, 20, axis=0), np.repeat(YD, 20)
+    X, y = np.repeat(XD, 40, axis=0), np.repeat(YD, 40)
     calls = []
     make = Descent.make_metric
     monkeypatch.setattr(Descent, "make_metric", lambda self, *args: (calls.append(self.batch.n), make(self, *args)))

@@ -234,9 +234,9 @@ def test_small_is_few_numbers_and_few_features():
         return suits(problem(rng.standard_normal((n, d)), np.ones((n, columns)), loss, **kwargs), columns)
 
     assert small_enough()
-    assert small_enough(d=64)
-    assert not small_enough(d=65)
-    assert not small_enough(n=1 << 15, d=2)
+    assert small_enough(d=128)
+    assert not small_enough(d=129)
+    assert not small_enough(n=1 << 16, d=2)
     assert not small_enough(columns=2)
     assert small_enough(columns=2, loss=MultinomialLogLoss(n_classes=2))
     assert not small_enough(columns=4, loss=MultinomialLogLoss(n_classes=2))

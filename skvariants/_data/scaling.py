@@ -27,6 +27,8 @@ _VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
 _NORMAL = 1.4826
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
+# share of a mean square that a squared mean may be so that a variance found without a shift keeps all digits but one
+_NEAR_ZERO = 0.9
 # stored values from which two products are made at once
 _STORED = 1 << 20
 # rows whose sum in single precision keeps five digits, were all of them rounded the same way
@@ -288,16 +290,20 @@ def _by_blocks(
         return X[which] if columns is None else X[which][:, columns]
 
     # shifted by the mean of some rows from all over the table, so that an offset of 1e8 costs no digits
-    shift = part(slice(0, n, max(1, n // 64))).mean(axis=0, dtype=np.float64).astype(dtype)
+    some = part(slice(0, n, max(1, n // 64))).astype(np.float64)
+    shift = (some.sum(axis=0) / len(some)).astype(dtype)
+    second = (some * some).sum(axis=0) / len(some)
+    shifts = not ((shift * shift <= _NEAR_ZERO * second) & (second < np.inf)).all()
+    if not shifts:
+        shift[:] = 0.0
     sums, squares = np.zeros(d), np.zeros(d)
     buffer, ones = np.empty((min(n, rows), d), dtype), np.ones(min(n, rows), dtype)
     for start in range(0, n, rows):
         block = part(slice(start, start + rows))
-        D = np.subtract(block, shift, out=buffer[: len(block)])
+        D = np.subtract(block, shift, out=buffer[: len(block)]) if shifts else block.astype(dtype, copy=False)
         w = ones[: len(block)] if weight is None else weight[start : start + rows].astype(dtype)
         sums += w @ D
-        D *= D
-        squares += w @ D
+        squares += w @ np.multiply(D, D, out=buffer[: len(block)])
     sums /= count
     return shift + sums, np.maximum(squares - count * sums**2, 0.0)
 

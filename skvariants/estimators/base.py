@@ -130,7 +130,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     @usual_errors
     def _fit(self, given: Given, coef_init: Any, intercept_init: Any) -> list[str]:
         """Fit; returns what is to be warned of."""
-        spec = self.__skvariants_spec__()
+        spec = self._spec_of_call()
         callback = self._begin_callbacks(given.X, given.y, given.sample_weight)
         data = prepare(spec, self._header(known=False), given)
         if spec.warm_start and coef_init is None:
@@ -221,8 +221,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
 
-    def _spec_of_call(self, n_epochs: int) -> Spec:
-        """The spec of so many passes; that of the call before, where all parameters are still the same."""
+    def _spec_of_call(self, n_epochs: int | None = None) -> Spec:
+        """The spec, of so many passes if that is said; that of before, where all parameters are still the same."""
         estimator: Any = type(self)
         values = (n_epochs, *(getattr(self, name) for name in parameter_names(estimator)))
         kinds = tuple(map(type, values))
@@ -230,7 +230,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         if key is not None and key in _SPECS:
             return _SPECS[key]
         spec = self.__skvariants_spec__()
-        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs, max_time=None))
+        if n_epochs is not None:
+            spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs, max_time=None))
         if key is not None:
             if len(_SPECS) >= _MOST_SPECS:
                 _SPECS.clear()
