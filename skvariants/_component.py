@@ -305,13 +305,16 @@ class Component(LinksToDocs, BaseEstimator):
         ValueError
             Naming the first field of another length.
         """
+        prefix = f"{owner}__" if owner else ""
         for name, (_, axis) in _declared(type(self)).items():
-            value, prefix = getattr(self, name), f"{owner}__" if owner else ""
-            if axis == "feature" and isinstance(value, (list, tuple)):
+            if axis != "feature":
+                continue
+            value = getattr(self, name)
+            if isinstance(value, (list, tuple)):
                 raise ValueError(
                     f"{prefix}{name}={shown(value)} is not accepted: {name} must be a number or an ndarray."
                 )
-            if axis == "feature" and isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
+            if isinstance(value, np.ndarray) and value.ndim and len(value) != n_features:
                 raise ValueError(
                     f"{prefix}{name} holds {len(value)} values, and X has {n_features} features: give one value for "
                     "each feature, or one for all."
@@ -332,8 +335,9 @@ class Component(LinksToDocs, BaseEstimator):
         ValueError
             Naming the first field of another length.
         """
+        prefix = f"{owner}__" if owner else ""
         for name, (_, axis) in _declared(type(self)).items():
-            value, prefix = getattr(self, name), f"{owner}__" if owner else ""
+            value = getattr(self, name)
             if isinstance(value, np.ndarray) and _by_column(value, axis) and value.shape[-1] != n_columns:
                 raise ValueError(
                     f"{prefix}{name} holds values for {value.shape[-1]} columns, and the model has {n_columns}: give "
@@ -369,6 +373,8 @@ class Component(LinksToDocs, BaseEstimator):
             value = getattr(self, name)
             if isinstance(value, np.ndarray) and _by_column(value, axis):
                 changes[name] = value[..., columns]
+            elif isinstance(value, Component) and value.take(columns) is not value:
+                changes[name] = value.take(columns)
         return self.with_fields(**changes) if changes else self
 
     def with_fields(self: C, **changes: Any) -> C:
@@ -448,6 +454,8 @@ def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
         if isinstance(values[0], np.ndarray):
             if _by_column(values[0], axis):
                 changes[name] = np.concatenate(values, axis=-1)
+        elif isinstance(values[0], Component):
+            changes[name] = side_by_side(values, width, dtype)
         elif axis == "column" and isinstance(values[0], Real) and any(v != values[0] for v in values):
             changes[name] = np.repeat(np.asarray(values, dtype=dtype), width)
     return first.with_fields(**changes) if changes else first

@@ -31,8 +31,7 @@ class Step:
     work, move, lengths : ndarray shaped like the parameters
         Scratch, made when it is asked for: the first for :meth:`Solver.step`, the others for `update`.
     batch : object or None
-        The rows of this step (with ``y``, ``z``, ``r``, ``weight``, ``value()``, ``square_norms()``, ``gradient(r)``),
-        for solvers that need "rows".
+        The rows of this step, for solvers that need "rows": a :class:`~skvariants._training.gradients.Batch`.
     """
 
     def __init__(self, penalty: Any, like: Array, implicit: bool = True) -> None:

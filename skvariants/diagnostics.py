@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import check_random_state, check_X_y, column_or_1d
 
 from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
@@ -25,13 +26,16 @@ from skvariants._advice.facts import Facts, facts, measure
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
-from skvariants._data.tasks import Classification, RealTargets, Task
+from skvariants._data.labels import Labelling, several
+from skvariants._data.tasks import Regression, Task
 from skvariants._data.validate import TARGETS, arrays, canonical, in_process, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
+from skvariants._numerics import usual_errors
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
+from skvariants.solvers import SOLVERS
 
 __all__ = [
     "CHOICES",
@@ -148,7 +152,8 @@ class Diagnosis:
         )
         target = f"real, {f.n_columns} column{'s' if f.n_columns > 1 else ''}"
         if f.classes is not None:
-            target = f"{f.classes} classes, the rarest {f.smallest_class:.2%} of the rows"
+            kinds = f"{f.n_columns} labels" if f.n_columns > f.classes == 2 else f"{f.classes} classes"
+            target = f"{kinds}, the rarest {f.smallest_class:.2%} of the rows"
         yield (
             "Data",
             [
@@ -168,6 +173,7 @@ class Diagnosis:
             [(found.name, _finding(found)) for found in self.troubles],
         )
         yield "If you name a solver", self._named()
+        yield "Further solvers for these troubles; on tables at hand 'auto' ends nearer the optimum", self._further()
         if self.race is not None:
             yield f"Race ({self.race.n_samples:,} rows, named solvers at most {self.race.epochs} epochs)", self._raced()
 
@@ -181,6 +187,12 @@ class Diagnosis:
             )
             rows.append(("beside 'auto', on other tables", cost))
         return [*rows, ("reference", r.reference), ("shortlist", ", ".join(r.shortlist))]
+
+    def _further(self) -> list[tuple[str, str]]:
+        """Solvers beyond the lecture's, for the troubles that this data has."""
+        names = [*(found.name for found in self.troubles if found.present), "any"]
+        some = {name: [f"{s!r} ({cls.cures})" for s, cls in SOLVERS.items() if cls.trouble == name] for name in names}
+        return [(name, "; ".join(solvers)) for name, solvers in some.items() if solvers]
 
     def _raced(self) -> list[tuple[str, str]]:
         """What each solver of the race reached, and what follows."""
@@ -228,6 +240,7 @@ def _finding(found: Finding) -> str:
     return f"yes: {found.measured}. Cure: {found.cure}. Price: {found.price}"
 
 
+@usual_errors
 def diagnose(
     X: Any, y: Any, *, loss: Any = "auto", sample_weight: Any = None, scale_features: bool = True,
     fit_intercept: bool = True, penalty: Any = "l2", alpha: float = 1e-4, race: bool = False, race_epochs: int = 100,
@@ -243,10 +256,10 @@ def diagnose(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features; a data frame must be numeric.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Labels, or real targets.
+        Labels, or real targets; several labels as a table of 0 and 1, which may be sparse.
     loss : str or Loss, default="auto"
         The loss that will be minimised. "auto" is "log_loss" for labels (no numbers, two whole numbers, or integers of
-        at most 100 kinds) and "squared_error" for anything else.
+        at most 100 kinds; several columns of 0 and 1) and "squared_error" for anything else.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows; a weight of zero is absence.
     scale_features : bool, default=True
@@ -306,6 +319,7 @@ def diagnose(
         if not used.any():
             raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
         X, y, weight = X[used], y[used], weight[used]
+    task = task if task.classification else task.counted(y, weight)
     numbers = measure(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
@@ -335,7 +349,7 @@ def _racing_rows(y: Array, task: Task, most: int, rng: Any) -> Array:
     if n <= most:
         return np.arange(n)
     order = rng.permutation(n)
-    if task.classification:
+    if task.classification and not task.several:
         leading = np.unique(y[order], return_index=True)[1]
         order = np.concatenate([order[leading], np.delete(order, leading)])
         most = max(most, len(leading))
@@ -351,28 +365,33 @@ def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, 
     resolved = resolve(loss, LOSSES, Loss, "loss", context)
     # a loss of real targets takes numbers as numbers
     classification = not resolved.regression or np.asarray(y).dtype.kind in "OUSb"
+    table = classification and several(y)
     X, y = arrays(
         lambda: check_X_y(
-            X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=not classification,
+            X, y, accept_sparse="csr", dtype=[np.float64, np.float32], multi_output=table or not classification,
             y_numeric=not classification, accept_large_sparse=True, ensure_all_finite=False, estimator="diagnose",
         ),
-        X, y, real=not classification,
+        X, y, kind="several" if table else not classification,
     )  # fmt: skip
     X = canonical(X)
     if classification:
-        with named(lambda: "y", {"y": TARGETS[False]}):
-            y = column_or_1d(Classification().validated(y))
-        if len(np.unique(y)) < 2:
+        with named(lambda: "y", {"y": TARGETS["several" if table else False]}):
+            y = Labelling().validated(y)
+            y = y if table else column_or_1d(y)
+        if not table and len(np.unique(y)) < 2:
             raise ValueError("y holds one class: there is nothing to separate, give rows of at least two classes.")
-        return X, y, loss, resolved, Classification().learn(y, resolved)
+        task = Labelling().learn(y, resolved)
+        return X, task.as_rows(y), loss, resolved, task
     y = y.reshape(len(y), -1)
-    task = RealTargets(y.shape[1], y.shape[1] == 1)
+    task = Regression().learn(y, resolved)
     task.target_moments(y, None, None)  # says what is too large
     return X, y, loss, resolved, task
 
 
 def _labels(y: Any) -> bool:
     """Whether targets look like labels: no numbers, two whole numbers, or integers of at most 100 kinds."""
+    if several(y):
+        return sp.issparse(y) or bool(np.isin(y, (0, 1)).all())
     y = np.asarray(y)
     if y.ndim != 1 and not (y.ndim == 2 and y.shape[1] == 1):
         return False

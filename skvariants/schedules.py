@@ -45,9 +45,12 @@ class Schedule(Component):
     ----------
     stands_for : str or None
         Name of the passive-aggressive rule that this rate stands for.
+    patience : int or None
+        Epochs without progress, at most, after which a step that has become smaller is asked about again.
     """
 
     stands_for: ClassVar[str | None] = None
+    patience: ClassVar[int | None] = None
 
     @abstractmethod
     def __call__(self, t: int) -> Any:
@@ -150,7 +153,7 @@ class Optimal(Schedule):
     t0: Any = hyperparameter("auto", _OPEN)
 
     def __call__(self, t: int) -> Any:
-        return 1.0 / (self.alpha * (self.t0 + t - 1))
+        return 1.0 / (self.alpha * (self.t0 + (t - 1)))
 
     def bind(self, loss: Any, alpha: Any) -> Schedule:
         if not np.all(np.asarray(self.alpha) > 0):
@@ -159,6 +162,11 @@ class Optimal(Schedule):
                 "optimal learning rate; pass a positive alpha or another learning_rate."
             )
         if not isinstance(self.t0, str):
+            if not np.all(np.multiply(self.alpha, self.t0) > 1 / np.finfo(float).max):
+                raise ValueError(
+                    f"t0={self.t0!r} makes the first step, 1 / (alpha * t0), longer than any number: pass a larger t0, "
+                    "or leave it 'auto'."
+                )
             return self
         # the first step is a typical weight; Bottou divides it by the slope of the loss at minus that weight, for a
         # target of one, where that exceeds 1: it is negative
@@ -195,7 +203,10 @@ class InvScaling(Schedule):
     power_t: Any = hyperparameter(0.5, Interval(0))
 
     def __call__(self, t: int) -> Any:
-        return self.eta0 / t**self.power_t
+        try:
+            return self.eta0 / t**self.power_t
+        except OverflowError:  # a step shorter than any number
+            return self.eta0 * 0.0
 
 
 class Adaptive(Schedule):
@@ -213,6 +224,9 @@ class Adaptive(Schedule):
         By what the step is multiplied.
     floor : float, default=1e-6
         The fit ends when progress stops at a step not above this.
+    patience : int or None, default=None
+        Epochs without progress, at most, after which a step that has become smaller falls again; None for
+        `n_iter_no_change`.
 
     References
     ----------
@@ -229,6 +243,7 @@ class Adaptive(Schedule):
     eta0: Any = hyperparameter("auto", _OPEN)
     factor: float = hyperparameter(0.2, Interval(0, 1, "neither"))
     floor: float = hyperparameter(1e-6, Interval(0))
+    patience: Any = hyperparameter(None, OneOf(None, integers(1)))
 
     def __call__(self, t: int) -> Any:
         return self.eta0

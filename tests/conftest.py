@@ -1,4 +1,6 @@
-"""Fixtures of all tests, and which of them are left to CI."""
+"""Fixtures of all tests, which of them are left to CI, and which are not counted there."""
+
+import sys
 
 import pytest
 
@@ -8,7 +10,25 @@ from skvariants.solvers import LECTURE, SOLVERS
 #: own, and one of each further kind of step and memory. Those of the others are slow, but in the files about solvers.
 REPRESENTATIVE = {*LECTURE, "quasi_newton", "interior_point", "lion", "prodigy", "schedule_free", "ftrl"}
 SLOW = set(SOLVERS) - REPRESENTATIVE
-THEIR_OWN = {"test_solvers", "test_spec", "test_race"}
+THEIR_OWN = {"test_solvers", "test_solvers_rows", "test_spec", "test_race"}
+#: Files during which `coverage` pauses, as it makes tests up to twice as slow: they repeat much, whose lines the others
+#: reach, or watch a clock.
+NOT_COUNTED = set(
+    "test_architecture test_benchmarks test_estimators test_fit test_laws test_properties test_sklearn_search"
+    " test_sklearn_suite test_streams_named test_trust_interrupts test_trust_memory test_trust_time".split()
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counted(request):
+    coverage = sys.modules.get("coverage")
+    counting = None if coverage is None else coverage.Coverage.current()
+    if counting is None or request.path.stem not in NOT_COUNTED:
+        yield
+        return
+    counting.stop()
+    yield
+    counting.start()
 
 
 @pytest.fixture

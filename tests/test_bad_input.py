@@ -21,6 +21,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
+from _references import in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor, losses, penalties, schedules, set_docs_url, solvers
 from skvariants._component import Component
 from skvariants.diagnostics import diagnose
@@ -182,6 +183,8 @@ def owning(owner, component):
         return classifier(solver=component, loss="hinge"), LABELS
     if owner == "learning_rate" and component.stands_for is not None:
         return classifier(learning_rate=component, loss="hinge"), LABELS
+    if owner == "loss" and not component.in_target_units:
+        return regressor(loss=component), np.clip(in_domain(losses.Binomial(), TARGETS), 0.1, 0.9)
     return regressor(**{owner: component}), TARGETS
 
 
@@ -322,7 +325,7 @@ BAD_LABELS = {
     "None": (None, "y"),
     "text": ("abc", "1d"),
     "a number": (1, "1d"),
-    "two columns": (np.c_[LABELS, LABELS], "1d"),
+    "two columns": (np.c_[LABELS, 2 * LABELS], "columns"),
     "three dimensions": (LABELS[:, None, None], "dim 3"),
     "real": (TARGETS, "continuous"),
     "nan": (with_value(LABELS * 1.0, np.nan), "NaN"),
@@ -335,7 +338,7 @@ BAD_LABELS = {
     "sets of labels": ({0, 1}, "1d"),
     "dict": ({0: 1}, "1d"),
     "generator": ((v for v in LABELS), "1d"),
-    "sparse": (sp.csr_matrix(LABELS), "Sparse data"),
+    "sparse": (sp.csr_matrix(LABELS), "inconsistent"),
     "matrix": (np.atleast_2d(LABELS).view(np.matrix), "np.matrix is not supported"),
     "masked": (np.ma.array(LABELS, mask=np.arange(N) < 3), "masked"),
     "NA": (pd.Series([0, 1, None, 1] * (N // 4), dtype="Int64"), "NaN"),

@@ -180,6 +180,14 @@ def test_losses_with_kinks_are_fitted_as_ever(mapped):
     np.testing.assert_allclose(there.coef_, here.coef_, atol=1e-2 * np.abs(here.coef_).max())
 
 
+def test_several_labels_are_fitted_as_ever(mapped):
+    X, y = problem("binary", n=500)
+    table = np.c_[y, 1 - y]
+    here, there = (of_kind("classes").fit(data, y) for data, y in ((X, table), (mapped(X), table)))
+    np.testing.assert_allclose(there.coef_, here.coef_, rtol=1e-6)
+    assert there.fit(mapped(X), table.tolist()).coef_.shape == (2, D)
+
+
 @pytest.mark.filterwarnings("ignore:Maximum number")
 def test_what_takes_steps_or_is_too_wide_is_fitted_as_ever(mapped):
     X, y = problem("binary", n=500)

@@ -11,8 +11,8 @@ from sklearn.metrics import log_loss
 
 from _references import assert_same_facts, isotropic, steep
 from skvariants import SGDVariantClassifier
-from skvariants.diagnostics import Diagnosis, Facts, RaceResult, diagnose, facts, recommend, troubles
-from skvariants.solvers import SOLVERS
+from skvariants.diagnostics import TROUBLES, Diagnosis, Facts, RaceResult, diagnose, facts, recommend, troubles
+from skvariants.solvers import LECTURE, SOLVERS
 
 # ---------------------------------------------------------------------------- what is measured and advised
 
@@ -247,3 +247,20 @@ def test_the_advice_is_the_winner_of_a_race_only_where_auto_fell_behind():
     assert "no: 'adam' is the best; 'auto' made 50.0% of its progress" in text
     hopeless = RaceResult(("auto", "adam"), np.array([1.0, 2.0]), np.ones(2), 1.0, 5, 100, "auto", True)
     np.testing.assert_array_equal(hopeless.left, 0.0)
+
+
+def test_every_solver_beyond_the_lecture_is_mentioned_at_a_trouble():
+    names = {trouble.name for trouble in TROUBLES} | {"any"}
+    for name, cls in SOLVERS.items():
+        assert (cls.trouble in names) == (cls.method == "steps" and name not in LECTURE), name
+
+
+def test_a_report_mentions_solvers_for_the_troubles_that_are_there():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    quiet, noisy = str(diagnose(X, X.sum(axis=1))), str(diagnose(X, X.sum(axis=1) + 3 * rng.normal(size=300)))
+    for text in (quiet, noisy):
+        assert "'dowg' (" in text
+        assert "'adan'" not in text
+    assert "'svrg' (" in noisy
+    assert "'svrg' (" not in quiet

@@ -12,7 +12,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from _references import asked
+from _references import CLASSIFYING, asked, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._data.validate import Given, Header, prepare
@@ -82,7 +82,7 @@ def test_a_column_is_a_fit_with_every_solver(solver, y):
     assert_columns_are_fits(grow(model, alpha=ALPHAS, tol=[1e-2, 1e-3]), X, y)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASSIFYING)
 @pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
 def test_a_column_is_a_fit_with_every_loss_and_penalty(loss, penalty):
     model = SGDVariantClassifier(loss=loss, penalty=penalty, random_state=0, max_iter=12)
@@ -91,9 +91,10 @@ def test_a_column_is_a_fit_with_every_loss_and_penalty(loss, penalty):
 
 @pytest.mark.parametrize("loss", [name for name in LOSSES if LOSSES[name].regression])
 def test_a_column_is_a_fit_in_regression(loss):
-    model = SGDVariantRegressor(loss=loss, random_state=0, max_iter=12)
-    assert_columns_are_fits(grow(model, alpha=ALPHAS, epsilon=[0.1, 1.0]), X, YR)
-    assert_columns_are_fits(grow(model, alpha=ALPHAS), sp.csr_array(X), np.column_stack([YR, -3 * YR + 1]))
+    model, y = SGDVariantRegressor(loss=loss, random_state=0, max_iter=12), in_domain(LOSSES[loss](), YR)
+    assert_columns_are_fits(grow(model, alpha=ALPHAS, epsilon=[0.1, 1.0]), X, y)
+    both = np.column_stack([y, in_domain(LOSSES[loss](), -3 * YR + 1)])
+    assert_columns_are_fits(grow(model, alpha=ALPHAS), sp.csr_array(X), both)
 
 
 @pytest.mark.parametrize("rate", [name for name in SCHEDULES if SCHEDULES[name].stands_for is None])

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from _oracles import partial_derivatives
 from _references import features, problem
+from skvariants import SGDVariantRegressor
 from skvariants._data.sparse import Slices
 from skvariants._data.tasks import OneHotColumns
 from skvariants._training.gradients import Batch, BatchGradient
@@ -93,3 +94,19 @@ def test_the_rows_of_a_step_say_what_a_rule_of_its_own_needs(rng, data, scaled, 
     assert_allclose(rows.square_norms()[:, 0], (C**2).sum(axis=1))
     g = rows.gradient(rows.r).copy()
     assert_allclose(g, gradient(batch, y, s, z, r), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [3.0, 1e3, 1e6])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["adagrad", "adam", "rprop", "cocob"])
+def test_a_rounding_is_no_slope_of_the_intercept(rng, name, weighted, offset):
+    # on all rows of centred columns the mean is the optimum; a solver that divides by the size would leave it
+    units = np.logspace(-2, 2, 6)
+    X = (rng.normal(size=(150, 6)) + offset) * units
+    y = X @ (1 / units) + rng.normal(size=150)
+    weight = rng.random(150) if weighted else None
+    model = SGDVariantRegressor(
+        solver=name, batch_size="full", eta0=0.1, learning_rate="constant", scale_features=True, max_iter=20, tol=None
+    ).fit(X, y, sample_weight=weight)
+    mean = np.average(X, axis=0, weights=weight) @ model.coef_ + model.intercept_[0]
+    assert mean == pytest.approx(np.average(y, weights=weight), abs=1e-12 * np.abs(y).max())

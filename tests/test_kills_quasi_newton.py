@@ -4,20 +4,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from _references import features, problem
 from skvariants._data.rows import rows_of
+from skvariants._data.tasks import OneHotColumns
+from skvariants._quasi_newton import decrement
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.costs import AFFORDABLE, PASSES, Costs
+from skvariants._quasi_newton.decrement import Factored, Sampled, Surrogate, certify
 from skvariants._quasi_newton.descent import Descent
-from skvariants._quasi_newton.hessian import Blocks
+from skvariants._quasi_newton.hessian import Blocks, Plan, sampled_hessian
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._quasi_newton.line_search import shortened, wolfe_length
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
+from skvariants._quasi_newton.neighbours import shared_factors
 from skvariants._quasi_newton.working_set import _mean_squares
+from skvariants._training.certificate import Predicted
 from skvariants._training.loop import Stopping, Training
 from skvariants._training.state import State, same_generator
-from skvariants.losses import Huber, LogLoss, SquaredHinge
+from skvariants.losses import Huber, LogLoss, MultinomialLogLoss, SquaredError, SquaredHinge
 
 N, D = 300, 5
 
@@ -319,3 +325,184 @@ def test_a_metric_is_exact_only_if_it_says_so(rng, few):
     method._begin()
     assert method.descent.batch.n == 128
     assert not method.descent.state.metric.exact  # it is that of the rows before
+
+
+# ------------------------------------------------------------------ neighbours
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_neighbour_has_the_curvature_of_its_group_and_its_own_penalty(rng, intercept):
+    k, alphas = 6, np.logspace(-3, 0, 6)
+    X = features(rng, N, D)
+    y = np.where(rng.random((N, k)) < 0.5, 1.0, -1.0)
+    p = problem(X, y, LogLoss(), alpha=alphas, intercept=intercept)
+    theta = rng.standard_normal((D + 1, 1)) + 0.1 * rng.standard_normal((D + 1, k))
+    theta[-1] *= intercept
+    factors = shared_factors(StageBatch(p, 1), theta)
+    centred = X - X.mean(axis=0) * intercept
+    C = np.c_[centred / np.sqrt((centred**2).mean(axis=0)), np.ones(N)]
+    for j in range(k):
+        q = 1 / (1 + np.exp(-C @ theta[:, 2 if j < 4 else 5]))  # the middle of four; the last of two
+        H = (C * (q * (1 - q))[:, None]).T @ C / N
+        H[:-1, :-1] += np.diag(np.broadcast_to(p.penalty.l2_strength, (D, k))[:, j])
+        if not intercept:
+            H[-1] = H[:, -1] = np.eye(D + 1)[-1]
+        L = np.tril(factors[..., j])
+        np.testing.assert_allclose(L @ L.T, H, rtol=1e-7, atol=1e-9)
+
+
+def test_models_of_other_kinds_begin_without_the_curvature_of_neighbours(rng):
+    X, theta = features(rng, N, D), np.zeros((D + 1, 3))
+    p = problem(X, rng.integers(0, 3, N), MultinomialLogLoss(n_classes=3), encoding=OneHotColumns(3))
+    assert shared_factors(StageBatch(p, 3), theta) is None
+
+
+# ------------------------------------------------------------------ what is left to gain
+
+
+def classes_or_columns(rng, width, weighted=False, intercept=True, scaled=True, l1_ratio=0.0, alpha=1e-2):
+    """Rows of two columns by themselves, or of three coupled ones."""
+    X, weight = features(rng, N, D), rng.random(N) + 0.5 if weighted else None
+    given = dict(weight=weight, intercept=intercept, scaled=scaled, l1_ratio=l1_ratio, alpha=alpha)
+    if width == 1:
+        y = np.where(X[:, :1] + rng.logistic(size=(N, 2)) > 0, 1.0, -1.0)
+        return problem(X, y, LogLoss(), **given), 2
+    y = (X[:, :3] + rng.logistic(size=(N, 3))).argmax(axis=1)
+    return problem(X, y, MultinomialLogLoss(n_classes=3), encoding=OneHotColumns(3), **given), 3
+
+
+def model_of(p, k, width, rng, size=0.3):
+    """A batch of all rows, some models, predictions, and the Hessian of the model of each unit as a matrix."""
+    batch, theta = StageBatch(p, width), size * rng.standard_normal((p.d + 1, k))
+    theta[-1] *= p.fit_intercept
+    Z = batch.predict(theta)
+    blocks = sampled_hessian(batch, Z, Plan(p.n, width), np.zeros(k), False)
+    return batch, theta, Z, blocks
+
+
+sampled_kinds = pytest.mark.parametrize(
+    ("width", "weighted", "intercept", "scaled"),
+    [
+        (1, False, True, True),
+        (1, True, False, True),
+        (1, False, True, False),
+        (3, False, True, True),
+        (3, True, True, False),
+    ],
+)
+
+
+@sampled_kinds
+def test_products_with_some_rows_are_those_with_their_hessian(rng, width, weighted, intercept, scaled):
+    p, k = classes_or_columns(rng, width, weighted, intercept, scaled)
+    batch, _, Z, blocks = model_of(p, k, width, rng)
+    V = rng.standard_normal((D + 1, k))
+    V[-1] *= intercept
+    if width > 1:  # what all classes have in common has a curvature of its own there
+        V -= V.mean(axis=1, keepdims=True)
+    expected = np.empty_like(V)
+    for j, H in enumerate(blocks.of_each_unit()):
+        blocks.put(expected, j, H @ blocks.get(V, j))
+    np.testing.assert_allclose(Sampled(batch, Z, None).times(V), expected * ([[1]] * D + [[intercept]]), rtol=1e-6)
+
+
+@sampled_kinds
+def test_conjugate_gradients_gain_nearly_what_the_model_has_and_know_the_rest(rng, width, weighted, intercept, scaled):
+    p, k = classes_or_columns(rng, width, weighted, intercept, scaled)
+    batch, theta, Z, blocks = model_of(p, k, width, rng)
+    sampled, g = Sampled(batch, Z, None), batch.gradient(Z, theta, True)
+    step = sampled.step(g, theta)
+    for j, H in enumerate(blocks.of_each_unit()):
+        at, x = blocks.get(g, j), blocks.get(step, j)
+        most, gained = 0.5 * at @ np.linalg.solve(H, at), -(at @ x + 0.5 * x @ H @ x)
+        assert 0.9 * most <= gained <= most * (1 + 1e-9)
+        assert most - gained <= 2 * sampled.unsolved[j] <= 0.25 * most
+
+
+def test_a_diagonal_model_is_solved_by_one_product(rng):
+    X = np.linalg.qr(rng.standard_normal((N, D)))[0] * np.logspace(-2, 2, D)
+    p = problem(X, rng.standard_normal((N, 1)), SquaredError(), alpha=0.0, scaled=False, intercept=False)
+    batch, theta = StageBatch(p, 1), np.zeros((D + 1, 1))
+    Z = batch.predict(theta)
+    sampled, g, seen = Sampled(batch, Z, None), batch.gradient(Z, theta, True), []
+    sampled.diagonal[:-1, 0], times = (X**2).sum(axis=0) / N, sampled.times
+    sampled.times = lambda V: seen.append(1) or times(V)
+    np.testing.assert_allclose(sampled.step(g, theta)[:-1], np.linalg.lstsq(X, p.rows.y)[0])
+    assert len(seen) <= 3  # two more to know that nothing is left
+    assert sampled.unsolved[0] <= 1e-12
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_proximal_steps_come_near_the_minimum_of_the_model_with_l1(rng, intercept):
+    p, k = classes_or_columns(rng, 1, intercept=intercept, l1_ratio=0.5, alpha=0.05)
+    batch, theta, Z, blocks = model_of(p, k, 1, rng)
+    l1 = np.zeros((D + 1, k))
+    l1[:-1] = p.penalty.l1_strength
+    g = batch.gradient(Z, theta, True)
+    step = Sampled(batch, Z, l1).step(g, theta)
+    for j, H in enumerate(blocks.of_each_unit()):
+        c, v = g[:, j] * ([1] * D + [intercept]), theta[:, j]
+
+        def model(x, H=H, c=c, v=v, j=j):
+            return c @ x + 0.5 * x @ H @ x + l1[:, j] @ (abs(v + x) - abs(v))
+
+        best = model(lasso(H, c - H @ v, l1[:, j], v) - v)
+        assert best <= model(step[:, j]) <= 0.99 * best < 0
+    if not intercept:
+        assert (step[-1] == 0).all()
+
+
+def test_what_a_search_with_l1_did_not_reach_is_left_over(rng, monkeypatch):
+    p, k = classes_or_columns(rng, 1, l1_ratio=0.5, alpha=0.05)
+    batch, theta, Z, blocks = model_of(p, k, 1, rng)
+    l1, g = np.full((D + 1, k), 0.02), batch.gradient(Z, theta, True)
+    l1[-1] = 0
+    monkeypatch.setattr(decrement, "lasso", lambda Q, c, strength, v: v)
+    curvature = Factored(blocks, l1)
+    assert (curvature.step(g, theta) == 0).all()
+    for j, H in enumerate(blocks.of_each_unit()):
+        # the best that a weight alone can gain
+        best, x = 0.0, np.linspace(-5, 5, 100_001)
+        for i in range(D + 1):
+            kink = l1[i, j] * (abs(theta[i, j] + x) - abs(theta[i, j]))
+            best = min(best, (g[i, j] * x + 0.5 * H[i, i] * x**2 + kink).min())
+        assert 0 < -best <= curvature.unsolved[j] * (1 + 1e-6)
+
+
+def least(p, width=1):
+    """The optimum of one model, by scipy."""
+    batch, shape = StageBatch(p, width), (p.d + 1, width)
+
+    def f(v):
+        Z = batch.predict(v.reshape(shape))
+        return batch.objective(Z, v.reshape(shape))[0], batch.gradient(Z, v.reshape(shape), True).ravel()
+
+    return minimize(f, np.full(shape, 1e-3).ravel(), jac=True, tol=1e-12, method="L-BFGS-B").x.reshape(shape)
+
+
+def certificate_of(p, theta, width=1):
+    (found,) = certify(p, theta, width, np.array([np.inf]), np.zeros(1))
+    return found
+
+
+def test_the_estimate_holds_what_a_better_intercept_gains(rng):
+    X = features(rng, N, D)
+    p = problem(X, np.where(X[:, :1] + rng.logistic(size=(N, 1)) > 1, 1.0, -1.0), LogLoss())
+    best = least(p)
+    theta = best + 3.0 * (np.arange(D + 1) == D)[:, None]
+    truth = certificate_of(p, theta).objective - certificate_of(p, best).objective
+    assert truth > 0.1
+    assert certificate_of(p, theta).estimate == pytest.approx(truth, rel=0.05)
+
+
+def test_classes_that_are_coupled_are_estimated_together(rng):
+    p, _ = classes_or_columns(rng, 3)
+    best = least(p, 3)
+    theta = best + 0.1 * rng.standard_normal(best.shape)
+    truth = certificate_of(p, theta, 3).objective - certificate_of(p, best, 3).objective
+    assert certificate_of(p, theta, 3).estimate == pytest.approx(truth, rel=0.02)
+    at = Predicted(p, theta)
+    u = at.slopes(at.Z)
+    surrogate = Surrogate(at, at.Z, u, at.products([u])[0])
+    _, expected = surrogate.model(surrogate.Z, surrogate.theta)
+    assert expected[0] == pytest.approx(truth, rel=0.1)  # by one step

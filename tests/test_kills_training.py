@@ -10,11 +10,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import features, problem, start
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._data.scaling import Moments
+from skvariants._data.tasks import OneHotColumns
 from skvariants._training import race as race_module
+from skvariants._training import rungs as rungs_module
+from skvariants._training.certificate import Predicted
 from skvariants._training.loop import Interrupted, Stopping, Training, Watch
 from skvariants._training.method import Method, Record
-from skvariants._training.state import State
+from skvariants._training.rungs import RACE_ROWS, Pace, Rungs
+from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
+from skvariants.losses import MultinomialLogLoss, SquaredError
 from skvariants.schedules import Constant, InvScaling
 from skvariants.solvers import SGD, Adam, MiniBatch, Momentum
 
@@ -208,3 +214,130 @@ def test_a_fit_ends_by_default_as_the_estimators_say():
     for field in fields(Stopping):
         if field.name in parameters:
             assert field.default == parameters[field.name].default, field.name
+
+
+# ------------------------------------------------------------------ rungs along a stream
+
+
+def chunk_of(y, X=None):
+    """A chunk of a stream, in the coordinates of the data."""
+    y = np.asarray(y, float).reshape(len(y), -1)
+    X = np.random.default_rng(3).standard_normal((len(y), 2)) if X is None else X
+    return problem(X, y, alpha=0.0, scaled=False)
+
+
+def rungs_of(k=1, seed=0):
+    return Rungs.at(State.start(np.zeros((3, k)), k, np.random.default_rng(seed)), [])
+
+
+def test_a_row_of_a_rungs_score_counts_in_proportion_to_its_number():
+    rng, rungs, objectives = np.random.default_rng(0), rungs_of(), []
+    for _ in range(5):
+        chunk = chunk_of(rng.standard_normal(20))
+        rungs.go(chunk, SGD(), Constant(), 0 * rungs.multiples, {"batch_size": 20, "shuffle": False}, True)
+        objectives.append(0.5 * np.mean(chunk.rows.y**2))
+    weight = np.arange(5)  # chunks before each
+    assert_allclose(rungs.scores, np.average(objectives, weights=weight), rtol=1e-12)
+    assert (rungs.rows, rungs.steps) == (100, 5)
+
+
+def test_rows_that_tell_nothing_end_a_rung_that_is_lost_and_score_none():
+    rungs = rungs_of()
+    rates = np.where(np.arange(len(rungs.multiples)) > 8, 1e300, 1e-3)
+    rungs.go(chunk_of(np.ones(60)), SGD(), Constant(), rates, {"batch_size": 1, "shuffle": False}, False)
+    assert_array_equal(rungs.scores, np.where(rates > 1, np.inf, 0.0))
+    assert rungs.rows == rungs.steps == 0
+    assert rungs.leader == 5  # of equals, the one in the middle
+
+
+def test_who_leads_goes_on_by_itself():
+    rungs = rungs_of()
+    best, expected = rungs.best(), same_generator(rungs.state.rng).random(5)
+    assert_array_equal(best.rng.random(5), expected)
+    assert_array_equal(rungs.state.rng.random(5), expected)  # undisturbed
+
+
+def test_fewer_rungs_of_a_large_model_are_around_the_middle(monkeypatch):
+    each, middle = 3 * 8, len(race_module.STEP_GRID) // 2
+    for most in range(1, 12):
+        monkeypatch.setattr(rungs_module, "MOST_BYTES", each * most)
+        multiples = rungs_of().multiples
+        assert race_module.STEP_GRID[middle] in multiples
+        assert len(multiples) <= max(most, 4)  # every third, at least
+        assert_allclose(multiples * multiples[::-1], race_module.STEP_GRID[middle] ** 2)
+
+
+def test_a_stream_knows_how_often_its_targets_crossed_their_mean():
+    every, pace = 1.0 + np.sin(np.arange(300) / 11), Pace("asked", rungs_of())
+    for y in np.split(every, 6):
+        pace.look(chunk_of(y))
+    assert pace.labels == 300
+    assert pace.mean == pytest.approx(every.mean())
+    sides = every > np.repeat([every[: 50 * (i + 1)].mean() for i in range(6)], 50)  # of the mean that was known then
+    assert pace.crossings == np.count_nonzero(np.diff(sides)) > 5
+
+
+def test_a_race_begins_anew_by_half_when_targets_begin_to_mix():
+    pace = Pace("asked", rungs_of())
+    pace.rungs.rows = 50_000
+    pace.look(chunk_of(np.arange(40.0)))  # sorted: they cross their mean once
+    assert (pace.mixed, pace.rungs.rows) == (False, 50_000)
+    pace.look(chunk_of(100.0 * (-1) ** np.arange(40)))
+    assert (pace.mixed, pace.rungs.rows) == (True, RACE_ROWS // 2)
+
+
+# ------------------------------------------------------------------ bounds by duality
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_slopes_of_classes_are_made_to_sum_to_zero_and_stay_probabilities(weighted):
+    rng, k = np.random.default_rng(0), 3
+    X, y = features(rng, 90, 4), rng.integers(0, k, 90)
+    weight = rng.random(90) + 0.5 if weighted else None
+    weight = weight if weight is None else weight / weight.mean()
+    p = problem(X, y, MultinomialLogLoss(n_classes=k), encoding=OneHotColumns(k), weight=weight)
+    at = Predicted(p, rng.standard_normal((5, k)))
+    u = at.balanced(at.slopes(at.Z).astype(float))
+    assert_allclose(np.average(u, axis=0, weights=weight), np.zeros(k), atol=1e-12)
+    assert_allclose(u.sum(axis=1), np.zeros(90), atol=1e-12)
+    shares = u + np.eye(k)[y]
+    assert shares.min() >= 0
+    assert shares.max() <= 1 + 1e-12
+
+
+class Shifted(SquaredError):
+    """A squared error that is one more."""
+
+    def value(self, y, z):
+        return super().value(y, z) + 1.0
+
+    def conjugate(self, y, u):
+        return super().conjugate(y, u) - 1.0
+
+
+def test_a_constant_in_the_loss_is_none_of_the_bound():
+    rng = np.random.default_rng(0)
+    X, y = features(rng, 60, 4), rng.standard_normal((60, 1))
+    theta, found = rng.standard_normal((5, 1)), []
+    for loss in (SquaredError(), Shifted()):
+        at = Predicted(problem(X, y, loss), theta)
+        u = at.slopes(at.Z)
+        objective, candidates = at.losses(at.Z) + at.penalties(), at.candidates(at.Z, u)
+        found.append([at.bounds(objective, candidates, at.products(candidates)), at.bounds(objective, [], [])])
+        found[-1][1] -= objective  # zero slopes prove nothing but that a loss has a least value
+    assert_allclose(found[1][0], found[0][0], rtol=1e-9)
+    assert_allclose(found[1][1], found[0][1] - 1.0, rtol=1e-9)
+
+
+# ------------------------------------------------------------------ moments
+
+
+def test_values_that_are_not_zero_are_not_counted_where_batches_touch_every_column():
+    X = np.random.default_rng(0).standard_normal((500, 6))
+    moments = Moments()
+    moments.update(X, filling=32)
+    assert moments.filled is None
+    X[np.random.default_rng(1).random(X.shape) < 0.99] = 0
+    moments = Moments()
+    moments.update(X, filling=32)
+    assert_array_equal(moments.filled, (X != 0).sum(axis=0))

@@ -33,7 +33,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncod
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from _references import STEPPING, asked
+from _references import CLASSIFYING, STEPPING, asked, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants.losses import LOSSES, Huber
@@ -139,7 +139,7 @@ def test_raced_steps_are_those_of_the_single_fit(solver):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASSIFYING)
 def test_a_search_is_a_grid_search_for_every_loss(loss, classes):
     model = SGDVariantClassifier(loss=loss, solver="momentum", eta0=0.01, multi_class="ovr", **FAST)
     assert_same(model, {"alpha": ALPHAS}, *(BINARY if classes == 2 else THREE))
@@ -148,8 +148,8 @@ def test_a_search_is_a_grid_search_for_every_loss(loss, classes):
 @pytest.mark.parametrize("n_targets", [1, 2])
 @pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if loss.regression])
 def test_a_search_is_a_grid_search_for_every_loss_of_the_regressor(loss, n_targets):
-    model = SGDVariantRegressor(loss=loss, solver="adam", eta0=0.05, **FAST)
-    assert_same(model, {"alpha": ALPHAS}, *targets(n_targets))
+    model, (X, y) = SGDVariantRegressor(loss=loss, solver="adam", eta0=0.05, **FAST), targets(n_targets)
+    assert_same(model, {"alpha": ALPHAS}, X, in_domain(LOSSES[loss](), y))
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -704,9 +704,9 @@ CHECKED = [
     ),
     BatchedHalvingSearchCV(SGDVariantRegressor(**FEW), {"alpha": [1e-4, 1e-2]}, cv=2, error_score="raise", factor=2),
 ]
-# GridSearchCV over the same estimators fails two of these: it does not warn of a column as target, and says that
-# folds hold one class where the check wants a word about weights; the third needs another array library
-LEFT_OUT = {"check_supervised_y_2d", "check_classifiers_one_label_sample_weights", "check_array_api_input"}
+# GridSearchCV over the same estimators fails these: it does not warn of a column as target, and says that folds hold
+# one class where the check wants a word about weights
+LEFT_OUT = {"check_supervised_y_2d", "check_classifiers_one_label_sample_weights"}
 
 
 @pytest.mark.parametrize(
@@ -800,6 +800,70 @@ def test_callbacks_hear_what_they_hear_from_a_grid_search():
     with pytest.raises(ValueError, match="All the"):
         pair[0].set_callbacks(listener).set_params(param_grid={"alpha": [-1.0]}).fit(*BINARY)
     assert listener.told[-1] == "teardown"
+
+
+class Propagated(Listener):
+    """A callback that the estimators inside hear of too."""
+
+    max_propagation_depth = None
+
+    def on_fit_task_begin(self, estimator, context, *, X, y, metadata):
+        rows = None if X is None else (X.shape, len(y), metadata["sample_weight"].sum())
+        self.told.append((context.task_name, context.source_task_name, type(estimator).__name__, rows))
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+
+@pytest.mark.parametrize("search", [BatchedGridSearchCV, GridSearchCV])
+def test_callbacks_reach_candidates_that_are_fitted_the_ordinary_way(search):
+    if not hasattr(GridSearchCV, "set_callbacks"):
+        pytest.skip("this scikit-learn has no callbacks")
+    X, y = BINARY
+    own, columns = Centred("hinge", solver="adam", **FAST), SGDVariantClassifier(**FAST)
+    weights, listener = np.arange(len(y)) / 10, Propagated()
+    search(own, {"alpha": ALPHAS}, cv=2, refit=False).set_callbacks(listener).fit(X, y, sample_weight=weights)
+    told = [entry for entry in listener.told if entry[0] == "epoch"]
+    assert len(told) == len(ALPHAS) * 2 * FAST["max_iter"]
+    fits = [entry for entry in listener.told if entry[1] == "candidate-split-evaluation"]
+    assert [(name, rows[0]) for *_, name, rows in fits] == [("Centred", (45, 5))] * 6
+    assert sum(rows[2] for *_, rows in fits) == pytest.approx(len(ALPHAS) * weights.sum())
+    # of those that a matrix trains they hear when it is done, with the rows of the fold
+    listener = Propagated()
+    BatchedGridSearchCV(columns, {"alpha": ALPHAS}, cv=2, refit=False).set_callbacks(listener).fit(
+        X, y, sample_weight=weights
+    )
+    told = [rows for name, *_, rows in listener.told if name == "candidate-split-evaluation"]
+    assert [shape for shape, *_ in told] == [(45, 5)] * 6
+    assert sum(each[2] for each in told) == pytest.approx(len(ALPHAS) * weights.sum())
+
+
+def test_callbacks_hear_of_candidates_in_other_processes():
+    callback = pytest.importorskip("sklearn.callback")
+    heard = []
+    for jobs in (1, 2):
+        monitor = callback.ScoringMonitor(scoring="accuracy")
+        model = Centred(solver="adam", **FAST).set_callbacks(monitor)
+        BatchedGridSearchCV(model, {"alpha": ALPHAS}, cv=2, refit=False, n_jobs=jobs).fit(*BINARY)
+        logs = monitor.get_logs(select="all")
+        heard.append(sorted(row["accuracy"] for log in logs for row in log.data))
+    assert heard[0] == heard[1]
+    assert len(heard[0]) >= len(ALPHAS) * 2 * FAST["max_iter"]
+
+
+def test_callbacks_of_the_estimator_hear_each_fit():
+    callback = pytest.importorskip("sklearn.callback")
+    X, y = BINARY
+    heard, searches = [], []
+    for search in (BatchedGridSearchCV, GridSearchCV):
+        monitor = callback.ScoringMonitor(scoring="accuracy")
+        model = SGDVariantClassifier(solver="adam", **FAST).set_callbacks(monitor)
+        searches.append(search(model, {"alpha": ALPHAS}, cv=2, refit=False, return_train_score=True).fit(X, y))
+        heard.append(sorted(row["accuracy"] for log in monitor.get_logs(select="all") for row in log.data))
+    assert heard[0] == heard[1]
+    assert_same_results(*searches)
+    with pytest.raises(ValueError, match="give them to the search, by its set_callbacks"):
+        BatchedHalvingSearchCV(model, {"alpha": ALPHAS}).fit(X, y)
 
 
 def test_verbosity(capsys):

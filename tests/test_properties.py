@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Verbosity, given, reject, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
-from _references import EXACT
+from _references import CLASSIFYING, EXACT, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES
 from skvariants.penalties import PENALTIES
@@ -73,6 +73,8 @@ class Case:
         else:
             y = (z > 0).astype(int) + (2 * (z > 0.5) if self.kind == "classes" else 0)
             y[:2] = 0, 1
+        if self.kind in ("real", "targets"):
+            y = in_domain(LOSSES[self.params.get("loss", "squared_error")](), y)
         weight = np.where(rng.random(self.n) < 0.3, 0.0, rng.integers(1, 4, self.n)) if self.zero_weights else None
         if weight is not None:
             weight[:2] = 1
@@ -94,7 +96,8 @@ class Case:
 def cases(draw, units=8.0, solvers=("auto", *SOLVERS), kinds=("binary", "classes", "real", "targets")):
     """Any table, and anything that the registries hold."""
     kind = draw(st.sampled_from(kinds))
-    names = [name for name, loss in LOSSES.items() if loss.regression or kind in ("binary", "classes")]
+    regression = kind in ("real", "targets")
+    names = [name for name, loss in LOSSES.items() if loss.regression] if regression else list(CLASSIFYING)
     rate = draw(st.sampled_from(["auto", "auto", *SCHEDULES]))
     params = {
         "solver": draw(st.sampled_from(list(solvers))),

@@ -16,7 +16,7 @@ from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from _oracles import partial_derivatives
-from _references import features, problem
+from _references import features, in_domain, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.rows import rows_of
 from skvariants._data.tasks import OneHotColumns, RealColumns
@@ -66,8 +66,8 @@ def test_the_documented_objective_is_minimised_in_raw_units(loss):
     kwargs = {"epsilon": 20.0} if hasattr(LOSSES[loss](), "epsilon") else {}
     instance = LOSSES[loss](**kwargs)
     if instance.regression:
-        model = SGDVariantRegressor(loss=loss, alpha=1e-3, **TIGHT, **kwargs).fit(XD, YD)
-        y = YD
+        y = in_domain(instance, YD)
+        model = SGDVariantRegressor(loss=loss, alpha=1e-3, **TIGHT, **kwargs).fit(XD, y)
     else:
         y = np.where(YD > 140, 1.0, -1.0)
         model = SGDVariantClassifier(loss=loss, alpha=1e-3, **TIGHT).fit(XD, y)
@@ -486,7 +486,7 @@ def test_metrics_go_with_the_models_to_the_next_batch(rng, few, monkeypatch):
 
 
 def test_a_quadratic_loss_needs_one_hessian_and_one_step(monkeypatch):
-    X, y = np.repeat(XD, 20, axis=0), np.repeat(YD, 20)
+    X, y = np.repeat(XD, 40, axis=0), np.repeat(YD, 40)
     calls = []
     make = Descent.make_metric
     monkeypatch.setattr(Descent, "make_metric", lambda self, *args: (calls.append(self.batch.n), make(self, *args)))

@@ -5,8 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 
+from skvariants import SGDVariantRegressor
 from skvariants.losses import LOSSES, Hinge, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.schedules import (
     PA1,
@@ -73,6 +75,27 @@ def test_steps_are_scikit_learns(name):
     params = {k: v for k, v in known.items() if k in SCHEDULES[name]().get_params()}
     schedule = SCHEDULES[name](**params).bind(Hinge(), 0.05)
     np.testing.assert_allclose([schedule(t) for t in range(1, 9)], model.coef_[0] * y, rtol=1e-12)
+
+
+def test_steps_beyond_any_number_are_zero_or_refused():
+    for power in (1e150, 1.7e308):
+        assert [InvScaling(eta0=2.0, power_t=power)(t) for t in (1, 2, 1000)] == [2.0, 0.0, 0.0]
+    for first in (5e-324, 1e-320, 1e-305):
+        with pytest.raises(ValueError, match=r"t0=.* makes the first step.*pass a larger t0"):
+            Optimal(alpha=1e-4, t0=first).bind(Hinge(), 1e-4)
+    assert np.isfinite(Optimal(alpha=1e-4, t0=1e-300).bind(Hinge(), 1e-4)(1))
+    # an offset that rounds away beside a count still divides the first step
+    assert [Optimal(alpha=1e150).bind(Hinge(), 1e150)(t) > 0 for t in (1, 2)] == [True, True]
+
+
+@pytest.mark.parametrize("eta0", [1e150, 1e200, 1e308])
+def test_steps_of_any_length_diverge_in_one_word(eta0):
+    X, y = np.random.default_rng(0).standard_normal((2, 40, 3))
+    model = SGDVariantRegressor(solver="momentum", eta0=eta0, max_iter=5, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="The steps were too large") as caught:
+        model.fit(X, y[:, 0])
+    assert len(caught) == 1
+    assert np.isfinite(model.coef_).all()
 
 
 # ---------------------------------------------------------------- optimal

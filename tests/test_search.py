@@ -514,24 +514,16 @@ def test_only_candidates_with_a_tolerance_are_unfinished():
 
 
 def test_lines_and_tasks(capsys):
-    class Context(NullContext):
-        ids = []
-
-        def subcontext(self, **kwargs):
-            self.ids.append((kwargs["task_name"], kwargs["task_id"]))
-            return self
-
     for verbose, expected in (
         (0, ""), (2, "[CV] END"), (3, "[CV 2/3] END"), (10, "[CV 2/3; 1/1] END"),
     ):  # fmt: skip
         search = BatchedGridSearchCV(MODEL, {}, verbose=verbose)
         result = FoldResult(0, 1, test=0.5, fit_time=1.0, score_time=0.25)
-        Progress(search, Context(), [{"b": 1, "a": 2}], 3).done([result])
+        Progress(search, NullContext(), [{"b": 1, "a": 2}], 3).done([result], None)
         said = capsys.readouterr().out
         assert said.startswith(expected)
         assert ("a=2, b=1" in said, "score=0.500" in said) == (verbose > 1, verbose > 2)
         assert not verbose or "total time= 1.250s" in said
-    assert Context.ids == [("candidate-split-evaluation", 1)] * 4
     with NullContext().propagate_callback_context(None):
         assert not NullContext().call_on_fit_task_begin().call_on_fit_task_end()
 

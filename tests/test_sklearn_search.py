@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 DIFFERENCES = {
     "test_pickle": "a local class that pickle finds only in the original module",
     "test_random_search_bad_cv": "its words changed with versions, and ours are those of the newest",
-    "test_search_callbacks_propagation": "fits of candidates are not tasks of their own: a matrix trains many at once",
-    "test_search_callbacks_receive_sample_weight": "candidates are told of without their rows",
 }
 
 REPLACED = {

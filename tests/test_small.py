@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from _references import problem
+from _references import CLASSIFYING, in_domain, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.hessian import coupled_products
@@ -69,9 +69,10 @@ def table(seed=0, n=200, d=8):
 @pytest.mark.parametrize("loss", SMOOTH)
 def test_steps_are_those_of_the_plain_rule(used, plain, loss, alpha, fit_intercept, weighted):
     X, target, codes, weight = table()
+    target = in_domain(LOSSES[loss](), target)
     for cls, y in ((SGDVariantClassifier, codes), (SGDVariantRegressor, target)):
         params = dict(loss=loss, alpha=alpha, fit_intercept=fit_intercept, random_state=0)
-        if cls is SGDVariantRegressor and not LOSSES[loss].regression:
+        if loss not in CLASSIFYING if cls is SGDVariantClassifier else not LOSSES[loss].regression:
             continue
         model = cls(**params).fit(X, y, sample_weight=weight if weighted else None)
         same = plain(cls(**params), X, y, weight if weighted else None)
@@ -233,9 +234,9 @@ def test_small_is_few_numbers_and_few_features():
         return suits(problem(rng.standard_normal((n, d)), np.ones((n, columns)), loss, **kwargs), columns)
 
     assert small_enough()
-    assert small_enough(d=64)
-    assert not small_enough(d=65)
-    assert not small_enough(n=1 << 15, d=2)
+    assert small_enough(d=128)
+    assert not small_enough(d=129)
+    assert not small_enough(n=1 << 16, d=2)
     assert not small_enough(columns=2)
     assert small_enough(columns=2, loss=MultinomialLogLoss(n_classes=2))
     assert not small_enough(columns=4, loss=MultinomialLogLoss(n_classes=2))

@@ -69,7 +69,8 @@ def random_state(rng, models, width, metric="blocks", inactive=()):
     )  # fmt: skip
     return State(
         width=width, theta=rng.random((D, k)), rng=np.random.default_rng(5), memory=[rng.random((D, k)), rng.random(k)],
-        average=rng.random((D, k)), t=12, epoch=rng.integers(1, 9, models), step_factor=rng.random(k),
+        average=rng.random((D, k)), table=rng.random((9, k)), t=12,
+        epoch=rng.integers(1, 9, models), step_factor=rng.random(k),
         best=rng.random(models), stalled=rng.integers(0, 4, models), n_rollbacks=rng.integers(0, 3, models),
         best_theta=rng.random((D, k)), checkpoint=[rng.random((D, k)), rng.random((D, k))], history=rows, seconds=2.5,
         order_seed=99, limit=2.0, method=method,

@@ -88,6 +88,7 @@ def test_resuming_is_continuing(rng, name, how):
     whole, _ = trained(p, epochs=5, k=2, solver=solver, batch=8)
     part, _ = trained(p, epochs=2, k=2, solver=solver, batch=8)
     rest = Steps(p, how(part.state), solver, Constant(eta0=0.05), 8, True)
+    rest.remember()
     for _ in range(3):
         rest.epoch()
     assert_array_equal(rest.state.theta, whole.state.theta)
@@ -239,6 +240,15 @@ def test_a_plateau_asks_the_schedule_about_the_step_of_the_model_alone(rng):
     s.state.step_factor = np.array([1.0, 0.1])
     assert_array_equal(s.on_plateau(np.array([0, 1])), [0.25, 0.0])
     assert_array_equal(s.on_plateau(np.array([1])), [0.0])
+
+
+def test_a_step_that_has_fallen_may_wait_for_fewer_epochs(rng):
+    p = problem(features(rng), rng.standard_normal((N, 2)))
+    s = steps(p, k=2, schedule=Adaptive(eta0=1.0, patience=3))
+    s.state.step_factor = np.array([1.0, 0.2])
+    assert_array_equal(s.patience(5), [5, 3])
+    assert_array_equal(s.patience(2), [2, 2])
+    assert_array_equal(steps(p, k=2, schedule=Adaptive(eta0=1.0)).patience(5), 5)
 
 
 @pytest.mark.parametrize("first", [1, 4])

@@ -22,6 +22,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 
+from _references import CLASSIFYING
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._stream import learner
@@ -219,6 +220,7 @@ def test_a_kept_factor_changes_no_model_of_many_columns(monkeypatch, kind):
     if kind == "two classes":
         y = y % 2
     models = []
+    monkeypatch.setattr(learner, "_SMALL", 0.0)  # rows wait, as they do for a kept factor
     for wide in (200, 10_000):
         monkeypatch.setattr(learner, "_WIDE", wide)
         model = estimator("log_loss", alpha=1e-2, multi_class="ovr" if kind == "one-vs-rest" else "auto")
@@ -229,6 +231,40 @@ def test_a_kept_factor_changes_no_model_of_many_columns(monkeypatch, kind):
     assert abs(cost - other) < 1e-4 * (constant - other)
     copy = pickle.loads(pickle.dumps(models[0]))
     assert_array_equal(copy.partial_fit(X[:9], y[:9]).coef_, models[0].partial_fit(X[:9], y[:9]).coef_)
+
+
+@pytest.mark.parametrize("size", [10, 100, 250])
+@pytest.mark.parametrize("kind", ["two classes", "one-vs-rest", "multinomial", "weights", "after fit"])
+def test_one_step_a_call_is_as_good_as_newtons_steps(monkeypatch, kind, size):
+    X, y = made(4000, 8, n_classes=2 if kind in ("two classes", "weights", "after fit") else 4, seed=5)
+    weight = np.random.default_rng(1).exponential(size=len(y)) if kind == "weights" else None
+    gaps, steps = [], []
+    step = Learner._step
+    monkeypatch.setattr(Learner, "_step", lambda self, *rows: steps.append(step(self, *rows)) or steps[-1])
+    for may in (True, False):
+        if not may:
+            monkeypatch.setattr(Learner, "_small", lambda self, n_rows: False)
+        model = estimator("log_loss", multi_class="ovr" if kind == "one-vs-rest" else "auto")
+        first = 400 if kind == "after fit" else 0
+        if first:
+            model.fit(X[:first], y[:first])
+        streamed(model, X, y, size, weight, first, np.unique(y))
+        assert any(steps) == may
+        steps.clear()
+        exact = clone(model).set_params(tol=1e-8, max_iter=10_000).fit(X, y, sample_weight=weight)
+        (cost, constant), (best, _) = (costs(fitted, X, y, weight) for fitted in (model, exact))
+        gaps.append((cost - best) / (constant - best))
+    assert gaps[0] < 2 * gaps[1] + 1e-3
+
+
+def test_a_step_that_is_longer_than_lines_reach_is_not_taken():
+    X, y = made(2000, 4, n_classes=2, seed=3)
+    model = streamed(estimator("log_loss"), X, y, 100, classes=[0, 1])
+    for scale in (1e3, 30.0):
+        far = copy.deepcopy(model).partial_fit(scale * X[:200], 1 - y[:200])
+        together = np.concatenate([X, scale * X[:200]]), np.concatenate([y, 1 - y[:200]])
+        cost, constant = costs(far, *together)
+        assert cost < 2 * constant
 
 
 @pytest.mark.parametrize("n_rows", [3, 30])
@@ -649,7 +685,7 @@ def mean(function, nodes=None):
     return quad(lambda u: norm.pdf(u) * function(u), -8, 8, limit=400, points=np.linspace(-3, 3, 13))[0]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_lines_are_means_over_predictions_to_come(name):
     loss, rng = LOSSES[name](), np.random.default_rng(0)
     y = rng.standard_normal((8, 1)) if loss.regression else rng.choice([-1.0, 1.0], (8, 1))
@@ -677,7 +713,7 @@ def test_lines_are_means_over_predictions_to_come(name):
             assert_allclose(slope[i, 0], mean(gradient), atol=0.1)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_lines_without_a_spread_are_derivatives(name):
     loss = LOSSES[name]()
     y = np.array([[1.0], [-1.0], [1.0], [-1.0]])

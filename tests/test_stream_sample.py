@@ -8,12 +8,13 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
+from scipy.stats import kstest
 
 from skvariants import SGDVariantClassifier
 from skvariants._stream import correction
 from skvariants._stream.compact import Rows
 from skvariants._stream.frame import Frame
-from skvariants._stream.sample import Sample
+from skvariants._stream.sample import Sample, uniforms
 from skvariants.losses import LOSSES
 
 
@@ -52,6 +53,20 @@ def test_rows_of_mostly_zeros_are_kept_sparse():
     rows, _ = kept(share=0.05, parts=(200, 200))
     assert_array_equal(rows.which, [2])
     assert rows.numbers < 2
+
+
+def test_rows_of_few_zeros_are_an_array():
+    rows, C = kept(share=1.0, parts=(20, 30))
+    assert rows.rest is None
+    assert_array_equal(rows[7:].toarray(), C[7:])
+
+
+def test_numbers_of_rows_are_uniform_whatever_the_chunks():
+    numbers = uniforms(3, 0, 200_000)
+    assert kstest(numbers, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(numbers[1:], numbers[:-1])[0, 1]) < 0.01
+    assert_array_equal(np.concatenate([uniforms(3, 0, 7), uniforms(3, 7, 193)]), numbers[:200])
+    assert abs(np.corrcoef(numbers[:1000], uniforms(4, 0, 1000))[0, 1]) < 0.1
 
 
 def drawn(label, s, size, seed):

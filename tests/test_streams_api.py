@@ -303,7 +303,7 @@ BAD = {
     "words": (lambda X, y: (X, y, {"sample_weight": "heavy"}), "sample_weight of type str is not accepted"),
     "sparse weights": (lambda X, y: (X, y, {"sample_weight": sp.csr_matrix(y)}), "sample_weight of type csr_matrix"),
     "shape": (lambda X, y: (X, y, {"sample_weight": np.ones(3)}), "one weight per row"),
-    "targets": (lambda X, y: (X, np.column_stack([y, y, y]), {}), "1d array|3 targets"),
+    "targets": (lambda X, y: (X, np.column_stack([y, y, y]), {}), "y has 3 (columns|targets)"),
     "no epoch": (lambda X, y: (X, y, {"n_epochs": 0}), r"n_epochs=0 is not accepted: n_epochs must be an integer"),
     "half an epoch": (lambda X, y: (X, y, {"n_epochs": 1.5}), "n_epochs=1.5 is not accepted"),
     "variance": (lambda X, y: (X * 1e160, y, {}), "so large values that their variance overflows"),

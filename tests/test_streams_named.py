@@ -253,7 +253,8 @@ def test_steps_of_a_stream_settle(solver):
 
 
 # the steps of Rprop have a floor of their own
-@pytest.mark.parametrize("solver", [name for name in STEPPING if name != "rprop"])
+# nag's weights shrink, whatever the step, where the largest value of a feature grows
+@pytest.mark.parametrize("solver", [name for name in STEPPING if name not in ("rprop", "nag")])
 @pytest.mark.parametrize("rate", ["auto", "constant", "invscaling", "adaptive", "cosine"])
 def test_a_step_set_between_calls_is_taken(solver, rate):
     X, y = world(60)
@@ -317,7 +318,8 @@ def test_another_solver_between_calls_goes_on_from_the_model(first, second):
     start = model.coef_.copy()
     model.partial_fit(X[300:400], y[300:400])
     assert type(model.solver_) is SOLVERS[second]
-    if (first, second) != ("schedule_free", "schedule_free"):  # whose average goes on
+    # the average of the one goes on; what the other has learned shrinks where features grow
+    if first != second or first not in ("schedule_free", "nag"):
         # signs take no account of a length, and what sums of slopes say depends on how many there are
         near = {"rprop": 1e-5, "dual_averaging": 1e-4}.get(second, 1e-6)
         np.testing.assert_allclose(model.coef_, start, atol=near)

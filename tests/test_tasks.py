@@ -150,7 +150,7 @@ def test_scores_and_decoded_targets_are_on_the_scale_of_the_data(rng):
 def test_errors_on_constant_targets_are_measured_by_the_given_spread(rng):
     task, loss = RealTargets(2), SquaredError()
     train, weight = rng.standard_normal((N, 2)) * [1.0, 5.0], rng.random(N) + 0.5
-    spread = task.spread(train, weight)
+    spread = task.spread(train, weight, SquaredError())
     mean = np.average(train, axis=0, weights=weight)
     assert_allclose(spread, [np.average((train[:, j] - mean[j]) ** 2, weights=weight) for j in range(2)])
     y = np.column_stack([np.full(7, 2.0), rng.standard_normal(7)])
@@ -159,8 +159,8 @@ def test_errors_on_constant_targets_are_measured_by_the_given_spread(rng):
         flat = 1 - ((y[:, 0] - z[:, j, 0]) ** 2).mean() / spread[0]
         assert score == pytest.approx((flat + r2_score(y[:, 1], z[:, j, 1])) / 2)
     for n in (1, 20):
-        assert_array_equal(task.spread(np.full((n, 2), 1e-9), None), 1.0)
-    assert Binary(np.arange(2)).spread(np.zeros(3), None) is None
+        assert_array_equal(task.spread(np.full((n, 2), 1e-9), None, SquaredError()), 1.0)
+    assert Binary(np.arange(2)).spread(np.zeros(3), None, SquaredError()) is None
 
 
 def test_a_score_is_a_plain_mean_unless_a_target_is_constant(rng):

@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from joblib.externals.loky.backend import get_context
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_info
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
+from skvariants.model_selection._search import workers
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX systems do"),
@@ -94,9 +96,17 @@ def children():
     return found
 
 
-def interrupt(call, seconds):
-    """Whether a call was interrupted by a signal that comes after so many seconds."""
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+def interrupt(call, seconds, again=()):
+    """Whether a call was interrupted by a signal that comes after so many seconds, and by more after so many more."""
+
+    def send():
+        os.kill(os.getpid(), signal.SIGINT)
+        for pause in again:
+            time.sleep(pause)
+            if inside:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    timer, inside = threading.Timer(seconds, send), [True]
     try:
         timer.start()
         call()
@@ -105,8 +115,10 @@ def interrupt(call, seconds):
         time.sleep(0)  # where a signal that has come is answered
         return False
     except KeyboardInterrupt:
+        inside.clear()
         return True
     finally:
+        inside.clear()
         timer.cancel()
         timer.join()
 
@@ -180,12 +192,12 @@ def check_streams(case, n):
             assert learned(copy.partial_fit(X[1500:], y[1500:], n_epochs=2)) == later
 
 
-def check_searches(case, jobs, n):
+def check_searches(case, jobs, n, again=()):
     make = SEARCHES[case]
     seconds, before = duration(lambda: make(jobs).fit(*BINARY)), process()
     for moment in moments(case, n, seconds):
         search = make(jobs)
-        came = interrupt(lambda search=search: search.fit(*BINARY), moment)
+        came = interrupt(lambda search=search: search.fit(*BINARY), moment, again)
         assert came or hasattr(search, "cv_results_")
         assert hasattr(search, "cv_results_") == hasattr(search, "best_estimator_")  # wholly, or not at all
         if jobs == 1:
@@ -234,3 +246,23 @@ def test_streams_at_many_moments(case):
 @pytest.mark.parametrize("case", SEARCHES)
 def test_searches_at_many_moments(case, jobs):
     check_searches(case, jobs, 10 if jobs == 1 else 6)
+
+
+def test_an_interrupt_ends_workers_that_are_being_started_and_what_clearing_up_says_of_them_is_not_raised():
+    worker = get_context("loky").Process(target=time.sleep, args=(60,))
+    worker.start()
+    with pytest.raises(KeyboardInterrupt), workers(2, "2*n_jobs"):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            try:
+                raise RuntimeError("cannot join thread before it is started")
+            finally:
+                raise ValueError
+    assert not worker.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", [0.01, 0.1, 0.3])
+def test_a_second_interrupt_while_workers_start_or_end(pause):
+    check_searches("named", 2, 5, again=(pause,))

@@ -1,5 +1,6 @@
 """Many threads, any backend: the results of one after another, and a process that is as it was."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -151,3 +152,45 @@ def test_a_fit_is_the_same_where_numpy_raises_on_underflow(case):
         if hasattr(found, "predict_proba"):
             assert np.isfinite(found.predict_proba(X)).all()
         assert np.geterr()["under"] == "raise"
+
+
+OTHER_ARRAYS = """
+import sys, warnings
+import array_api_strict as xp
+import numpy as np
+from sklearn import config_context, set_config
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.diagnostics import diagnose
+from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
+
+set_config(array_api_dispatch=sys.argv[1] == "True")
+X = np.random.default_rng(0).standard_normal((60, 3))
+y, z, weight = (X[:, 0] > 0).astype(int), X @ np.arange(3.0), np.linspace(1, 2, 60)
+
+
+def learned(of):
+    A, b, c, w = map(of, (X, y, z, weight))
+    model = SGDVariantClassifier(early_stopping=True, random_state=0).fit(A, b, sample_weight=w, X_val=A, y_val=b)
+    yield model.coef_, model.predict(A), model.predict_proba(A), model.score(A, b)
+    yield SGDVariantRegressor(random_state=0).fit(A, c).coef_
+    yield SGDVariantClassifier(random_state=0).partial_fit(A, b, classes=[0, 1]).partial_fit(A, b).coef_
+    for search in (BatchedGridSearchCV, BatchedHalvingSearchCV):
+        for scoring in (None, "neg_log_loss"):
+            found = search(SGDVariantClassifier(random_state=0), {"alpha": [1e-3, 1e-1]}, cv=2, scoring=scoring)
+            with config_context(enable_metadata_routing=False):
+                found.fit(A, b, sample_weight=w)
+            yield found.cv_results_["mean_test_score"], found.best_estimator_.coef_
+    yield repr(diagnose(A, b))
+
+
+for ours, theirs in zip(learned(xp.asarray), learned(np.asarray), strict=True):
+    assert all(type(one) is type(other) for one, other in zip(ours, theirs))
+    np.testing.assert_equal(ours, theirs)
+"""
+
+
+@pytest.mark.parametrize("dispatch", [False, True])
+def test_arrays_of_other_libraries_become_numpys(dispatch):
+    pytest.importorskip("array_api_strict")
+    environment = os.environ | {"SCIPY_ARRAY_API": "1"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", OTHER_ARRAYS, str(dispatch)], check=True, env=environment)

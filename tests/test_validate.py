@@ -30,7 +30,9 @@ def header(estimator=None, *known):
 
 
 def prepared(estimator, *given, task=None, **named):
-    return prepare(estimator.__skvariants_spec__(), header(estimator), Given(*given, **named), task)
+    return prepare(
+        estimator.__skvariants_spec__(), header(estimator), Given(*given, **named), task, streaming=task is not None
+    )
 
 
 # ------------------------------------------------------------------ names and numbers of features

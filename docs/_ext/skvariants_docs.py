@@ -128,6 +128,7 @@ class RegistryTable(SphinxDirective):
 
     def solvers(self):
         yield "``solver=``", "rows per step", "memory", "what it cures"
+        yield "``auto``", "those of its choice", "that of its choice", "choosing: the one that suits loss and data"
         for name, cls in SOLVERS.items():
             rows = {"full": "all", 1: "one"}.get(cls.batch_size, f"up to {cls.batch_size}")
             memory = {0: "none", 1: "1 array"}.get(len(cls.memory), f"{len(cls.memory)} arrays")
@@ -137,6 +138,7 @@ class RegistryTable(SphinxDirective):
 
     def families(self):
         yield "", "``solver=``", "what they are for"
+        yield "the default", "``auto``", "any table: the solver that suits loss and data, to the optimum"
         for name, family in FAMILIES_OF_SOLVERS.items():
             links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.solvers)
             yield name, links, family.purpose.replace("`", "``")
@@ -261,6 +263,8 @@ def cost(cls):
     rows = {"full": "all rows", 1: "one row"}.get(cls.batch_size, f"up to {cls.batch_size} rows")
     n = len(cls.memory)
     memory = "nothing beside the model" if n == 0 else f"{n} array{'s' * (n > 1)} of the model's size"
+    if "table" in cls.needs:
+        memory += ", and a number for each row and column"
     return f"a step reads {rows} and keeps {memory}."
 
 
@@ -272,7 +276,7 @@ def write_solvers(app, config):
     for name, cls in SOLVERS.items():
         title = f"{cls.__name__} (``{name}``)"
         lines += [f".. _solver-{name}:", "", title, "-" * len(title), "", summary(cls), ""]
-        if takes_steps(cls):
+        if takes_steps(cls) and not cls.needs:  # a surface has no rows
             picture(name, cls, folder)
             lines += [f".. image:: generated/{name}.png", f"   :alt: Path of {name} over a ravine", ""]
         lines += [".. math::", "", f"   {equation(cls)}", ""]

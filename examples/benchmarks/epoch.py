@@ -340,7 +340,10 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one repetition")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions (default 5)")
     parser.add_argument("--only", nargs="+", choices=BENCHES, default=list(BENCHES), help="which tables")
+    parser.add_argument("--cpu", action="store_true", help="seconds of CPU of this process, on a busy machine")
     options = parser.parse_args(arguments)
+    if options.cpu:
+        time.perf_counter = time.process_time
     warnings.simplefilter("ignore")
     threads = sorted({p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"})
     print(f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores, BLAS threads {threads}")

@@ -5,6 +5,7 @@
     python examples/benchmarks/run_all.py                          # into docs/benchmarks, then report.py
     python examples/benchmarks/run_all.py --only kinks             # some of it, the page from all files there are
     python examples/benchmarks/run_all.py --data DIR --rows 20000  # local data (see problems.py) beside the others
+    python examples/benchmarks/run_all.py --only tables search --data DIR --problems adult bank_full
     python examples/benchmarks/run_all.py --quick --output /tmp/x  # a minute, to see that it works; no page
 
 ``benchmark.py`` and ``kinks.py`` write files of results themselves. What the other scripts print is kept as it is, with
@@ -42,6 +43,8 @@ PRINTED = {
 }
 #: Of those that print, which run with one thread and with two; the others run with two.
 BOTH = ("lasso", "classes", "text", "tables")
+#: Of those that print, which measure local tables too that `--problems` names, and what they call the names.
+LOCAL = {"text": "--sets", "tables": "--sets", "streams": "--tables", "search": "--tables"}
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -95,7 +98,12 @@ def main(arguments=None):
             for threads in (1, 2) if name in BOTH else (2,):
                 if (HERE / script).exists():
                     file = options.output / f"{name}_{threads}.json"
-                    keep_printed(title, script, quick if options.quick else full, file, threads)
+                    given = quick if options.quick else full
+                    keep_printed(title, script, given, file, threads)
+                    if options.data and options.problems and name in LOCAL:
+                        local = [*given, "--data", options.data, LOCAL[name], *options.problems]
+                        file = file.with_name(f"{name}_{threads}_open.json")
+                        keep_printed(f"{title}, local data", script, local, file, threads)
         print(f"{name}: {time.perf_counter() - start:.0f} seconds", flush=True)
     if options.output == DOCS / "benchmarks":
         files = sorted(map(str, options.output.glob("*.json")))

@@ -83,7 +83,7 @@ def checked(y: Any, asked: Any) -> Array:
     if asked.classification and y.ndim == 1 and y.dtype.kind in "bui":
         return y
     _, y = arrays(
-        lambda: check_X_y(np.zeros((len(y), 1)), y, **asked.checks), None, y, real=not asked.classification
+        lambda: check_X_y(np.zeros((len(y), 1)), y, **asked.checks_of(y)), None, y, kind=not asked.classification
     )  # fmt: skip
     with named(lambda: "y", {"y": TARGETS[not asked.classification]}):
         return np.asarray(asked.validated(y))
@@ -211,7 +211,7 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
     y = np.concatenate([checked(part[1], spec.task) for part in drawn])
     weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
-    X, y = header.checked(X, y, True, **spec.task.checks)
+    X, y = header.checked(X, y, True, **spec.task.checks_of(y))
     if table.names is not None:
         header.feature_names_in_ = table.names
     y = task.validated(y)

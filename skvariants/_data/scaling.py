@@ -23,8 +23,12 @@ from skvariants._threads import at_once
 Array = np.ndarray
 # the square of less is not a normal number
 _VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
+# standard deviation of a normal variable, in median distances from its median
+_NORMAL = 1.4826
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
+# share of a mean square that a squared mean may be so that a variance found without a shift keeps all digits but one
+_NEAR_ZERO = 0.9
 # stored values from which two products are made at once
 _STORED = 1 << 20
 # rows whose sum in single precision keeps five digits, were all of them rounded the same way
@@ -285,16 +289,20 @@ def _by_blocks(
         return X[which] if columns is None else X[which][:, columns]
 
     # shifted by the mean of some rows from all over the table, so that an offset of 1e8 costs no digits
-    shift = part(slice(0, n, max(1, n // 64))).mean(axis=0, dtype=np.float64).astype(dtype)
+    some = part(slice(0, n, max(1, n // 64))).astype(np.float64)
+    shift = (some.sum(axis=0) / len(some)).astype(dtype)
+    second = (some * some).sum(axis=0) / len(some)
+    shifts = not ((shift * shift <= _NEAR_ZERO * second) & (second < np.inf)).all()
+    if not shifts:
+        shift[:] = 0.0
     sums, squares = np.zeros(d), np.zeros(d)
     buffer, ones = np.empty((min(n, rows), d), dtype), np.ones(min(n, rows), dtype)
     for start in range(0, n, rows):
         block = part(slice(start, start + rows))
-        D = np.subtract(block, shift, out=buffer[: len(block)])
+        D = np.subtract(block, shift, out=buffer[: len(block)]) if shifts else block.astype(dtype, copy=False)
         w = ones[: len(block)] if weight is None else weight[start : start + rows].astype(dtype)
         sums += w @ D
-        D *= D
-        squares += w @ D
+        squares += w @ np.multiply(D, D, out=buffer[: len(block)])
     sums /= count
     return shift + sums, np.maximum(squares - count * sums**2, 0.0)
 
@@ -333,3 +341,21 @@ def _sparse_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, 
 def _all_equal(values: Array) -> bool:
     """Whether there are values and all are equal, as the ones of categories are; a few are looked at first."""
     return bool(values.size and (values[:_BLOCK] == values[0]).all() and (values == values[0]).all())
+
+
+def weighted_quantile(y: Array, weight: Array, level: Any) -> Array:
+    """Least value of each column with at least a share `level` of the weight at or below it."""
+    order = np.argsort(y, axis=0, kind="stable")
+    cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
+    position = (cumulated < level * cumulated[-1:]).sum(axis=0)
+    rows = np.take_along_axis(order, np.minimum(position, len(y) - 1)[None], axis=0)
+    return np.take_along_axis(y, rows, axis=0)[0]
+
+
+def robust_spread(y: Array, weight: Array | None) -> Array:
+    """Median distance of each column from its median, as a standard deviation; that itself where half are equal."""
+    s = np.ones(y.shape) if weight is None else np.ones(y.shape) * weight[:, None]
+    spread = _NORMAL * weighted_quantile(np.abs(y - weighted_quantile(y, s, 0.5)), s, 0.5)
+    deviation = np.sqrt(np.average((y - np.average(y, axis=0, weights=s)) ** 2, axis=0, weights=s))
+    spread = np.where(spread > 0, spread, deviation)
+    return np.where(spread > 0, spread, 1.0)

@@ -20,7 +20,7 @@ from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from skvariants._component import number, refused, shown
-from skvariants._data.scaling import Moments
+from skvariants._data.scaling import Moments, robust_spread
 
 Array = np.ndarray
 _CLASS_WEIGHT = number(0)
@@ -166,6 +166,8 @@ class Task:
     """What targets are, once they were seen."""
 
     classification: ClassVar[bool] = False
+    #: whether a row may have any number of labels
+    several: ClassVar[bool] = False
 
     @property
     def n_columns(self) -> int:
@@ -184,6 +186,10 @@ class Task:
         """Targets of further rows, checked against what was learned."""
         raise NotImplementedError
 
+    def as_rows(self, y: Any) -> Array:
+        """Targets that were validated, as an array of which rows can be taken."""
+        return y  # type: ignore[no-any-return]
+
     def stored(self, y: Array, dtype: Any) -> Array:
         """What is kept of targets: codes, signs or real values."""
         raise NotImplementedError
@@ -194,7 +200,7 @@ class Task:
 
     def bind_loss(self, loss: Any) -> Any:
         """The loss that is minimised."""
-        return loss
+        return loss.with_spread(1.0)
 
     def counted(self, stored: Array, weight: Array | None) -> Task:
         """The same task, that has seen further rows: what is stored of their targets, and their weights."""
@@ -226,19 +232,23 @@ class Task:
         """What predictions ``(n_rows, n_columns)`` stand for."""
         raise NotImplementedError
 
+    def probabilities(self, p: Array) -> Array:
+        """Probabilities of the classes, of what the loss makes of predictions ``(n_rows, n_columns)``."""
+        raise NotImplementedError
+
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
         """Errors of predictions ``(n_rows, n_columns)``: 0 or 1 of a label, the squares of real targets."""
         raise NotImplementedError
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy or R2.
+        """Score of each model from predictions ``(n_rows, n_models, n_columns)``; accuracy, R2 or explained deviance.
 
-        Real targets that are all equal have no R2: their errors are measured by `spread`, where it is given.
+        Real targets that are all equal have none: their errors are measured by `spread`, where it is given.
         """
         raise NotImplementedError
 
-    def spread(self, y: Array, weight: Array | None) -> Any:
-        """Variance of the targets; None for labels."""
+    def spread(self, y: Array, weight: Array | None, loss: Any) -> Any:
+        """Variance of the targets, or mean deviance from their mean; None for labels."""
         return None
 
     def scorable_at_once(self, y: Array) -> bool:
@@ -261,6 +271,11 @@ class Task:
     def n_classes(self) -> int | None:
         """Number of classes; None for real targets."""
         return None
+
+    @property
+    def n_kinds(self) -> int | None:
+        """Number of kinds of rows that a stream has to see: those of each class; None for real targets."""
+        return self.n_classes
 
     def smallest_class(self, y: Array, weight: Array | None) -> float | None:
         """Share of the rarest class; None for real targets."""
@@ -292,6 +307,11 @@ class _Classes(Task):
         return type(self) is type(other) and np.array_equal(self.classes, other.classes)  # type: ignore[attr-defined]
 
     def validated(self, y: Any) -> Array:
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(
+                f"y has {y.shape[1]} columns, and the model was fitted with the classes {self.classes!r}, of which "
+                "each row has one: give a label for each row."
+            )
         return _labels(y)
 
     def codes(self, y: Array) -> Array:
@@ -376,6 +396,11 @@ class _Classes(Task):
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[z.argmax(axis=1)]
 
+    def probabilities(self, p: Array) -> Array:
+        total = p.sum(axis=1, keepdims=True)
+        p = np.where(total > 0, p, 1.0)
+        return p / p.sum(axis=1, keepdims=True)
+
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
         return (self.decode(z, loss) != y)[:, None]
 
@@ -414,6 +439,9 @@ class Binary(_Classes):
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[(z[:, 0] > 0).astype(int)]
 
+    def probabilities(self, p: Array) -> Array:
+        return np.hstack([1 - p, p])
+
     def _winners(self, z: Array) -> Array:
         return (z[:, :, 0] > 0).astype(int)
 
@@ -423,6 +451,9 @@ class OneClass(Binary):
 
     def decode(self, z: Array, loss: Any) -> Array:
         return self.classes[np.zeros(len(z), int)]
+
+    def probabilities(self, p: Array) -> Array:
+        return np.ones_like(p)
 
     def _winners(self, z: Array) -> Array:
         return np.zeros(z.shape[:2], int)
@@ -464,13 +495,26 @@ class RealTargets(Task):
 
     n_targets: int
     flat: bool = True
+    outputs: int = 1
+    measured: bool = field(default=False, compare=False)
+    spreads: Any = field(default=None, compare=False)
 
     @property
     def n_columns(self) -> int:
-        return self.n_targets
+        return self.n_targets * self.outputs
 
     def attributes(self) -> dict[str, Any]:
         return {"n_targets_": self.n_targets}
+
+    def bind_loss(self, loss: Any) -> Any:
+        loss = loss.by_output()
+        return loss if self.spreads is None else loss.with_spread(self.spreads)
+
+    def counted(self, stored: Array, weight: Array | None) -> Task:
+        if not self.measured or self.spreads is not None:
+            return self  # a stream keeps the spread of its first rows
+        spreads = robust_spread(stored[:, :: self.outputs].astype(np.float64), weight)
+        return replace(self, spreads=float(spreads[0]) if len(spreads) == 1 else spreads)
 
     def same_as(self, other: Task) -> bool:
         return self == other
@@ -482,7 +526,7 @@ class RealTargets(Task):
         return y
 
     def stored(self, y: Array, dtype: Any) -> Array:
-        return y.astype(dtype)
+        return np.repeat(y.astype(dtype), self.outputs, axis=1) if self.outputs > 1 else y.astype(dtype)
 
     def encoding(self, dtype: Any) -> Encoding:
         return RealColumns(self.n_columns, dtype)
@@ -510,8 +554,8 @@ class RealTargets(Task):
         mean = loss.inverse_link(z)
         return mean[:, 0] if self.flat else mean
 
-    def spread(self, y: Array, weight: Array | None) -> Array:
-        variance = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+    def spread(self, y: Array, weight: Array | None, loss: Any) -> Array:
+        variance = np.average(_of_constant(y, weight, loss), axis=0, weights=weight)
         return np.where((variance > 0) & (np.ptp(y, axis=0) > 0), variance, 1.0)
 
     def errors(self, z: Array, y: Array, loss: Any) -> Array:
@@ -519,14 +563,16 @@ class RealTargets(Task):
             return (y - loss.inverse_link(z)) ** 2
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        r = y[:, None, :] - loss.inverse_link(z)
         w = np.ones(len(y)) if weight is None else weight
-        center = np.average(y, axis=0, weights=w)
-        total = np.maximum(w @ (y - center) ** 2, np.finfo(float).tiny)
+        total = np.maximum(w @ _of_constant(y, w, loss), np.finfo(float).tiny)
         if spread is not None:
             total = np.where(np.ptp(y, axis=0) > 0, total, w.sum() * spread)
         with np.errstate(over="ignore"):  # what is far off is as bad as can be
-            errors = np.minimum(np.einsum("i,ijk->jk", w, r**2) / total, _WORST)
+            if loss.deviance:
+                r = loss.value(np.tile(y, z.shape[1]), z.reshape(len(z), -1).astype(np.float64)).reshape(z.shape)
+            else:
+                r = (y[:, None, :] - loss.inverse_link(z)) ** 2
+            errors = np.minimum(np.einsum("i,ijk->jk", w, r) / total, _WORST)
         return (1 - errors).mean(axis=1)
 
     def scorable_at_once(self, y: Array) -> bool:
@@ -539,6 +585,14 @@ class RealTargets(Task):
     def residual(self, y: Array, weight: Array | None, index: Any) -> Array:
         y = y.astype(np.float64).reshape(len(y), -1)
         return y[index] - np.average(y, axis=0, weights=weight)
+
+
+def _of_constant(y: Array, weight: Array | None, loss: Any) -> Array:
+    """Squared distances of real targets from their mean, or deviances from it."""
+    if not loss.deviance:
+        return (y - np.average(y, axis=0, weights=weight)) ** 2
+    w = np.ones(y.shape) if weight is None else np.ones(y.shape) * weight[:, None]
+    return loss.value(y, np.repeat(loss.fit_intercept_only(y, w)[None], len(y), axis=0))
 
 
 # ---------------------------------------------------------------------- what was asked for
@@ -555,6 +609,10 @@ class Classification:
     classification: ClassVar[bool] = True
     #: how `X` and `y` are to be checked together
     checks: ClassVar[dict[str, Any]] = {}
+
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return self.checks
 
     def validated(self, y: Any) -> Array:
         """Labels, checked."""
@@ -591,6 +649,10 @@ class Classification:
             If there are fewer than two classes, or others than in earlier calls, and classes are not to grow.
         """
         grows = self.on_new_class == "grow"
+        if task is not None and not grows and isinstance(classes, list | np.ndarray):
+            # what each call of a stream says again
+            if (classes if isinstance(classes, list) else classes.tolist()) == task.classes.tolist():
+                classes = None
         if classes is None and task is None and not grows:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         labels = np.array([]) if classes is None else _announced_labels(classes)
@@ -659,6 +721,10 @@ class Regression:
     classification: ClassVar[bool] = False
     checks: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
 
+    def checks_of(self, y: Any) -> dict[str, Any]:
+        """How `X` and these targets are to be checked together."""
+        return self.checks
+
     def validated(self, y: Any) -> Array:
         """Targets as columns."""
         return _reals(y, warn=True)
@@ -669,14 +735,25 @@ class Regression:
         Raises
         ------
         ValueError
-            If the loss is not defined for one of them.
+            If the loss is not defined for one of them, or has several outputs and there are several targets.
         """
         check_domain(y, loss)
-        return RealTargets(y.shape[1], y.shape[1] == 1)
+        if loss.outputs > 1 and y.shape[1] > 1:
+            raise ValueError(
+                f"y holds {y.shape[1]} targets, and loss={shown(loss)} has {loss.outputs} outputs for one: fit the "
+                "targets one by one, or give one level."
+            )
+        return RealTargets(y.shape[1], y.shape[1] * loss.outputs == 1, loss.outputs, loss.in_spreads)
 
     def extended(self, task: Any, targets: Array, loss: Any) -> Task:
-        """The task as it is: real targets bring nothing new."""
-        return task
+        """The task as it is: real targets bring nothing new, if the loss is defined for them."""
+        check_domain(targets, loss)
+        if loss.outputs != task.outputs:
+            raise ValueError(
+                f"loss={shown(loss)} has {loss.outputs} outputs, but the model was fitted with {task.outputs}: give as "
+                "many levels, or call fit."
+            )
+        return replace(task, measured=True) if loss.in_spreads and not task.measured else task
 
 
 def check_domain(y: Array, loss: Any, name: str = "y") -> None:
@@ -687,7 +764,8 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
     ValueError
         Naming the first of them.
     """
-    if not np.isinf([loss.domain.low, loss.domain.high]).all() and not loss.domain.holds(y):
+    domain = loss.domain
+    if (domain.low > -np.inf or domain.high < np.inf) and not domain.holds(y):
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
         kind = type(loss).__name__
         raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")

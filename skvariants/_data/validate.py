@@ -31,10 +31,11 @@ _TABLE = "Give a table of finite numbers of shape (n_samples, n_features)."
 #: What else can be done with rows that are elsewhere.
 _BY_BLOCKS = ", or its blocks one after the other to partial_fit"
 _ROWS = "Give as many targets as rows."
-#: What to give as targets, where they are to be numbers, and where labels.
-TARGETS = {
+#: What to give as targets, where they are to be numbers, and where labels; where several labels.
+TARGETS: dict[Any, str] = {
     True: "Give a finite number for each row, or a column of them for each target.",
     False: "Give a label for each row: strings or numbers, none missing.",
+    "several": "Give a table of 0 and 1, a column for each label.",
 }
 #: Greatest size of a coefficient to start from: the squares of predictions are to be numbers.
 _FAR = 1e100
@@ -179,10 +180,11 @@ class Header(BaseEstimator):
         if not reset and self._plain(X, y):
             return X, y
         X, y = in_process(X, names[0]), in_process(y, names[1])
+        real = checks.get("y_numeric", False)
+        kind = "several" if checks.get("multi_output") and not real else real
         return arrays(
-            lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names,
-            checks.get("y_numeric", False),
-        )  # fmt: skip
+            lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names, kind
+        )
 
     def _plain(self, X: Any, y: Any) -> bool:
         """Whether these are what the checks would return: asking costs a chunk of few rows less than the checks."""
@@ -195,7 +197,7 @@ class Header(BaseEstimator):
             return (y.dtype.kind in "bui" or (y.dtype in _REAL and np.isfinite(y.sum()))) and bool(np.isfinite(X.sum()))
 
 
-def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), real: bool = False) -> tuple[Any, Any]:
+def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), kind: Any = False) -> tuple[Any, Any]:
     """Features and targets as scikit-learn checks them, what it refuses in sentences that name the argument.
 
     Parameters
@@ -206,15 +208,16 @@ def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), re
         As the user gave them.
     names : pair of str
         Of the arguments.
-    real : bool, default=False
-        Whether targets are numbers.
+    kind : key of TARGETS, default=False
+        What targets are.
     """
+    real = kind is True
     for value, name in zip((X, y), names, strict=True):
         _refuse_masked(value, name)
     _refuse_dates(X, names[0])
     if real:
         _refuse_dates(y, names[1])
-    with named(lambda: names[not _refused_alone(X)], {names[0]: _TABLE, names[1]: TARGETS[real]}):
+    with named(lambda: names[not _refused_alone(X)], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
         X, checked = check()
         objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
         if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
@@ -369,7 +372,9 @@ def canonical(X: Any) -> Any:
     return X
 
 
-def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -> Data:
+def prepare(
+    spec: Any, header: Header, given: Given, task: Task | None = None, streaming: bool = False
+) -> Data:  # fmt: skip
     """Rows for training and for validation.
 
     Parameters
@@ -382,7 +387,9 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         As the user gave them.
     task : Task, optional
         What the targets of earlier rows were, for rows that go on with them: a chunk of a stream, which is not split,
-        which may be empty, and whose labels may add to the classes.
+        and whose labels may add to the classes.
+    streaming : bool
+        Whether these are rows of a stream, of which none has to have a weight.
 
     Returns
     -------
@@ -394,19 +401,20 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         If anything is not accepted.
     """
     chunk = task is not None
-    X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks)
-    with named(lambda: "y", {"y": TARGETS[not spec.task.classification]}):
+    X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks_of(given.y))
+    with named(lambda: "y", {"y": _targets(task or spec.task, y)}):
         y = (task or spec.task).validated(y)
     if task is None:
         task = spec.task.learn(y, spec.loss)
+    y = task.as_rows(y)
     X, weight = canonical(X), row_weights(given.sample_weight, X.shape[0])
     X, y, weight = _used(X, y, weight)
-    if not (X.shape[0] or chunk):
+    if not (X.shape[0] or streaming):
         raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
     validation = None
     if not (given.X_val is None and given.y_val is None and given.sample_weight_val is None):
         validation = _users_validation(spec, header, given, task)
-    elif spec.stopping.early_stopping and not chunk:
+    elif spec.stopping.early_stopping and not chunk and X.shape[0]:
         train, held_out = _split(spec, task, y)
         X_val, y_val = X[held_out], y[held_out]
         validation = Validation(X_val, y_val, None if weight is None else weight[held_out])
@@ -429,10 +437,16 @@ def prepare(spec: Any, header: Header, given: Given, task: Task | None = None) -
         X, y, weight, stored, own = X[used], y[used], weight[used], stored[used], None if own is None else own[used]
     total = float(X.shape[0]) if weight is None else float(weight.sum())
     if weight is not None:
-        if not (X.shape[0] or chunk):
+        if not (X.shape[0] or streaming):
             raise ValueError("class_weight is zero for all samples: at least one class must have a positive weight.")
         weight = None if not len(weight) or np.ptp(weight) == 0 else (weight / weight.mean()).astype(X.dtype)
     return Data(rows_of(X, stored, weight), y, validation, task, header, total, own)
+
+
+def _targets(task: Any, y: Any) -> str:
+    """What to give as targets."""
+    several = task.classification and getattr(task, "several", y.ndim == 2)
+    return TARGETS["several" if several else not task.classification]
 
 
 def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | None]:
@@ -451,11 +465,11 @@ def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Va
         )
     if not spec.stopping.early_stopping:
         raise ValueError("X_val and y_val were given but early_stopping=False: pass early_stopping=True.")
-    X, y = header.checked(given.X_val, given.y_val, False, ("X_val", "y_val"), **spec.task.checks)
+    X, y = header.checked(given.X_val, given.y_val, False, ("X_val", "y_val"), **spec.task.checks_of(given.y_val))
     weight = row_weights(given.sample_weight_val, X.shape[0], "sample_weight_val")
     if weight is not None and not weight.any():
         raise ValueError("sample_weight_val is zero for all samples: at least one weight must be positive.")
-    with named(lambda: "y_val", {"y_val": TARGETS[not task.classification]}):
+    with named(lambda: "y_val", {"y_val": _targets(task, y)}):
         y = task.validated(y)
     if task.classification and not np.isin(y, task.classes).any():
         raise ValueError(f"y_val holds none of the classes of y, {task.classes!r}: give labels of the same kind.")
@@ -468,7 +482,7 @@ def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Va
 def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
     """Numbers of the rows to train on, and of those held out."""
     n, stopping = len(y), spec.stopping
-    splitter = StratifiedShuffleSplit if task.classification else ShuffleSplit
+    splitter = StratifiedShuffleSplit if task.classification and not task.several else ShuffleSplit
     cv = splitter(n_splits=1, test_size=stopping.validation_fraction, random_state=spec.random_state)
     try:
         train, held_out = next(cv.split(np.zeros((n, 1)), y))
@@ -477,13 +491,6 @@ def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
             f"validation_fraction={stopping.validation_fraction!r} does not split {n} samples: {error} Change "
             "validation_fraction, give more samples, or pass X_val and y_val."
         ) from error
-    if len(train) == 0 or len(held_out) == 0:
-        raise ValueError(
-            f"Splitting {n} samples into a train set and a validation set with "
-            f"validation_fraction={stopping.validation_fraction!r} led to an empty set "
-            f"({len(train)} and {len(held_out)} samples). Change validation_fraction, "
-            "give more samples, or disable early_stopping."
-        )
     return train, held_out
 
 

@@ -52,11 +52,13 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     """
     X, y, weight = given.X, given.y, given.sample_weight
     lazy, reason = is_lazy(X), _unsuited(spec)
+    if spec.task.classification and getattr(y, "ndim", 1) != 1:
+        reason = "y is no column of labels"
     if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
         return None
     if reason is None:
         table = of_dask(X, y, weight) if lazy else of_memory_map(X, y, weight)
-        if table is None:
+        if table is None or (not lazy and spec.task.classification and table.shards[0][1].ndim > 1):
             return None
         data = surveyed(spec, header, table)
         size = data.task.bind_loss(spec.loss).columns_per_model * (table.d + 1)

@@ -135,7 +135,7 @@ def _deadline(specs: Sequence[Spec]) -> float:
 
 def _follow(setup: Setup, spec: Spec, state: State, problem: Problem) -> None:
     """A stream is no warm start; another solver than that of the last chunk begins where the model stands."""
-    begins, setup.key = setup.history is None, None
+    begins, setup.key, state.table = setup.history is None, None, None
     if begins:  # a fit came before, with its plateaus
         state.step_factor, state.checkpoint = np.ones_like(state.step_factor), []
         if state.best_theta is not None:  # the model is that of the best score
@@ -175,7 +175,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     """Coordinates to work in, and the moments that they come from."""
     rows, task = data.rows, data.task
     if old is not None and not streaming:
-        return old
+        return replace(old, task=task)
     counts: dict[str, Any] = {"n_rows": float(rows.n), "total_weight": data.total_weight}
     if old is not None:
         counts = {name: count + getattr(old, name) for name, count in counts.items()}
@@ -293,7 +293,7 @@ def watch_of(job: Job, callback: Any) -> Watch:
     if held_out is None:
         return Watch(None, callback, job.spec.verbose, job.deadline)
     loss = task.bind_loss(job.spec.loss)
-    spread = task.spread(job.data.y, job.data.rows.weight)
+    spread = task.spread(job.data.y, job.data.rows.weight, loss)
 
     def score(models: Array) -> Array:
         z = (held_out.X @ models[:-1] + models[-1]).reshape(len(held_out.y), -1, task.n_columns)

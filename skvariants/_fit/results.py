@@ -140,8 +140,10 @@ class Fitted:
         How far the model can be from the optimum, as a share of what the optimum gains over a constant.
     suboptimality_kind : str or None
         "bound", "estimate" or "unknown".
-    predicted : ndarray of shape (n_rows, n_columns) or None
-        Predictions of the rows by the model before them, where they were made on the way.
+    predicted, losses : ndarray of shape (n_rows, n_columns), ndarray of shape (n_rows,), or None
+        Predictions of the rows by the model before them, and what they cost, where they were made on the way.
+    crossing : float or None
+        Share of the rows on which several outputs contradict each other.
     """
 
     spec: Spec
@@ -154,6 +156,8 @@ class Fitted:
     suboptimality: float | None = None
     suboptimality_kind: str | None = None
     predicted: Any = None
+    losses: Any = None
+    crossing: float | None = None
 
     @property
     def task(self) -> Any:
@@ -174,7 +178,9 @@ class Fitted:
         """Fitted attributes by name, as an estimator publishes them."""
         setup, state = self.kept.setup, self.kept.state
         history = history_of(state) if setup.history is None else setup.history
-        scores = [score for score in history["validation_score"] if score is not None] or None
+        kept = history["validation_score"]
+        # counting takes less than looking at each
+        scores = None if kept.count(None) == len(kept) else [score for score in kept if score is not None]
         steps = setup.solver.method in ("steps", "recursive")
         return {
             **model_attributes(self.task, self.header, self.spec.loss, self.theta),
@@ -183,7 +189,7 @@ class Fitted:
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
             "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),
             "race_": setup.race, "solver_": copy.copy(setup.solver), "history_": history,
-            "loss_curve_": list(history["objective"]), "validation_scores_": scores,
+            "loss_curve_": list(history["objective"]), "validation_scores_": scores, "crossing_": self.crossing,
             "best_epoch_": None if scores is None else int(np.argmax(scores)) + 1,
         }  # fmt: skip
 
@@ -214,10 +220,11 @@ def history_of(state: State) -> dict[str, list[Any]]:
 
 def log(setup: Setup, state: State) -> None:
     """Move the rows of a chunk from the history of its training to that of the stream, which is bounded."""
-    new, old = history_of(state), setup.history
+    new, old = {name: values[-_HISTORY:] for name, values in history_of(state).items()}, setup.history
     if old is not None:
-        new = {name: old[name] + values for name, values in new.items()}
-    setup.history, state.history = {name: values[-_HISTORY:] for name, values in new.items()}, []
+        before = slice(max(0, len(old["epoch"]) + len(new["epoch"]) - _HISTORY), None)
+        new = {name: old[name][before] + values for name, values in new.items()}
+    setup.history, state.history = new, []
 
 
 __all__ = ["Fitted", "Kept", "Setup", "history_of", "log", "model_attributes"]

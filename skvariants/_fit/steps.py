@@ -11,7 +11,7 @@ import numpy as np
 from skvariants._fit.job import Job, batch_size_of, tolerances, watch_of
 from skvariants._threads import spare_thread
 from skvariants._training.loop import Outcome, Training, print_row
-from skvariants._training.race import STEP_GRID, Race, race, step_unit
+from skvariants._training.race import STEP_GRID, Race, curvature, is_bounded, race, step_unit
 from skvariants._training.rungs import RACE_STEPS, Pace, Rungs
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
@@ -58,6 +58,8 @@ def _stepped(
     spec, problem = job.spec, job.problem
     ahead = problem.rows.large and spare_thread()
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
+    if not job.streaming:
+        method.remember()
     stopping = replace(spec.stopping, max_iter=passes) if job.streaming else spec.stopping
     return Training(method, stopping, job.reference, tolerances(job), watch_of(job, callback)).run()
 
@@ -115,8 +117,9 @@ def _pace(job: Job, solver: Any, schedule: Any) -> Pace | None:
         # the race of a fit
         unit = float(setup.race.eta0[0] / STEP_GRID[0])
         square = step_unit(job.problem.loss, solver, 1.0) / unit  # the unit is in inverse proportion to it
+        bend = 1.0 if is_bounded(job.problem.loss) or solver.scale_free else float(curvature(job.problem).max())
         multiple, rows = setup.race.winner / unit, setup.n_rows - job.problem.n
-        return Pace(asked, None, multiple, setup.batch_size, state.t, rows, square)
+        return Pace(asked, None, multiple, setup.batch_size, state.t, rows, square / bend, bend)
     return Pace(asked, Rungs.at(state, state.memory))
 
 

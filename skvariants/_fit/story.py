@@ -199,13 +199,24 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     if status == "interrupted":
         value, kind = None, None
     if job.streaming or not spec.warm_start:
-        state.checkpoint = []  # only a warm start goes back to it
+        state.checkpoint, state.table = [], None  # only a warm start goes back to it
     if job.streaming:
         log(setup, state)
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
     kept, n_iter = Kept(setup, state, theta), int(state.epoch[0]) - before
-    return Fitted(spec, job.data.header, kept, theta, status, n_iter, messages, value, kind)
+    return Fitted(
+        spec, job.data.header, kept, theta, status, n_iter, messages, value, kind, crossing=_crossing(job, spec, theta)
+    )
+
+
+def _crossing(job: Job, spec: Spec, theta: Any) -> float | None:
+    """Share of the rows, by weight, on which several outputs of one target contradict each other."""
+    if spec.loss.outputs == 1 or job.streaming:
+        return None
+    rows = job.data.rows
+    crossing = job.data.task.bind_loss(spec.loss).crossing(np.asarray(rows.X @ theta[:-1] + theta[-1]))
+    return None if crossing is None else float(np.average(crossing, weights=rows.weight))
 
 
 def _ended_short(setup: Setup, state: State) -> str:

@@ -18,6 +18,7 @@ from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers, shorter
 from skvariants._stream.sums import Trust, empty_sums, matrices
 from skvariants._threads import threads
+from skvariants._training.loop import print_row
 from skvariants._training.state import State
 from skvariants.solvers.recursive import Recursive
 
@@ -100,15 +101,22 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     state.epoch = state.epoch + 1
     losses = np.concatenate(learner.before)
     weight = chunk.s[-len(losses) :]
-    mean = float(weight @ losses) / float(weight.sum())
-    state.history.append({
-        "epoch": state.epoch.copy(), "objective": np.array([mean]), "eta": np.ones(1), "seconds": state.seconds,
-        "validation_score": None, "models": np.zeros(1, int), "rows": rows.n,
-    })  # fmt: skip
-    log(setup, state)
+    _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
     published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
     kept = Kept(setup, state, published)
-    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], predicted=predicted)
+    known = (None, None) if predicted is None else (predicted, losses)
+    return Fitted(spec, data.header, kept, published, "max_iter", 1, [], None, None, *known)
+
+
+def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> None:
+    """Put the mean loss of a chunk into the history of the stream, and print it where it is asked for."""
+    state.history.append({
+        "epoch": state.epoch.copy(), "objective": np.array([loss]), "eta": np.ones(1), "seconds": state.seconds,
+        "validation_score": None, "models": np.zeros(1, int), "rows": n_rows,
+    })  # fmt: skip
+    if spec.verbose:
+        print_row(state.history[-1])
+    log(setup, state)
 
 
 def _chunk(data: Data) -> Chunk:

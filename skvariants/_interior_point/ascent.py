@@ -33,8 +33,8 @@ from scipy.linalg import blas
 from skvariants._interior_point.path import Ramps
 
 Array = np.ndarray
-# rows of a block, for several columns and for one
-_BLOCK, _BLOCK_OF_ONE = 64, 128
+# rows of a block, for several columns and for one, which may have more while the Gram matrices hold so few numbers
+_BLOCK, _BLOCK_OF_ONE, _LARGER, _GRAMS = 64, 128, 256, 1 << 23
 # penalty of the intercept's move, in mean squares of rows: 0.003 to 0.03 are alike, 0.1 and 1 take two and five times
 # the epochs (3,000 rows of newsgroups, 1,200 of synthetic text)
 _RHO = 0.01
@@ -154,7 +154,7 @@ class DualAscent:
         self.rho = _RHO * float(self.share @ norms) if self.intercept else 0.0
         curvature = self.share * (norms + self.rho)
         self.curvature = np.maximum(curvature, _LEAST * curvature.mean() + 1e-300)
-        size = _BLOCK if len(ridges) > 1 else _BLOCK_OF_ONE
+        size = _BLOCK if len(ridges) > 1 else int(np.clip(_GRAMS // S.shape[0], _BLOCK_OF_ONE, _LARGER))
         self.blocks = [self._block(S, slice(i, min(i + size, S.shape[0]))) for i in range(0, S.shape[0], size)]
         self.states: list[AscentState] = []
         self._tabulate()
@@ -284,24 +284,27 @@ class DualAscent:
         return self._moved(rows, old, change)
 
     def _climb_one(self, block: Block, c: Array) -> Array | None:
-        """The same for a single column, whose rows at their ends cost nearly nothing."""
+        """The same for a single column and the rows that would move at first: few others come to it in their turn."""
         rows, gram, c = block.rows, block.gram, c[:, 0]
+        lowest, highest = self.lowest[:, rows, 0], self.highest[:, rows, 0]
         old = self.s[rows]
-        base = (old + self.middle[rows])[:, 0].tolist()
-        change = [0.0] * len(base)
-        least, *others_least = self.lowest[:, rows, 0].tolist()
-        most, *others_most = self.highest[:, rows, 0].tolist()
+        base = (old + self.middle[rows])[:, 0]
+        moving = np.flatnonzero(np.minimum(np.maximum(c, lowest), highest).sum(axis=0) != base)
+        if not moving.size:
+            return None
+        change, item = np.zeros(len(base)), c.item
+        (least, *others_least), (most, *others_most) = lowest[:, moving].tolist(), highest[:, moving].tolist()
         others = list(zip(others_least, others_most, strict=True))
-        item, moved = c.item, False
-        for i, (start, low, high) in enumerate(zip(base, least, most, strict=True)):
+        walk = zip(moving.tolist(), base[moving].tolist(), least, most, strict=True)
+        for k, (i, start, low, high) in enumerate(walk):
             now = item(i)
             x = (low if now < low else high if now > high else now) - start
             for lows, highs in others:
-                x += min(max(now, lows[i]), highs[i])
+                x += min(max(now, lows[k]), highs[k])
             if x:
                 blas.daxpy(gram[i], c, a=-x)
-                change[i], moved = x, True
-        return self._moved(rows, old, np.array(change)[:, None]) if moved else None
+                change[i] = x
+        return self._moved(rows, old, change[:, None])
 
     def _moved(self, rows: slice, old: Array, change: Array) -> Array:
         """Slopes within their ends, whatever was rounded."""

@@ -22,7 +22,7 @@ PREDICTION, INTERPRETER = 900.0, 8e6
 COUPLED_PREDICTION, COUPLED = 100.0, 5
 #: Numbers of a table, and features, up to which the interpreter costs more than Newton's steps, and multiplications of
 #: a Hessian of coupled classes (examples/benchmarks/classes.py: iris and wine in a third of the time).
-SMALL_NUMBERS, SMALL_FEATURES, SMALL_COUPLED = 1 << 16, 64, 3e7
+SMALL_NUMBERS, SMALL_FEATURES, SMALL_COUPLED = 1 << 17, 128, 3e7
 #: Iterations from whose cost on a Hessian of each class is expensive.
 EXPENSIVE = 3
 #: Times its cost that is spent without a Hessian of all classes before it is made after all.

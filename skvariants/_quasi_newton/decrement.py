@@ -112,8 +112,6 @@ class Sampled:
             self.extra[:-1] += missing
             self.diagonal[:-1] += missing
         self.unsolved = np.zeros(self.D.shape[1] // self.unit)
-        self.free = np.ones(self.diagonal.shape, bool)
-        self.free[-1] = p.fit_intercept
 
     def times(self, V: Array) -> Array:
         """Hessian times `V`."""
@@ -127,11 +125,10 @@ class Sampled:
             r = (P * (r - (P * r).sum(axis=2, keepdims=True))).reshape(len(r), -1)
             r = r if self.s is None else r * self.s
         g = p.gradient(self.X, r.astype(dtype, copy=False), np.empty(V.shape, dtype), p.n)
-        return np.where(self.free, g + self.extra * V, 0.0)
+        return np.asarray(g + self.extra * V)
 
     def step(self, g: Array, theta: Array) -> Array:
         """A step that nearly minimises the model."""
-        g = np.where(self.free, g, 0.0)
         return self._conjugate(g) if self.l1 is None else self._proximal(g, theta)
 
     def _conjugate(self, g: Array) -> Array:
@@ -160,7 +157,7 @@ class Sampled:
     def _proximal(self, g: Array, theta: Array) -> Array:
         """Accelerated proximal steps (Beck and Teboulle 2009, doi:10.1137/080716542) in the metric of the diagonal."""
         assert self.l1 is not None
-        x = np.where(self.free, g, 1.0) / self.diagonal
+        x = g / self.diagonal
         for _ in range(6):  # the largest curvature, by powers
             x = self.times(x) / self.diagonal
             largest = np.sqrt(self._dot(x, x))
@@ -169,7 +166,7 @@ class Sampled:
         v = y = theta
         t = 1.0
         for _ in range(_INNER):
-            w = y - np.where(self.free, (g + self.times(y - theta)) / h, 0.0)
+            w = y - (g + self.times(y - theta)) / h
             new = w - np.clip(w, -self.l1 / h, self.l1 / h)
             following = 0.5 * (1 + np.sqrt(1 + 4 * t * t))
             y = new + (t - 1) / following * (new - v)

@@ -37,7 +37,7 @@ def shared_factors(batch: StageBatch, theta: Array) -> Array | None:
     at = np.ascontiguousarray(theta[:, chosen])
     hessians: list[Any] = sampled_hessian(some, some.predict(at), Plan(rows), np.zeros(len(chosen)), False).matrices
     l2 = l2_strengths(p.penalty, batch.d, k)
-    factors = np.zeros((size, size, k))
+    factors = np.empty((size, size, k))
     for j in range(k):
         other, more = j // _SHARED, np.zeros((size, 1))
         more[:-1, 0] = l2[:, j] - l2[:, chosen[other]]

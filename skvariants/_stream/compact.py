@@ -11,6 +11,8 @@ import scipy.sparse as sp
 Array = np.ndarray
 # share of values that are not zero from which a column is kept dense
 _DENSE = 0.5
+# the same of all columns
+_MOSTLY = 0.8
 # numbers of a block of dense rows
 _BLOCK = 1 << 20
 
@@ -26,21 +28,26 @@ class Rows:
         The dense columns.
     dense : ndarray of shape (n_rows, n_dense)
         These.
-    rest : csr_array of shape (n_rows, n_columns)
-        Of the other columns, rows minus `base`.
+    rest : csr_array of shape (n_rows, n_columns) or None
+        Of the other columns, rows minus `base`; None where there are none.
     """
 
     def __init__(self, base: Array, which: Array, dense: Array, rest: Any) -> None:
         self.base, self.which, self.dense, self.rest = base, which, dense, rest
-        self.shape = rest.shape
+        self.shape = dense.shape if rest is None else rest.shape
 
     @classmethod
     def of(cls, C: Array, base: Array) -> Rows:
         """The same rows; columns become sparse where that is shorter."""
-        return cls._split(C, base, np.flatnonzero(np.count_nonzero(base != C, axis=0) > _DENSE * len(C)))
+        filled = np.count_nonzero(base != C, axis=0)
+        if filled.sum() > _MOSTLY * C.size:
+            return cls._split(C, base, np.arange(C.shape[1]))
+        return cls._split(C, base, np.flatnonzero(filled > _DENSE * len(C)))
 
     @classmethod
     def _split(cls, C: Array, base: Array, which: Array) -> Rows:
+        if len(which) == C.shape[1]:
+            return cls(base, which, C, None)
         differs = base != C
         differs[:, which] = False
         begins = np.zeros(len(C) + 1, np.int32)
@@ -53,28 +60,31 @@ class Rows:
         if len(C) >= len(self):
             return Rows.of(np.concatenate([self.toarray(), C]), base)  # these know better which columns are sparse
         more = self._split(C, base, self.which)
-        rest = sp.vstack([self.rest, more.rest], format="csr")
+        rest = None if self.rest is None else sp.vstack([self.rest, more.rest], format="csr")
         return Rows(base, self.which, np.concatenate([self.dense, more.dense]), rest)
 
     def __len__(self) -> int:
         return int(self.shape[0])
 
     def __getitem__(self, rows: Any) -> Rows:
-        return Rows(self.base, self.which, self.dense[rows], self.rest[rows])
+        return Rows(self.base, self.which, self.dense[rows], None if self.rest is None else self.rest[rows])
 
     @property
     def numbers(self) -> float:
         """Stored numbers of a row."""
-        return float(self.dense.shape[1] + self.rest.nnz / max(len(self), 1))
+        return float(self.dense.shape[1] + (0 if self.rest is None else self.rest.nnz / max(len(self), 1)))
 
     def times(self, change: Array) -> Rows:
         """In other units."""
-        rest = self.rest.copy()
-        rest.data = rest.data * change[rest.indices]
+        rest = None if self.rest is None else self.rest.copy()
+        if rest is not None:
+            rest.data = rest.data * change[rest.indices]
         return Rows(self.base * change, self.which, self.dense * change[self.which], rest)
 
     def toarray(self) -> Array:
         """All columns."""
+        if self.rest is None:
+            return self.dense
         C = self.rest.toarray()
         C += self.base
         C[:, self.which] = self.dense
@@ -95,6 +105,8 @@ class Rows:
         return origin
 
     def __matmul__(self, theta: Array) -> Array:
+        if self.rest is None:
+            return np.asarray(self.dense @ theta)
         out = np.asarray(self.rest @ theta)
         out += self.origin @ theta
         if len(self.which):
@@ -108,6 +120,8 @@ class Rows:
 
     def gram(self, weight: Array) -> Array:
         """``C' diag(weight) C``."""
+        if self.rest is None:
+            return np.asarray(self.dense.T @ (self.dense * weight[:, None]))
         rest, which, base = self.rest, self.which, self.origin
         weighted = rest.copy()
         weighted.data = weighted.data * np.repeat(weight, np.diff(rest.indptr))
@@ -130,6 +144,8 @@ class Transposed:
 
     def __matmul__(self, values: Array) -> Array:
         rows = self.rows
+        if rows.rest is None:
+            return np.asarray(rows.dense.T @ values)
         out = rows.rest.T @ values + np.multiply.outer(rows.origin, values.sum(axis=0))
         out[rows.which] = rows.dense.T @ values
         return np.asarray(out)

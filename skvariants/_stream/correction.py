@@ -10,14 +10,15 @@ import numpy as np
 
 from skvariants._stream.compact import Rows
 from skvariants._stream.learner import Learner, quadratic_forms
+from skvariants._stream.sample import uniforms
 from skvariants._stream.sums import Pending
 
 Array = np.ndarray
 # numbers of the sample of rows (those of the sums where these are more), and of a stream that is sorted by class: its
 # rows ask for all lines anew
 _SAMPLE, _SAMPLE_OF_KINKS, _SORTED, _SAMPLED = 1 << 14, 1 << 18, 1 << 20, 64
-# rows that wait for the sample may have this part of its numbers
-_WAIT = 4
+# rows that wait for the sample may have this part of its numbers, or so many
+_WAIT, _FEW_NUMBERS = 4, 1 << 14
 # rows, as a multiple of those before the last class came, up to which a stream is taken for sorted
 _UNSETTLED = 8.0
 # growth of a stream after which its sample is asked
@@ -55,15 +56,15 @@ class CorrectedLearner(Learner):
             return
         sample = at.sample
         label = self._labels(y)
-        seed, draws = at.seed
-        at.seed = seed, draws + 1
-        priority = s / (1.0 - np.random.default_rng(at.seed).random(len(s)))
+        seed, n_drawn = at.seed
+        at.seed = seed, n_drawn + len(s)
+        priority = s / uniforms(seed, n_drawn, len(s))
         like = sample.C if len(sample) else Rows.of(C[:_SAMPLED], self._base)
         chosen = sample.chosen(label, priority, self._room(like))
         if not len(chosen):
             return
         sample.wait([a[chosen] for a in (C, y, s, label, priority, *lines)])
-        if _WAIT * C.shape[1] * sample.n_waiting > self._numbers:
+        if C.shape[1] * sample.n_waiting > max(_FEW_NUMBERS, self._numbers // _WAIT):
             self._join()
 
     def _join(self) -> None:
@@ -99,8 +100,7 @@ class CorrectedLearner(Learner):
             off = slope - expected
             bias = sample.C.T @ (off * weight[:, None])
             step = self._solved(factors, bias)
-            # rows that stand for themselves are off by no chance
-            drawn = np.sqrt(weight * (weight - sample.s))[:, None]
+            drawn = sample.chance[:, None]
             of_the_draw = chance.gain(off * drawn)
             most = min(chance.gain(off * weight[:, None]), of_the_draw + self._noise())
             if not float(np.vdot(bias, step)) > _SIGNIFICANT * most:

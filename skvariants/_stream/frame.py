@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import blas
 
 from skvariants._data.scaling import too_large
 
@@ -14,6 +15,8 @@ Array = np.ndarray
 _FAR = 20
 # largest value whose square does not overflow
 _LARGEST = 1e150
+# numbers of rows that are worked on in one turn
+_TURN = 1 << 16
 
 
 class Frame:
@@ -57,18 +60,22 @@ class Frame:
     def rows(self, X: Any) -> tuple[Array, Array | None]:
         """Rows in these units, and by what the units have changed, if they have; both as float64."""
         C = np.empty((X.shape[0], X.shape[1] + 1))
-        C[:, :-1] = X.toarray() if sp.issparse(X) else X
-        C[:, -1] = 1.0
-        C -= self._shift
-        C *= self._scale
-        change = self._follow(C)
+        size, highest = max(1, _TURN // C.shape[1]), 0.0
+        for start in range(0, len(C), size):
+            part = C[start : start + size]
+            part[:, :-1] = X[start : start + size].toarray() if sp.issparse(X) else X[start : start + size]
+            part[:, -1] = 1.0
+            # products with one, in a third of the time of a difference with a row
+            blas.dger(-1.0, self._shift, np.ones(len(part)), a=part.T, overwrite_a=1)
+            part *= self._scale
+            highest = max(highest, part.max(), -part.min())
+        change = self._follow(C, float(highest))
         if change is not None:
             C[:, :-1] *= change
         return C, change
 
-    def _follow(self, C: Array) -> Array | None:
+    def _follow(self, C: Array, highest: float) -> Array | None:
         """Units for columns that begin to differ or have outgrown theirs; by what these were multiplied."""
-        highest = float(max(C.max(initial=0.0), -C.min(initial=0.0)))
         self.largest = max(self.largest, highest)
         if self.known.all() and highest <= 2.0**_FAR:
             return None

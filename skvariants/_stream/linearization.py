@@ -76,6 +76,9 @@ def values(loss: Any, y: Array, z: Array, spread: Array | None) -> Array:
 
 def typical_curvature(loss: Any, k: int, reach: Any) -> Array:
     """Change of the slope over predictions that differ by a unit either way, where they are undecided."""
+    if loss.columns_per_model > 1:  # of one class, beside the others
+        above, below = (loss.gradient(np.eye(k), z, np.empty((k, k))) for z in (reach * np.eye(k), -reach * np.eye(k)))
+        return np.asarray((above - below).diagonal() / (2 * reach))
     y = np.zeros((1, k)) if loss.regression else np.ones((1, k))
     z = y if loss.regression and loss.in_target_units else np.zeros((1, k))
     reach = 1.001 * reach  # a kink at a unit, as that of the hinge loss, is within

@@ -114,8 +114,6 @@ def memory_of(asked: Any, kept: tuple[Any, Any] | None, sums: Any, how: tuple[An
     if kept is not None and kept[0] == asked:
         rule = kept[1].copy()
         if getattr(rule, "rival", None) is not None:
-            if rule.rival.sums.shape != sums.shape:
-                return Adaptive(sums.n_parameters)
             rule.rival.how, rule.rival.before = how, []
         return rule
     if asked is None:

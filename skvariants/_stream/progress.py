@@ -52,7 +52,7 @@ class Scored:
         return self.loss / self.weight
 
 
-def scored(data: Any, loss: Any, z: Array) -> Scored:
+def scored(data: Any, loss: Any, z: Array, losses: Array | None = None) -> Scored:
     """Score predictions of a chunk.
 
     Parameters
@@ -63,6 +63,8 @@ def scored(data: Any, loss: Any, z: Array) -> Scored:
         Before it is bound to the task.
     z : ndarray of shape (n_rows, n_columns)
         Predictions.
+    losses : ndarray of shape (n_rows,), optional
+        What they cost, without weights; computed if not given.
 
     Returns
     -------
@@ -72,9 +74,13 @@ def scored(data: Any, loss: Any, z: Array) -> Scored:
     weight = np.ones(rows.n) if data.sample_weight is None else data.sample_weight
     count = float(weight.sum())
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        columns = task.encoding(rows.dtype).expand(rows.y)
-        losses = task.bind_loss(loss).total(columns, np.ascontiguousarray(z, rows.dtype), weight[:, None])
-        errors, total = weight @ task.errors(z, data.y, loss), float(losses.sum())
+        if losses is None:
+            columns = task.encoding(rows.dtype).expand(rows.y)
+            by_column = task.bind_loss(loss).total(columns, np.ascontiguousarray(z, rows.dtype), weight[:, None])
+            total = float(by_column.sum())
+        else:
+            total = float(weight @ losses)
+        errors = weight @ task.errors(z, data.y, loss)
         targets = None
         if not task.classification:
             mean = weight @ data.y / count

@@ -185,7 +185,7 @@ def empty_reservoir(X: Any, task: Any, seed: int, centre: Array | None = None) -
     return Reservoir(
         n_features=X.shape[1], columns=np.zeros(0, np.int32), theta=first, linear=first, diagonal=first, metric=first,
         centre=none, factor=none, largest=none, second=none, kept=rows, waiting=rows, given_centre=centre,
-        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
+        seen=None if task.n_kinds is None else np.zeros(task.n_kinds, bool), seed=(seed, 0),
     )  # fmt: skip
 
 
@@ -363,7 +363,7 @@ class ReservoirLearner:
         if at.seen is None or at.seen.all():
             return rows, 0
         unseen = np.flatnonzero(~at.seen)
-        y = targets_of(unseen, self.k, self.loss.columns_per_model > 1)
+        y = targets_of(unseen, self.k, self.loss.columns_per_model > 1, len(at.seen))
         s = np.full(len(unseen), UNSEEN * at.weight / max(at.rows, 1e-300))
         return Rows(rows.X, np.concatenate([rows.y, y]), np.concatenate([rows.s, s])), len(unseen)
 

@@ -10,6 +10,27 @@ import numpy as np
 from skvariants._stream.compact import Rows
 
 Array = np.ndarray
+# increment and multipliers of SplitMix64
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def uniforms(seed: int, first: int, count: int) -> Array:
+    """Uniform numbers in (0, 1] of so many rows from number `first` on: those of a row, whatever chunk it comes in.
+
+    References
+    ----------
+    Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators", doi:10.1145/2714064.2660195.
+    """
+    x = np.arange(first, first + count, dtype=np.uint64)
+    x *= np.uint64(_GOLDEN)
+    x += np.uint64(seed * _GOLDEN * _GOLDEN % 2**64)
+    x ^= x >> np.uint64(30)
+    x *= _FIRST
+    x ^= x >> np.uint64(27)
+    x *= _SECOND
+    x ^= x >> np.uint64(31)
+    x >>= np.uint64(11)
+    return (x + 1.0) * 2.0**-53
 
 
 @dataclass(eq=False, repr=False)
@@ -66,6 +87,12 @@ class Sample:
     def weight(self) -> Array:
         """Of the rows that each stands for."""
         return np.maximum(self.s, self.threshold[self.label])
+
+    @property
+    def chance(self) -> Array:
+        """Deviation of what a row adds to a sum, by the draw, in units of its value; of one that was sure none."""
+        weight = self.weight
+        return np.sqrt(weight * (weight - self.s))
 
     def chosen(self, label: Array, priority: Array, size: int) -> Array:
         """Numbers of the rows of a draw that a sample of `size` may hold."""
@@ -133,4 +160,4 @@ class Sample:
         self.y, self.s, self.label, self.priority, self.z, self.slope, self.curvature = arrays
 
 
-__all__ = ["Sample"]
+__all__ = ["Sample", "uniforms"]

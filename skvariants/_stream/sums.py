@@ -97,7 +97,7 @@ class Sums(Fields):
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait for its line's sake.
     seed : tuple of int
-        Of the next draw of the sample: the stream's, and how many draws there were.
+        Of the sample: the stream's, and how many rows were drawn from.
     typical : tuple or None
         Unit of the predictions, and the typical curvature for it.
     factors : list
@@ -172,7 +172,7 @@ class Sums(Fields):
         W = theta[:-1]
         pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
         pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
-        pull[:-1] /= self.frame.factor[:, None]
+        pull[:-1] *= self.frame.factor[:, None]
         self.anchor = self.frame.of_original(theta)
         self.theta, self.pull, self.trust, self.extent = self.anchor.copy(), pull, trust.weight, trust.extent
         if self.seen is not None:
@@ -192,15 +192,16 @@ class Sums(Fields):
 
 def classes_in(y: Array, n_classes: int) -> Array:
     """Which classes have rows, by targets as columns: a boolean for each."""
-    if n_classes == 2 and y.shape[1] == 1:
-        return np.array([(y <= 0).any(), (y > 0).any()])
+    if n_classes == 2 * y.shape[1]:  # both sides of each column
+        return np.concatenate([(y <= 0).any(axis=0), (y > 0).any(axis=0)])
     return np.asarray((y > 0).any(axis=0))
 
 
-def targets_of(classes: Array, n_columns: int, coupled: bool) -> Array:
+def targets_of(classes: Array, n_columns: int, coupled: bool, n_classes: int) -> Array:
     """Targets as columns of a row of each class."""
-    if n_columns == 1:
-        return np.where(classes == 1, 1.0, -1.0)[:, None]
+    if n_classes == 2 * n_columns:  # of the other columns such a row says nothing
+        side, column = np.divmod(classes, n_columns)
+        return np.where(column[:, None] == np.arange(n_columns), 2.0 * side[:, None] - 1.0, 0.0)
     return np.where(classes[:, None] == np.arange(n_columns), 1.0, 0.0 if coupled else -1.0)
 
 
@@ -248,8 +249,8 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
     return Sums(
         frame=Frame.of(X, fit_intercept, centre), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
-        sample=Sample.empty(d1 - 1, k, task.n_classes or 1), second=np.zeros(d1 - 1),
-        seen=None if task.n_classes is None else np.zeros(task.n_classes, bool), seed=(seed, 0),
+        sample=Sample.empty(d1 - 1, k, task.n_kinds or 1), second=np.zeros(d1 - 1),
+        seen=None if task.n_kinds is None else np.zeros(task.n_kinds, bool), seed=(seed, 0),
     )  # fmt: skip
 
 

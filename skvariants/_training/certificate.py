@@ -285,7 +285,8 @@ class Predicted:
         values = self.loss.conjugate(kinds, np.zeros(kinds.shape))
         if values is None:
             return None
-        return np.asarray(self.scale * np.broadcast_to(np.dot(shares, values).ravel(), self.scale.shape))
+        means = np.dot(shares, values).ravel() if self.unit > 1 else (shares.T * values).sum(axis=0)
+        return np.asarray(self.scale * np.broadcast_to(means, self.scale.shape))
 
     def _conjugates(self, u: Array | None = None, share: Any = 1.0) -> Array | None:
         """Mean conjugate of each column, at zero by default, in the units worked in; None where unknown."""

@@ -1,7 +1,9 @@
-"""Gradients of a batch: what a solver is given. The plain one now; variance-reduced ones go beside it."""
+"""Gradients of a batch: what a solver is given, and the rows themselves for those that form their own."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +14,8 @@ from skvariants._training.problem import Problem
 Array = np.ndarray
 # scikit-learn's guard for single samples
 _STEEPEST = 1e12
+# units in the last place of a sum and of its terms
+_ROUNDING = 8
 
 
 def steepest(target: Any) -> Any:
@@ -52,7 +56,24 @@ class BatchGradient:
             r = np.clip(r, -bound, bound, out=self.scaled)
         if s is not None:
             r = np.multiply(r, s, out=self.scaled[: len(y)])
-        return p.gradient(X, r, self.g, len(y))
+        g = p.gradient(X, r, self.g, len(y))
+        if len(y) == p.n:
+            self._settle(y, z, r)
+        return g
+
+    def _settle(self, y: Array, z: Array, r: Array) -> None:
+        """Let the intercept's slope over all rows be zero where it is a rounding of its own sum.
+
+        On centred columns the intercept is at its optimum or near; a solver that divides slopes by their size would
+        take the rounding for one.
+        """
+        c, size = self.problem.coordinates, (np.abs(y).sum(axis=0) + np.abs(z).sum(axis=0) + np.abs(r).sum(axis=0))
+        unit = 1.0 / len(y)
+        if not c.identity:
+            size = size + len(y) * np.dot(np.abs(c.mean_row), np.abs(c.units * self.theta[:-1]))
+            unit = unit * c.target * c.objective_scale
+        last = self.g[-1]
+        last[np.abs(last) <= _ROUNDING * np.finfo(last.dtype).eps * unit * size] = 0
 
 
 class Batch:
@@ -70,13 +91,56 @@ class Batch:
         Weights.
     z, r : ndarray of shape (n_rows, n_columns)
         Receive predictions and derivatives in them.
+    table : ndarray of shape (n_samples, n_columns), optional
+        What is remembered of all rows.
+    numbers : slice or ndarray, optional
+        Which of them these are.
     """
 
-    def __init__(self, gradient: BatchGradient, X: Any, y: Array, weight: Array | None, z: Array, r: Array) -> None:
+    def __init__(
+        self, gradient: BatchGradient, X: Any, y: Array, weight: Array | None, z: Array, r: Array,
+        table: Array | None = None, numbers: Any = None,
+    ) -> None:  # fmt: skip
         self._gradient, self.X, self.y, self.weight, self.z, self.r = gradient, X, y, weight, z, r
+        self.table, self._numbers = table, numbers
         problem = gradient.problem
         problem.predict(X, gradient.theta, z)
         problem.loss.gradient(y, z, r)
+
+    @property
+    def loss(self) -> Any:
+        """What the predictions are compared by."""
+        return self._gradient.problem.loss
+
+    @property
+    def intercept(self) -> float:
+        """What the intercept adds to the squared norm of a row: one, or zero where there is none."""
+        return float(self._gradient.problem.fit_intercept)
+
+    @property
+    def unit(self) -> Any:
+        """Unit of the predictions: they are so many times the products of features and parameters."""
+        return self._gradient.problem.coordinates.target
+
+    def features(self) -> Iterator[tuple[Any, Array]]:
+        """Of each row, which parameters take part, and by which numbers, the intercept's one as last."""
+        problem, X = self._gradient.problem, self.X
+        c, last = problem.coordinates, self.intercept
+        if isinstance(X, np.ndarray):
+            C = c.rows(X, self.z.dtype)
+            C[:, -1] = last
+            yield from ((slice(None), row) for row in C)
+            return
+        for start, stop in itertools.pairwise(X.indptr):
+            at, values = X.indices[start:stop], X.data[start:stop]
+            if c.identity:
+                yield np.append(at, problem.d), np.append(values, values.dtype.type(last))
+                continue
+            row = np.zeros((1, problem.d), values.dtype)
+            row[0, at] = values
+            row = c.rows(row, self.z.dtype)[0]
+            row[-1] = last
+            yield slice(None), row
 
     def value(self) -> Array:
         """Loss of each prediction."""
@@ -91,5 +155,55 @@ class Batch:
         r = r if self.weight is None else r * self.weight
         return self._gradient.problem.gradient(self.X, r, self._gradient.g, len(r))
 
+    @property
+    def share(self) -> float:
+        """These rows as a share of all."""
+        return len(self.z) / self._gradient.problem.n
 
-__all__ = ["Batch", "BatchGradient", "steepest"]
+    def recall(self) -> Array | None:
+        """What was remembered of these rows, zero at first, shape ``(n_rows, n_columns)``; None where nothing is."""
+        return None if self.table is None else self.table[self._numbers]
+
+    def remember(self, r: Array) -> None:
+        """Remember these numbers until the rows come again."""
+        if self.table is not None:
+            self.table[self._numbers] = r
+
+
+class Whole:
+    """All rows, for solvers that look at them before an epoch.
+
+    Parameters
+    ----------
+    gradient : BatchGradient
+        Whose problem this is.
+    table : ndarray of shape (n_samples, n_columns)
+        What is remembered of each row.
+    """
+
+    def __init__(self, gradient: BatchGradient, table: Array) -> None:
+        self._problem, self._batch_size, self.table = gradient.problem, len(gradient.scaled), table
+
+    def _chunks(self) -> Any:
+        problem, start = self._problem, 0
+        for X, y, weight in problem.rows.chunks(self._batch_size, columns=self.table.shape[1]):
+            part = slice(start, start + X.shape[0])
+            start = part.stop
+            yield X, *problem.labels(y, weight), self.table[part]
+
+    def look(self, theta: Array) -> None:
+        """Write the slopes of all rows at `theta` into the table."""
+        for X, y, _, slopes in self._chunks():
+            self._problem.loss.gradient(y, self._problem.predict(X, theta), slopes)
+
+    def gradient(self) -> Array:
+        """Gradient of the mean over all rows, weighted, for the slopes in the table."""
+        total = np.zeros((self._problem.d + 1, self.table.shape[1]), self.table.dtype)
+        part = np.empty_like(total)
+        for X, _, weight, slopes in self._chunks():
+            r = slopes if weight is None else slopes * weight
+            total += self._problem.gradient(X, r, part, self._problem.n)
+        return total
+
+
+__all__ = ["Batch", "BatchGradient", "Whole", "steepest"]

@@ -312,13 +312,15 @@ class Training:
             state.best_theta = best_theta
             state.best[moved] = np.where(better, score, best)
         else:
-            with np.errstate(invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 gained = f <= best - tol * self.reference[self.alive][moved]
             state.best[moved] = np.fmin(best, np.where(lost, np.inf, f))
         if self.tol is None:
             return done
         state.stalled[moved] = np.where(gained | lost, 0, state.stalled[moved] + 1)
-        waiting = np.flatnonzero(state.stalled >= self.stopping.n_iter_no_change)
+        epochs = self.stopping.n_iter_no_change
+        # scores are noisier than the objective
+        waiting = np.flatnonzero(state.stalled >= (self.method.patience(epochs) if score is None else epochs))
         if waiting.size:
             for j, change in zip(waiting.tolist(), self.method.on_plateau(waiting).tolist(), strict=True):
                 if change > 0:

@@ -30,7 +30,7 @@ def fits_per_sample(steps: Any) -> bool:
     problem, first = steps.problem, np.zeros(1, int)
     loss, schedule, penalty = problem.loss, steps.schedule, problem.penalty
     return (
-        steps.solver.is_gradient
+        (steps.solver.is_gradient or steps.solver.slope is not None)
         and steps.state.theta.shape[1] <= _FEW_COLUMNS
         and loss.columns_per_model == 1
         and loss.take(first) is loss
@@ -57,18 +57,20 @@ def single_samples(steps: Any, X: Any, y: Array, s: Array | None) -> Array:
     z = np.empty((len(y), state.theta.shape[1]))
     weights = None if s is None else s[:, 0].tolist()
     coordinates = problem.coordinates
+    squares = [] if steps.solver.slope is None else (problem.square_norms(X) + problem.fit_intercept)[:, 0].tolist()
     rows: Any = _DenseRows(X, coordinates) if isinstance(X, np.ndarray) else None
     if rows is None:
         rows = _SparseRows(X) if coordinates.identity else _ScaledSparseRows(X, coordinates)
     for j in range(z.shape[1]):
         targets = y[:, min(j, y.shape[1] - 1)].tolist()
-        _column(steps, rows, targets, weights, j, z[:, j])
+        _column(steps, rows, (targets, weights, squares), j, z[:, j])
     state.t += len(y)
     return problem.loss.total(y, z, s)
 
 
-def _column(steps: Any, rows: Any, targets: list[float], weights: list[float] | None, j: int, z: Array) -> None:
+def _column(steps: Any, rows: Any, numbers: tuple[Any, Any, Any], j: int, z: Array) -> None:
     """The steps of column `j`; predictions go to `z`."""
+    (targets, weights, squares), slope = numbers, steps.solver.slope
     p, state, schedule = steps.problem, steps.state, steps.schedule
     derivative, fit_intercept = p.loss.gradient_scalar, p.fit_intercept
     w, b = rows.begin(state.theta[:, j], j)
@@ -85,6 +87,9 @@ def _column(steps: Any, rows: Any, targets: list[float], weights: list[float] | 
         d = derivative(target, zi)
         if not -bound <= d <= bound:
             d = min(max(d, -bound), bound)
+        if slope is not None:
+            length = eta * squares[i] if weights is None else eta * squares[i] * weights[i]
+            d = slope(derivative, target, zi, d, length)
         if weights is not None:
             d *= weights[i]
         if shrinks and not implicit:

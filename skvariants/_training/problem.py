@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import operand
-from skvariants._data.scaling import Coordinates
+from skvariants._data.scaling import Coordinates, too_large
 from skvariants._data.sparse import square_norms
 
 Array = np.ndarray
@@ -151,7 +151,10 @@ class Problem:
         if not c.identity:
             return float(np.count_nonzero(c.inverse_scale)) + float(self.fit_intercept)
         moments = self.rows.moments()
-        squares = np.asarray(moments.squares / moments.count + moments.mean**2)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.asarray(moments.squares / moments.count + moments.mean**2)
+        if not np.isfinite(squares).all():
+            raise ValueError(too_large(~np.isfinite(squares)))
         return float(squares.sum()) + float(self.fit_intercept)
 
     def labels(self, y: Array, weight: Array | None) -> tuple[Array, Array | None]:
@@ -178,8 +181,9 @@ class Problem:
             return (np.abs(value) * s).sum(axis=0) / self.n
 
         costs = cost(z)
-        if not costs.sum() > 0:
-            costs = cost(-y)
+        for stand_in in (-y, np.ones_like(y)):  # of targets that are all zero, what a unit costs
+            if not costs.sum() > 0:
+                costs = cost(stand_in)
         return z, costs
 
 

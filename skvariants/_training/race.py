@@ -63,14 +63,36 @@ class Race:
         )
 
 
-def ladder(problem: Problem, solver: Any) -> Array:
+def ladder(problem: Problem, solver: Any, width: int = 1, columns: int = 1) -> Array:
     """Step sizes to race: around the solver's natural one, in units of 1/L.
 
-    That is how a step of a solver that is not scale free is measured. L is the bound on the curvature of the loss (1
-    where none is known) times the mean squared norm of a row (Bottou et al. 2018, doi:10.1137/16M1080173); a small
-    batch tolerates as much as its noise allows, which is what the race finds out.
+    That is how a step of a solver that is not scale free is measured. L is the bound on the curvature of the loss (its
+    mean at the best constant where there is none) times the mean squared norm of a row (Bottou et al. 2018,
+    doi:10.1137/16M1080173); a small batch tolerates as much as its noise allows, which is what the race finds out.
+
+    Returns
+    -------
+    ndarray of shape (n_rungs,) or (n_rungs, n_columns)
+        The latter where there is no bound, as models may then differ; `width` columns are one.
     """
-    return STEP_GRID * step_unit(problem.loss, solver, problem.mean_square_norm())
+    unit = step_unit(problem.loss, solver, problem.mean_square_norm())
+    if solver.scale_free or is_bounded(problem.loss):
+        return STEP_GRID * unit
+    h = np.broadcast_to(curvature(problem), (columns,)).reshape(-1, width).max(axis=1)
+    return STEP_GRID[:, None] * (unit / np.repeat(h, width))
+
+
+def is_bounded(loss: Any) -> bool:
+    """Whether a bound of the curvature stands for it: there is one, or no curvature."""
+    return loss.max_curvature is not None or not loss.smooth
+
+
+def curvature(problem: Problem) -> Array:
+    """Mean curvature of each column at the best constant; one where there is none."""
+    y, s = problem.encoding.summary(problem.rows.y, problem.rows.weight)
+    z = np.ascontiguousarray(np.broadcast_to(problem.intercept_only()[0], y.shape))
+    h = (problem.loss.second_derivative(y, z) * s).sum(axis=0) / s.sum(axis=0)
+    return np.where(h > 0, h, 1.0)
 
 
 def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> float:
@@ -106,7 +128,8 @@ def race(
     State
         The winners', with the steps of the race behind them; a model whose rungs all diverged is back at its start.
     """
-    width, rates = state.width, ladder(problem, solver)
+    width = state.width
+    rates = ladder(problem, solver, width, state.theta.shape[1])
     each = state.theta.nbytes + sum(array.nbytes for array in state.memory)
     at_a_time = min(len(rates), max(1, MOST_BYTES // max(each, 1)))
     winners: Any = None
@@ -131,7 +154,8 @@ def race(
     first = np.argmin(table, axis=0)
     # a race in which nothing has moved tells nothing
     first[~lost & (table.max(axis=0) <= best + _TIE * np.abs(best))] = len(rates) // 2
-    return [Race(rates, table[:, j], float(rates[first[j]]), racing.t) for j in range(len(best))], racing
+    each = [rates if rates.ndim == 1 else rates[:, j * width] for j in range(len(best))]
+    return [Race(of, table[:, j], float(of[first[j]]), racing.t) for j, of in enumerate(each)], racing
 
 
 def _heat(
@@ -144,7 +168,8 @@ def _heat(
     many, solver = problem.take(columns), solver.take(columns)
     racing = State.start(np.tile(state.theta, n_rungs), width, same_generator(state.rng))
     racing.memory = solver.allocate(racing.theta, many.penalty, not many.coordinates.identity)
-    raced = schedule.take(columns).with_fields(eta0=np.repeat(rates, k).astype(state.theta.dtype))
+    rates = np.repeat(rates, k) if rates.ndim == 1 else rates.ravel()
+    raced = schedule.take(columns).with_fields(eta0=rates.astype(state.theta.dtype))
     Steps(many, racing, solver, raced, batch_size, shuffle).epoch(max_steps=BATCH_STEPS)
     scores = _scores(many, racing, racing.rng).reshape(n_rungs, n_models, width).sum(axis=2)
     scores = np.where(np.isfinite(scores), scores, np.inf)
@@ -163,4 +188,4 @@ def _scores(problem: Problem, state: State, rng: np.random.Generator) -> Array:
         return value + problem.penalty.value(state.theta[:-1]) / problem.coordinates.objective_scale
 
 
-__all__ = ["STEP_GRID", "Race", "ladder", "race", "step_unit"]
+__all__ = ["STEP_GRID", "Race", "curvature", "is_bounded", "ladder", "race", "step_unit"]

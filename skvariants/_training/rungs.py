@@ -21,7 +21,7 @@ import numpy as np
 
 from skvariants._training.method import Record
 from skvariants._training.problem import Problem
-from skvariants._training.race import MOST_BYTES, STEP_GRID, step_unit
+from skvariants._training.race import MOST_BYTES, STEP_GRID, curvature, is_bounded, step_unit
 from skvariants._training.state import State, same_generator
 from skvariants._training.steps import Steps
 
@@ -149,6 +149,8 @@ class Pace:
         Number of the step with which the race was decided.
     rows, square : float
         Rows seen, and their mean squared norm where coordinates are those of the data.
+    bend : float
+        Curvature of a loss that has no bound, by the rows seen; no less than one, as a few targets say little.
     labels : int
         Rows whose targets were seen.
     mean, above : ndarray or None
@@ -164,6 +166,7 @@ class Pace:
     since: int = 0
     rows: float = 0.0
     square: float = 0.0
+    bend: float = 1.0
     labels: int = 0
     mean: Any = 0.0
     above: Any = None
@@ -175,8 +178,10 @@ class Pace:
 
     def look(self, problem: Problem) -> None:
         """See what the rows of a chunk tell of the unit and of the targets."""
+        self.rows += problem.n
+        if not is_bounded(problem.loss):
+            self.bend += (max(1.0, float(curvature(problem).max())) - self.bend) * problem.n / self.rows
         if problem.coordinates.identity:
-            self.rows += problem.n
             self.square += (problem.mean_square_norm() - self.square) * problem.n / self.rows
         else:
             self.square = problem.mean_square_norm()
@@ -210,7 +215,7 @@ class Pace:
 
     def length(self, problem: Problem, solver: Any, batch_size: int) -> tuple[float, float]:
         """Unit of the steps, and by what they are shorter for batches smaller than those of the race."""
-        unit = step_unit(problem.loss, solver, self.square)
+        unit = step_unit(problem.loss, solver, self.square) / (1.0 if solver.scale_free else self.bend)
         parameters = problem.d + problem.fit_intercept
         here, then = (m / (parameters + m - 1) for m in (min(batch_size, self.batch), self.batch))
         return unit, np.sqrt(here / then) if solver.scale_free else here / then

@@ -172,6 +172,8 @@ class State(Fields):
         Draws the orders of the rows.
     memory : list of ndarray
         What the solver keeps.
+    table : ndarray of shape (n_samples, n_columns), or None
+        What the solver remembers of each row.
     average : ndarray or None
         Mean of the iterates, where averaging has begun.
     t : int
@@ -201,6 +203,7 @@ class State(Fields):
     theta: Any = per_column(None)
     rng: Any = shared(None)
     memory: list[Array] = per_column(list)
+    table: Any = per_column(None)
     average: Any = per_column(None)
     t: int = shared(0)
     epoch: Any = per_model(None)
@@ -233,11 +236,14 @@ class State(Fields):
 
     def saved(self) -> list[Array]:
         """Copies of parameters and memory, as a checkpoint holds them."""
-        return [self.theta.copy(), *(a.copy() for a in self.memory)]
+        return [a.copy() for a in self._trained()]
+
+    def _trained(self) -> list[Array]:
+        return [self.theta, *self.memory, *(() if self.table is None else (self.table,))]
 
     def restore(self, saved: Sequence[Array], columns: Array) -> None:
         """Return some columns to a checkpoint."""
-        for now, then in zip((self.theta, *self.memory), saved, strict=True):
+        for now, then in zip(self._trained(), saved, strict=True):
             now[..., columns] = then[..., columns]
         if self.average is not None:
             self.average[:, columns] = saved[0][:, columns]
@@ -256,7 +262,7 @@ class State(Fields):
 
         Where it is not to be gone on with, what only that needs stays behind.
         """
-        source = self if resumable else dataclasses.replace(self, method=None, checkpoint=[])
+        source = self if resumable else dataclasses.replace(self, method=None, checkpoint=[], table=None)
         part = source.take(np.array([position]))
         part.rng, part.history = same_generator(self.rng), []
         for row in self.history:

@@ -13,7 +13,7 @@ import numpy as np
 
 from skvariants._data.sparse import Slices
 from skvariants._step import Step
-from skvariants._training.gradients import Batch, BatchGradient
+from skvariants._training.gradients import Batch, BatchGradient, Whole
 from skvariants._training.lazy import LazySteps, can_be_lazy
 from skvariants._training.method import Method, Record
 from skvariants._training.per_sample import fits_per_sample, single_samples
@@ -59,7 +59,16 @@ class Steps(Method):
         self.orders = problem.rows.orders(self.batch_size) if self.shuffle else None
         # L2 goes into the gradient in the user's coordinates, and is implicit in others
         self.implicit = not problem.coordinates.identity
+        self.remembers, self.numbers, self.rows = False, np.arange(0), np.arange(0)
         self._allocate()
+
+    def remember(self) -> None:
+        """From now on let the solver remember something of each row, if it would: they will come again."""
+        state, problem = self.state, self.problem
+        self.remembers = "table" in self.solver.needs
+        if self.remembers and (state.table is None or len(state.table) != problem.n):
+            state.table = np.zeros((problem.n, state.theta.shape[1]), state.theta.dtype)
+            state.memory, state.checkpoint = self.solver.allocate(state.theta, problem.penalty, self.implicit), []
 
     def _allocate(self) -> None:
         theta = self.state.theta
@@ -104,7 +113,8 @@ class Steps(Method):
 
     def iterate(self) -> Record:
         p, width = self.problem, self.state.width
-        penalty = p.penalty.value(self.state.theta[:-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            penalty = p.penalty.value(self.state.theta[:-1])
         f = self.epoch()
         with np.errstate(over="ignore", invalid="ignore"):
             # each batch's loss was taken before its step: so is the penalty of a single batch
@@ -118,6 +128,13 @@ class Steps(Method):
         eta = np.broadcast_to(self.schedule(state.t), state.step_factor.shape) * state.step_factor
         return eta[:: state.width]
 
+    def patience(self, epochs: int) -> Any:
+        if self.schedule.patience is None:
+            return epochs
+        # what a smaller step gains, it gains at once
+        smaller = self.state.step_factor[:: self.state.width] < 1
+        return np.where(smaller, min(self.schedule.patience, epochs), epochs)
+
     def on_plateau(self, models: Array) -> Array:
         schedule = self.schedule.take(models * self.state.width)  # the columns of a model have the same
         return np.asarray(schedule.on_plateau(self.eta()[models]))
@@ -127,7 +144,12 @@ class Steps(Method):
         draw, ahead = None, self.shuffle and self.ahead
         if self.shuffle:
             draw, self.state.order_seed = self.orders.draw(self.state.rng, self.state.order_seed)
+        start = 0
         for X, y, weight in self.problem.rows.chunks(self.batch_size, draw, self.state.theta.shape[1], ahead):
+            part = slice(start, start + len(y))
+            start = part.stop
+            if self.remembers:
+                self.numbers = np.arange(part.start, part.stop) if draw is None else draw[0][part]
             yield X, *self.problem.labels(y, weight)
 
     def epoch(self, max_steps: int | None = None) -> Array:
@@ -138,12 +160,16 @@ class Steps(Method):
         lazy = self.lazy if self._is_steady() else None
         by_sample = not self.implicit or lazy is not None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+            if self.remembers:
+                state = self.state
+                self.solver.begin_epoch(state.theta, Whole(self.gradient, state.table), *state.memory)
             for X, y, s in self.chunks():
                 if self.one_by_one and max_steps is None and (isinstance(X, np.ndarray) or by_sample):
                     self.totals += single_samples(self, X, y, s)
                     seen += len(y)
                     continue
-                done, n_steps = self._chunk(X, y, s, n_left, None if isinstance(X, np.ndarray) else lazy)
+                plain = isinstance(X, np.ndarray) or self.needs_rows
+                done, n_steps = self._chunk(X, y, s, n_left, None if plain else lazy)
                 seen, n_left = seen + done, n_left - n_steps
                 if n_left == 0:
                     break
@@ -169,6 +195,7 @@ class Steps(Method):
             batch = slice(start, min(len(y), start + self.batch_size))
             weights = None if s is None else s[batch]
             if lazy is None:
+                self.rows = self.numbers[batch]
                 self.take_step(batches[batch], y[batch], weights, self.z[batch], self.r[batch])
             else:
                 t = self.state.t = self.state.t + 1
@@ -185,7 +212,8 @@ class Steps(Method):
         """One step; predictions and derivatives in them, both from before it, are left in `z` and `r`."""
         state, step = self.state, self.step
         if self.needs_rows:
-            step.batch, g = Batch(self.gradient, X, y, s, z, r), self.gradient.g
+            table = state.table if self.remembers else None
+            step.batch, g = Batch(self.gradient, X, y, s, z, r, table, self.rows), self.gradient.g
         else:
             g = self.gradient(X, y, s, z, r)
         state.t = step.t = state.t + 1

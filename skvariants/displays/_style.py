@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skvariants._component import shown
+from skvariants.solvers import SOLVERS
 
 Array = np.ndarray
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#808080"
-#: colour and line style of each solver, in every picture
-SOLVER_STYLES = {
+#: colour and line style of each solver, in every picture; one that is not listed takes the next that are free
+SOLVER_STYLES: dict[str, tuple[str, Any]] = {
     "auto": (BLACK, "-"),
     "gd": (GREY, "-"),
     "sgd": (GREY, ":"),
@@ -38,6 +39,12 @@ SOLVER_STYLES = {
     "cocob": (GREEN, "-."), "dog": (GREEN, ":"), "dowg": (BLUE, "-."), "prodigy": (BLUE, ":"),
     "dual_averaging": (GREY, "-."), "ftrl": (BLACK, "--"), "schedule_free": (BLACK, "-."),
 }  # fmt: skip
+_FREE = (
+    (colour, dashes)
+    for dashes in ((0, (8, 2)), (0, (2, 1, 2, 4)), (0, (1, 4)), (0, (12, 2, 2, 2)))
+    for colour in (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, GREY, BLACK)
+)
+SOLVER_STYLES |= dict(zip((name for name in SOLVERS if name not in SOLVER_STYLES), _FREE, strict=False))
 #: of everything else, in this order
 CYCLE = [
     (BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, "-"), (PURPLE, "--"),
@@ -45,7 +52,7 @@ CYCLE = [
 ]  # fmt: skip
 
 
-def styles(names: Sequence[str]) -> list[tuple[str, str]]:
+def styles(names: Sequence[str]) -> list[tuple[str, Any]]:
     """Colour and line style of each name: those of the solver, or the next of the cycle whose colour is not taken."""
     known = [SOLVER_STYLES.get(name.lower()) for name in names]
     if known.count(None) > len(names) // 2:

@@ -61,7 +61,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         "tol": OneOf(None, number(0)),
         "n_iter_no_change": integers(1),
         "shuffle": Flag(),
-        "epsilon": number(0),
+        "epsilon": OneOf("auto", number(0)),
         "early_stopping": Flag(),
         "validation_fraction": number(0, 1, "neither"),
         "average": OneOf(Flag(), integers(1)),
@@ -130,7 +130,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     @usual_errors
     def _fit(self, given: Given, coef_init: Any, intercept_init: Any) -> list[str]:
         """Fit; returns what is to be warned of."""
-        spec = self.__skvariants_spec__()
+        spec = self._spec_of_call()
         callback = self._begin_callbacks(given.X, given.y, given.sample_weight)
         header = self._header(known=False)
         data = on_table(spec, header, given) or prepare(spec, header, given)
@@ -170,15 +170,14 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     def _start(self, coef: Any, intercept: Any, data: Any, warm: bool) -> tuple[Array, Array]:
         """Weights and intercepts to start from: those given, else a warm start's, else zero."""
         k, d = data.task.n_columns, data.rows.d
-        warm = warm and hasattr(self, "coef_")
+        before = np.zeros((k, d)), np.zeros(k)
+        if warm and hasattr(self, "coef_"):
+            before = self._task.as_columns(dense(self.coef_), self.intercept_)
         of_coef, of_intercept = ("coef_init", "intercept_init")
         if coef is None:
-            coef, of_coef = (np.atleast_2d(dense(self.coef_)) if warm else np.zeros((k, d))), _OF_BEFORE.format("coef_")
+            coef, of_coef = before[0], _OF_BEFORE.format("coef_")
         if intercept is None:
-            intercept, of_intercept = (
-                np.ravel(self.intercept_) if warm else np.zeros(k),
-                _OF_BEFORE.format("intercept_"),
-            )
+            intercept, of_intercept = before[1], _OF_BEFORE.format("intercept_")
         return started_from(coef, of_coef, (k, d)), started_from(intercept, of_intercept, (k,))
 
     @usual_errors
@@ -189,13 +188,14 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check("n_epochs", n_epochs, integers(1))
         spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
-        task = self._stream_task(spec, self._task if fitted_before else None, classes)
-        data = prepare(spec, self._header(fitted_before), given, task)
+        task = self._stream_task(spec, self._task if fitted_before else None, classes, given.y)
+        data = prepare(spec, self._header(fitted_before), given, task, streaming=True)
         if data.rows.n == 0:
             if not fitted_before:
+                classes_too = ", or class_weight for all of its classes" * spec.task.classification
                 raise ValueError(
-                    "sample_weight is zero for all samples of the first call of partial_fit, or class_weight for all "
-                    "of its classes: at least one weight must be positive."
+                    f"sample_weight is zero for all samples of the first call of partial_fit{classes_too}: at least "
+                    "one weight must be positive. In later calls none has to be, and they change nothing."
                 )
             return []
         kept, start, progress = None, None, Progress()
@@ -217,13 +217,13 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         )  # fmt: skip
         if fitted_before:
             z = predictions(data.rows.X, *start) if fitted.predicted is None else fitted.predicted
-            progress.update(scored(data, spec.loss, z))
+            progress.update(scored(data, spec.loss, z, fitted.losses))
         fitted.kept.progress = progress
         self.__skvariants_publish__(fitted, streaming=True)
         return fitted.messages
 
-    def _spec_of_call(self, n_epochs: int) -> Spec:
-        """The spec of so many passes; that of the call before, where all parameters are still the same."""
+    def _spec_of_call(self, n_epochs: int | None = None) -> Spec:
+        """The spec, of so many passes if that is said; that of before, where all parameters are still the same."""
         estimator: Any = type(self)
         values = (n_epochs, *(getattr(self, name) for name in parameter_names(estimator)))
         kinds = tuple(map(type, values))
@@ -231,7 +231,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         if key is not None and key in _SPECS:
             return _SPECS[key]
         spec = self.__skvariants_spec__()
-        spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs, max_time=None))
+        if n_epochs is not None:
+            spec = replace(spec, stopping=replace(spec.stopping, max_iter=n_epochs, max_time=None))
         if key is not None:
             if len(_SPECS) >= _MOST_SPECS:
                 _SPECS.clear()
@@ -248,8 +249,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         return None if kept is None else kept.grown(data.task, *start), start
 
     @abstractmethod
-    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
-        """The task of a stream: known from earlier calls or from `classes`; None where targets are to say it."""
+    def _stream_task(self, spec: Spec, task: Any, classes: Any, y: Any) -> Any:
+        """The task of a stream: known from earlier calls, `classes` or columns of `y`; None where targets say it."""
 
     @property
     def progressive_score_(self) -> float:
@@ -313,6 +314,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
 # specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
 _SPECS: dict[Any, Spec] = {}
 _MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
+# parameters that are names of components, or components
+_COMPONENTS = ("loss", "penalty", "solver", "learning_rate")
 # what warm_start=True goes on from, in sentences
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
@@ -323,8 +326,8 @@ _MAY_BE_NONE = {
 
 @functools.cache
 def parameter_names(cls: Any) -> tuple[str, ...]:
-    """Names of the parameters of an estimator class."""
-    return tuple(cls._get_param_names())
+    """Names of the parameters that a fit asks for: a subclass may fix some in its constructor, and name more."""
+    return tuple(dict.fromkeys((*_COMPONENTS, *cls._accepts, *cls._get_param_names())))
 
 
 def dense(coef: Any) -> Any:

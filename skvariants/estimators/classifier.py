@@ -10,12 +10,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from skvariants._component import PROCESSES, Accepts, OneOf, resolve
-from skvariants._data.tasks import Classification
+from skvariants._data.labels import Labelling
 from skvariants._data.validate import Given
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
-from skvariants.losses import LOSSES, Loss
+from skvariants.losses import LOSSES, Loss, of_labels
 
 Array = np.ndarray
 
@@ -37,7 +37,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     .. math:: \frac{\sum_i s_i\, c_{y_i}\, \ell(y_i, x_i w + b)}{\sum_i s_i\, c_{y_i}}
               + \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
 
-    summed over the classes where there are more than two and they are not coupled (one-vs-rest).
+    summed over the classes where there are more than two and they are not coupled (one-vs-rest), or over several
+    labels, of which a row may have any number (:doc:`/guide/labels`).
 
     Parameters
     ----------
@@ -90,11 +91,13 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         times what they have gained over that model, interior-point steps when the dual leaves no more than that. None
         takes exactly `max_iter` epochs (quasi-Newton and interior-point steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
-        Epochs without progress after which the step falls or the fit ends.
+        Epochs without progress after which the step falls or the fit ends; two at most for the default schedule once
+        it has fallen.
     shuffle : bool, default=True
         Whether rows come in a new order each epoch.
-    epsilon : float, default=0.1
-        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    epsilon : float or "auto", default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target. "auto"
+        is 0.25 for "huber" and 0.1 for the others, as targets are -1 and 1.
     early_stopping : bool, default=False
         Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
         rising, and to return the best epoch.
@@ -102,7 +105,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Share of rows held out for early stopping.
     class_weight : dict, "balanced" or None, default=None
         Multiplies the sample weights by class, in every column of one-vs-rest too. "balanced" gives all classes the
-        same total weight; in `partial_fit` it counts the rows so far, those of the chunk included.
+        same total weight; in `partial_fit` it counts the rows so far, those of the chunk included. With several labels
+        each is weighed by itself: a dict has the weights of 0 and 1 for all of them.
     on_new_class : {"error", "grow"}, default="error"
         What `partial_fit` does with a label that is not among the classes of earlier calls. "grow" adds a column for
         it, so that the first call needs no `classes`, later ones may name more, and a dict of class weights may name
@@ -131,7 +135,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercept.
     classes_ : ndarray of shape (n_classes,)
-        Labels, those of rows of weight zero too.
+        Labels, those of rows of weight zero too. Of several labels: their numbers, ``arange(n_labels)``, and what is
+        said of `n_classes` is said of labels.
     n_iter_ : int
         Epochs of the last fit; iterations of "quasi_newton" and "interior_point".
     t_ : float
@@ -217,7 +222,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: float = 0.1,
+        epsilon: Any = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         class_weight: Any = None,
@@ -259,10 +264,10 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         self.n_jobs = n_jobs
 
     def _losses(self) -> Mapping[str, Any]:
-        return LOSSES
+        return of_labels()
 
-    def _asked(self) -> Classification:
-        return Classification(self.multi_class, self.class_weight, self.on_new_class)
+    def _asked(self) -> Labelling:
+        return Labelling(self.multi_class, self.class_weight, self.on_new_class)
 
     def __skvariants_spec__(self) -> Spec:
         """The parameters, checked and resolved."""
@@ -273,8 +278,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
             )
         return spec
 
-    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
-        return spec.task.announced(classes, spec.loss, task)
+    def _stream_task(self, spec: Spec, task: Any, classes: Any, y: Any) -> Any:
+        return spec.task.announced(classes, spec.loss, task, y)
 
     def fit(
         self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
@@ -287,8 +292,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data; float32 is kept.
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,), or {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Class labels; a table of 0 and 1 with a column for each label where rows may have any number of them.
         coef_init : array-like of shape (n_classes, n_features) or (n_features,), default=None
             Where the weights start.
         intercept_init : array-like of shape (n_classes,), default=None
@@ -336,10 +341,10 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
-        y : array-like of shape (n_samples,)
-            Labels.
+        y : array-like of shape (n_samples,), or {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Labels, as in `fit`.
         classes : array-like of shape (n_classes,), default=None
-            All labels; needed in the first call, unless ``on_new_class="grow"``.
+            All labels; needed in the first call, unless ``on_new_class="grow"`` or `y` has a column for each label.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights; rows that are all of weight zero change nothing.
         n_epochs : int, default=1
@@ -370,13 +375,14 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            One column where there are two classes: positive for ``classes_[1]``.
+            One column where there are two classes: positive for ``classes_[1]``. Of several labels, a column for each:
+            positive where a row has it.
         """
         z = self._linear(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
-    def predict(self, X: Any) -> Array:
-        """Class label of each row.
+    def predict(self, X: Any) -> Any:
+        """Class label of each row, or a table of its labels.
 
         Parameters
         ----------
@@ -385,7 +391,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,), or {ndarray, csr_matrix} of shape (n_samples, n_labels)
+            Of several labels 0 and 1: sparse where those of the fit were.
         """
         z = self._linear(X)
         return self._task.decode(z, self._minimised)
@@ -396,7 +403,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         """Probability of each class, where the loss has them (log_loss, modified_huber).
 
         Softmax for a multinomial model; one-vs-rest probabilities are normalised to sum to one, and are
-        uniform where all are zero (Zadrozny and Elkan 2002, doi:10.1145/775047.775151).
+        uniform where all are zero (Zadrozny and Elkan 2002, doi:10.1145/775047.775151). Of several labels: the
+        probability of each, whatever the others are, so that rows need not sum to one.
 
         Parameters
         ----------
@@ -408,14 +416,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         ndarray of shape (n_samples, n_classes)
         """
         z = self._linear(X)
-        p = self._minimised.probability(z)
-        if len(self.classes_) == 1:
-            return np.ones_like(p)
-        if p.shape[1] == 1:
-            return np.hstack([1 - p, p])
-        total = p.sum(axis=1, keepdims=True)
-        p = np.where(total > 0, p, 1.0)
-        return p / p.sum(axis=1, keepdims=True)
+        return self._task.probabilities(self._minimised.probability(z))
 
     @available_if(_has_probability)
     def predict_log_proba(self, X: Any) -> Array:
@@ -432,6 +433,11 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
-from skvariants._data.tasks import Regression
-from skvariants._data.validate import Given
+from skvariants._data.tasks import Regression, check_domain
+from skvariants._data.validate import Given, row_weights
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
-from skvariants.losses import LOSSES
+from skvariants.losses import LOSSES, Binomial, Loss
 
 Array = np.ndarray
 
@@ -30,7 +31,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     Parameters
     ----------
     loss : str or Loss, default="squared_error"
-        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive" or an instance.
+        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "absolute_error", "quantile",
+        "log_cosh", those of means on a log scale, "poisson", "gamma" and "tweedie", that of proportions, "binomial" (or
+        "log_loss"), or an instance with its own hyperparameters such as ``Quantile(0.9)``.
     penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
         What a large weight costs.
     alpha : float, default=1e-4
@@ -75,11 +78,13 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         times what they have gained over that model, interior-point steps when the dual leaves no more than that. None
         takes exactly `max_iter` epochs (quasi-Newton and interior-point steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
-        Epochs without progress after which the step falls or the fit ends.
+        Epochs without progress after which the step falls or the fit ends; two at most for the default schedule once
+        it has fallen.
     shuffle : bool, default=True
         Whether rows come in a new order each epoch.
-    epsilon : float, default=0.1
-        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target.
+    epsilon : float or "auto", default=0.1
+        Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target. "auto"
+        suits targets of any unit: a quarter of their robust spread for "huber", a tenth for the others.
     early_stopping : bool, default=False
         Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
         rising, and to return the best epoch.
@@ -133,6 +138,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         which rows far from a kink count by their slope alone; the last is over all rows.
     history_ : dict of lists
         "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
+    crossing_ : float
+        Where the loss has several outputs, as ``Quantile([0.1, 0.9])`` has: the share of the rows of the fit on which
+        a higher level is predicted below a lower one.
     validation_scores_ : list of float or None
         Score after each epoch, with early stopping.
     best_epoch_ : int or None
@@ -182,7 +190,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: float = 0.1,
+        epsilon: Any = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         average: Any = False,
@@ -217,13 +225,20 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         self.verbose = verbose
 
     def _losses(self) -> Mapping[str, Any]:
-        return {name: loss for name, loss in LOSSES.items() if loss.regression}
+        return {name: loss for name, loss in LOSSES.items() if loss.regression} | {"log_loss": Binomial}
 
     def _asked(self) -> Regression:
         return Regression()
 
-    def _stream_task(self, spec: Spec, task: Any, classes: Any) -> Any:
+    def _stream_task(self, spec: Spec, task: Any, classes: Any, y: Any) -> Any:
         return task
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        losses = self._losses()
+        loss = losses[self.loss]() if isinstance(self.loss, str) and self.loss in losses else self.loss
+        tags.target_tags.positive_only = isinstance(loss, Loss) and -1.0 not in loss.domain
+        return tags
 
     def fit(
         self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None,
@@ -320,6 +335,35 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         """
         z = self._linear(X)
         return self._task.decode(z, self._minimised)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2 of the predictions; of "poisson", "gamma", "tweedie" and "binomial" the fraction of deviance explained.
+
+        Both are one minus a ratio: what the model leaves, of squared errors or of deviance, over what the mean of the
+        targets leaves. Of several targets, or levels of a quantile, it is the mean over them.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
+
+        Returns
+        -------
+        float
+        """
+        z = self._linear(X)
+        if self._minimised.deviance or self._task.outputs > 1:
+            _, targets = self._header(True).checked(X, y, False, **Regression.checks)
+            targets, weight = self._task.validated(targets), row_weights(sample_weight, len(z))
+            check_domain(targets, self._minimised)
+            if self._task.scorable_at_once(targets):
+                return float(self._task.scores(z[:, None], targets, weight, self._minimised)[0])
+        y = np.repeat(np.reshape(y, (-1, 1)), z.shape[1], axis=1) if self._task.outputs > 1 else y
+        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=sample_weight))
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot

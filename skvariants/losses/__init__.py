@@ -13,23 +13,40 @@ from typing import Any
 
 from skvariants.losses.base import Loss, Ramp
 from skvariants.losses.classes import MultinomialLogLoss
+from skvariants.losses.deviance import Binomial, Gamma, Poisson, Tweedie
 from skvariants.losses.margin import Hinge, LogLoss, ModifiedHuber, Perceptron, SquaredHinge
-from skvariants.losses.residual import EpsilonInsensitive, Huber, SquaredEpsilonInsensitive, SquaredError
+from skvariants.losses.residual import (
+    AbsoluteError,
+    EpsilonInsensitive,
+    Huber,
+    LogCosh,
+    Quantile,
+    SquaredEpsilonInsensitive,
+    SquaredError,
+)
 
 __all__ = [
     "LOSSES",
+    "AbsoluteError",
+    "Binomial",
     "EpsilonInsensitive",
+    "Gamma",
     "Hinge",
     "Huber",
+    "LogCosh",
     "LogLoss",
     "Loss",
     "ModifiedHuber",
     "MultinomialLogLoss",
     "Perceptron",
+    "Poisson",
+    "Quantile",
     "Ramp",
     "SquaredEpsilonInsensitive",
     "SquaredError",
     "SquaredHinge",
+    "Tweedie",
+    "of_labels",
 ]
 
 #: Every loss by name, in the order in which the documentation shows them.
@@ -43,4 +60,16 @@ LOSSES: dict[str, Any] = {
     "huber": Huber,
     "epsilon_insensitive": EpsilonInsensitive,
     "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
+    "absolute_error": AbsoluteError,
+    "quantile": Quantile,
+    "log_cosh": LogCosh,
+    "poisson": Poisson,
+    "gamma": Gamma,
+    "tweedie": Tweedie,
+    "binomial": Binomial,
 }
+
+
+def of_labels() -> dict[str, Any]:
+    """Losses by name that a classifier takes: those that are defined for -1 and 1."""
+    return {name: loss for name, loss in LOSSES.items() if all(label in loss().domain for label in (-1.0, 1.0))}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from skvariants._component import Component, Interval
+from skvariants._component import Component, Interval, hyperparameter
+from skvariants._data.scaling import weighted_quantile
 
 Array = np.ndarray
 # logarithms that cost less than another round of products
@@ -71,6 +73,8 @@ class Loss(Component):
         :meth:`ramps`; and whether these have kinks.
     saturates : bool
         Whether its slope is bounded on both sides, so that few rows may have curvature, and say little of the others.
+    deviance : bool
+        Whether it is half the unit deviance of a distribution; `score` is then the fraction of it that is explained.
     """
 
     regression: ClassVar[bool] = False
@@ -84,6 +88,7 @@ class Loss(Component):
     has_ramps: ClassVar[bool] = False
     piecewise_linear: ClassVar[bool] = False
     saturates: ClassVar[bool] = False
+    deviance: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "smooth" not in vars(cls) and vars(cls).get("max_curvature") is not None:
@@ -271,6 +276,26 @@ class Loss(Component):
         """
         return None
 
+    def flow(self, y: Array, z: Array, time: Array) -> Array | None:
+        r"""Change of a prediction that follows its negative slope for some time: :math:`\dot z = -\ell'(y, z)`.
+
+        Parameters
+        ----------
+        y, z : ndarray
+            Targets and predictions, as for :meth:`value`.
+        time : ndarray of shape (n_batch, n_columns)
+            How long.
+
+        Returns
+        -------
+        ndarray of shape (n_batch, n_columns), or None
+            The default, None, says that no formula is known; of a quadratic loss it is exponential.
+        """
+        if not self.quadratic:
+            return None
+        curvature = self.second_derivative(y, z).astype(z.dtype)
+        return self.gradient(y, z, np.empty_like(z)) * np.expm1(-curvature * time) / curvature
+
     def _newton_constant(self, y: Array, weight: Array, start: Array) -> Array:
         """The best constant of a smooth convex loss by Newton's method from a good one; the best that was seen."""
         constant, best, least = start, start, np.full(y.shape[1], np.inf)
@@ -316,6 +341,48 @@ class Loss(Component):
         """
         return None
 
+    @property
+    def outputs(self) -> int:
+        """How many predictions a target has: as many columns, where a field lists values; else 1."""
+        return 1
+
+    def by_output(self) -> Loss:
+        """The same with a value for each column of what a field lists; itself where none does."""
+        return self
+
+    def crossing(self, z: Array) -> Array | None:
+        """Rows whose outputs contradict each other; None where there is one, or they cannot.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n_samples, outputs)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_samples,), or None
+        """
+        return None
+
+    @property
+    def in_spreads(self) -> bool:
+        """Whether something is left open that is in units of the target, and follows from its spread."""
+        return False
+
+    def with_spread(self, spread: Any) -> Loss:
+        """The loss for targets of a spread; itself where nothing is left open.
+
+        Parameters
+        ----------
+        spread : float or ndarray of shape (n_columns,)
+            Median distance of the targets from their median, times 1.4826.
+
+        Returns
+        -------
+        Loss
+        """
+        return self
+
     def limit(self) -> Loss:
         """The loss that is minimised in its place where its own minimum says nothing; itself by default."""
         return self
@@ -333,6 +400,77 @@ class Loss(Component):
         Loss or None
         """
         return None
+
+    def weighted(self, absent: Array, present: Array) -> Loss:
+        """The loss times what a label weighs, one number for each column: where it is absent, and where present."""
+        return _Weighted(self, absent, present)
+
+
+class _Weighted(Loss):
+    """A loss on targets -1 and 1 times what they weigh in each column."""
+
+    loss: Any = None
+    absent: Any = hyperparameter(1.0, axis="column")
+    present: Any = hyperparameter(1.0, axis="column")
+
+    def _weight(self, y: Array, dtype: Any = np.float64) -> Array:
+        absent, present = (np.asarray(weight, dtype) for weight in (self.absent, self.present))
+        return np.where(y > 0, present, absent)
+
+    @property
+    def max_curvature(self) -> float | None:  # type: ignore[override]
+        """That of the loss, where it weighs most."""
+        most = self.loss.max_curvature
+        return None if most is None else float(most * max(np.max(self.absent), np.max(self.present)))
+
+    def value(self, y: Array, z: Array) -> Array:
+        return self.loss.value(y, z) * self._weight(y, z.dtype)
+
+    def gradient(self, y: Array, z: Array, out: Array) -> Array:
+        self.loss.gradient(y, z, out)
+        out *= self._weight(y, out.dtype)
+        return out
+
+    def total(self, y: Array, z: Array, s: Array | None = None, r: Array | None = None) -> Array:
+        weight = self._weight(y, z.dtype)
+        return self.loss.total(y, z, weight if s is None else weight * s)
+
+    def second_derivative(self, y: Array, z: Array) -> Array:
+        return self.loss.second_derivative(y, z) * self._weight(y)
+
+    def curvature(self, y: Array, z: Array) -> Array:
+        return self.loss.curvature(y, z) * self._weight(y)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return self.loss.fit_intercept_only(y, weight * self._weight(y))
+
+    def conjugate(self, y: Array, u: Array) -> Array | None:
+        weight = self._weight(y, u.dtype)
+        value = self.loss.conjugate(y, u / weight)
+        return None if value is None else value * weight
+
+    def ramps(self, y: Array) -> Sequence[Ramp] | None:
+        weight = self._weight(y)
+        parts = self.loss.ramps(y) or ()
+        return [Ramp(part.position, part.low * weight, part.high * weight, part.width / weight) for part in parts]
+
+    def inverse_link(self, z: Array) -> Array:
+        return self.loss.inverse_link(z)
+
+    def limit(self) -> Loss:
+        """That of the loss, weighed."""
+        limit = self.loss.limit()
+        return self if limit is self.loss else self.with_fields(loss=limit)
+
+    def probability(self, z: Array) -> Array:
+        """That of the loss."""
+        return self.loss.probability(z)
+
+
+# what it says of itself is what the loss says
+for _name in ("regression", "smooth", "in_target_units", "passive_aggressive", "has_ramps", "piecewise_linear",
+              "saturates"):  # fmt: skip
+    setattr(_Weighted, _name, property(attrgetter(f"loss.{_name}")))
 
 
 def column_sums(value: Array) -> Array:
@@ -371,8 +509,4 @@ def positive_share(y: Array, weight: Array) -> Array:
 
 def weighted_median(y: Array, weight: Array) -> Array:
     """Target of each column with half of the weight on either side."""
-    order = np.argsort(y, axis=0, kind="stable")
-    cumulated = np.cumsum(np.take_along_axis(weight, order, axis=0), axis=0)
-    middle = (cumulated < 0.5 * cumulated[-1:]).sum(axis=0)
-    rows = np.take_along_axis(order, np.minimum(middle, len(y) - 1)[None], axis=0)
-    return np.take_along_axis(y, rows, axis=0)[0]
+    return weighted_quantile(y, weight, 0.5)

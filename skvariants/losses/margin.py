@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, xlog1py, xlogy
@@ -19,6 +20,8 @@ _LIMIT = 1e-6
 _CUT = 80.0
 # the smallest probability of a label whose complement, taken from 1, leaves half of the digits; 32 multiply safely
 _DIGITS = 1e-8
+# Newton's steps along the flow of a margin
+_FLOW = 8
 
 
 class Hinge(Loss):
@@ -245,6 +248,12 @@ class LogLoss(Loss):
     def conjugate(self, y: Array, u: Array) -> Array:
         return within(-y * u, 0.0, 1.0, lambda a: xlogy(a, a) + xlog1py(1 - a, -a))
 
+    def flow(self, y: Array, z: Array, time: Array) -> Array:
+        odds = np.exp(np.clip(y * z, -_CUT, _CUT))
+        if odds.size > 1:
+            return y * _margin_gained(odds, time, np)
+        return y * z.dtype.type(_margin_gained(odds.item(), np.asarray(time).item(), math))
+
     def coupled(self, n_classes: int) -> Loss:
         """The multinomial loss."""
         return MultinomialLogLoss(n_classes=n_classes)
@@ -252,6 +261,14 @@ class LogLoss(Loss):
     def probability(self, z: Array) -> Array:
         """Probability of the positive class, ``1 / (1 + exp(-z))``."""
         return expit(z)
+
+
+def _margin_gained(odds: Any, time: Any, lib: Any) -> Any:
+    """The root of ``x + odds * (exp(x) - 1) = time``, by Newton's steps from above; `lib` is np or math."""
+    x = lib.log1p(time / odds)
+    for _ in range(_FLOW):
+        x = x - (x + odds * lib.expm1(x) - time) / (1 + odds * lib.exp(x))
+    return x
 
 
 class ModifiedHuber(Loss):

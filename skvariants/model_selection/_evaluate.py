@@ -17,9 +17,11 @@ from sklearn.utils import get_tags
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Fitted, fit_together
 from skvariants._messages import quiet
-from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, transform_fold
+from skvariants._numerics import usual_errors
+from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, told_rows, transform_fold
 from skvariants.model_selection._path import fit_along_strengths
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
+from skvariants.model_selection._progress import CandidateTasks
 from skvariants.model_selection._score import score, scores_at_once, scores_itself
 from skvariants.model_selection._time import INSTANT, Share
 
@@ -48,6 +50,8 @@ class FoldResult:
         Whether its steps were too large, whether it reached `max_iter`, whether it reached `max_time`.
     epochs : int
         Over the training rows.
+    heard : bool
+        Whether callbacks were told of its fit while it was made.
     """
 
     candidate: int
@@ -61,6 +65,7 @@ class FoldResult:
     unfinished: bool = False
     cut_short: bool = False
     epochs: int = 0
+    heard: bool = False
 
 
 @dataclass
@@ -112,6 +117,8 @@ class TrainedModel:
         What it took.
     epochs : int
         Over the training rows, in this fit.
+    heard : bool
+        Whether callbacks were told of it.
     """
 
     candidate: Candidate
@@ -120,6 +127,7 @@ class TrainedModel:
     failure: Exception | None = None
     seconds: float = 0.0
     epochs: int = 0
+    heard: bool = False
 
     @property
     def final(self) -> Any:
@@ -162,7 +170,7 @@ class TrainedModel:
 
 def evaluate_fold(
     context: SearchContext, group: PipelineGroup, number: int, train: Array, test: Array, rung: Rung | None = None,
-    share: Share | None = None,
+    share: Share | None = None, tasks: CandidateTasks | None = None,
 ) -> Iterator[list[FoldResult]]:  # fmt: skip
     """Train and score the candidates of one pipeline group on one fold, some at a time.
 
@@ -180,6 +188,8 @@ def evaluate_fold(
         From where they go on, and for how long; brought up to date.
     share : Share, optional
         Of the time of the search.
+    tasks : CandidateTasks, optional
+        Of the candidates, for callbacks.
 
     Yields
     ------
@@ -192,6 +202,8 @@ def evaluate_fold(
         fold = transform_fold(context, group, number, train, test)
     if rung is not None and group.path:
         rung.fold = replace(fold, seconds=0.0)  # paid once
+    if tasks is not None:
+        fold.tasks, tasks.rows = tasks, told_rows(context, train)
     for matrix in group.matrices():
         for block in _blocks(matrix, fold.X):
             fold.max_time = None if end is None else max(0.0, end - time.time()) / left
@@ -268,6 +280,7 @@ def resume(fold: Fold, models: list[TrainedModel], rung: Rung) -> None:
     rung.fitted |= {model.candidate.number: model.fitted for model in going if model.fitted is not None}
 
 
+@usual_errors
 def fit_columns(fold: Fold, models: list[TrainedModel], rung: Rung | None = None) -> None:
     """Fit final estimators that share a matrix, each as its own fit would.
 
@@ -332,9 +345,13 @@ def fit_alone(fold: Fold, model: TrainedModel) -> None:
     seconds = _seconds(model.candidate, fold) if model.candidate.as_columns else None
     if seconds is not None:
         model.final.set_params(max_time=max(seconds, INSTANT))
+    model.heard = fold.tasks is not None
     try:
-        # ours say once, at the end of the search, how their fits ended
-        with quiet() if model.candidate.trainable else contextlib.nullcontext():
+        with contextlib.ExitStack() as around:
+            if model.candidate.trainable:  # ours say once, at the end of the search, how their fits ended
+                around.enter_context(quiet())
+            if fold.tasks is not None:
+                around.enter_context(fold.tasks.around(model.candidate.number, model.final))
             if fold.y is None:
                 model.final.fit(fold.X, **fold.params)
             else:
@@ -373,6 +390,7 @@ def assess(context: SearchContext, fold: Fold, models: list[TrainedModel]) -> li
     results, sound = [], []
     for model in models:
         result = FoldResult(model.candidate.number, fold.number, fit_time=model.seconds, epochs=model.epochs)
+        result.heard = model.heard
         results.append(result)
         result.unfinished, result.cut_short = model.status == "max_iter", model.status == "max_time"
         result.diverged = model.status == "diverged"

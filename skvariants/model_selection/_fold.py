@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skvariants.model_selection._plan import PipelineGroup, final_step, with_final_step
+from skvariants.model_selection._progress import CandidateTasks
 
 Array = np.ndarray
 
@@ -38,6 +39,9 @@ def take(values: Any, rows: Array) -> Any:
         return None
     if hasattr(values, "iloc"):
         return values.iloc[rows]
+    if hasattr(values, "__array_namespace__") and not isinstance(values, np.ndarray):
+        xp = values.__array_namespace__()  # whose arrays may refuse indices of NumPy
+        return xp.take(values, xp.asarray(rows, device=values.device), axis=0)
     if hasattr(values, "shape"):
         return values[rows]
     return [values[i] for i in rows]
@@ -88,6 +92,16 @@ class SearchContext:
         return self.error_score if self.names is None else dict.fromkeys(self.names, self.error_score)
 
 
+def told_rows(context: SearchContext, train: Array) -> dict[str, Any]:
+    """What callbacks are told with a fit: its rows and their weights, taken if they ask."""
+    given = {name: value for name, value in context.fit_params.items() if name == "sample_weight" and value is not None}
+    return {
+        "X": lambda: take(context.X, train),
+        "y": lambda: take(context.y, train),
+        "metadata": take_metadata(given, n_rows(context.X), train) or None,
+    }
+
+
 @dataclass
 class Fold:
     """One fold seen through one setting of the steps before the final estimator.
@@ -110,6 +124,8 @@ class Fold:
         What the steps raised.
     max_time : float or None
         Seconds that each fit may take.
+    tasks : CandidateTasks or None
+        Of the fits, for callbacks.
     """
 
     number: int
@@ -124,6 +140,7 @@ class Fold:
     seconds: float = 0.0
     failure: Exception | None = None
     max_time: float | None = None
+    tasks: CandidateTasks | None = None
 
     def scored_rows(self, train: bool) -> list[tuple[str, Any, Array]]:
         """What is scored: its name, the rows as they go in, and their numbers."""
@@ -232,4 +249,6 @@ def _split(context: SearchContext, group: PipelineGroup, rows: Array, columns: A
     return X[np.ix_(rows, columns)]
 
 
-__all__ = ["Fold", "Recorder", "SearchContext", "n_rows", "per_row", "take", "take_metadata", "transform_fold"]
+__all__ = [
+    "Fold", "Recorder", "SearchContext", "n_rows", "per_row", "take", "take_metadata", "told_rows", "transform_fold",
+]  # fmt: skip

@@ -31,7 +31,7 @@ class Candidate:
     trainable : bool
         Whether the final estimator is one of this package, or of a subclass.
     as_columns : bool
-        Whether it is trained as columns of a matrix: not where a subclass has a `fit` of its own.
+        Whether it is trained as columns of a matrix: not where a subclass has a `fit` of its own, or callbacks listen.
     matrix : hashable
         Equal for candidates that share a matrix.
     spec : Spec or None
@@ -52,7 +52,8 @@ class Candidate:
         matrix: Hashable = ("alone", number)
         if not isinstance(final, Trainable):
             return cls(number, params, final, matrix=matrix)
-        as_columns, spec = shares_fit(type(final)), None
+        # callbacks of its own hear of a fit of its own
+        as_columns, spec = shares_fit(type(final)) and not getattr(final, "_skl_callbacks", None), None
         try:
             spec = final.__skvariants_spec__()
             if as_columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
@@ -41,6 +42,34 @@ class NullContext:
         return False
 
 
+class CandidateTasks:
+    """Tasks of candidates on one fold. Callbacks hear of a fit of its own from beginning to end.
+
+    Parameters
+    ----------
+    search : estimator
+        Whose callbacks they are.
+    contexts : dict of int to CallbackContext
+        By the number of the candidate.
+    """
+
+    def __init__(self, search: Any, contexts: dict[int, Any]) -> None:
+        self.search, self.contexts = search, contexts
+        #: what callbacks are told of the fold
+        self.rows: dict[str, Any] = {}
+
+    @contextlib.contextmanager
+    def around(self, number: int, estimator: Any) -> Iterator[None]:
+        """Where the fit of a candidate happens, of which the callbacks that ask for it hear all."""
+        task = self.contexts[number]
+        try:
+            with task.propagate_callback_context(estimator):
+                task.call_on_fit_task_begin(estimator=self.search, **self.rows)
+                yield
+        finally:
+            task.call_on_fit_task_end(estimator=self.search, **self.rows)
+
+
 class Progress:
     """Tells the user and scikit-learn's callbacks which candidates were evaluated.
 
@@ -54,20 +83,37 @@ class Progress:
         Of all candidates.
     n_splits : int
         Folds.
+    rows : callable, optional
+        What callbacks are told of a fold, of its number.
     """
 
-    def __init__(self, search: Any, callback_ctx: Any, settings: list[dict[str, Any]], n_splits: int) -> None:
+    def __init__(
+        self, search: Any, callback_ctx: Any, settings: list[dict[str, Any]], n_splits: int,
+        rows: Callable[[int], dict[str, Any]] = lambda fold: {},
+    ) -> None:  # fmt: skip
         self.search, self.callback_ctx, self.settings, self.n_splits = search, callback_ctx, settings, n_splits
+        self.rows = rows
 
-    def done(self, results: list[Any]) -> None:
-        """One task ends for each candidate and fold."""
+    def tasks(self, candidates: Sequence[Any], fold: int) -> CandidateTasks | None:
+        """The tasks of some candidates on a fold, where anyone listens."""
+        if not getattr(self.search, "_skl_callbacks", None):
+            return None
+        contexts = {
+            candidate.number: self.callback_ctx.subcontext(
+                task_name="candidate-split-evaluation", task_id=candidate.number * self.n_splits + fold
+            )
+            for candidate in candidates
+        }
+        return CandidateTasks(self.search, contexts)
+
+    def done(self, results: list[Any], tasks: CandidateTasks | None) -> None:
+        """Candidates of one fold are done; those that were trained together begin and end here."""
         verbose = int(self.search.verbose)
         for result in results:
-            task = self.callback_ctx.subcontext(
-                task_name="candidate-split-evaluation", task_id=result.candidate * self.n_splits + result.fold
-            )
-            task.call_on_fit_task_begin(estimator=self.search)
-            task.call_on_fit_task_end(estimator=self.search)
+            if tasks is not None and not result.heard:
+                told = {"estimator": self.search, **self.rows(result.fold)}
+                tasks.contexts[result.candidate].call_on_fit_task_begin(**told)
+                tasks.contexts[result.candidate].call_on_fit_task_end(**told)
             if verbose > 1:
                 print(self._line(result, verbose))
 
@@ -90,4 +136,4 @@ class Progress:
         return f"{start}] END " + "." * max(0, 80 - len(start) - 6 - len(text)) + text
 
 
-__all__ = ["NullContext", "Progress", "warn"]
+__all__ = ["CandidateTasks", "NullContext", "Progress", "warn"]

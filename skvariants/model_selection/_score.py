@@ -51,9 +51,11 @@ def scores_at_once(
     by_loss: dict[Any, list[int]] = {}
     for position, result in enumerate(results):
         by_loss.setdefault(result.spec.loss.key(), []).append(position)
+    if any(result.task.n_columns != task.n_columns for result in results):
+        return None
     scores = np.empty(len(results))
     try:
-        X, y = lead.header.checked(X, y, False, **lead.spec.task.checks)
+        X, y = lead.header.checked(X, y, False, **lead.spec.task.checks_of(y))
         y, weight = task.validated(y), row_weights(params.get("sample_weight"), X.shape[0])
         if not task.scorable_at_once(y):
             return None

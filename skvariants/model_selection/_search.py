@@ -32,7 +32,7 @@ from skvariants._data.validate import in_process
 from skvariants._doclinks import LinksToDocs
 from skvariants._saving import Versioned
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
-from skvariants.model_selection._fold import SearchContext, n_rows, per_row
+from skvariants.model_selection._fold import SearchContext, n_rows, per_row, told_rows
 from skvariants.model_selection._plan import final_step, plan
 from skvariants.model_selection._progress import NullContext, Progress, warn
 from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
@@ -146,7 +146,11 @@ class Evaluation:
                         rung = self._rungs.setdefault((fold, position), Rung())
                         rung.advance(epochs, chosen)
                     tasks[fold, position] = self.context, replace(group, candidates=members), fold, train, test, rung
-        results = self._run(tasks, Progress(self.search, callback_ctx, self.settings, self.n_splits))
+        progress = Progress(
+            self.search, callback_ctx, self.settings, self.n_splits,
+            lambda fold: told_rows(self.context, self.folds[fold][0]),
+        )  # fmt: skip
+        results = self._run(tasks, progress)
         self._latest |= {(result.candidate, result.fold): result for result in results}
         rows = table(results, candidates, self.search.error_score)
         self._rows += rows
@@ -160,17 +164,19 @@ class Evaluation:
         search, collected = self.search, []
         jobs = min(joblib.effective_n_jobs(search.n_jobs), len(tasks))
         shares = self.timer.shares(len(tasks), jobs)
-        timed = [(*task, share) for task, share in zip(tasks.values(), shares, strict=True)]
+        # before the first begins: what is sent to another process is not to change
+        heard = [progress.tasks(group.candidates, fold) for _, group, fold, *_ in tasks.values()]
+        timed = [(*task, *more) for task, *more in zip(tasks.values(), shares, heard, strict=True)]
         if jobs == 1:
             for task in timed:
                 for results in evaluate_fold(*task):
-                    progress.done(results)
+                    progress.done(results, task[-1])
                     collected += results
             return collected
         with workers(search.n_jobs, search.pre_dispatch) as (parallel, evaluate):
             finished = parallel(evaluate(*task) for task in timed)
-            for key, (results, rung) in zip(tasks, finished, strict=True):
-                progress.done(results)
+            for key, told, (results, rung) in zip(tasks, heard, finished, strict=True):
+                progress.done(results, told)
                 collected += results
                 self._rungs[key] = rung
         return collected
@@ -214,18 +220,31 @@ def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[tuple[Any, Any]]:
     try:
         yield parallel, joblib.delayed(in_thread) if threads else delayed(evaluate_at_once)
     except BaseException as error:
-        signals = (isinstance(cause, KeyboardInterrupt) for cause in (error, error.__context__))
-        if not any(signals):
+        if not _interrupted(error):
             raise
         if type(backend).__name__ == "LokyBackend":
-            with contextlib.suppress(Exception):
-                get_reusable_executor().shutdown(wait=True, kill_workers=True)
-            # those that were being started when the signal came are no executor's
-            for process in multiprocessing.active_children():
-                if type(process).__module__.startswith("joblib.externals.loky"):
-                    process.kill()
-                    process.join()
+            _end_workers()
         raise KeyboardInterrupt from None
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether a signal is what an error began with: clearing up after it may have failed in its turn."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _end_workers() -> None:
+    """End loky's processes, also where another signal comes meanwhile."""
+    try:
+        with contextlib.suppress(Exception):
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    finally:
+        # those that were being started when the signal came are no executor's
+        for process in multiprocessing.active_children():
+            if type(process).__module__.startswith("joblib.externals.loky"):
+                process.terminate()  # loky's have no kill
+                process.join()
 
 
 class BatchedSearch(Versioned, LinksToDocs):

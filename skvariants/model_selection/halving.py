@@ -182,6 +182,11 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
         """Only what can go on can climb, and epochs are not searched; the `max_iter` of the estimator."""
         candidates = [candidate for group in evaluate.groups for candidate in group.candidates]
         for candidate in candidates:
+            if getattr(candidate.final, "_skl_callbacks", None):
+                raise ValueError(
+                    f"The estimator of {type(self).__name__} has callbacks, and candidates go on together from rung to "
+                    "rung: give them to the search, by its set_callbacks, or use BatchedGridSearchCV."
+                )
             if not candidate.as_columns:
                 raise ValueError(
                     f"{type(self).__name__} goes on with SGDVariantClassifier and SGDVariantRegressor, alone or as "

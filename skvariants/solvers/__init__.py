@@ -26,10 +26,12 @@ from skvariants.solvers.dog import DoG
 from skvariants.solvers.dowg import DoWG
 from skvariants.solvers.dual_averaging import DualAveraging
 from skvariants.solvers.ftrl import FTRL
+from skvariants.solvers.implicit import Implicit
 from skvariants.solvers.interior_point import InteriorPoint
 from skvariants.solvers.lion import Lion
 from skvariants.solvers.momentum import Momentum, Nesterov
 from skvariants.solvers.nadam import NAdam
+from skvariants.solvers.nag import NAG
 from skvariants.solvers.passive_aggressive import PASSIVE_AGGRESSIVE, PassiveAggressiveI, PassiveAggressiveII
 from skvariants.solvers.prodigy import Prodigy
 from skvariants.solvers.qhm import QHM
@@ -39,6 +41,7 @@ from skvariants.solvers.recursive import Recursive
 from skvariants.solvers.rprop import Rprop
 from skvariants.solvers.schedule_free import ScheduleFree
 from skvariants.solvers.signum import Signum
+from skvariants.solvers.variance_reduced import SAGA, SVRG
 from skvariants.solvers.yogi import Yogi
 
 __all__ = [
@@ -48,10 +51,13 @@ __all__ = [
     "FTRL",
     "GD",
     "LECTURE",
+    "NAG",
     "PASSIVE_AGGRESSIVE",
     "QHM",
+    "SAGA",
     "SGD",
     "SOLVERS",
+    "SVRG",
     "AMSGrad",
     "AdaBelief",
     "AdaDelta",
@@ -64,6 +70,7 @@ __all__ = [
     "DoWG",
     "DualAveraging",
     "Family",
+    "Implicit",
     "InteriorPoint",
     "Lion",
     "MiniBatch",
@@ -136,6 +143,12 @@ FAMILIES: dict[str, Family] = {
     "averages and sums": Family(
         "the model is not the last step: exact zeros in a stream, or no schedule",
         {"dual_averaging": DualAveraging, "ftrl": FTRL, "schedule_free": ScheduleFree},
+    ),
+    "row by row": Family(
+        "a length for each row: no step too long, whatever its units", {"implicit": Implicit, "nag": NAG}
+    ),
+    "variance reduction": Family(
+        "many passes over one table, to where plain steps stall in their noise", {"svrg": SVRG, "saga": SAGA}
     ),
     "curvature": Family(
         "the table is at hand: what `auto` takes", {"quasi_newton": QuasiNewton, "interior_point": InteriorPoint}

@@ -56,7 +56,8 @@ class Solver(Component):
         subclass that defines `step` or `update` anew says so anew.
     needs : frozenset of str
         What :meth:`update` needs beside gradient, parameters and length of the step: "rows", the batch itself; then no
-        gradient is formed for it, and it forms its own.
+        gradient is formed for it, and it forms its own. "table": a number for each row and column that it may
+        remember, and :meth:`begin_epoch` with all rows; in a stream, where no row comes again, there is none.
     method : str
         How it is trained: by "steps" on batches, by "quasi-Newton" iterations, or as is "chosen" before training.
     shrinks : bool
@@ -66,8 +67,14 @@ class Solver(Component):
     learning_rate_free : bool
         Whether it estimates a length of its own, which the schedule multiplies: ``eta0="auto"`` is 1, and nothing is
         raced.
+    slope : callable or None
+        Where one sample is a batch, the slope that it is moved by, if not the derivative of the loss before the step:
+        ``slope(derivative, y, z, r, length)``, all of them numbers, with `length` how far a slope of one moves `z`.
     eta0 : float
         A step size that is reasonable on standardised data where none is searched for.
+    trouble : str
+        Name of the trouble at which :func:`~skvariants.diagnostics.diagnose` mentions the solver; "any" for each, and
+        the lecture's, which it advises by rules, have none.
     cures : str
         Which of the lecture's troubles the solver answers, in one phrase.
     """
@@ -85,7 +92,9 @@ class Solver(Component):
     shrinks: ClassVar[bool] = False
     fixed_step: ClassVar[bool] = False
     learning_rate_free: ClassVar[bool] = False
+    slope: ClassVar[Any] = None
     eta0: ClassVar[float] = 0.1
+    trouble: ClassVar[str] = ""
     cures: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -203,6 +212,20 @@ class Solver(Component):
         """
         arrays = [theta.copy() if name in self.points else np.zeros_like(theta) for name in self.memory]
         return arrays + [np.zeros_like(theta[:1]) for _ in self.totals]
+
+    def begin_epoch(self, theta: Array, whole: Any, *memory: Array) -> None:
+        """Look at all rows before an epoch, where `needs` has "table"; nothing by default.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_features + 1, n_columns)
+            Parameters.
+        whole : object
+            All rows: ``whole.table``, zero at the start, ``whole.look(theta)``, which writes the slopes at `theta` into
+            it, and ``whole.gradient()``, the mean gradient of what is in it.
+        *memory : ndarrays
+            As :meth:`allocate` returned them, updated in place.
+        """
 
     def check_loss(self, loss: Any) -> None:
         """Refuse a loss that this solver cannot minimise, in a sentence with the remedy.

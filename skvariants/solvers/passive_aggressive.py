@@ -59,10 +59,13 @@ class PassiveAggressiveI(Solver):
             )
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:
-        """Move against the sign of each derivative by `tau`; the penalty's step is `C`, as in scikit-learn."""
+        """Move against the sign of each derivative by `tau`; the penalty's step is `C`, as in scikit-learn.
+
+        Slopes are -1, 0 or 1 times what a label weighs, which multiplies the step.
+        """
         batch, penalty, W = step.batch, step.penalty, theta[:-1]
-        r = np.sign(batch.r)
-        r *= self.tau(batch.value(), batch.square_norms())
+        r = batch.r.copy()
+        r *= self.tau(batch.value() / np.where(r == 0, 1, np.abs(r)), batch.square_norms())
         g = batch.gradient(r)
         if not step.implicit:
             penalty.decay(W, self.C)

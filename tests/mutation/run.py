@@ -51,6 +51,8 @@ MODULES = (
     " _quasi_newton.working_set _quasi_newton.decrement _quasi_newton.hessian _quasi_newton.neighbours"
     " _quasi_newton.costs _training.steps _training.race _training.rungs _training.certificate _training.state"
     " _training.problem _training.lazy _training.per_sample _training.gradients _data.scaling"
+    " _stream.compact _stream.correction _stream.drift _stream.frame _stream.linearization _stream.memory"
+    " _stream.progress _stream.reservoir _stream.sample _stream.sums _stream.truncated"
     " model_selection._evaluate model_selection._fold model_selection._path model_selection._plan"
     " model_selection._results model_selection._score model_selection._search model_selection.grid"
     " model_selection.halving solvers.base solvers.adaptive solvers.descent solvers.momentum"
@@ -66,6 +68,8 @@ BESIDE = {
     "penalties": ["test_documented_defaults"],
     "_quasi_newton": ["test_kills_quasi_newton"],
     "_training": ["test_kills_training"],
+    "_data": ["test_kills_training"],
+    "_stream": ["test_streams_named", "test_kills_streams"],
 }
 #: What is imported before the first mutant, and never anything of the package.
 NEEDED = (

@@ -1,0 +1,245 @@
+"""Streams where a mutant survived: what their modules promise, against its definition."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.integrate import quad
+from scipy.optimize import minimize
+
+from skvariants._data.tasks import Binary, RealTargets
+from skvariants._stream import correction
+from skvariants._stream.correction import CorrectedLearner
+from skvariants._stream.frame import Frame
+from skvariants._stream.linearization import slopes
+from skvariants._stream.memory import Chunk
+from skvariants._stream.reservoir import ReservoirLearner, empty_reservoir
+from skvariants._stream.sample import Sample
+from skvariants._stream.sums import MOST, MOST_OF_ALL, Trust, empty_sums, matrices
+from skvariants.losses import Huber, LogLoss, MultinomialLogLoss, SquaredError
+from skvariants.penalties import ElasticNet
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+# ------------------------------------------------------------------ units
+
+
+def test_units_are_powers_of_two_in_which_every_column_reaches_about_one(rng):
+    X = rng.standard_normal((40, 5)) * 10.0 ** np.array([-9, -3, 0, 4, 9])
+    frame = Frame.of(X[:20], True)
+    for part in (X[:20], X[20:]):
+        C, _ = frame.rows(part)
+        assert_allclose(C[:, :-1], (part - X[:20].mean(axis=0)) * frame.factor, rtol=1e-12, atol=1e-12)
+        assert_array_equal(C[:, -1], 1.0)
+    assert_array_equal(np.exp2(np.round(np.log2(frame.factor))), frame.factor)
+    largest = abs(X[:20] - X[:20].mean(axis=0)).max(axis=0) * frame.factor
+    assert (0.5 <= largest).all()
+    assert (largest <= 1).all()
+
+
+def test_a_column_that_was_constant_gets_its_unit_when_it_begins_to_differ(rng):
+    X = rng.standard_normal((30, 2))
+    X[:20, 1] = 3.0
+    frame = Frame.of(X[:20], True)
+    _, first = frame.rows(X[:20])
+    X[20:, 1] += 1e-7
+    C, change = frame.rows(X[20:])
+    assert first[1] == change[0] == 1.0
+    assert 0.5 <= abs(C[:, 1]).max() <= 1
+
+
+def test_the_pull_of_a_penalty_is_its_gradient_in_the_units_of_the_stream(rng):
+    X, theta, penalty = (
+        rng.standard_normal((30, 3)) * [1e-3, 1.0, 1e3],
+        rng.standard_normal((4, 1)),
+        ElasticNet(0.1, 0.3),
+    )
+    sums = empty_sums(X, LogLoss(), Binary(np.array([0, 1])), True, 0)
+    sums.frame.rows(X)
+    sums.go_on_from(theta, Trust(30.0), penalty)
+    assert_allclose(sums.frame.original(sums.anchor), theta, rtol=1e-12)
+    h = 1e-6 * abs(sums.anchor)
+    for j in range(3):
+        step = h * (np.arange(4) == j)[:, None]
+        up, down = (penalty.value(sums.frame.original(sums.anchor + sign * step)[:-1]) for sign in (1, -1))
+        assert sums.pull[j] == pytest.approx((up - down) / (2 * h[j]), rel=1e-6)
+    assert sums.pull[-1] == 0
+
+
+def test_a_sample_follows_a_change_of_units_with_the_rows_that_wait(rng):
+    sample, C = Sample.empty(2, 1, 1), np.c_[rng.standard_normal((6, 2)), np.ones(6)]
+    column, base, change = np.zeros((3, 1)), np.array([0.0, 0.0, 1.0]), np.array([4.0, 0.5, 1.0])
+    for part in (C[:3], C[3:]):
+        sample.wait([part, column, np.ones(3), np.zeros(3, int), np.ones(3), column, column, column])
+        if sample.n_waiting == 3 and len(sample) == 0:
+            sample.join(base)
+    sample.times(change)
+    sample.join(base * change)
+    assert_allclose(sample.C.toarray(), C * change, rtol=1e-15)
+
+
+# ------------------------------------------------------------------ what is kept
+
+
+def test_a_stream_knows_nothing_before_its_first_row():
+    sums = empty_sums(np.ones((1, 3)), LogLoss(), Binary(np.array([0, 1])), True, 0)
+    for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust", "n_rows"):
+        assert getattr(sums, name) == 0, name
+    assert not sums.narrow
+    assert not any(array.any() for array in (sums.A, sums.b, sums.theta))
+    assert len(sums.s) == len(sums.sample) == 0
+
+
+def test_matrices_of_sums_have_a_bounded_size():
+    softmax = MultinomialLogLoss(n_classes=3)
+    assert matrices(SquaredError(), 1000, 5) == (1, 1001)
+    assert matrices(LogLoss(), 1000, 5) == (5, 1001)
+    assert matrices(softmax, 300, 3) == (1, 903)
+    for loss in (SquaredError(), LogLoss(), softmax):
+        for d in (3, 10, 30, 100, 300, 1000, 1023, 1024, 2000, 100_000):
+            found = matrices(loss, d, 3)
+            assert (found is None) == (d >= 1024)
+            if found is not None:
+                assert found[1] ** 2 <= MOST == 2**20
+                assert found[0] * found[1] ** 2 <= MOST_OF_ALL == 2**23
+    assert matrices(LogLoss(), 1000, 9) is None
+
+
+# ------------------------------------------------------------------ lines
+
+
+class Cubic(LogLoss):
+    """A slope that is a polynomial."""
+
+    def gradient(self, y, z, out):
+        out[...] = z**3
+        return out
+
+
+def test_lines_are_exact_for_polynomials(rng):
+    z, v = rng.standard_normal((5, 2)), 0.5 + rng.random((5, 2))
+    slope, curvature = slopes(Cubic(), np.ones_like(z), z, v)
+    assert_allclose(slope, z**3 + 3 * z * v**2, rtol=1e-12)
+    assert_allclose(curvature, 3 * (z**2 + v**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("z", [-2.0, 0.3, 1.5])
+def test_lines_are_means_over_a_normal_distribution(z):
+    def mean(function):
+        density = lambda e: np.exp(-0.5 * e * e) / np.sqrt(2 * np.pi)  # noqa: E731
+        return quad(lambda e: function(z + 0.7 * e) * density(e), -10, 10)[0]
+
+    slope, curvature = slopes(LogLoss(), np.ones((1, 1)), np.array([[z]]), np.array([[0.7]]))
+    assert slope[0, 0] == pytest.approx(mean(lambda z: -1 / (1 + np.exp(z))), abs=1e-3)
+    assert curvature[0, 0] == pytest.approx(mean(lambda z: 1 / (2 + np.exp(z) + np.exp(-z))), abs=3e-3)
+
+
+# ------------------------------------------------------------------ forgetting
+
+
+def test_only_labels_are_targets_that_may_come_sorted():
+    X, y, s = np.ones((4, 2)), np.ones((4, 1)), np.ones(4)
+    assert Chunk(X, y, s, True).targets is y
+    assert Chunk(X, y, s, False).targets is None
+
+
+# ------------------------------------------------------------------ the sample behind the sums
+
+
+def a_draw(s, size, seed):
+    """A sample of rows that hold their numbers."""
+    n, sample = len(s), Sample.empty(1, 1, 1)
+    priority, column = s / (1 - np.random.default_rng(seed).random(n)), np.zeros((n, 1))
+    sample.wait([np.c_[np.arange(n), np.ones(n)], column, s, np.zeros(n, int), priority, column, column, column])
+    sample.join(np.array([0.0, 1.0]))
+    sample.thin(size)
+    return sample, sample.C.toarray()[:, 0].astype(int)
+
+
+def test_a_sample_knows_by_how_much_its_sums_are_off_by_chance(rng):
+    s, value = rng.exponential(size=200), 1.0 + rng.standard_normal(200)
+    off, known = [], []
+    for seed in range(400):
+        sample, rows = a_draw(s, 50, seed)
+        off.append(sample.weight @ value[rows] - s @ value)
+        known.append(((sample.chance * value[rows]) ** 2).sum())
+    assert abs(np.mean(off)) < 3 * np.std(off) / 20
+    assert np.mean(known) == pytest.approx(np.var(off), rel=0.2)
+    assert not a_draw(s, 200, 0)[0].chance.any()  # all stand for themselves
+
+
+def learned(loss, X, y, task, chunk=50, alpha=1e-3, look=None):
+    """What is kept of a stream."""
+    sums = empty_sums(X[:chunk], loss, task, True, 0)
+    for begin in range(0, len(y), chunk):
+        part = slice(begin, begin + chunk)
+        learner = CorrectedLearner(sums, loss, ElasticNet(alpha, 0.0), True)
+        learner.learn(X[part], y[part], np.ones(len(y[part])))
+        if look is not None:
+            look(copy.copy(sums.sample))
+    return sums
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_sample_corrects_lines_of_a_world_that_was_another(seed, monkeypatch):
+    monkeypatch.setattr(correction, "_SAMPLE", 1500)  # it cannot hold all rows
+    rng = np.random.default_rng(seed)
+    X, w = rng.standard_normal((4000, 6)), rng.standard_normal(6)
+    z = 3 * X @ w * np.where(np.arange(4000) < 1333, -1, 1)
+    y = np.where(z + rng.logistic(size=4000) > 0, 1.0, -1.0)[:, None]
+    theta = learned(LogLoss(), X, y, Binary(np.array([0, 1])), 100, alpha=1e-4).model()
+
+    def cost(theta):
+        return np.logaddexp(0, -y * (X @ theta[:-1] + theta[-1])).mean() + 0.5e-4 * (theta[:-1] ** 2).sum()
+
+    best = minimize(lambda v: cost(v[:, None]), np.zeros(7)).fun
+    assert cost(theta) - best < 0.5 * (cost(np.zeros((7, 1))) - best)
+
+
+def test_rows_that_wait_for_the_sample_are_few(rng, monkeypatch):
+    monkeypatch.setattr(correction, "_SAMPLE", 1000)
+    monkeypatch.setattr(correction, "_FEW_NUMBERS", 100)
+    X, seen = rng.standard_normal((6000, 4)), []
+    y = np.where(X[:, :1] + rng.logistic(size=(6000, 1)) > 0, 1.0, -1.0)
+    learned(LogLoss(), X, y, Binary(np.array([0, 1])), 100, look=seen.append)
+    assert max(len(sample) for sample in seen) <= 1000 / 4  # numbers of a row beside its one
+    assert max(sample.n_waiting for sample in seen) <= 1000 / (4 * 5)
+
+
+def test_a_stream_of_real_targets_has_one_sample(rng):
+    X = rng.standard_normal((600, 3))
+    y = X[:, :1] + 0.1 * rng.standard_t(2, (600, 1))
+    sums = learned(Huber(epsilon=0.1), X, y, RealTargets(1))
+    assert_array_equal(sums.sample.label, 0)
+    assert_allclose(sums.model(), [[1], [0], [0], [0]], atol=0.03)
+
+
+# ------------------------------------------------------------------ rows that are kept
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_one_more_row_waits_for_the_next_solution(rng, labels):
+    X = sp.csr_matrix(np.where(rng.random((400, 30)) < 0.1, rng.standard_normal((400, 30)), 0.0))
+    y = X[:, :1].toarray() + 0.1 * rng.standard_normal((400, 1))
+    loss, task = (LogLoss(), Binary(np.array([0, 1]))) if labels else (SquaredError(), RealTargets(1))
+    y = np.where(y > 0, 1.0, -1.0) if labels else y
+    kept = empty_reservoir(X, task, 0)
+    learner = ReservoirLearner(kept, loss, ElasticNet(1e-3, 0.0), True)
+    learner.learn(X[:399], y[:399], np.ones(399))
+    assert len(kept.waiting.s) == 0
+    learner.learn(X[399:], y[399:], np.ones(1))
+    assert (len(kept.kept.s), len(kept.waiting.s)) == (399, 1)
+
+
+def test_a_model_that_is_gone_on_from_counts_as_the_rows_that_it_has_learned(rng):
+    X = sp.random_array((20, 8), density=0.3, rng=rng, format="csr")
+    kept = empty_reservoir(X, RealTargets(1), 0)
+    kept.go_on_from(rng.standard_normal((9, 1)), Trust(100.0), ElasticNet(1e-3, 0.0))
+    ReservoirLearner(kept, SquaredError(), ElasticNet(1e-3, 0.0), True).learn(X, np.ones((20, 1)), np.full(20, 2.0))
+    assert kept.n_rows == 140.0
