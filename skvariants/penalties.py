@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skvariants._component import Component, Interval, hyperparameter, operand
+from skvariants._component import Component, Interval, hyperparameter, operand, shown
 
 __all__ = ["PENALTIES", "ElasticNet", "Penalty"]
 
@@ -30,6 +30,11 @@ def _rows(strength: Array, features: Any) -> Array:
     return strength[features] if isinstance(features, slice) else strength.take(features, 0, mode="clip")
 
 
+def _as_rows(values: Any) -> Any:
+    """Values of features that broadcast against weights."""
+    return values[:, None] if np.ndim(values) == 1 else values
+
+
 class Penalty(Component):
     """Interface of all penalties; subclass it for your own.
 
@@ -40,6 +45,24 @@ class Penalty(Component):
     """
 
     elastic: ClassVar[bool] = False
+
+    def weighted(self, factor: Array) -> Penalty:
+        """The same penalty, multiplied by a factor for each feature.
+
+        Parameters
+        ----------
+        factor : ndarray of shape (n_features,) or (n_features, n_columns)
+            Zero for a feature that is free.
+
+        Raises
+        ------
+        ValueError
+            If the penalty does not know how.
+        """
+        raise ValueError(
+            f"penalty_factor is not for penalty={shown(self)}, whose class does not define `weighted`: leave "
+            "penalty_factor=None, or define it."
+        )
 
     @abstractmethod
     def value(self, W: Array) -> Array:
@@ -156,6 +179,8 @@ class ElasticNet(Penalty):
         The weights in the units of the data are ``units * W``.
     objective_scale : float or ndarray of shape (n_columns,), default=1.0
         The whole penalty is multiplied by it.
+    factor : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
+        What the strength of each feature is multiplied by; zero leaves it free.
 
     References
     ----------
@@ -176,13 +201,14 @@ class ElasticNet(Penalty):
     l1_ratio: float = hyperparameter(0.15, Interval(0, 1, "both"))
     units: Any = hyperparameter(1.0, Interval(0), axis="feature")
     objective_scale: Any = hyperparameter(1.0, Interval(0), axis="column")
+    factor: Any = hyperparameter(1.0, Interval(0), axis="feature")
     elastic = True
 
     @cached_property
     def _strengths(self) -> tuple[Any, Any, bool, bool]:
-        units = self._units
-        l1 = self.objective_scale * self.alpha * self.l1_ratio * units
-        l2 = self.objective_scale * self.alpha * (1 - self.l1_ratio) * units * units
+        units, factor = _as_rows(self.units), _as_rows(self.factor)
+        l1 = self.objective_scale * self.alpha * self.l1_ratio * units * factor
+        l2 = self.objective_scale * self.alpha * (1 - self.l1_ratio) * units * units * factor
         return l1, l2, bool(np.any(l1)), bool(np.any(l2))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -190,11 +216,6 @@ class ElasticNet(Penalty):
         self.__dict__.pop("_strengths", None)
         self.__dict__.pop("_last_shares", None)
         super().__setattr__(name, value)
-
-    @property
-    def _units(self) -> Any:
-        """Units that broadcast against weights."""
-        return self.units[:, None] if np.ndim(self.units) == 1 else self.units
 
     @property
     def has_prox(self) -> bool:
@@ -311,8 +332,13 @@ class ElasticNet(Penalty):
         W[...] = np.where(before > 0, positive, np.where(before < 0, negative, 0))
         paid += W - before
 
+    def weighted(self, factor: Array) -> ElasticNet:
+        return self.with_fields(factor=_as_rows(self.factor) * _as_rows(factor))
+
     def rescaled(self, units: Array, objective_scale: Any) -> ElasticNet:
-        return self.with_fields(units=self._units * units, objective_scale=self.objective_scale * objective_scale)
+        return self.with_fields(
+            units=_as_rows(self.units) * units, objective_scale=self.objective_scale * objective_scale
+        )
 
 
 #: Every penalty by name: four names of one class.

@@ -305,17 +305,23 @@ def promised(spec: Spec, eps: float) -> float:
     return max(spec.stopping.tol or 0.0, min(_PROVABLE * eps, _COARSE))
 
 
+def bound(spec: Spec, data: Data) -> Spec:
+    """A spec whose penalty knows what is asked of the features of some data."""
+    return spec.for_features(data.header.feature_names, data.rows.d, data.task.n_columns)
+
+
 def continuation_key(spec: Spec, data: Data) -> Hashable:
     """What is equal for two fits of which one can go on where the other has stopped."""
     task = data.task
     classes = None if task.n_classes is None else identity(task.classes)
-    return spec.key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes
+    return bound(spec, data).key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes
 
 
 __all__ = [
     "Job",
     "assemble",
     "batch_size_of",
+    "bound",
     "constants_of",
     "continuation_key",
     "promised",

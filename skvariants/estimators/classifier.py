@@ -50,6 +50,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Strength of the penalty, on the weights in the units of the data.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    penalty_factor : None, array-like of shape (n_features,) or dict, default=None
+        What the penalty of each feature is multiplied by: zero leaves it free. A dict names columns, of which others
+        have one. Also in the shape of ``coef_``.
     fit_intercept : bool, default=True
         Whether there is an intercept; it is never penalised.
     solver : str or Solver, default="auto"
@@ -204,6 +207,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         penalty: Any = "l2",
         alpha: float = 0.0001,
         l1_ratio: float | None = 0.15,
+        penalty_factor: Any = None,
         fit_intercept: bool = True,
         solver: Any = "auto",
         batch_size: Any = "auto",
@@ -233,6 +237,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.penalty_factor = penalty_factor
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.batch_size = batch_size
