@@ -28,11 +28,14 @@ class Shape:
         Names of the features.
     n_features, n_columns : int
         How many features, and how many columns the model has.
+    n_classes : int or None, default=None
+        How many classes, in classification.
     """
 
     names: Any
     n_features: int
     n_columns: int
+    n_classes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,14 +46,29 @@ class ByFeature:
     ----------
     penalty_factor : None, array-like or dict
         What the penalty of each feature is multiplied by.
+    positive : bool, array-like of bool or dict
+        Which weights are not negative.
+    bounds : None, pair or dict
+        Least and largest weights.
+    monotonic_cst : None, array-like or dict
+        Signs of the weights.
     """
 
     penalty_factor: Any = None
+    positive: Any = False
+    bounds: Any = None
+    monotonic_cst: Any = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether weights are asked to stay within bounds."""
+        everywhere = isinstance(self.positive, (bool, np.bool_)) and not self.positive
+        return not everywhere or self.bounds is not None or self.monotonic_cst is not None
 
     @property
     def empty(self) -> bool:
         """Whether nothing is asked."""
-        return self.penalty_factor is None
+        return self.penalty_factor is None and not self.bounded
 
     def applied(self, penalty: Any, shape: Shape) -> Any:
         """The penalty, with what is asked of each feature.
@@ -62,7 +80,25 @@ class ByFeature:
         """
         if self.penalty_factor is not None:
             penalty = penalty.weighted(_factors(self.penalty_factor, shape))
-        return penalty
+        return penalty.within(*self._limits(shape)) if self.bounded else penalty
+
+    def _limits(self, shape: Shape) -> tuple[Array, Array]:
+        """Least and largest weights that all of the parameters allow, of two dimensions."""
+        lower, upper = np.full((shape.n_features, 1), -np.inf), np.full((shape.n_features, 1), np.inf)
+        signs = _signs(self.monotonic_cst, shape)
+        limits = [_limits(self.bounds, shape)]
+        limits += [(np.where(signs == 1, 0.0, -np.inf), np.where(signs == -1, 0.0, np.inf))]
+        limits += [(np.where(_positive(self.positive, shape), 0.0, -np.inf), upper)]
+        for least, most in limits:
+            lower, upper = np.maximum(lower, _as_rows(least)), np.minimum(upper, _as_rows(most))
+        empty = np.flatnonzero((lower > upper).any(axis=1))
+        if len(empty):
+            name = empty[0] if shape.names is None else repr(str(shape.names[empty[0]]))
+            raise ValueError(
+                f"No weight of feature {name} is within what bounds, positive and monotonic_cst ask: at least "
+                f"{lower[empty[0]].max():g} and at most {upper[empty[0]].min():g}."
+            )
+        return lower, upper
 
 
 def _factors(given: Any, shape: Shape) -> Array:
@@ -73,6 +109,82 @@ def _factors(given: Any, shape: Shape) -> Array:
             "feature that is free."
         )
     return factors
+
+
+def _as_rows(values: Array) -> Array:
+    return values if values.ndim == 2 else values.reshape(-1, 1)
+
+
+def _limits(given: Any, shape: Shape) -> tuple[Array, Array]:
+    """Least and largest weights as `bounds` say them."""
+    if given is None:
+        return np.array(-np.inf), np.array(np.inf)
+    if isinstance(given, Mapping):
+        lower, upper = (
+            from_names("bounds", {name: _pair(name, pair)[side] for name, pair in given.items()}, shape, none, float)
+            for side, none in ((0, -np.inf), (1, np.inf))
+        )
+    else:
+        limits = []
+        for limit, none in zip(_pair(None, given), (-np.inf, np.inf), strict=True):
+            limit = none if limit is None else limit
+            whole = by_feature("bounds", limit, shape, none) if np.ndim(limit) else np.array(_number(given, limit))
+            limits.append(whole)
+        lower, upper = limits
+    if np.isnan(lower).any() or np.isnan(upper).any() or (lower == np.inf).any() or (upper == -np.inf).any():
+        raise ValueError(
+            f"bounds={shown(given)} is not accepted: give numbers, or None (or an infinity) where there is no bound."
+        )
+    return lower, upper
+
+
+def _pair(name: Any, given: Any) -> list[Any]:
+    """The two bounds of a pair, None standing for none."""
+    of = "bounds" if name is None else f"bounds[{name!r}]"
+    if not isinstance(given, (tuple, list, np.ndarray)) or len(given) != 2:
+        raise ValueError(
+            f"{of}={shown(given)} is not accepted: give a pair (lower, upper), either of which may be None"
+            + (", or a dict of such pairs by the name of the column." if name is None else ".")
+        )
+    if name is None:
+        return list(given)
+    return [none if value is None else value for value, none in zip(given, (-np.inf, np.inf), strict=True)]
+
+
+def _number(given: Any, value: Any) -> float:
+    with refused("bounds", given, "Give a pair of numbers or arrays, either of which may be None."):
+        return float(value)
+
+
+def _positive(given: Any, shape: Shape) -> Array:
+    """Where weights are not negative."""
+    if isinstance(given, (bool, np.bool_)):
+        return np.array(bool(given))
+    values = by_feature("positive", given, shape, 0.0)
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            f"positive={shown(given)} is not accepted: give True or False, one for each feature, or a dict by the name "
+            "of the column."
+        )
+    return values == 1
+
+
+def _signs(given: Any, shape: Shape) -> Array:
+    """Signs that weights have."""
+    if given is None:
+        return np.array(0.0)
+    if shape.n_classes is not None and shape.n_classes > 2:
+        raise ValueError(
+            f"monotonic_cst is for two classes or real targets, and y has {shape.n_classes} classes, whose scores "
+            "compete: give bounds= in the shape of coef_."
+        )
+    signs = by_feature("monotonic_cst", given, shape, 0.0)
+    if not np.isin(signs, (-1, 0, 1)).all():
+        raise ValueError(
+            f"monotonic_cst={shown(given)} is not accepted: give -1 (decreasing), 0 (free) or 1 (increasing) for each "
+            "feature, or a dict by the name of the column."
+        )
+    return signs
 
 
 def by_feature(parameter: str, given: Any, shape: Shape, otherwise: Any) -> Array:

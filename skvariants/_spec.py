@@ -106,11 +106,11 @@ class Spec:
         ]
         return self.penalty.has_prox, identity(stopping), *(c.group_key() for c in components), *rest
 
-    def for_features(self, names: Any, n_features: int, n_columns: int) -> Spec:
+    def for_features(self, shape: Shape) -> Spec:
         """The same, with what is asked of single features as part of the penalty."""
         if self.by_feature.empty:
             return self
-        penalty = self.by_feature.applied(self.penalty, Shape(names, n_features, n_columns))
+        penalty = self.by_feature.applied(self.penalty, shape)
         self.solver.check_penalty(penalty)
         return replace(self, penalty=penalty, by_feature=ByFeature())
 
@@ -170,7 +170,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1].")
     context = {**params, "l1_ratio": 0.0 if l1_ratio is None else l1_ratio}
     penalty = resolve(params["penalty"], PENALTIES, Penalty, "penalty", context)
-    by_feature = ByFeature(params.get("penalty_factor"))
+    by_feature = ByFeature(*(params[name] for name in ("penalty_factor", "positive", "bounds", "monotonic_cst")))
     if params["penalty"] is None and by_feature.penalty_factor is not None:
         raise ValueError("penalty_factor multiplies the penalty, and penalty=None has none: leave penalty_factor=None.")
     loss = _loss(params["loss"], task, losses, context)

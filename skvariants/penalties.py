@@ -14,13 +14,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skvariants._component import Component, Interval, hyperparameter, operand, shown
+from skvariants._component import Component, Interval, field_names, hyperparameter, operand, shown
 
-__all__ = ["PENALTIES", "ElasticNet", "Penalty"]
+__all__ = ["PENALTIES", "Bounded", "ElasticNet", "Penalty"]
 
 Array = np.ndarray
 # weights that are summed at a time; and those whose shares are made in less time than old ones are told to fit
 _BLOCK, _FEW = 1 << 20, 1 << 11
+# share of the largest weight by which one may be beyond a bound, by rounding
+_SLACK = 1e-6
 # exponents of which nothing is left, so that none is infinite
 _GONE = 1e3
 
@@ -42,9 +44,17 @@ class Penalty(Component):
     ----------
     elastic : bool
         Whether the penalty is L1 and L2 alone, as its `l1_strength` and `l2_strength` say.
+    bounded : bool
+        Whether it is these two and bounds, which :meth:`Bounded.limits` says.
     """
 
     elastic: ClassVar[bool] = False
+    bounded: ClassVar[bool] = False
+
+    @property
+    def separable(self) -> bool:
+        """Whether it is a sum over weights, of L1, L2 and bounds alone."""
+        return self.elastic or self.bounded
 
     def weighted(self, factor: Array) -> Penalty:
         """The same penalty, multiplied by a factor for each feature.
@@ -62,6 +72,24 @@ class Penalty(Component):
         raise ValueError(
             f"penalty_factor is not for penalty={shown(self)}, whose class does not define `weighted`: leave "
             "penalty_factor=None, or define it."
+        )
+
+    def within(self, lower: Any, upper: Any) -> Penalty:
+        """The same penalty of weights that stay within bounds, in the units of the data.
+
+        Parameters
+        ----------
+        lower, upper : float or ndarray of shape (n_features,) or (n_features, n_columns)
+            What no weight is less than, or more than; infinite where there is no bound.
+
+        Raises
+        ------
+        ValueError
+            If the penalty does not know how.
+        """
+        raise ValueError(
+            f"positive, bounds and monotonic_cst are not for penalty={shown(self)}, whose class does not define "
+            "`within`: choose another penalty, or define it."
         )
 
     @abstractmethod
@@ -335,10 +363,127 @@ class ElasticNet(Penalty):
     def weighted(self, factor: Array) -> ElasticNet:
         return self.with_fields(factor=_as_rows(self.factor) * _as_rows(factor))
 
+    def within(self, lower: Any, upper: Any) -> Bounded:
+        fields = {name: getattr(self, name) for name in field_names(ElasticNet)}
+        return Bounded(**fields, lower=lower, upper=upper)
+
     def rescaled(self, units: Array, objective_scale: Any) -> ElasticNet:
         return self.with_fields(
             units=_as_rows(self.units) * units, objective_scale=self.objective_scale * objective_scale
         )
+
+
+class Bounded(ElasticNet):
+    r"""L1 and L2 of weights within bounds: what `positive`, `bounds` and `monotonic_cst` make of the penalty.
+
+    .. math:: R(w) = \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
+              \quad \text{if } a_i \le w_i \le b_i \text{ for all } i, \text{ else } \infty
+
+    Each weight has a minimum of its own, so the prox is that of the penalty without bounds, cut off at them.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-4
+        Strength.
+    l1_ratio : float, default=0.15
+        Share of the L1 part.
+    units : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
+        The weights in the units of the data are ``units * W``.
+    objective_scale : float or ndarray of shape (n_columns,), default=1.0
+        The whole penalty is multiplied by it.
+    factor : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
+        What the strength of each feature is multiplied by.
+    lower : None, float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=None
+        What no weight is less than, in the units of the data.
+    upper : None, float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=None
+        What none is more than.
+
+    References
+    ----------
+    Parikh and Boyd (2014), "Proximal algorithms", section 6.1, doi:10.1561/2400000003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.penalties import Bounded
+    >>> W = np.array([[1.0], [-0.5]])
+    >>> Bounded(alpha=0.1, l1_ratio=1.0, lower=0.0).prox(W, step=1.0)
+    >>> W.ravel()
+    array([0.9, 0. ])
+    """
+
+    lower: Any = hyperparameter(None, axis="feature")
+    upper: Any = hyperparameter(None, axis="feature")
+    elastic, bounded = False, True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__.pop("_limits", None)
+        super().__setattr__(name, value)
+
+    @cached_property
+    def _limits(self) -> dict[Any, tuple[Array, Array]]:
+        """Bounds of the weights worked in, by precision; a weight of unit zero has none, as it says nothing."""
+        units = np.asarray(_as_rows(self.units), dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lower, upper = (np.atleast_2d(limit / units) for limit in self._ends)
+        return {np.dtype(np.float64): (np.where(units > 0, lower, -np.inf), np.where(units > 0, upper, np.inf))}
+
+    @property
+    def _ends(self) -> tuple[Any, Any]:
+        """Bounds in the units of the data, infinite where there are none."""
+        lower, upper = _as_rows(self.lower), _as_rows(self.upper)
+        return -np.inf if lower is None else lower, np.inf if upper is None else upper
+
+    def limits(self, dtype: Any = np.float64) -> tuple[Array, Array]:
+        """Least and largest weights in the units worked in, of two dimensions that broadcast against weights."""
+        found = self._limits.get(np.dtype(dtype))
+        if found is None:
+            lower, upper = (limit.astype(dtype) for limit in self._limits[np.dtype(np.float64)])
+            found = self._limits[np.dtype(dtype)] = lower, upper
+        return found
+
+    def project(self, W: Array) -> None:
+        """Overwrite `W` by the nearest weights within the bounds."""
+        np.clip(W, *self.limits(W.dtype), out=W)
+
+    @property
+    def has_prox(self) -> bool:
+        return True
+
+    def value(self, W: Array) -> Array:
+        """Infinite beyond the bounds, but for rounding."""
+        value = super().value(W)
+        lower, upper = self.limits(W.dtype)
+        beyond = np.maximum(lower - W, W - upper).max(axis=0, initial=0.0)
+        value[beyond > _SLACK * np.abs(W).max(axis=0, initial=0.0)] = np.inf
+        return value
+
+    def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
+        super().prox(W, step, smooth)
+        self.project(W)
+
+    def idle(self, W: Array, step: Any, times: Any, implicit: bool) -> None:
+        """In closed form: weights go towards zero, and stay at the bound that they meet."""
+        super().idle(W, step, times, implicit)
+        self.project(W)
+
+    def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
+        super().truncate(W, step, due, paid)
+        self.project(W)
+
+    def at(self, features: Any) -> Bounded:
+        part = object.__new__(type(self))
+        part.__dict__.update(super().at(features).__dict__)
+        part.__dict__["_limits"] = {
+            dtype: tuple(_rows(limit, features) if len(limit) > 1 else limit for limit in limits)
+            for dtype, limits in self._limits.items()
+        }
+        return part
+
+    def within(self, lower: Any, upper: Any) -> Bounded:
+        other = Bounded(lower=lower, upper=upper)
+        (low, high), (least, most) = self._ends, other._ends
+        return self.with_fields(lower=np.maximum(low, least), upper=np.minimum(high, most))
 
 
 #: Every penalty by name: four names of one class.

@@ -20,7 +20,7 @@ from skvariants._data.validate import Data
 from skvariants._fit.certificates import certify_models, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
 from skvariants._fit.job import Job, assemble, batch_size_of, bound, continuation_key
-from skvariants._fit.results import Fitted, Kept, Setup, history_of, log
+from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, within_bounds
 from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
 from skvariants._messages import diverged, not_converged, out_of_time, stalled
@@ -160,6 +160,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     """The model of one spec, with its story."""
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
     theta = setup.coordinates.original(outcome.theta)
+    if spec.penalty.bounded:
+        theta = within_bounds(spec, theta, setup.moments)
     status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0
     wild = not np.isfinite(last) or last > _WILD * float(job.reference[j])
     broken = not np.isfinite(theta).all()

@@ -30,6 +30,7 @@ References
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,7 +41,7 @@ from scipy.linalg import blas
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import bfgs, lasso, left_over
+from skvariants._quasi_newton.lasso import Kinks, bfgs, lasso, left_over
 from skvariants._quasi_newton.line_search import (
     LADDER,
     LONG,
@@ -244,7 +245,7 @@ class Descent:
     @property
     def l2_in_gradient(self) -> bool:
         """Whether the smooth part of the penalty is part of the gradient."""
-        return self.smooth or self.batch.problem.penalty.elastic
+        return self.smooth or self.batch.problem.penalty.separable
 
     # ------------------------------------------------------------------ the metric
 
@@ -291,7 +292,7 @@ class Descent:
             return
         if metric is not None:
             state.metric = metric
-        elif self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
+        elif self.full and (self.smooth or (batch.problem.penalty.separable and not state.plan.common)):
             damping = by_column(state.damping, self.width)
             state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
         else:
@@ -423,13 +424,13 @@ class Descent:
 
     def _unsolved(self, j: int) -> float:
         """What the step of model `j` has left to gain by its own model, where there is L1."""
-        state, metric, strength = self.state, self.state.metric, np.zeros(self.state.theta.shape)
-        strength[:-1] = self.batch.problem.penalty.l1_strength
+        state, metric, kinks = self.state, self.state.metric, Kinks.of(self.batch.problem.penalty, self.state.theta)
         matrices, total = metric.of_each_unit(), 0.0
         for i in range(j * self.width // metric.unit, (j + 1) * self.width // metric.unit):
             p, Q = metric.get(state.P, i), matrices[i]
             v = metric.get(state.theta + state.P, i)
-            total += left_over(Q, metric.get(state.g, i) + Q @ p, metric.get(strength, i), v)
+            own = kinks.take(functools.partial(metric.get, j=i))
+            total += left_over(Q, metric.get(state.g, i) + Q @ p, own, v)
         return total
 
     def expected(self, enough: Array) -> tuple[Array, Array]:
@@ -497,12 +498,10 @@ class Descent:
             new[:] = theta - step * state.g
             penalty.prox(new[:-1], step[:-1], smooth=not self.l2_in_gradient)
         else:
-            strength = np.zeros(theta.shape)
-            strength[:-1] = penalty.l1_strength
-            get = state.metric.get
+            kinks, get = Kinks.of(penalty, theta), state.metric.get
             for j, Q in enumerate(state.metric.matrices):
-                v = get(theta, j)
-                state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, get(strength, j), v))
+                v, own = get(theta, j), kinks.take(functools.partial(get, j=j))
+                state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, own.strength, v, own.bounds))
             if not self.batch.problem.fit_intercept:
                 new[-1] = theta[-1]
         new = new.astype(theta.dtype)
@@ -681,7 +680,9 @@ class Descent:
     def _learn(self, step: Array, r: Array | None = None) -> None:
         """Gradient at the new point, and what the step tells about the curvature."""
         state, width = self.state, self.width
-        state.theta = state.theta + step
+        before, state.theta = state.theta, state.theta + step
+        if self.batch.problem.penalty.bounded:
+            _settle(self.batch.problem.penalty, before, state.theta)
         g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient, r)
         s = step.astype(np.float64, copy=False)
         y = np.subtract(g, state.g, dtype=np.float64)
@@ -741,6 +742,16 @@ def parabola_along(f: Array, slope: Array, at_one: Array) -> Callable[[Array], A
     """The parabola with value and slope at zero and a value at one."""
     bend = at_one - f - slope
     return lambda t: f + t * (slope + t * bend)
+
+
+def _settle(penalty: Any, before: Array, theta: Array) -> None:
+    """Put weights that a step brought to a bound, but for rounding, exactly there."""
+    W, eps = theta[:-1], np.finfo(theta.dtype).eps
+    for limit in penalty.limits(theta.dtype):
+        at = np.broadcast_to(np.where(np.isfinite(limit), limit, 0.0), W.shape)
+        rounding = 4 * eps * (np.abs(before[:-1]) + np.abs(at))
+        np.copyto(W, at, where=np.isfinite(limit) & (np.abs(W - at) <= rounding))
+    penalty.project(W)
 
 
 def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:
