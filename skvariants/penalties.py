@@ -37,6 +37,11 @@ def _as_rows(values: Any) -> Any:
     return values[:, None] if np.ndim(values) == 1 else values
 
 
+def _ends(lower: Any, upper: Any) -> tuple[Any, Any]:
+    """Bounds that broadcast against weights, infinite where there are none."""
+    return -np.inf if lower is None else _as_rows(lower), np.inf if upper is None else _as_rows(upper)
+
+
 class Penalty(Component):
     """Interface of all penalties; subclass it for your own.
 
@@ -425,14 +430,8 @@ class Bounded(ElasticNet):
         """Bounds of the weights worked in, by precision; a weight of unit zero has none, as it says nothing."""
         units = np.asarray(_as_rows(self.units), dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            lower, upper = (np.atleast_2d(limit / units) for limit in self._ends)
+            lower, upper = (np.atleast_2d(limit / units) for limit in _ends(self.lower, self.upper))
         return {np.dtype(np.float64): (np.where(units > 0, lower, -np.inf), np.where(units > 0, upper, np.inf))}
-
-    @property
-    def _ends(self) -> tuple[Any, Any]:
-        """Bounds in the units of the data, infinite where there are none."""
-        lower, upper = _as_rows(self.lower), _as_rows(self.upper)
-        return -np.inf if lower is None else lower, np.inf if upper is None else upper
 
     def limits(self, dtype: Any = np.float64) -> tuple[Array, Array]:
         """Least and largest weights in the units worked in, of two dimensions that broadcast against weights."""
@@ -481,8 +480,7 @@ class Bounded(ElasticNet):
         return part
 
     def within(self, lower: Any, upper: Any) -> Bounded:
-        other = Bounded(lower=lower, upper=upper)
-        (low, high), (least, most) = self._ends, other._ends
+        (low, high), (least, most) = _ends(self.lower, self.upper), _ends(lower, upper)
         return self.with_fields(lower=np.maximum(low, least), upper=np.minimum(high, most))
 
 
