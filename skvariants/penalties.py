@@ -16,13 +16,15 @@ import numpy as np
 
 from skvariants._component import Component, Interval, field_names, hyperparameter, operand, shown
 
-__all__ = ["PENALTIES", "Bounded", "ElasticNet", "Penalty"]
+__all__ = ["PENALTIES", "Bounded", "ElasticNet", "GroupLasso", "Penalty"]
 
 Array = np.ndarray
 # weights that are summed at a time; and those whose shares are made in less time than old ones are told to fit
 _BLOCK, _FEW = 1 << 20, 1 << 11
 # share of the largest weight by which one may be beyond a bound, by rounding
 _SLACK = 1e-6
+# steps of Newton's method for the norm of a group, halvings for the share of a bound
+_ROUNDS, _HALVINGS = 50, 50
 # exponents of which nothing is left, so that none is infinite
 _GONE = 1e3
 
@@ -51,15 +53,23 @@ class Penalty(Component):
         Whether the penalty is L1 and L2 alone, as its `l1_strength` and `l2_strength` say.
     bounded : bool
         Whether it is these two and bounds, which :meth:`Bounded.limits` says.
+    grouped : bool
+        Whether it is a norm of groups of weights, as :class:`GroupLasso` is.
     """
 
     elastic: ClassVar[bool] = False
     bounded: ClassVar[bool] = False
+    grouped: ClassVar[bool] = False
 
     @property
     def separable(self) -> bool:
         """Whether it is a sum over weights, of L1, L2 and bounds alone."""
         return self.elastic or self.bounded
+
+    @property
+    def modelled(self) -> bool:
+        """Whether a quadratic model with it can be minimised exactly."""
+        return self.separable or self.grouped
 
     def weighted(self, factor: Array) -> Penalty:
         """The same penalty, multiplied by a factor for each feature.
@@ -482,6 +492,185 @@ class Bounded(ElasticNet):
     def within(self, lower: Any, upper: Any) -> Bounded:
         (low, high), (least, most) = _ends(self.lower, self.upper), _ends(lower, upper)
         return self.with_fields(lower=np.maximum(low, least), upper=np.minimum(high, most))
+
+
+class GroupLasso(Penalty):
+    r"""Groups of weights that are zero together, as those of one category.
+
+    .. math:: R(w) = \alpha \left( (1 - \rho) \sum_g \sqrt{d_g}\, \|w_g\|_2 + \rho \|w\|_1 \right)
+
+    with :math:`d_g` the size of group `g` and :math:`\rho` = ``l1_ratio``, which makes single weights zero too (the
+    sparse group lasso). Use it where features come in groups: the columns of one category, the lags of one series, the
+    terms of one spline. With steps :math:`h_i`, of which the metric of an adaptive solver has one for each weight, the
+    prox is a soft threshold, then a shrinkage of each group,
+
+    .. math:: v_i = \frac{S(w_i, h_i \alpha \rho)}{1 + h_i \lambda_g / r_g}, \qquad r_g = \|v_g\|_2, \quad
+              \lambda_g = \alpha (1 - \rho) \sqrt{d_g},
+
+    where Newton's method finds :math:`r_g`.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_features,)
+        The group of each feature: a number, or a name.
+    alpha : float, default=1e-4
+        Strength.
+    l1_ratio : float, default=0.0
+        Share of the L1 part.
+    units : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
+        The weights in the units of the data are ``units * W``.
+    objective_scale : float or ndarray of shape (n_columns,), default=1.0
+        The whole penalty is multiplied by it.
+    factor : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
+        What the strength of each feature is multiplied by; one for all features of a group.
+
+    References
+    ----------
+    Yuan and Lin (2006), "Model selection and estimation in regression with grouped variables",
+    doi:10.1111/j.1467-9868.2005.00532.x. Simon, Friedman, Hastie and Tibshirani (2013), "A sparse-group lasso",
+    doi:10.1080/10618600.2012.681250.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvariants.penalties import GroupLasso
+    >>> W = np.array([[3.0], [4.0], [0.1], [0.1]])
+    >>> GroupLasso(groups=["a", "a", "b", "b"], alpha=1 / np.sqrt(2)).prox(W, step=1.0)
+    >>> W.ravel()
+    array([2.4, 3.2, 0. , 0. ])
+    """
+
+    groups: Any = hyperparameter(None)
+    alpha: float = hyperparameter(1e-4, Interval(0))
+    l1_ratio: float = hyperparameter(0.0, Interval(0, 1, "both"))
+    units: Any = hyperparameter(1.0, Interval(0), axis="feature")
+    objective_scale: Any = hyperparameter(1.0, Interval(0), axis="column")
+    factor: Any = hyperparameter(1.0, Interval(0), axis="feature")
+    grouped = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        for made in ("_members", "_strengths"):
+            self.__dict__.pop(made, None)
+        super().__setattr__(name, value)
+
+    @cached_property
+    def _members(self) -> tuple[Array, Array, Array]:
+        """The group of each feature by number, the features group by group, and where each group begins there."""
+        _, number = np.unique(np.asarray(self.groups), return_inverse=True)
+        order = np.argsort(number, kind="stable")
+        return number, order, np.flatnonzero(np.diff(number[order], prepend=-1))
+
+    @cached_property
+    def _strengths(self) -> tuple[Array, Array, Array]:
+        """Strength of each group and of L1, and the units, as rows of features."""
+        number, _, begin = self._members
+        units, factor = np.atleast_2d(_as_rows(self.units)), np.atleast_2d(_as_rows(self.factor))
+        whole = self.objective_scale * self.alpha * factor
+        size = np.diff(begin, append=len(number))[number][:, None]
+        shape = np.broadcast_shapes(np.shape(whole * units), (len(number), 1))
+        return np.broadcast_to(whole * (1 - self.l1_ratio) * np.sqrt(size), shape), whole * self.l1_ratio * units, units
+
+    def validate(self, owner: str = "") -> None:
+        super().validate(owner)
+        if self.groups is None or np.ndim(self.groups) != 1:
+            raise ValueError(
+                f"{owner or 'GroupLasso'}__groups={shown(self.groups)} is not accepted: give the group of each "
+                "feature, as a number or a name."
+            )
+
+    def check_features(self, n_features: int, owner: str = "") -> None:
+        super().check_features(n_features, owner)
+        if len(self.groups) != n_features:
+            raise ValueError(
+                f"{owner}__groups holds {len(self.groups)} values, and X has {n_features} features: give the group of "
+                "each."
+            )
+
+    @property
+    def has_prox(self) -> bool:
+        return bool(np.any(np.asarray(self.objective_scale) * self.alpha))
+
+    def _summed(self, values: Array) -> Array:
+        """Sums over the members of each group, for each member."""
+        number, order, begin = self._members
+        return np.add.reduceat(values[order], begin, axis=0, dtype=np.float64)[number]
+
+    def _norms(self, W: Array) -> Array:
+        """Norm of the group of each weight, in the units of the data."""
+        return np.sqrt(self._summed((self._strengths[2] * W) ** 2))
+
+    def value(self, W: Array) -> Array:
+        strength, l1, _ = self._strengths
+        begin = self._members[1][self._members[2]]  # a member of each group
+        norms = self._norms(W)[begin] * np.broadcast_to(strength, (len(W), strength.shape[1]))[begin]
+        return np.asarray(norms.sum(axis=0) + (l1 * np.abs(W)).sum(axis=0, dtype=np.float64))
+
+    def add_gradient(self, W: Array, out: Array) -> None:
+        """Nothing of it is smooth."""
+
+    def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
+        strength, l1, units = self._strengths
+        W -= np.clip(W, -step * l1, step * l1)
+        x, pull = np.abs(units * W, dtype=np.float64), np.broadcast_to(step * units * units * strength, W.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # a group whose weights do not reach its strength is zero
+            gone = self._summed(np.where(pull > 0, x / pull, np.where(x > 0, np.inf, 0.0)) ** 2) <= 1
+            norm = np.sqrt(self._summed(x * x))
+            number, order, begin = self._members
+            r = np.maximum(norm - np.maximum.reduceat(pull[order], begin, axis=0)[number], 1e-12 * norm)
+            for _ in range(_ROUNDS):
+                part = np.where(x > 0, x / (r + pull), 0.0)
+                squares = self._summed(part * part)
+                cubes = self._summed(np.where(x > 0, part * part / (r + pull), 0.0))
+                change = (np.sqrt(squares) - 1) * squares / cubes
+                r = np.where(gone | ~(cubes > 0), r, r + change)
+                if not (np.abs(change) > 1e-14 * r)[~gone & (cubes > 0)].any():
+                    break
+            W *= np.where(gone, 0.0, np.where(r > 0, r / (r + pull), 1.0))
+
+    def curvature(self, W: Array) -> tuple[Array, Array]:
+        """Gradient and Hessian of a single column, of the groups and weights that are not zero."""
+        number, norm = self._members[0], self._norms(W)
+        strength, l1, units = self._strengths
+        there = norm > 0
+        norm = np.where(there, norm, 1.0)
+        pull = np.where(there, strength, 0.0) * units**2 / norm
+        z = (np.sqrt(pull / norm) * units * W / np.sqrt(norm))[:, 0]
+        gradient = pull * W + l1 * np.sign(W)
+        return gradient[:, 0], np.diag(pull[:, 0]) - np.outer(z, z) * (number[:, None] == number)
+
+    def share(self, products: Array) -> Array:
+        """Largest share, up to one, of `products` at which the conjugate is zero and not infinite, for each column."""
+        strength, l1, units = self._strengths
+        a = np.abs(products)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a, l1 = (np.where(units > 0, x / units, 0.0) for x in (a, np.broadcast_to(l1, a.shape)))
+        low, high = np.zeros(a.shape[1]), np.ones(a.shape[1])
+        for middle in (high, *[None] * _HALVINGS):
+            at = 0.5 * (low + high) if middle is None else middle
+            fits = (np.sqrt(self._summed(np.maximum(at * a - l1, 0.0) ** 2)) <= strength).all(axis=0)
+            low, high = np.where(fits, at, low), np.where(fits, high, at)
+        return low
+
+    def weighted(self, factor: Array) -> GroupLasso:
+        factor = _as_rows(factor)
+        number, order, begin = self._members
+        if len(factor) == len(number) and (factor != factor[order[begin]][number]).any():
+            raise ValueError(
+                f"penalty_factor={shown(factor.ravel())} differs within a group of {type(self).__name__}: give the "
+                "features of a group the same."
+            )
+        return self.with_fields(factor=_as_rows(self.factor) * factor)
+
+    def within(self, lower: Any, upper: Any) -> Penalty:
+        raise ValueError(
+            "positive, bounds and monotonic_cst are not for GroupLasso: a weight that its bound holds still counts in "
+            "the norm of its group, so that there is no common prox. Choose 'l1', 'l2' or 'elasticnet'."
+        )
+
+    def rescaled(self, units: Array, objective_scale: Any) -> GroupLasso:
+        scale = self.objective_scale * objective_scale
+        return self.with_fields(units=_as_rows(self.units) * units, objective_scale=scale)
 
 
 #: Every penalty by name: four names of one class.

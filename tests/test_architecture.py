@@ -31,7 +31,8 @@ LEVELS = [
     " solvers.schedule_free solvers.signum solvers.yogi",
     "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
-    "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
+    "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search"
+    " _quasi_newton.groups",
     "_training.rungs _quasi_newton.hessian _stream.sums _stream.truncated",
     "_stream.learner",
     "_stream.correction _stream.reservoir",

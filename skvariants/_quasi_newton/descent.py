@@ -40,6 +40,7 @@ from scipy.linalg import blas
 
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.groups import minimise
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import Kinks, bfgs, lasso, left_over
 from skvariants._quasi_newton.line_search import (
@@ -292,7 +293,7 @@ class Descent:
             return
         if metric is not None:
             state.metric = metric
-        elif self.full and (self.smooth or (batch.problem.penalty.separable and not state.plan.common)):
+        elif self.full and (self.smooth or (batch.problem.penalty.modelled and not state.plan.common)):
             damping = by_column(state.damping, self.width)
             state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
         else:
@@ -423,7 +424,9 @@ class Descent:
         return self.coupled and self.state.metric.exact and len(self.state.decreases) == 2 * _TREND
 
     def _unsolved(self, j: int) -> float:
-        """What the step of model `j` has left to gain by its own model, where there is L1."""
+        """What the step of model `j` has left to gain by its own model, where there is L1; unknown of groups."""
+        if not self.batch.problem.penalty.separable:
+            return float("inf")
         state, metric, kinks = self.state, self.state.metric, Kinks.of(self.batch.problem.penalty, self.state.theta)
         matrices, total = metric.of_each_unit(), 0.0
         for i in range(j * self.width // metric.unit, (j + 1) * self.width // metric.unit):
@@ -498,10 +501,8 @@ class Descent:
             new[:] = theta - step * state.g
             penalty.prox(new[:-1], step[:-1], smooth=not self.l2_in_gradient)
         else:
-            kinks, get = Kinks.of(penalty, theta), state.metric.get
-            for j, Q in enumerate(state.metric.matrices):
-                v, own = get(theta, j), kinks.take(functools.partial(get, j=j))
-                state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, own.strength, v, own.bounds))
+            minimum = self._of_groups if penalty.grouped else self._of_kinks
+            minimum(new)
             if not self.batch.problem.fit_intercept:
                 new[-1] = theta[-1]
         new = new.astype(theta.dtype)
@@ -511,6 +512,22 @@ class Descent:
             l2 = l2_strengths(penalty, d, theta.shape[1])
             change = change - 0.5 * (l2 * (new[:-1].astype(np.float64) ** 2 - W * W)).sum(axis=0)
         return P, dot(state.g, P, self.width) + by_model(change, self.width)
+
+    def _of_kinks(self, new: Array) -> None:
+        """The minimum of the quadratic model with L1 and bounds."""
+        state, get = self.state, self.state.metric.get
+        kinks = Kinks.of(self.batch.problem.penalty, state.theta)
+        for j, Q in enumerate(state.metric.matrices):
+            v, own = get(state.theta, j), kinks.take(functools.partial(get, j=j))
+            state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, own.strength, v, own.bounds))
+
+    def _of_groups(self, new: Array) -> None:
+        """The same with a norm of groups."""
+        state, get, unit = self.state, self.state.metric.get, self.state.metric.unit
+        for j, Q in enumerate(state.metric.matrices):
+            own = self.batch.problem.penalty.take(np.arange(j * unit, (j + 1) * unit))
+            v = get(state.theta, j)
+            state.metric.put(new, j, minimise(Q, get(state.g, j) - Q @ v, own, v, unit))
 
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""

@@ -262,7 +262,7 @@ class Predicted:
 
     def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
         """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
-        if self.nothing is None or not self.problem.penalty.separable:
+        if self.nothing is None or not self.problem.penalty.modelled:
             return np.full(len(objective), np.inf)
         lowest = -self._of_unit(self.nothing)
         for u, g in zip(candidates, products, strict=True):
@@ -326,6 +326,10 @@ class Predicted:
         penalty = self.problem.penalty
         if penalty.bounded:
             return self._of_bounded(a)
+        if penalty.grouped:  # the conjugate of a norm is zero, or infinite
+            share = penalty.share(a)
+            share = share if self.unit == 1 else np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
+            return lambda c: np.zeros(a.shape[1]), share
         a = np.abs(a)
         l1, l2 = (np.broadcast_to(x, a.shape) for x in (penalty.l1_strength, penalty.l2_strength))
         hard = l2 <= 0
