@@ -9,6 +9,7 @@ shaped like `W`: the metric of an adaptive solver, which is what makes L1 right 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
@@ -42,6 +43,22 @@ def _as_rows(values: Any) -> Any:
 def _ends(lower: Any, upper: Any) -> tuple[Any, Any]:
     """Bounds that broadcast against weights, infinite where there are none."""
     return -np.inf if lower is None else _as_rows(lower), np.inf if upper is None else _as_rows(upper)
+
+
+def _require_plain(*penalties: Any) -> None:
+    """Refuse to add penalties whose features have strengths of their own."""
+    for penalty in penalties:
+        several = np.ndim(penalty.alpha) or np.ndim(penalty.l1_ratio)
+        scaled = any(np.any(np.not_equal(x, 1)) for x in (penalty.units, penalty.objective_scale, penalty.factor))
+        if several or scaled:
+            raise ValueError(
+                f"{shown(penalty)} has strengths of its own for features or columns, and only penalties of one "
+                "strength add up: add them first, then pass penalty_factor to the estimator."
+            )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
 
 
 class Penalty(Component):
@@ -375,6 +392,16 @@ class ElasticNet(Penalty):
         W[...] = np.where(before > 0, positive, np.where(before < 0, negative, 0))
         paid += W - before
 
+    def __add__(self, other: Any) -> ElasticNet:
+        if not (isinstance(other, ElasticNet) and (self.elastic or other.elastic)):
+            return NotImplemented
+        if not other.elastic:  # bounds stay
+            return other + self
+        _require_plain(self, other)
+        l1 = self.alpha * self.l1_ratio + other.alpha * other.l1_ratio
+        alpha = self.alpha + other.alpha
+        return self.with_fields(alpha=alpha, l1_ratio=_ratio(l1, alpha))
+
     def weighted(self, factor: Array) -> ElasticNet:
         return self.with_fields(factor=_as_rows(self.factor) * _as_rows(factor))
 
@@ -498,11 +525,12 @@ class GroupLasso(Penalty):
     r"""Groups of weights that are zero together, as those of one category.
 
     .. math:: R(w) = \alpha \left( (1 - \rho) \sum_g \sqrt{d_g}\, \|w_g\|_2 + \rho \|w\|_1 \right)
+              + \tfrac{\beta}{2} \|w\|_2^2
 
-    with :math:`d_g` the size of group `g` and :math:`\rho` = ``l1_ratio``, which makes single weights zero too (the
-    sparse group lasso). Use it where features come in groups: the columns of one category, the lags of one series, the
-    terms of one spline. With steps :math:`h_i`, of which the metric of an adaptive solver has one for each weight, the
-    prox is a soft threshold, then a shrinkage of each group,
+    with :math:`d_g` the size of group `g`; :math:`\rho` = ``l1_ratio`` makes single weights zero too (the sparse group
+    lasso), and :math:`\beta` = ``ridge``. Use it where features come in groups: the columns of one category, the lags
+    of one series, the terms of one spline. With steps :math:`h_i`, of which the metric of an adaptive solver has one
+    for each weight, the prox is a soft threshold, then a shrinkage of each group,
 
     .. math:: v_i = \frac{S(w_i, h_i \alpha \rho)}{1 + h_i \lambda_g / r_g}, \qquad r_g = \|v_g\|_2, \quad
               \lambda_g = \alpha (1 - \rho) \sqrt{d_g},
@@ -517,6 +545,8 @@ class GroupLasso(Penalty):
         Strength.
     l1_ratio : float, default=0.0
         Share of the L1 part.
+    ridge : float, default=0.0
+        Strength of an L2 part, beside `alpha`.
     units : float or ndarray of shape (n_features,) or (n_features, 1 or n_columns), default=1.0
         The weights in the units of the data are ``units * W``.
     objective_scale : float or ndarray of shape (n_columns,), default=1.0
@@ -543,6 +573,7 @@ class GroupLasso(Penalty):
     groups: Any = hyperparameter(None)
     alpha: float = hyperparameter(1e-4, Interval(0))
     l1_ratio: float = hyperparameter(0.0, Interval(0, 1, "both"))
+    ridge: float = hyperparameter(0.0, Interval(0))
     units: Any = hyperparameter(1.0, Interval(0), axis="feature")
     objective_scale: Any = hyperparameter(1.0, Interval(0), axis="column")
     factor: Any = hyperparameter(1.0, Interval(0), axis="feature")
@@ -561,14 +592,16 @@ class GroupLasso(Penalty):
         return number, order, np.flatnonzero(np.diff(number[order], prepend=-1))
 
     @cached_property
-    def _strengths(self) -> tuple[Array, Array, Array]:
-        """Strength of each group and of L1, and the units, as rows of features."""
+    def _strengths(self) -> tuple[Array, Array, Array, Array]:
+        """Strength of each group, of L1 and of L2 in the units of the data, and the units, as rows of features."""
         number, _, begin = self._members
         units, factor = np.atleast_2d(_as_rows(self.units)), np.atleast_2d(_as_rows(self.factor))
-        whole = self.objective_scale * self.alpha * factor
+        scale = self.objective_scale * factor
+        whole = scale * self.alpha
         size = np.diff(begin, append=len(number))[number][:, None]
         shape = np.broadcast_shapes(np.shape(whole * units), (len(number), 1))
-        return np.broadcast_to(whole * (1 - self.l1_ratio) * np.sqrt(size), shape), whole * self.l1_ratio * units, units
+        groups = np.broadcast_to(whole * (1 - self.l1_ratio) * np.sqrt(size), shape)
+        return groups, whole * self.l1_ratio, np.atleast_2d(scale * self.ridge), units
 
     def validate(self, owner: str = "") -> None:
         super().validate(owner)
@@ -597,20 +630,29 @@ class GroupLasso(Penalty):
 
     def _norms(self, W: Array) -> Array:
         """Norm of the group of each weight, in the units of the data."""
-        return np.sqrt(self._summed((self._strengths[2] * W) ** 2))
+        return np.sqrt(self._summed((self._strengths[-1] * W) ** 2))
 
     def value(self, W: Array) -> Array:
-        strength, l1, _ = self._strengths
+        strength, l1, l2, units = self._strengths
         begin = self._members[1][self._members[2]]  # a member of each group
         norms = self._norms(W)[begin] * np.broadcast_to(strength, (len(W), strength.shape[1]))[begin]
-        return np.asarray(norms.sum(axis=0) + (l1 * np.abs(W)).sum(axis=0, dtype=np.float64))
+        x = units * W
+        return np.asarray(norms.sum(axis=0) + (l1 * np.abs(x) + 0.5 * l2 * x * x).sum(axis=0, dtype=np.float64))
 
     def add_gradient(self, W: Array, out: Array) -> None:
-        """Nothing of it is smooth."""
+        if self.ridge:
+            _, _, l2, units = self._strengths
+            out += l2 * units**2 * W
 
     def prox(self, W: Array, step: Any, smooth: bool = True) -> None:
-        strength, l1, units = self._strengths
-        W -= np.clip(W, -step * l1, step * l1)
+        strength, l1, l2, units = self._strengths
+        if smooth and self.ridge:
+            # with L2 a step is shorter, from a point that is nearer to zero
+            kept = 1 / (1 + step * l2 * units**2)
+            W *= kept
+            step = step * kept
+        threshold = step * l1 * units
+        W -= np.clip(W, -threshold, threshold)
         x, pull = np.abs(units * W, dtype=np.float64), np.broadcast_to(step * units * units * strength, W.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
             # a group whose weights do not reach its strength is zero
@@ -631,26 +673,50 @@ class GroupLasso(Penalty):
     def curvature(self, W: Array) -> tuple[Array, Array]:
         """Gradient and Hessian of a single column, of the groups and weights that are not zero."""
         number, norm = self._members[0], self._norms(W)
-        strength, l1, units = self._strengths
+        strength, l1, l2, units = self._strengths
         there = norm > 0
         norm = np.where(there, norm, 1.0)
         pull = np.where(there, strength, 0.0) * units**2 / norm
         z = (np.sqrt(pull / norm) * units * W / np.sqrt(norm))[:, 0]
-        gradient = pull * W + l1 * np.sign(W)
-        return gradient[:, 0], np.diag(pull[:, 0]) - np.outer(z, z) * (number[:, None] == number)
+        smooth = pull + l2 * units**2
+        gradient = smooth * W + l1 * units * np.sign(W)
+        return gradient[:, 0], np.diag(smooth[:, 0]) - np.outer(z, z) * (number[:, None] == number)
 
-    def share(self, products: Array) -> Array:
-        """Largest share, up to one, of `products` at which the conjugate is zero and not infinite, for each column."""
-        strength, l1, units = self._strengths
-        a = np.abs(products)
+    def conjugate(self, products: Array) -> tuple[Callable[[Any], Array], Array]:
+        """The conjugate at a share of `products`, and the largest share, up to one, where it is finite."""
+        strength, l1, l2, units = self._strengths
         with np.errstate(divide="ignore", invalid="ignore"):
-            a, l1 = (np.where(units > 0, x / units, 0.0) for x in (a, np.broadcast_to(l1, a.shape)))
-        low, high = np.zeros(a.shape[1]), np.ones(a.shape[1])
-        for middle in (high, *[None] * _HALVINGS):
-            at = 0.5 * (low + high) if middle is None else middle
-            fits = (np.sqrt(self._summed(np.maximum(at * a - l1, 0.0) ** 2)) <= strength).all(axis=0)
+            a = np.where(units > 0, np.abs(products) / units, 0.0)
+        l1, l2 = (np.broadcast_to(x, a.shape) for x in (l1, l2))
+
+        def excess(share: Any) -> Array:
+            return np.maximum(np.sqrt(self._summed(np.maximum(share * a - l1, 0.0) ** 2)) - strength, 0.0)
+
+        low, high, hard = np.zeros(a.shape[1]), np.ones(a.shape[1]), l2 <= 0
+        at = high
+        for _ in range(_HALVINGS):
+            fits = ~((excess(at) > 0) & hard).any(axis=0)
             low, high = np.where(fits, at, low), np.where(fits, high, at)
-        return low
+            at = 0.5 * (low + high)
+        members = self._summed(np.ones_like(a))
+
+        def conjugate(share: Any) -> Array:
+            curved = excess(share) ** 2 / (2 * np.where(hard, 1.0, l2) * members)
+            return np.asarray(np.where(hard, 0.0, curved).sum(axis=0))
+
+        return conjugate, low
+
+    def __add__(self, other: Any) -> GroupLasso:
+        if not (isinstance(other, ElasticNet) and other.elastic):
+            return NotImplemented
+        groups = self.alpha * (1 - self.l1_ratio)
+        l1 = self.alpha * self.l1_ratio + other.alpha * other.l1_ratio
+        _require_plain(self, other)
+        return self.with_fields(
+            alpha=groups + l1, l1_ratio=_ratio(l1, groups + l1), ridge=self.ridge + other.alpha * (1 - other.l1_ratio)
+        )
+
+    __radd__ = __add__
 
     def weighted(self, factor: Array) -> GroupLasso:
         factor = _as_rows(factor)

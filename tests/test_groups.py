@@ -10,7 +10,7 @@ from _references import asked
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._quasi_newton.groups import minimise
 from skvariants.model_selection import BatchedGridSearchCV
-from skvariants.penalties import GroupLasso
+from skvariants.penalties import Bounded, ElasticNet, GroupLasso
 from test_laws import EXACT, NAMES, assert_close_fit, assert_same_fit, columns, quiet
 
 GROUPS = np.repeat(np.arange(6), 3)[::-1]
@@ -45,34 +45,36 @@ def assert_optimal(penalty, gradient, w, atol):
 # ---------------------------------------------------------------------- the penalty
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.5])
 @pytest.mark.parametrize("units", [1.0, "rows", "weights"])
 @pytest.mark.parametrize("step", ["scalar", "column", "metric"])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])
-def test_the_prox_is_the_argmin(l1_ratio, step, units):
+def test_the_prox_is_the_argmin(l1_ratio, step, units, ridge):
     rng = np.random.default_rng(0)
     W = rng.standard_normal((18, 3))
     units = {"rows": rng.uniform(0.3, 3, (18, 1)), "weights": rng.uniform(0.3, 3, (18, 3))}.get(units, units)
     step = {"scalar": 0.4, "column": np.array([0.1, 0.5, 1.0]), "metric": rng.uniform(0.1, 1, (18, 3))}[step]
-    penalty = GroupLasso(GROUPS, 0.6, l1_ratio, units=units)
+    penalty = GroupLasso(GROUPS, 0.6, l1_ratio, ridge, units=units)
     V = W.copy()
     penalty.prox(V, step)
     step, units = np.broadcast_to(step, W.shape), np.broadcast_to(units, W.shape)
     assert (V != 0).any()
     for j in range(3):
         # in the units of the penalty the gradient of the distance is a subgradient
-        gradient = (V - W)[:, j] / step[:, j] / units[:, j]
+        gradient = (V - W)[:, j] / step[:, j] / units[:, j] + ridge * (units * V)[:, j]
         assert_optimal(GroupLasso(GROUPS, 0.6, l1_ratio), gradient, (units * V)[:, j], 1e-12)
 
 
 def test_the_value_is_the_definition():
     rng = np.random.default_rng(0)
     W, units, factor = rng.standard_normal((18, 2)), rng.uniform(0.5, 2, 18), np.repeat(np.arange(6.0), 3)
-    penalty = GroupLasso(GROUPS, np.array([0.3, 0.7]), 0.4, units, np.array([1.0, 2.0]), factor)
+    penalty = GroupLasso(GROUPS, np.array([0.3, 0.7]), 0.4, 0.5, units, np.array([1.0, 2.0]), factor)
     expected = []
     for j, (alpha, scale) in enumerate([(0.3, 1.0), (0.7, 2.0)]):
         w = units * W[:, j]
         norms = [np.sqrt(3) * np.linalg.norm(w[GROUPS == g]) * factor[GROUPS == g][0] for g in range(6)]
-        expected.append(scale * alpha * (0.6 * sum(norms) + 0.4 * (factor * np.abs(w)).sum()))
+        ridge = 0.25 * (factor * w * w).sum()
+        expected.append(scale * (alpha * (0.6 * sum(norms) + 0.4 * (factor * np.abs(w)).sum()) + ridge))
     np.testing.assert_allclose(penalty.value(W), expected, rtol=1e-13)
     taken = penalty.take(np.array([1]))
     np.testing.assert_allclose(taken.value(W[:, 1:]), expected[1:], rtol=1e-13)
@@ -80,18 +82,48 @@ def test_the_value_is_the_definition():
     np.testing.assert_allclose(scaled.value(W / 3), 0.5 * np.array(expected), rtol=1e-13)
 
 
-def test_the_share_is_where_the_conjugate_becomes_infinite():
+@pytest.mark.parametrize("ridge", [0.0, 0.7])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_the_conjugate_is_the_greatest_difference(l1_ratio, ridge):
     rng = np.random.default_rng(0)
-    for l1_ratio in (0.0, 0.5):
-        penalty = GroupLasso(GROUPS, 0.3, l1_ratio)
-        a = rng.standard_normal((18, 4)) * [0.01, 1.0, 3.0, 10.0]
-        share = penalty.share(a)
-        assert share[0] == 1
-        for c, inside in ((0.999, True), (1.001, False)):
-            ray = c * share * a  # of a point to which the conjugate holds the zero
-            V = ray.copy()
-            penalty.prox(V, 1.0)
-            np.testing.assert_array_equal((V == 0).all(axis=0)[1:], inside)
+    penalty = GroupLasso(GROUPS, 0.3, l1_ratio, ridge, units=rng.uniform(0.5, 2, 18))
+    a = rng.standard_normal((18, 4)) * [0.01, 1.0, 3.0, 10.0]
+    conjugate, share = penalty.conjugate(a)
+    if ridge:
+        np.testing.assert_array_equal(share, 1)
+        for t in (0.3, 1.0):
+            W = t * a / penalty.ridge / penalty.units[:, None] ** 2  # where the smooth part has that slope
+            GroupLasso(GROUPS, 0.3, l1_ratio, units=penalty.units).prox(W, 1 / ridge / penalty.units[:, None] ** 2)
+            np.testing.assert_allclose(conjugate(t), (t * a * W).sum(axis=0) - penalty.value(W), rtol=1e-10, atol=1e-14)
+        return
+    assert share[0] == 1
+    np.testing.assert_array_equal(conjugate(share), 0)
+    for c, inside in ((0.999, True), (1.001, False)):
+        V = c * share * a  # zero is the prox of slopes at which the conjugate is finite
+        penalty.prox(V, 1.0)
+        np.testing.assert_array_equal((V == 0).all(axis=0)[1:], inside)
+
+
+def test_penalties_add_up():
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((18, 2))
+    groups, elastic = GroupLasso(GROUPS, 0.3, 0.4, 0.1), ElasticNet(0.5, 0.2)
+    for total in (groups + elastic, elastic + groups):
+        np.testing.assert_allclose(total.value(W), groups.value(W) + elastic.value(W), rtol=1e-13)
+    both = ElasticNet(0.2, 0.0) + ElasticNet(0.6, 1.0)
+    np.testing.assert_allclose(both.value(W), ElasticNet(0.2, 0.0).value(W) + ElasticNet(0.6, 1.0).value(W), rtol=1e-13)
+    inside = np.abs(W)
+    for total in (Bounded(0.1, 0.5, lower=0.0) + elastic, elastic + Bounded(0.1, 0.5, lower=0.0)):
+        expected = ElasticNet(0.1, 0.5).value(inside) + elastic.value(inside)
+        np.testing.assert_allclose(total.value(inside), expected, rtol=1e-13)
+        assert np.isinf(total.value(W)).all()
+    nothing = ElasticNet(0.0) + ElasticNet(0.0)
+    assert (nothing.alpha, nothing.l1_ratio) == (0, 0)
+    for pair in ((groups, groups), (groups, Bounded(lower=0.0)), (elastic, 1)):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            pair[0] + pair[1]
+    with pytest.raises(ValueError, match="has strengths of its own for features"):
+        elastic + ElasticNet(factor=np.ones(18))
 
 
 # ---------------------------------------------------------------------- the model's minimum
@@ -105,24 +137,25 @@ def test_the_conditions_of_the_minimum_hold(seed, unit, l1_ratio):
     m = 19 * unit
     A = rng.standard_normal((3 * m, m)) + rng.choice([0, 3]) * rng.standard_normal((3 * m, 1))
     Q, c = A.T @ A / len(A), rng.standard_normal(m)
-    penalty = GroupLasso(GROUPS, rng.choice([0.01, 0.3, 1.0]), l1_ratio)
+    penalty = GroupLasso(GROUPS, rng.choice([0.01, 0.3, 1.0]), l1_ratio, ridge=seed % 2)
     v = minimise(Q, c, penalty, rng.standard_normal(m) * rng.integers(0, 2), unit)
     gradient = (Q @ v + c).reshape(unit, 19)
     for j, w in enumerate(v.reshape(unit, 19)):
-        assert_optimal(penalty, gradient[j, :-1], w[:-1], 1e-6)
+        assert_optimal(penalty, gradient[j, :-1] + penalty.ridge * w[:-1], w[:-1], 1e-6)
         assert abs(gradient[j, -1]) < 1e-6
 
 
 # ---------------------------------------------------------------------- fits
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize("alpha", [0.01, 0.3, 2.0])
-def test_the_default_is_optimal(alpha, l1_ratio):
+def test_the_default_is_optimal(alpha, l1_ratio, ridge):
     X, y = table()
-    penalty = GroupLasso(GROUPS, alpha, l1_ratio)
+    penalty = GroupLasso(GROUPS, alpha, l1_ratio, ridge)
     model = SGDVariantRegressor(penalty=penalty, tol=1e-10).fit(X, y)
-    gradient = -X.T @ (y - model.predict(X)) / len(y)
+    gradient = -X.T @ (y - model.predict(X)) / len(y) + ridge * model.coef_
     assert_optimal(penalty, gradient, model.coef_, 1e-5)
     assert model.status_ == "converged"
     sizes = [np.count_nonzero(model.coef_[GROUPS == g]) for g in range(6)]

@@ -326,10 +326,10 @@ class Predicted:
         penalty = self.problem.penalty
         if penalty.bounded:
             return self._of_bounded(a)
-        if penalty.grouped:  # the conjugate of a norm is zero, or infinite
-            share = penalty.share(a)
+        if penalty.grouped:
+            of_groups, share = penalty.conjugate(a)
             share = share if self.unit == 1 else np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
-            return lambda c: np.zeros(a.shape[1]), share
+            return of_groups, share
         a = np.abs(a)
         l1, l2 = (np.broadcast_to(x, a.shape) for x in (penalty.l1_strength, penalty.l2_strength))
         hard = l2 <= 0
