@@ -123,7 +123,7 @@ def test_penalties_add_up():
         with pytest.raises(TypeError, match="unsupported operand"):
             pair[0] + pair[1]
     with pytest.raises(ValueError, match="has strengths of its own for features"):
-        elastic + ElasticNet(factor=np.ones(18))
+        elastic + ElasticNet(factor=np.arange(18.0))
 
 
 # ---------------------------------------------------------------------- the model's minimum
