@@ -209,7 +209,19 @@ def test_every_solver_stays_within_the_bounds(kind, solver, scale):
     free = quiet(model, X, y)
     bounded = quiet(clone(model).set_params(bounds=(lower, upper)), X, y)
     assert_within(bounded, lower, upper)
+    assert np.isfinite(bounded.loss_curve_).all()
     assert not np.array_equal(free.coef_, bounded.coef_)
+
+
+@pytest.mark.parametrize("way", ["average", "batch_size", "pa1", "cosine"])
+def test_so_do_averages_single_rows_and_every_schedule(way):
+    X, y = table("real")
+    lower, upper = limits_of(X)
+    rule = {"learning_rate": way} if way in ("pa1", "cosine") else {way: 1}
+    model = SGDVariantRegressor("epsilon_insensitive", bounds=(lower, upper), max_iter=3, tol=None, random_state=0)
+    bounded = quiet(model.set_params(solver="sgd", **rule), X, y)
+    assert_within(bounded, lower, upper)
+    assert not np.allclose(bounded.coef_, quiet(clone(model).set_params(bounds=None), X, y).coef_)
 
 
 @pytest.mark.parametrize("solver", TAKES_BOUNDS)
