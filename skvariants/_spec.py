@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
+from skvariants._by_feature import ByFeature, Shape
 from skvariants._component import identity, plain, resolve, shown
 from skvariants._training.loop import Stopping
 from skvariants.losses import LOSSES, Loss
@@ -68,6 +69,8 @@ class Spec:
         Whether the next fit goes on from this one.
     forgetting : None, "auto" or float
         How long a stream is remembered: for ever, as long as no shorter memory predicts better, a half-life in rows.
+    by_feature : ByFeature
+        What is asked of single features and is not yet part of the penalty.
     """
 
     task: Any
@@ -90,6 +93,7 @@ class Spec:
     verbose: int
     warm_start: bool
     forgetting: Any = None
+    by_feature: ByFeature = ByFeature()
 
     def key(self) -> Hashable:
         """What is equal for specs of which one fit can go on where another has stopped."""
@@ -104,6 +108,14 @@ class Spec:
             identity(getattr(self, f.name)) for f in fields(self) if f.name not in (*_COMPONENTS, "alpha", "stopping")
         ]
         return self.penalty.has_prox, identity(stopping), *(c.group_key() for c in components), *rest
+
+    def for_features(self, shape: Shape) -> Spec:
+        """The same, with what is asked of single features as part of the penalty."""
+        if self.by_feature.empty:
+            return self
+        penalty = self.by_feature.applied(self.penalty, shape)
+        self.solver.check_penalty(penalty)
+        return replace(self, penalty=penalty, by_feature=ByFeature())
 
     def check_shapes(self, n_features: int, n_columns: int) -> None:
         """Raise the sentence about a component that holds values for other features or columns than there are."""
@@ -161,6 +173,9 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1].")
     context = {**params, "l1_ratio": 0.0 if l1_ratio is None else l1_ratio}
     penalty = resolve(params["penalty"], PENALTIES, Penalty, "penalty", context)
+    by_feature = ByFeature(*(params[name] for name in ("penalty_factor", "positive", "bounds", "monotonic_cst")))
+    if params["penalty"] is None and by_feature.penalty_factor is not None:
+        raise ValueError("penalty_factor multiplies the penalty, and penalty=None has none: leave penalty_factor=None.")
     loss = _loss(params["loss"], task, losses, context)
     solver = resolve(params["solver"], {"auto": Auto, **SOLVERS}, Solver, "solver", context)
     if solver.method == "recursive":
@@ -202,6 +217,7 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
         shuffle=bool(params["shuffle"]), average=average,
         auto_rate=auto_rate, free=free, stopping=stopping, random_state=params["random_state"],
         verbose=int(params["verbose"]), warm_start=bool(params["warm_start"]), forgetting=params.get("forgetting"),
+        by_feature=by_feature,
     )  # fmt: skip
 
 

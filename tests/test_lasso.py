@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import nnls
 
 from _references import lasso_by_coordinates
 from skvariants._quasi_newton import lasso as lasso_module
@@ -142,3 +143,41 @@ def test_without_curvature_there_is_no_update(rng, curvature):
     assert_array_equal(Q, before)
     bfgs(Q, np.zeros(4), s)
     assert_array_equal(Q, before)
+
+
+# ------------------------------------------------------------------ within bounds
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_within_bounds_the_conditions_of_the_minimum_hold(seed):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 80))
+    Q, c = random_model(rng, d, correlation=float(rng.choice([0.0, 1.0, 10.0])))
+    strength = rng.choice([0.0, 0.01, 0.3], d)
+    lower = rng.choice([-np.inf, 0.0, -0.1, 0.05], d)
+    upper = np.maximum(lower, rng.choice([np.inf, 0.0, 0.2, -0.1], d))
+    start = rng.standard_normal(d) * rng.integers(0, 2, d)
+    v = lasso(Q, c, strength, start, (lower, upper))
+    assert ((lower <= v) & (v <= upper)).all()
+    gradient, slope = Q @ v + c, strength * np.sign(v)
+    left, right = np.where(v == 0, -strength, slope), np.where(v == 0, strength, slope)
+    atol = 1e-9 * (np.abs(c).max() + 1)
+    # no weight gains by going left, nor by going right, where it may
+    assert (gradient + left <= atol)[v > lower].all()
+    assert (gradient + right >= -atol)[v < upper].all()
+    expected = lasso(Q, c, strength, start) if np.isinf([lower, upper]).all() else v
+    assert_allclose(v, expected, atol=1e-9)
+
+
+def test_bounds_that_hold_nothing_change_nothing(rng):
+    Q, c = random_model(rng, 30)
+    strength, far = rng.choice([0.0, 0.1, 0.5], 30), np.full(30, 1e6)
+    plain = lasso(Q, c, strength, np.zeros(30))
+    assert_allclose(lasso(Q, c, strength, np.zeros(30), (-far, far)), plain, atol=1e-12)
+    assert_array_equal(lasso(Q, c, strength, np.zeros(30), (-far, far)) == 0, plain == 0)
+
+
+def test_it_is_non_negative_least_squares(rng):
+    X, y = rng.standard_normal((120, 60)), rng.standard_normal(120)
+    v = lasso(X.T @ X, -X.T @ y, np.zeros(60), np.zeros(60), (np.zeros(60), np.full(60, np.inf)))
+    assert_allclose(v, nnls(X, y)[0], atol=1e-10)

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import SGDRegressor
 
 from _oracles import partial_derivatives
-from skvariants.penalties import PENALTIES, ElasticNet, Penalty
+from skvariants.penalties import PENALTIES, Bounded, ElasticNet, Penalty
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(5, 3))
@@ -28,18 +28,20 @@ CASES = {str(name): make(name) for name in PENALTIES} | {
     "rows": make("elasticnet", units=UNITS[:, :1]),
     "features": make("elasticnet", units=UNITS[:, 0]),
     "units": make("elasticnet", units=UNITS, objective_scale=np.array([0.5, 1.0, 2.0])),
+    "factor": make("elasticnet", factor=np.arange(5.0)),
+    "factors": make("elasticnet", units=UNITS[:, 0], factor=UNITS[::-1]),
     "all": ElasticNet(np.array([0.3, 0.2, 2.0]), np.array([0.1, 0.5, 0.9]), UNITS, np.array([0.5, 1.0, 2.0])),
 }
 every_penalty = pytest.mark.parametrize("penalty", CASES.values(), ids=CASES)
 
 
 def definition(penalty, w, i, j, smooth=True):
-    """scale * alpha * ((1 - l1_ratio) / 2 * (u w)^2 + l1_ratio * |u w|) of one weight, as Python floats."""
-    units = penalty.units[:, None] if np.ndim(penalty.units) == 1 else penalty.units
-    fields = (penalty.objective_scale, penalty.alpha, penalty.l1_ratio, units)
-    scale, alpha, ratio, unit = (float(np.broadcast_to(f, W.shape)[i, j]) for f in fields)
+    """scale * alpha * factor * ((1 - l1_ratio) / 2 * (u w)^2 + l1_ratio * |u w|) of one weight, as Python floats."""
+    rows = [f[:, None] if np.ndim(f) == 1 else f for f in (penalty.units, penalty.factor)]
+    fields = (penalty.objective_scale, penalty.alpha, penalty.l1_ratio, *rows)
+    scale, alpha, ratio, unit, factor = (float(np.broadcast_to(f, W.shape)[i, j]) for f in fields)
     ridge = (1 - ratio) / 2 * (unit * w) ** 2 if smooth else 0.0
-    return scale * alpha * (ridge + ratio * abs(unit * w))
+    return scale * alpha * factor * (ridge + ratio * abs(unit * w))
 
 
 def applied(method, start, *args, **kwargs):
@@ -258,7 +260,7 @@ class Plain(ElasticNet):
 @every_step
 @pytest.mark.parametrize("implicit", [True, False])
 def test_steps_that_were_postponed_are_the_steps(penalty, step, implicit):
-    plain = Plain(**{name: getattr(penalty, name) for name in ("alpha", "l1_ratio", "units", "objective_scale")})
+    plain = Plain(**penalty.get_params())
     times = np.array([0.0, 1.0, 2.0, 7.0, 60.0])[:, None]
     expected = applied(plain.idle, 3 * W, step, times, implicit)
     result = applied(penalty.idle, 3 * W, step, times, implicit)
@@ -297,3 +299,93 @@ def test_a_shrinkage_is_that_of_its_own_step():
     for step in (0.3, 0.3, 0.1, np.array([0.1, 0.2, 0.3]), np.array([0.1, 0.2, 0.4]), 0.3):
         expected = applied(make("elasticnet", units=UNITS[:, :1]).prox, W, step)
         np.testing.assert_array_equal(applied(penalty.prox, W, step), expected)
+
+
+# ---------------------------------------------------------------- bounds
+
+LOWER = np.array([-np.inf, 0.0, -0.4, 0.2, -1.0])
+UPPER = np.array([0.1, np.inf, 0.3, 0.9, -0.5])
+BOUNDED = {
+    "plain": Bounded(0.7, 0.4, lower=LOWER, upper=UPPER),
+    "sides": Bounded(0.7, 0.0, lower=0.0, upper=0.5),
+    "units": Bounded(
+        np.array([0.0, 0.2, 2.0]), 0.5, UNITS, np.array([0.5, 1.0, 2.0]), lower=LOWER, upper=UPPER[:, None]
+    ),
+    "columns": Bounded(0.7, 0.4, factor=np.arange(5.0), lower=np.stack([LOWER, LOWER - 1, LOWER - 2], axis=1)),
+}
+every_bounded = pytest.mark.parametrize("penalty", BOUNDED.values(), ids=BOUNDED)
+
+
+def ends(penalty):
+    """Bounds of the weights worked in, as full arrays."""
+    none = -np.inf if penalty.lower is None else penalty.lower, np.inf if penalty.upper is None else penalty.upper
+    rows = [f[:, None] if np.ndim(f) == 1 else f for f in (*none, penalty.units)]
+    lower, upper, units = (np.broadcast_to(f, W.shape) for f in rows)
+    return lower / units, upper / units
+
+
+@every_bounded
+@every_step
+@pytest.mark.parametrize("smooth", [True, False])
+def test_within_bounds_the_prox_is_the_argmin_too(penalty, step, smooth):
+    got, steps, (lower, upper) = applied(penalty.prox, W, step, smooth), np.broadcast_to(step, W.shape), ends(penalty)
+    for i, j in np.ndindex(W.shape):
+
+        def f(v, i=i, j=j):
+            return (v - W[i, j]) ** 2 / (2 * steps[i, j]) + definition(penalty, v, i, j, smooth)
+
+        assert lower[i, j] <= got[i, j] <= upper[i, j]
+        span = max(lower[i, j], min(-5, upper[i, j] - 5)), min(upper[i, j], max(5, lower[i, j] + 5))
+        best = minimize_scalar(f, bounds=span, method="bounded", options={"xatol": 1e-10})
+        assert f(got[i, j]) <= best.fun + 1e-9
+
+
+@every_bounded
+def test_beyond_the_bounds_the_value_is_infinite(penalty):
+    inside = applied(penalty.project, W)
+    plain = ElasticNet(penalty.alpha, penalty.l1_ratio, penalty.units, penalty.objective_scale, penalty.factor)
+    np.testing.assert_array_equal(penalty.value(inside), plain.value(inside))
+    np.testing.assert_array_equal(np.isinf(penalty.value(W)), (np.abs(W - inside) > 0).any(axis=0))
+    np.testing.assert_array_equal(np.isinf(penalty.value(inside * (1 + 1e-12))), False)
+
+
+@every_bounded
+@pytest.mark.parametrize("implicit", [True, False])
+def test_within_bounds_idle_steps_are_made_up_for_at_once(penalty, implicit):
+    times = np.array([[0], [1], [3], [7], [20]])
+    start, one_by_one = applied(penalty.project, W), applied(penalty.project, W)
+    Penalty.idle(penalty, one_by_one, 0.1, times, implicit)
+    np.testing.assert_allclose(applied(penalty.idle, start, 0.1, times, implicit), one_by_one, atol=1e-14)
+
+
+@every_bounded
+@pytest.mark.parametrize("features", [slice(1, 4), np.array([4, 0, 2])], ids=["slice", "numbers"])
+def test_some_features_keep_their_bounds(penalty, features):
+    part = penalty.at(features)
+    for dtype in (np.float64, np.float32):
+        V = W.astype(dtype)
+        np.testing.assert_array_equal(applied(part.prox, V[features], 0.3), applied(penalty.prox, V, 0.3)[features])
+
+
+@every_bounded
+@pytest.mark.parametrize("columns", [np.array([2]), np.array([True, False, True])])
+def test_a_column_keeps_its_bounds(penalty, columns):
+    taken, V = penalty.take(columns), W[:, columns]
+    np.testing.assert_array_equal(applied(taken.prox, V, 0.3), applied(penalty.prox, W, 0.3)[:, columns])
+
+
+@every_bounded
+def test_bounds_are_those_of_the_weights_in_the_units_of_the_data(penalty):
+    units = UNITS[:, ::-1].copy()
+    units[2] = 0  # of a constant column: its weight says nothing, and is free
+    V = applied(penalty.rescaled(units, 1.0).project, W)
+    expected = applied(penalty.project, W * units) / np.where(units > 0, units, 1)
+    np.testing.assert_allclose(V[[0, 1, 3, 4]], expected[[0, 1, 3, 4]], rtol=1e-13)
+    np.testing.assert_array_equal(V[2], W[2])
+
+
+def test_bounds_add_up():
+    both = Bounded(lower=-1.0, upper=np.arange(5.0)).within(LOWER, 2.0)
+    lower, upper = ends(both)
+    np.testing.assert_array_equal(lower[:, 0], np.maximum(LOWER, -1))
+    np.testing.assert_array_equal(upper[:, 0], np.minimum(np.arange(5.0), 2))

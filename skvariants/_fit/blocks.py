@@ -17,7 +17,7 @@ from skvariants._data.rows import ArrayRows, is_lazy
 from skvariants._data.scaling import Moments
 from skvariants._data.validate import Data, Given, Header
 from skvariants._fit.iterations import iterated
-from skvariants._fit.job import Job, assemble, tolerances, watch_of
+from skvariants._fit.job import Job, assemble, bound, tolerances, watch_of
 from skvariants._fit.results import Kept
 from skvariants._quasi_newton.method import Tolerance
 from skvariants._spec import Spec
@@ -61,10 +61,12 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         if table is None or (not lazy and spec.task.classification and table.shards[0][1].ndim > 1):
             return None
         data = surveyed(spec, header, table)
+        penalty = bound(spec, data).penalty
         size = data.task.bind_loss(spec.loss).columns_per_model * (table.d + 1)
-        if not spec.penalty.has_prox or size <= FACTORED:
+        reason = _kinked(penalty)
+        if reason is None and not (penalty.has_prox and size > FACTORED):
             return data
-        reason = f"{type(spec.penalty).__name__} goes with {size:,} weights that depend on each other"
+        reason = reason or f"{type(penalty).__name__} goes with {size:,} weights that depend on each other"
     if not lazy:
         return None
     raise TypeError(
@@ -82,9 +84,14 @@ def _unsuited(spec: Spec) -> str | None:
         return "steps on batches were asked for (by solver, learning_rate, eta0, batch_size or average)"
     if spec.stopping.early_stopping:
         return "early_stopping=True holds rows out"
-    if spec.penalty.has_prox and not spec.penalty.elastic:
-        return f"{type(spec.penalty).__name__} has kinks of its own"
-    return None
+    return _kinked(spec.penalty)
+
+
+def _kinked(penalty: Any) -> str | None:
+    """Why a penalty has no place in these sums; None where it has."""
+    if penalty.bounded:
+        return "weights are to stay within bounds"
+    return f"{type(penalty).__name__} has kinks of its own" if penalty.has_prox and not penalty.elastic else None
 
 
 def assemble_table(

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skvariants._by_feature import Shape
 from skvariants._component import identity, side_by_side
 from skvariants._data.scaling import Coordinates
 from skvariants._data.validate import Data
 from skvariants._fit.results import Setup
 from skvariants._spec import Spec
+from skvariants._training.certificate import Predicted
 from skvariants._training.loop import Watch
 from skvariants._training.problem import Problem, by_model, columns_of
 from skvariants._training.state import State
@@ -109,6 +111,7 @@ def assemble(
             for s in specs
         ]
         state = _start(problem, k, spec, constants, starts)
+        costs = _within_bounds(problem, state.theta, costs)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]
         state = previous[0].state.copy()
@@ -192,11 +195,26 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     return Setup(None, task, coordinates, moments, targets, **counts)
 
 
+def _within_bounds(problem: Problem, theta: Array, costs: Array) -> Array:
+    """What constant models cost; where bounds exclude them, what the nearest weights do, penalty included."""
+    if not problem.penalty.bounded:
+        return costs
+    lower, upper = problem.penalty.limits()
+    out = ((lower > 0) | (upper < 0)).any(axis=0)
+    if not out.any():
+        return costs
+    nearest = np.zeros_like(theta)
+    problem.penalty.project(nearest[:-1])
+    at = Predicted(problem, nearest)
+    Z, _ = at.at_best_intercept(at.slopes(at.Z))
+    return np.where(out, at.losses(Z) + at.penalties(), costs)
+
+
 def _lazy_batch(spec: Spec, streaming: bool) -> int:
     """Rows of a step that may touch their features only, or 0 where each step touches all."""
     solver = SOLVERS["adagrad"]() if streaming and spec.solver.method != "steps" else spec.solver
     size = solver.batch_size if isinstance(spec.batch_size, str) else spec.batch_size
-    return size if solver.lazy and spec.penalty.elastic and not isinstance(size, str) else 0
+    return size if solver.lazy and spec.penalty.separable and not isinstance(size, str) else 0
 
 
 def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) -> State:
@@ -210,6 +228,8 @@ def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) 
             at = slice(j * k, (j + 1) * k)
             given = np.concatenate([start[0].T, start[1][None]])
             theta[:, at] = coordinates.take(np.arange(at.start, at.stop)).standardised(given)
+    if problem.penalty.bounded:
+        problem.penalty.project(theta[:-1])
     return State.start(theta, k, np.random.default_rng(seed(spec.random_state)))
 
 
@@ -313,17 +333,25 @@ def promised(spec: Spec, eps: float) -> float:
     return max(spec.stopping.tol or 0.0, min(_PROVABLE * eps, _COARSE))
 
 
+def bound(spec: Spec, data: Data) -> Spec:
+    """A spec whose penalty knows what is asked of the features of some data."""
+    task = data.task
+    return spec.for_features(Shape(data.header.feature_names, data.rows.d, task.n_columns, task.n_classes))
+
+
 def continuation_key(spec: Spec, data: Data) -> Hashable:
     """What is equal for two fits of which one can go on where the other has stopped."""
     task = data.task
     classes = None if task.n_classes is None else identity(task.classes)
-    return spec.key(), data.rows.d, str(data.rows.dtype), type(task), task.n_columns, classes, data.table is None
+    kind = type(task), task.n_columns, classes, data.table is None
+    return bound(spec, data).key(), data.rows.d, str(data.rows.dtype), *kind
 
 
 __all__ = [
     "Job",
     "assemble",
     "batch_size_of",
+    "bound",
     "constants_of",
     "continuation_key",
     "promised",

@@ -96,6 +96,8 @@ class Kept:
         setup = self.setup
         method = setup.solver.method
         asked = spec.solver.method == "steps" or setup.asked is type(spec.solver)
+        if method == "recursive" and (spec.by_feature.bounded or not spec.penalty.elastic):
+            return False  # sums know no such penalty
         return asked and method in ("steps", "recursive") and task.same_as(setup.task)
 
     def published(self, coef: Array, intercept: Array) -> bool:
@@ -203,6 +205,24 @@ def model_attributes(task: Any, header: Any, loss: Any, theta: Array) -> dict[st
     }  # fmt: skip
 
 
+def within_bounds(spec: Spec, theta: Array, moments: Moments | None) -> Array:
+    """A model in the units of the data, exactly within its bounds; what moves goes into the intercept.
+
+    Only rounding moves, and the weights of constant columns, which standardised coordinates do not know.
+    """
+    W = theta[:-1].astype(np.float64)
+    spec.penalty.project(W)
+    rounded = W.astype(theta.dtype)
+    for limit, inside in zip(spec.penalty.limits(), (np.inf, -np.inf), strict=True):
+        beyond = rounded < limit if inside > 0 else rounded > limit
+        rounded = np.where(beyond, np.nextafter(rounded, rounded.dtype.type(inside)), rounded)
+    theta = theta.copy()
+    if spec.fit_intercept and moments is not None:
+        theta[-1] -= np.atleast_1d(moments.mean) @ (rounded - theta[:-1])
+    theta[:-1] = rounded
+    return theta
+
+
 def history_of(state: State) -> dict[str, list[Any]]:
     """The history of a single model, as lists by name."""
     rows = state.history
@@ -227,4 +247,4 @@ def log(setup: Setup, state: State) -> None:
     setup.history, state.history = new, []
 
 
-__all__ = ["Fitted", "Kept", "Setup", "history_of", "log", "model_attributes"]
+__all__ = ["Fitted", "Kept", "Setup", "history_of", "log", "model_attributes", "within_bounds"]

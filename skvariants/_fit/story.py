@@ -20,8 +20,8 @@ from skvariants._data.validate import Data
 from skvariants._fit.blocks import assemble_table, train_on_table
 from skvariants._fit.certificates import certify_models, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
-from skvariants._fit.job import Job, assemble, batch_size_of, continuation_key
-from skvariants._fit.results import Fitted, Kept, Setup, history_of, log
+from skvariants._fit.job import Job, assemble, batch_size_of, bound, continuation_key
+from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, within_bounds
 from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
 from skvariants._messages import diverged, not_converged, out_of_time, stalled
@@ -78,6 +78,7 @@ def fit(
         that nothing is left.
     """
     kept, start = None if previous is None else previous[0], None if starts is None else starts[0]
+    specs = [bound(spec, data) for spec in specs]
     for spec in specs:
         spec.check_shapes(data.rows.d, data.task.n_columns)
     if data.table is not None:
@@ -173,6 +174,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     """The model of one spec, with its story."""
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
     theta = setup.coordinates.original(outcome.theta.astype(job.dtype, copy=False))
+    if spec.penalty.bounded:
+        theta = within_bounds(spec, theta, setup.moments)
     status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0
     wild = not np.isfinite(last) or last > _WILD * float(job.reference[j])
     broken = not np.isfinite(theta).all()
@@ -274,6 +277,7 @@ def fit_together(
                 if beside is None:
                     fitted = fit(some, data, before, given, certified=certified)
                 else:
+                    some = [bound(spec, data) for spec in some]
                     fitted = _trained(assemble(some, data, None, given, False, beside), True, None, certified)
             except Exception as error:  # as its own fit would, so is each one's
                 fitted = [error] * len(block)

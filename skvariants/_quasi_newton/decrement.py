@@ -16,13 +16,14 @@ References
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import lasso, left_over
+from skvariants._quasi_newton.lasso import Kinks, lasso, left_over
 from skvariants._training.certificate import Certificate, Predicted
 from skvariants._training.problem import by_model
 
@@ -54,27 +55,28 @@ class Factored:
     Parameters
     ----------
     blocks : Blocks
-        Hessians, factored where `l1` is None.
-    l1 : ndarray of shape (n_features + 1, n_columns) or None
-        Strength of the penalty's kink in each entry.
+        Hessians, factored where `kinks` is None.
+    kinks : Kinks or None
+        Of the penalty, where it has any.
     """
 
     costly = False
 
-    def __init__(self, blocks: Blocks, l1: Array | None) -> None:
-        self.blocks, self.l1 = blocks, l1
+    def __init__(self, blocks: Blocks, kinks: Kinks | None) -> None:
+        self.blocks, self.kinks = blocks, kinks
         #: what the last step has left to gain, of each unit, by the model itself
         self.unsolved = np.zeros(blocks.n_columns // blocks.unit)
 
     def step(self, g: Array, theta: Array) -> Array:
         """The step that minimises the model, :math:`g^\\top p + \\tfrac12 p^\\top H p + \\lambda |\\theta + p|`."""
-        if self.l1 is None:
+        if self.kinks is None:
             return np.asarray(-self.blocks.solve(g))
         out = np.empty(g.shape)
         for j, Q in enumerate(self.blocks.of_each_unit()):
-            v, c, strength = (self.blocks.get(x, j) for x in (theta, g, self.l1))
-            new = lasso(Q, c - Q @ v, strength, v)
-            self.unsolved[j] = left_over(Q, c + Q @ (new - v), strength, new)
+            v, c = (self.blocks.get(x, j) for x in (theta, g))
+            own = self.kinks.take(functools.partial(self.blocks.get, j=j))
+            new = lasso(Q, c - Q @ v, own.strength, v, own.bounds)
+            self.unsolved[j] = left_over(Q, c + Q @ (new - v), own, new)
             self.blocks.put(out, j, new - v)
         return out
 
@@ -88,15 +90,15 @@ class Sampled:
         The rows.
     Z : ndarray of shape (n_rows, n_columns)
         Predictions.
-    l1 : ndarray of shape (n_features + 1, n_columns) or None
-        Strength of the penalty's kink in each entry.
+    kinks : Kinks or None
+        Of the penalty, where it has any.
     """
 
     costly = True
 
-    def __init__(self, batch: StageBatch, Z: Array, l1: Array | None) -> None:
+    def __init__(self, batch: StageBatch, Z: Array, kinks: Kinks | None) -> None:
         p = batch.problem
-        self.problem, self.X, self.unit, self.l1 = p, batch.X, p.loss.columns_per_model, l1
+        self.problem, self.X, self.unit, self.kinks = p, batch.X, p.loss.columns_per_model, kinks
         rows = slice(0, batch.n)
         self.s = batch.weights(rows)
         self.coupling = batch.coupling(Z, rows) if p.loss.is_softmax else None
@@ -129,7 +131,7 @@ class Sampled:
 
     def step(self, g: Array, theta: Array) -> Array:
         """A step that nearly minimises the model."""
-        return self._conjugate(g) if self.l1 is None else self._proximal(g, theta)
+        return self._conjugate(g) if self.kinks is None else self._proximal(g, theta)
 
     def _conjugate(self, g: Array) -> Array:
         x, r = np.zeros(g.shape), -g
@@ -156,7 +158,7 @@ class Sampled:
 
     def _proximal(self, g: Array, theta: Array) -> Array:
         """Accelerated proximal steps (Beck and Teboulle 2009, doi:10.1137/080716542) in the metric of the diagonal."""
-        assert self.l1 is not None
+        assert self.kinks is not None
         x = g / self.diagonal
         for _ in range(6):  # the largest curvature, by powers
             x = self.times(x) / self.diagonal
@@ -167,7 +169,7 @@ class Sampled:
         t = 1.0
         for _ in range(_INNER):
             w = y - (g + self.times(y - theta)) / h
-            new = w - np.clip(w, -self.l1 / h, self.l1 / h)
+            new = self.kinks.prox(w, 1 / h)
             following = 0.5 * (1 + np.sqrt(1 + 4 * t * t))
             y = new + (t - 1) / following * (new - v)
             v, t = new, following
@@ -195,19 +197,16 @@ class Surrogate:
     def __init__(self, at: Predicted, Z: Array, u: Array, g: Array) -> None:
         p, self.unit = at.problem, at.unit
         self.penalty, self.theta = p.penalty, at.theta.astype(np.float64)
-        self.l1: Array | None = None
-        if p.penalty.has_prox:
-            self.l1 = np.zeros(self.theta.shape)
-            self.l1[:-1] = p.penalty.l1_strength
-        index, plan = _rows(at, self.l1 is not None)
+        self.kinks = Kinks.of(p.penalty, at.theta) if p.penalty.has_prox else None
+        index, plan = _rows(at, self.kinks is not None)
         self.all = index is None
         self.batch = StageBatch(p, at.unit, index)
         self.Z = Z if index is None else Z[index]
         if plan is None:
-            self.curvature: Any = Sampled(self.batch, self.Z, self.l1)
+            self.curvature: Any = Sampled(self.batch, self.Z, self.kinks)
         else:
-            blocks = sampled_hessian(self.batch, self.Z, plan, np.zeros(Z.shape[1]), self.l1 is None)
-            self.curvature = Factored(blocks, self.l1)
+            blocks = sampled_hessian(self.batch, self.Z, plan, np.zeros(Z.shape[1]), self.kinks is None)
+            self.curvature = Factored(blocks, self.kinks)
         # slopes of some rows differ from those of all by as much, balanced or not
         s, v = self.batch.weights(slice(0, self.batch.n)), u if index is None else u[index]
         v = (v if s is None else v * s).astype(at.theta.dtype) / self.batch.n
@@ -255,8 +254,8 @@ class Surrogate:
         g = self.gradient(Z, theta)
         P = self.curvature.step(g, theta)
         change = (g * P).sum(axis=0)
-        if self.l1 is not None:
-            change = change + (self.l1 * (np.abs(theta + P) - np.abs(theta))).sum(axis=0)
+        if self.kinks is not None:
+            change = change + (self.kinks.strength * (np.abs(theta + P) - np.abs(theta))).sum(axis=0)
         # at the minimum of the model the decrease is at least half of that
         unsolved = self.curvature.unsolved
         if len(unsolved) > theta.shape[1] // self.unit:
@@ -300,7 +299,7 @@ def _some(n: int, rows: int) -> Array | None:
 def _has_model(at: Predicted) -> bool:
     """Whether a second-order model is known, and worth its price."""
     p, d = at.problem, at.problem.d
-    known = at.loss.smooth and (p.penalty.elastic or not p.penalty.has_prox) and np.isfinite(at.theta).all()
+    known = at.loss.smooth and (p.penalty.separable or not p.penalty.has_prox) and np.isfinite(at.theta).all()
     return bool(known and (d <= _FACTORED or p.rows.stored >= _STORED * d))
 
 

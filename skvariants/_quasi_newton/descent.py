@@ -30,6 +30,7 @@ References
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,8 +40,9 @@ from scipy.linalg import blas
 
 from skvariants._quasi_newton import costs
 from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.groups import minimise
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import bfgs, lasso, left_over
+from skvariants._quasi_newton.lasso import Kinks, bfgs, lasso, left_over
 from skvariants._quasi_newton.line_search import (
     LADDER,
     LONG,
@@ -244,7 +246,7 @@ class Descent:
     @property
     def l2_in_gradient(self) -> bool:
         """Whether the smooth part of the penalty is part of the gradient."""
-        return self.smooth or self.batch.problem.penalty.elastic
+        return self.smooth or self.batch.problem.penalty.separable
 
     # ------------------------------------------------------------------ the metric
 
@@ -291,7 +293,7 @@ class Descent:
             return
         if metric is not None:
             state.metric = metric
-        elif self.full and (self.smooth or (batch.problem.penalty.elastic and not state.plan.common)):
+        elif self.full and (self.smooth or (batch.problem.penalty.modelled and not state.plan.common)):
             damping = by_column(state.damping, self.width)
             state.metric = sampled_hessian(batch, state.Z, state.plan, damping, self.smooth)
         else:
@@ -422,14 +424,16 @@ class Descent:
         return self.coupled and self.state.metric.exact and len(self.state.decreases) == 2 * _TREND
 
     def _unsolved(self, j: int) -> float:
-        """What the step of model `j` has left to gain by its own model, where there is L1."""
-        state, metric, strength = self.state, self.state.metric, np.zeros(self.state.theta.shape)
-        strength[:-1] = self.batch.problem.penalty.l1_strength
+        """What the step of model `j` has left to gain by its own model, where there is L1; unknown of groups."""
+        if not self.batch.problem.penalty.separable:
+            return float("inf")
+        state, metric, kinks = self.state, self.state.metric, Kinks.of(self.batch.problem.penalty, self.state.theta)
         matrices, total = metric.of_each_unit(), 0.0
         for i in range(j * self.width // metric.unit, (j + 1) * self.width // metric.unit):
             p, Q = metric.get(state.P, i), matrices[i]
             v = metric.get(state.theta + state.P, i)
-            total += left_over(Q, metric.get(state.g, i) + Q @ p, metric.get(strength, i), v)
+            own = kinks.take(functools.partial(metric.get, j=i))
+            total += left_over(Q, metric.get(state.g, i) + Q @ p, own, v)
         return total
 
     def expected(self, enough: Array) -> tuple[Array, Array]:
@@ -497,12 +501,8 @@ class Descent:
             new[:] = theta - step * state.g
             penalty.prox(new[:-1], step[:-1], smooth=not self.l2_in_gradient)
         else:
-            strength = np.zeros(theta.shape)
-            strength[:-1] = penalty.l1_strength
-            get = state.metric.get
-            for j, Q in enumerate(state.metric.matrices):
-                v = get(theta, j)
-                state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, get(strength, j), v))
+            minimum = self._of_groups if penalty.grouped else self._of_kinks
+            minimum(new)
             if not self.batch.problem.fit_intercept:
                 new[-1] = theta[-1]
         new = new.astype(theta.dtype)
@@ -512,6 +512,22 @@ class Descent:
             l2 = l2_strengths(penalty, d, theta.shape[1])
             change = change - 0.5 * (l2 * (new[:-1].astype(np.float64) ** 2 - W * W)).sum(axis=0)
         return P, dot(state.g, P, self.width) + by_model(change, self.width)
+
+    def _of_kinks(self, new: Array) -> None:
+        """The minimum of the quadratic model with L1 and bounds."""
+        state, get = self.state, self.state.metric.get
+        kinks = Kinks.of(self.batch.problem.penalty, state.theta)
+        for j, Q in enumerate(state.metric.matrices):
+            v, own = get(state.theta, j), kinks.take(functools.partial(get, j=j))
+            state.metric.put(new, j, lasso(Q, get(state.g, j) - Q @ v, own.strength, v, own.bounds))
+
+    def _of_groups(self, new: Array) -> None:
+        """The same with a norm of groups."""
+        state, get, unit = self.state, self.state.metric.get, self.state.metric.unit
+        for j, Q in enumerate(state.metric.matrices):
+            own = self.batch.problem.penalty.take(np.arange(j * unit, (j + 1) * unit))
+            v = get(state.theta, j)
+            state.metric.put(new, j, minimise(Q, get(state.g, j) - Q @ v, own, v, unit))
 
     def _two_loops(self) -> Array:
         """L-BFGS: the inverse Hessian times minus the gradient."""
@@ -681,7 +697,9 @@ class Descent:
     def _learn(self, step: Array, r: Array | None = None) -> None:
         """Gradient at the new point, and what the step tells about the curvature."""
         state, width = self.state, self.width
-        state.theta = state.theta + step
+        before, state.theta = state.theta, state.theta + step
+        if self.batch.problem.penalty.bounded:
+            _settle(self.batch.problem.penalty, before, state.theta)
         g = self.batch.gradient(state.Z, state.theta, self.l2_in_gradient, r)
         s = step.astype(np.float64, copy=False)
         y = np.subtract(g, state.g, dtype=np.float64)
@@ -741,6 +759,16 @@ def parabola_along(f: Array, slope: Array, at_one: Array) -> Callable[[Array], A
     """The parabola with value and slope at zero and a value at one."""
     bend = at_one - f - slope
     return lambda t: f + t * (slope + t * bend)
+
+
+def _settle(penalty: Any, before: Array, theta: Array) -> None:
+    """Put weights that a step brought to a bound, but for rounding, exactly there."""
+    W, eps = theta[:-1], np.finfo(theta.dtype).eps
+    for limit in penalty.limits(theta.dtype):
+        at = np.broadcast_to(np.where(np.isfinite(limit), limit, 0.0), W.shape)
+        rounding = 4 * eps * (np.abs(before[:-1]) + np.abs(at))
+        np.copyto(W, at, where=np.isfinite(limit) & (np.abs(W - at) <= rounding))
+    penalty.project(W)
 
 
 def penalty_along(penalty: Any, W: Array, P: Array) -> Callable[[Array], Array]:

@@ -29,7 +29,7 @@ _SEVERAL, _NARROW, _PAIRED = 8, 128, 128
 
 def l2_strengths(penalty: Any, d: int, k: int) -> Array:
     """Curvature of the penalty in each weight, shape ``(d, k)``: its L2 strength, or that of a smooth one near zero."""
-    if penalty.elastic:
+    if penalty.separable:
         return np.broadcast_to(np.asarray(penalty.l2_strength, dtype=np.float64), (d, k))
     curvature = np.zeros((d, k))
     if not penalty.has_prox:

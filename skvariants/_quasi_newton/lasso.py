@@ -1,6 +1,9 @@
-"""The quadratic model with an L1 part: its exact minimum, and its update."""
+"""The quadratic model with an L1 part, perhaps within bounds: its exact minimum, and its update."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
@@ -18,7 +21,61 @@ _IDLE = 5
 _RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6)
 
 
-def lasso(Q: Array, c: Array, strength: Array, v: Array) -> Array:
+class Kinks:
+    """Where the slope of the penalty jumps: at zero, and where bounds end.
+
+    Parameters
+    ----------
+    strength : ndarray
+        Of the L1 part of each weight.
+    bounds : tuple of ndarray, optional
+        Least and largest value of each.
+    """
+
+    def __init__(self, strength: Array, bounds: tuple[Array, Array] | None = None) -> None:
+        self.strength, self.bounds = strength, bounds
+
+    @classmethod
+    def of(cls, penalty: Any, like: Array) -> Kinks:
+        """Those of a penalty, for parameters whose last row is the intercepts."""
+        strength = np.zeros(like.shape)
+        strength[:-1] = penalty.l1_strength
+        if not penalty.bounded:
+            return cls(strength)
+        lower, upper = np.full(like.shape, -np.inf), np.full(like.shape, np.inf)
+        lower[:-1], upper[:-1] = penalty.limits(like.dtype)
+        return cls(strength, (lower, upper))
+
+    def take(self, some: Callable[[Array], Array]) -> Kinks:
+        """Those of some weights; `some` takes them out of an array."""
+        if self.bounds is None:
+            return Kinks(some(self.strength))
+        lower, upper = self.bounds
+        return Kinks(some(self.strength), (some(lower), some(upper)))
+
+    def prox(self, v: Array, step: Any) -> Array:
+        """The nearest point in the metric of a step, with what the kinks cost."""
+        threshold = self.strength * step
+        v = v - np.clip(v, -threshold, threshold)
+        return v if self.bounds is None else np.clip(v, *self.bounds)
+
+    def slopes(self, v: Array) -> tuple[Array, Array]:
+        """Slopes of the penalty to the left and to the right; infinite beyond the bounds."""
+        slope = self.strength * np.sign(v)
+        left, right = (np.where(v == 0, side * self.strength, slope) for side in (-1, 1))
+        if self.bounds is not None:
+            left, right = np.where(v <= self.bounds[0], -np.inf, left), np.where(v >= self.bounds[1], np.inf, right)
+        return left, right
+
+    def excess(self, v: Array, gradient: Array) -> Array:
+        """By how much the gradient of a weight exceeds what holds it where it is; not positive where that is enough."""
+        if self.bounds is None:
+            return np.where(v == 0, np.abs(gradient) - self.strength, np.abs(gradient + self.strength * np.sign(v)))
+        left, right = self.slopes(v)
+        return np.maximum(gradient + left, -(gradient + right))
+
+
+def lasso(Q: Array, c: Array, strength: Array, v: Array, bounds: tuple[Array, Array] | None = None) -> Array:
     r"""Minimise :math:`c^\top v + \tfrac12 v^\top Q v + \sum_i \lambda_i |v_i|` by an active-set search.
 
     A round takes Newton's step of the weights that are not zero, with their signs held, together with weights at zero
@@ -37,6 +94,8 @@ def lasso(Q: Array, c: Array, strength: Array, v: Array) -> Array:
         Strength of the L1 part of each weight, zero for one that is free.
     v : ndarray of shape (d,)
         Where to begin; it is not changed. The nearer, the fewer rounds.
+    bounds : tuple of ndarray of shape (d,), optional
+        Least and largest value of each weight. A weight that meets one stops there, as it may at zero.
 
     Returns
     -------
@@ -47,7 +106,7 @@ def lasso(Q: Array, c: Array, strength: Array, v: Array) -> Array:
     ----------
     .. [1] Lee, Battle, Raina and Ng (2007), "Efficient sparse coding algorithms", NIPS 19, 801-808.
     """
-    search = _Search(Q, c, strength, v.copy())
+    search = _Search(Q, c, strength, v.copy()) if bounds is None else _BoundedSearch(Q, c, strength, v, bounds)
     most, ridge = len(v), 0
     best, idle = search.value, 0
     for _ in range(_ROUNDS + len(v)):
@@ -138,7 +197,7 @@ class _Search:
             if step is None:
                 return A, sign, Q, None
             waits = ~self.active[A]
-            astray = waits & (step * sign <= 0)
+            astray = waits & (step * residual >= 0)
             if not astray.any():
                 return A, sign, Q, step
             # by rounding even the strongest alone may seem to
@@ -172,6 +231,46 @@ class _Search:
         return points[:, best] if change[best] < 0 else None
 
 
+class _BoundedSearch(_Search):
+    """The same within bounds: a weight at its bound is at a kink, beyond which the slope is infinite."""
+
+    def __init__(self, Q: Array, c: Array, strength: Array, v: Array, bounds: tuple[Array, Array]) -> None:
+        self.kinks, self.bounds = Kinks(strength, bounds), bounds
+        super().__init__(Q, c, strength, np.clip(v, *bounds))
+
+    def _look(self) -> None:
+        super()._look()
+        self.active &= (self.v > self.bounds[0]) & (self.v < self.bounds[1])
+
+    def violators(self) -> Array:
+        excess = np.where(self.active, 0.0, self.kinks.excess(self.v, self.gradient))
+        new = np.flatnonzero(excess > self.rounding)
+        return new[np.argsort(-(excess / self.unit)[new], kind="stable")]
+
+    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
+        """The best of the points where a weight meets a kink: it stops at a bound, and may at zero."""
+        old, lam, (lower, upper) = self.v[A], self.strength[A], (bound[A] for bound in self.bounds)
+        end = np.where(step > 0, upper, lower)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at_end = np.where(step != 0, (end - old) / step, np.inf)
+            at_zero = np.where((lam > 0) & ((old + step) * old < 0), old / -step, np.inf)
+        t = np.unique(np.concatenate([at_end, at_zero]))
+        t = t[(t > 0) & (t < 1)]
+        if len(t) > _POINTS:
+            t = t[np.linspace(0, len(t) - 1, _POINTS).astype(int)]
+        t = np.append(t, 1.0)
+        straight = np.clip(old[:, None] + t * step[:, None], lower[:, None], upper[:, None])
+        straight = np.where(t >= at_end[:, None], end[:, None], straight)
+        straight[np.isfinite(at_zero)[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
+        stopped = np.where(t >= at_zero[:, None], np.clip(0.0, lower, upper)[:, None], straight)
+        points = np.concatenate([straight, stopped], axis=1)
+        D = points - old[:, None]
+        change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
+        change += lam @ (np.abs(points) - np.abs(old)[:, None])
+        best = int(np.argmin(change))
+        return points[:, best] if change[best] < 0 else None
+
+
 def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
     """Newton's step; None where there is no factor, or no descent."""
     R = Q.T  # symmetric: as LAPACK wants it
@@ -185,9 +284,9 @@ def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
     return step if residual @ step < 0 else None
 
 
-def left_over(Q: Array, gradient: Array, strength: Array, v: Array) -> float:
+def left_over(Q: Array, gradient: Array, kinks: Kinks, v: Array) -> float:
     """What a search that ended at `v` has left to gain, each weight by itself; `gradient` is that at `v`."""
-    left = np.where(v != 0, np.abs(gradient + strength * np.sign(v)), np.maximum(np.abs(gradient) - strength, 0.0))
+    left = np.maximum(kinks.excess(v, gradient), 0.0)
     return float((left * left / np.maximum(2 * Q.diagonal(), 1e-300)).sum())
 
 
@@ -201,4 +300,4 @@ def bfgs(Q: Array, s: Array, y: Array) -> None:
         Q -= np.outer(Qs, Qs / sQs)
 
 
-__all__ = ["bfgs", "lasso", "left_over"]
+__all__ = ["Kinks", "bfgs", "lasso", "left_over"]

@@ -262,11 +262,11 @@ class Predicted:
 
     def bounds(self, objective: Array, candidates: list[Array], products: list[Array]) -> Array:
         """By how much the objective of each unit of columns can be above its least, at most, in the user's units."""
-        if self.nothing is None or not self.problem.penalty.elastic:
+        if self.nothing is None or not self.problem.penalty.modelled:
             return np.full(len(objective), np.inf)
         lowest = -self._of_unit(self.nothing)
         for u, g in zip(candidates, products, strict=True):
-            lowest = np.fmax(lowest, self._lower(u, np.abs(g[:-1])))
+            lowest = np.fmax(lowest, self._lower(u, -g[:-1]))
         noise = 8 * np.finfo(self.theta.dtype).eps * np.abs(objective)
         return np.maximum(objective - lowest / self.scale[:: self.unit], 0.0) + noise
 
@@ -323,8 +323,15 @@ class Predicted:
         return np.asarray(objective - lowest / self.scale[:: self.unit])
 
     def _of_penalty(self, a: Array) -> tuple[Callable[[Any], Array], Array]:
-        """Conjugate of the penalty at shares of products of absolute values `a`, and the share where it is finite."""
+        """Conjugate of the penalty at shares of `a`, minus the products, and the share where it is finite."""
         penalty = self.problem.penalty
+        if penalty.bounded:
+            return self._of_bounded(a)
+        if penalty.grouped:
+            of_groups, share = penalty.conjugate(a)
+            share = share if self.unit == 1 else np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
+            return of_groups, share
+        a = np.abs(a)
         l1, l2 = (np.broadcast_to(x, a.shape) for x in (penalty.l1_strength, penalty.l2_strength))
         hard = l2 <= 0
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -344,8 +351,29 @@ class Predicted:
 
         return conjugate, share
 
+    def _of_bounded(self, a: Array) -> tuple[Callable[[Any], Array], Array]:
+        """The same within bounds, where each weight has its own best point, with whatever slope."""
+        penalty = self.problem.penalty
+        strengths = penalty.l1_strength, penalty.l2_strength, *penalty.limits()
+        l1, l2, lower, upper = (np.broadcast_to(x, a.shape) for x in strengths)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            endless = (l2 <= 0) & (np.abs(a) > l1) & np.isinf(np.where(a > 0, upper, lower))
+            share = np.where(endless, l1 / np.abs(a), 1.0).min(axis=0, initial=1.0)
+        if self.unit > 1:
+            share = np.repeat(share.reshape(-1, self.unit).min(axis=1), self.unit)
+
+        def conjugate(c: Any) -> Array:
+            b = c * a
+            excess = b - np.clip(b, -l1, l1)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                w = np.where(endless | (excess == 0), 0.0, excess / np.maximum(l2, 0.0))
+            w = np.clip(w, lower, upper)
+            return np.asarray((b * w - l1 * np.abs(w) - 0.5 * l2 * w * w).sum(axis=0))
+
+        return conjugate, share
+
     def _lower(self, u: Array, a: Array) -> Array:
-        """The bound from slopes `u`, whose products with the features have absolute values `a`."""
+        """The bound from slopes `u`, whose products with the features are minus `a`."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             conjugate, share = self._of_penalty(a)
             nothing, all_of_it = self.nothing, self._conjugates(u, share)

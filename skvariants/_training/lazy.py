@@ -34,13 +34,15 @@ def can_be_lazy(steps: Any) -> bool:
     """Whether steps on some features are exact, and cost less than steps on all."""
     problem, rows, coordinates = steps.problem, steps.problem.rows, steps.problem.coordinates
     penalty, solver = problem.penalty, steps.solver
-    if not (rows.sparse and solver.lazy and penalty.elastic) or steps.average or steps.batch_size >= problem.n:
+    if not (rows.sparse and solver.lazy and penalty.separable) or steps.average or steps.batch_size >= problem.n:
         return False
     few = min(_MOST, _FEW + _MORE * (steps.state.theta.shape[1] - 1))
     if steps.batch_size * rows.stored > few * problem.n * problem.d or penalty.at(np.zeros(0, int)) is None:
         return False
     if not coordinates.identity:
         return coordinates.few_centred is not None
+    if penalty.bounded and solver.is_gradient and steps.state.memory:
+        return False  # what L1 is due at a bound is forgiven at each step
     # in the coordinates of the data L2 is part of the gradient, or a memory of what L1 is due is kept without it
     l2 = bool(np.any(penalty.l2_strength))
     return not l2 or (solver.is_gradient and not (penalty.has_prox and steps.state.memory))

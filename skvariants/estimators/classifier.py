@@ -51,6 +51,17 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Strength of the penalty, on the weights in the units of the data.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    penalty_factor : None, array-like of shape (n_features,) or dict, default=None
+        What the penalty of each feature is multiplied by: zero leaves it free. A dict names columns, of which others
+        have one. Also in the shape of ``coef_``.
+    positive : bool, array-like of bool or dict, default=False
+        Whether weights are not negative: all, or those of some features.
+    bounds : None, (lower, upper) or dict, default=None
+        Bounds of the weights in the units of the data: numbers, arrays of shape (n_features,) or of that of ``coef_``,
+        or None where there is none. A dict names columns and gives a pair for each: :doc:`/guide/constraints`.
+    monotonic_cst : None, array-like of shape (n_features,) or dict, default=None
+        1 where the prediction must not fall as a feature grows, -1 where it must not rise, 0 where it is free: signs of
+        the weights of two classes.
     fit_intercept : bool, default=True
         Whether there is an intercept; it is never penalised.
     solver : str or Solver, default="auto"
@@ -209,6 +220,10 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         penalty: Any = "l2",
         alpha: float = 0.0001,
         l1_ratio: float | None = 0.15,
+        penalty_factor: Any = None,
+        positive: Any = False,
+        bounds: Any = None,
+        monotonic_cst: Any = None,
         fit_intercept: bool = True,
         solver: Any = "auto",
         batch_size: Any = "auto",
@@ -238,6 +253,10 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.penalty_factor = penalty_factor
+        self.positive = positive
+        self.bounds = bounds
+        self.monotonic_cst = monotonic_cst
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.batch_size = batch_size

@@ -72,7 +72,7 @@ def _places(specs: Sequence[Spec], data: Data) -> list[int] | None:
     if steps or spec.stopping.tol is None or data.validation is not None:
         return None
     loss, penalty = task.bind_loss(spec.loss), spec.penalty
-    if not loss.smooth or loss.quadratic or not penalty.elastic or penalty.has_prox:
+    if not loss.smooth or loss.quadratic or not penalty.elastic or penalty.has_prox or spec.by_feature.bounded:
         return None  # of a quadratic loss, one Hessian says all of all candidates
     strengths = [s.penalty.l2_strength for s in specs]
     if len(specs) * task.n_columns * data.rows.n < _WORTH or any(np.ndim(strength) for strength in strengths):

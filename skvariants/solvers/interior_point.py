@@ -57,6 +57,11 @@ class InteriorPoint(Solver):
             )
 
     def check_penalty(self, penalty: Any) -> None:
+        if penalty.bounded:
+            raise ValueError(
+                "solver='interior_point' knows no bounds of weights (positive, bounds, monotonic_cst): leave "
+                "solver='auto', or choose one that takes steps."
+            )
         if not penalty.elastic:
             raise ValueError(
                 "solver='interior_point' needs a penalty of L1 and L2 alone, one that says elastic = True, and "

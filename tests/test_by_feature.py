@@ -1,0 +1,501 @@
+"""What is asked of single features: every path honours it, or says in a sentence that it does not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import lsq_linear, minimize
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+
+from _references import asked
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.model_selection import BatchedGridSearchCV
+from skvariants.penalties import ElasticNet, Penalty
+from test_laws import EXACT, NAMES, assert_close_fit, assert_same_fit, columns, quiet, table
+
+NAMED = list("abcdefgh")
+FACTOR = np.array([0.0, 1.0, 2.0, 0.5, 1.0, 0.0, 1.0, 4.0])
+
+
+def slow(value):
+    """A value whose tests are left to CI."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
+def estimator_of(kind):
+    return SGDVariantClassifier if kind in ("binary", "classes") else SGDVariantRegressor
+
+
+def params_of(kind, solver):
+    rest = dict(tol=1e-10) if solver in EXACT else dict(tol=None, max_iter=4)
+    return dict(**asked(solver, kind in ("binary", "classes")), **rest, random_state=0)
+
+
+# ---------------------------------------------------------------------- penalty_factor
+
+
+@pytest.mark.parametrize("penalty", [slow("l2"), slow("l1"), "elasticnet"])
+@pytest.mark.parametrize("kind", [slow("binary"), slow("classes"), "real", slow("targets")])
+@pytest.mark.parametrize("solver", NAMES)
+def test_equal_factors_are_a_strength(kind, solver, penalty):
+    X, y = table(kind)
+    model = estimator_of(kind)(penalty=penalty, **params_of(kind, solver))
+    factor = quiet(clone(model).set_params(alpha=0.01, penalty_factor=np.full(X.shape[1], 3.0)), X, y)
+    strength = quiet(clone(model).set_params(alpha=0.03), X, y)
+    assert_close_fit(factor, strength, 1e-6 if solver in EXACT else 1e-9)
+
+
+@pytest.mark.parametrize("penalty", [slow("l2"), slow("l1"), "elasticnet"])
+@pytest.mark.parametrize("solver", NAMES)
+def test_zero_leaves_a_feature_free(solver, penalty):
+    X, y = table("real")
+    X = X / X.std(axis=0)
+    model = SGDVariantRegressor(penalty=penalty, alpha=1e3, penalty_factor=FACTOR, **params_of("real", solver))
+    size = np.abs(quiet(model, X, y).coef_)
+    assert size[FACTOR == 0].min() > 2 * size[FACTOR > 0].max()
+    even = np.abs(quiet(model.set_params(penalty_factor=None), X, y).coef_)
+    assert size[FACTOR == 0].min() > even.max()
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_ridge_by_feature_is_scikit_learns_on_rescaled_columns(scale):
+    X, y = table("real")
+    factor = np.where(FACTOR > 0, FACTOR, 0.1)
+    params = dict(alpha=0.3, penalty_factor=factor, tol=1e-12, scale_features=scale)
+    model = SGDVariantRegressor(**params).fit(X, y)
+    root = np.sqrt(factor)
+    expected = Ridge(alpha=0.3 * len(y)).fit(X / root, y).coef_ / root
+    np.testing.assert_allclose(model.coef_, expected, rtol=1e-7)
+    assert model.status_ == "converged"
+
+
+def test_names_of_columns_stand_for_the_array():
+    X, y = table("real")
+    frame = pd.DataFrame(X, columns=NAMED)
+    named = {name: factor for name, factor in zip(NAMED, FACTOR, strict=True) if factor != 1}
+    ours = SGDVariantRegressor(alpha=0.1, penalty_factor=named).fit(frame, y)
+    array = SGDVariantRegressor(alpha=0.1, penalty_factor=FACTOR).fit(frame, y)
+    assert_same_fit(ours, array)
+
+
+def test_factors_in_the_shape_of_the_coefficients_are_those_of_each_target():
+    X, y = table("targets")
+    factor = np.stack([FACTOR, FACTOR[::-1]])
+    both = SGDVariantRegressor(alpha=0.1, penalty_factor=factor, tol=1e-12).fit(X, y)
+    for j in range(2):
+        one = SGDVariantRegressor(alpha=0.1, penalty_factor=factor[j], tol=1e-12).fit(X, y[:, j])
+        np.testing.assert_allclose(both.coef_[j], one.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 1 << 11])
+def test_a_stream_keeps_the_factors(scale):
+    """With sums over rows, and with rows that are kept."""
+    rng = np.random.default_rng(0)
+    X = sp.random(600, scale * 2 if scale > 1 else 8, 0.3 if scale == 1 else 0.005, random_state=rng, format="csr")
+    y = np.asarray(X @ rng.standard_normal(X.shape[1])).ravel()
+    factor = rng.uniform(0, 3, X.shape[1])
+    stream, even = (SGDVariantRegressor(alpha=0.01, penalty_factor=f) for f in (factor, None))
+    for rows in np.array_split(np.arange(600), 3):
+        stream.partial_fit(X[rows], y[rows])
+        even.partial_fit(X[rows], y[rows])
+    assert type(stream.solver_).__name__ == "Recursive"
+    fitted = SGDVariantRegressor(alpha=0.01, penalty_factor=factor, tol=1e-8).fit(X, y)
+    far = np.abs(even.coef_ - fitted.coef_).max()
+    assert np.abs(stream.coef_ - fitted.coef_).max() < 0.02 * far
+
+
+def test_a_search_trains_them_as_columns():
+    X, y = table("real")
+    model = SGDVariantRegressor(penalty_factor=FACTOR, penalty="elasticnet", tol=1e-8)
+    grid = {"alpha": [0.01, 0.1, 1.0], "penalty_factor": [None, FACTOR]}
+    ours, single = BatchedGridSearchCV(model, grid, cv=3).fit(X, y), GridSearchCV(model, grid, cv=3).fit(X, y)
+    scores = [search.cv_results_["mean_test_score"] for search in (ours, single)]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+    assert len(np.unique(scores[0].round(8))) == 6
+    models = [clone(model).set_params(alpha=alpha) for alpha in grid["alpha"]]
+    for together, alone in zip(columns(models, X, y), models, strict=True):
+        assert_close_fit(together, alone.fit(X, y), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        (dict(penalty_factor=[1.0, 2.0]), r"penalty_factor has the shape \(2,\), and X has 8 features. Give a number"),
+        (dict(penalty_factor=["a"] * 8), "penalty_factor=.* is not accepted: could not convert"),
+        (dict(penalty_factor=-FACTOR), "penalty_factor=.* finite numbers that are not negative"),
+        (dict(penalty_factor=FACTOR * np.nan), "penalty_factor=.* finite numbers that are not negative"),
+        (dict(penalty_factor={"a": 1}), "penalty_factor is a dict by the name .* no names: fit on a DataFrame"),
+        (dict(penalty_factor=FACTOR, penalty=None), "penalty=None has none: leave penalty_factor=None"),
+    ],
+)
+def test_what_does_not_fit_is_refused(params, sentence):
+    X, y = table("real")
+    with pytest.raises(ValueError, match=sentence):
+        SGDVariantRegressor(**params).fit(X, y)
+
+
+def test_a_name_that_no_column_has_is_refused():
+    X, y = table("real")
+    X = pd.DataFrame(X, columns=["age", *NAMED[1:]])
+    with pytest.raises(ValueError, match=r"penalty_factor names 'agee', which is no column of X. Did you mean 'age'\?"):
+        SGDVariantRegressor(penalty_factor={"agee": 1}).fit(X, y)
+    with pytest.raises(ValueError, match=r"penalty_factor\['age'\]='many' is not accepted"):
+        SGDVariantRegressor(penalty_factor={"age": "many"}).fit(X, y)
+
+
+class Cubic(Penalty):
+    """One that knows nothing of factors."""
+
+    has_prox = False
+
+    def value(self, W):
+        return (np.abs(W) ** 3).sum(axis=0)
+
+    def add_gradient(self, W, out):
+        out += 3 * np.abs(W) * W
+
+    def prox(self, W, step, smooth=True):
+        raise NotImplementedError
+
+
+def test_a_penalty_of_ones_own_says_that_it_takes_no_factors():
+    X, y = table("real")
+    with pytest.raises(ValueError, match=r"penalty_factor is not for penalty=Cubic\(\), whose class does not define"):
+        SGDVariantRegressor(penalty=Cubic(), scale_features=False, penalty_factor=FACTOR).fit(X, y)
+
+
+def test_factors_multiply_those_of_the_penalty():
+    X, y = table("real")
+    twice = SGDVariantRegressor(penalty=ElasticNet(0.1, 0.5, factor=FACTOR), penalty_factor=FACTOR).fit(X, y)
+    once = SGDVariantRegressor(penalty=ElasticNet(0.1, 0.5), penalty_factor=FACTOR**2).fit(X, y)
+    assert_same_fit(twice, once)
+
+
+def test_a_warm_start_goes_on_with_them():
+    X, y = table("real")
+    model = SGDVariantRegressor(solver="adam", penalty_factor=FACTOR, warm_start=True, tol=None, random_state=0)
+    parts = quiet(quiet(clone(model).set_params(max_iter=2), X, y).set_params(max_iter=3), X, y)
+    whole = quiet(clone(model).set_params(max_iter=5), X, y)
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+
+
+# ---------------------------------------------------------------------- positive, bounds, monotonic_cst
+
+TAKES_BOUNDS = [name for name in NAMES if name != "interior_point"]
+#: Bounds of eight weights, some of which exclude zero, in standard deviations of the columns.
+LOWER = np.array([-np.inf, 0.0, -5.0, 8.0, -1.0, 2.0, 0.0, -np.inf])
+UPPER = np.array([np.inf, np.inf, 5.0, 60.0, 1.0, 9.0, 30.0, -0.5])
+
+
+def limits_of(X):
+    return LOWER / X.std(axis=0), UPPER / X.std(axis=0)
+
+
+def assert_within(model, lower, upper):
+    coef = np.atleast_2d(model.coef_)
+    assert np.isfinite(coef).all()
+    assert ((coef >= np.broadcast_to(lower, coef.shape)) & (coef <= np.broadcast_to(upper, coef.shape))).all()
+
+
+@pytest.mark.parametrize("scale", [True, slow(False)])
+@pytest.mark.parametrize("kind", [slow("binary"), "classes", slow("real"), slow("targets")])
+@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+def test_every_solver_stays_within_the_bounds(kind, solver, scale):
+    X, y = table(kind)
+    lower, upper = limits_of(X) if X.shape[1] == 8 else (-0.001, 0.002)
+    model = estimator_of(kind)(scale_features=scale, **params_of(kind, solver) | dict(max_iter=6))
+    free = quiet(model, X, y)
+    bounded = quiet(clone(model).set_params(bounds=(lower, upper)), X, y)
+    assert_within(bounded, lower, upper)
+    assert np.isfinite(bounded.loss_curve_).all()
+    assert not np.array_equal(free.coef_, bounded.coef_)
+
+
+@pytest.mark.parametrize("way", ["average", "batch_size", "pa1", "cosine"])
+def test_so_do_averages_single_rows_and_every_schedule(way):
+    X, y = table("real")
+    lower, upper = limits_of(X)
+    rule = {"learning_rate": way} if way in ("pa1", "cosine") else {way: 1}
+    model = SGDVariantRegressor("epsilon_insensitive", bounds=(lower, upper), max_iter=3, tol=None, random_state=0)
+    bounded = quiet(model.set_params(solver="sgd", **rule), X, y)
+    assert_within(bounded, lower, upper)
+    assert not np.allclose(bounded.coef_, quiet(clone(model).set_params(bounds=None), X, y).coef_)
+
+
+@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+def test_every_solver_comes_near_the_constrained_optimum(solver):
+    X, y = table("real")
+    lower, upper = limits_of(X)
+    params = dict(alpha=0, bounds=(lower, upper), random_state=0)
+    params |= dict(tol=1e-10) if solver in EXACT else dict(max_iter=200, tol=1e-5)
+    model = quiet(SGDVariantRegressor(**asked(solver, False), **params), X, y)
+    centred, target = (X - X.mean(axis=0)) / X.std(axis=0), y - y.mean()
+    best = lsq_linear(centred, target, (LOWER, UPPER), tol=1e-14)
+    found = ((y - model.predict(X)) ** 2).sum() / 2
+    assert found <= best.cost + (1e-9 if solver in EXACT else 0.05) * (target @ target / 2 - best.cost)
+    if solver in EXACT:
+        np.testing.assert_allclose(model.coef_ * X.std(axis=0), best.x, atol=1e-6)
+        assert model.status_ == "converged"
+        held = np.isclose(best.x, LOWER) | np.isclose(best.x, UPPER)
+        assert (((model.coef_ == lower) | (model.coef_ == upper)) == held).all()
+
+
+#: Value and slope of losses of a margin.
+MARGINS = {
+    "log_loss": lambda m: (np.logaddexp(0, -m), -1 / (1 + np.exp(m))),
+    "squared_hinge": lambda m: (np.maximum(0, 1 - m) ** 2, -2 * np.maximum(0, 1 - m)),
+}
+
+
+@pytest.mark.parametrize(("alpha", "l1_ratio"), [(1e-3, 0.0), (1e-2, 0.5)])
+@pytest.mark.parametrize("bounds", [(0, None), (-0.2, 0.3), (0.05, None), (None, -0.01)])
+@pytest.mark.parametrize("loss", MARGINS)
+def test_the_default_is_the_optimum_of_l_bfgs_b(loss, bounds, alpha, l1_ratio):
+    X, y = table("binary")
+    X, sign = (X - X.mean(axis=0)) / X.std(axis=0), 2.0 * y - 1
+    model = SGDVariantClassifier(
+        loss=loss, penalty="elasticnet", alpha=alpha, l1_ratio=l1_ratio, bounds=bounds, tol=1e-9
+    ).fit(X, y)
+
+    def objective(parts):
+        """Weights as a difference of two parts, so that L1 is smooth."""
+        up, down, b = parts[:8], parts[8:16], parts[16]
+        value, slope = MARGINS[loss](sign * (X @ (up - down) + b))
+        g = X.T @ (slope * sign) / len(y) + alpha * (1 - l1_ratio) * (up - down)
+        cost = value.mean() + alpha * ((1 - l1_ratio) / 2 * (up - down) @ (up - down) + l1_ratio * (up + down).sum())
+        return cost, np.concatenate([g + alpha * l1_ratio, -g + alpha * l1_ratio, [(slope * sign).mean()]])
+
+    low, high = (none if limit is None else limit for limit, none in zip(bounds, (-np.inf, np.inf), strict=True))
+    parts = [(max(low, 0), max(high, 0))] * 8 + [(max(-high, 0), max(-low, 0))] * 8 + [(None, None)]
+    start = np.array([low if np.isfinite(low) else 0 for low, _ in parts[:16]] + [0.0])
+    options = {"maxiter": 5000, "maxfun": 20000, "ftol": 1e-16, "gtol": 1e-10}
+    best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=parts, options=options)
+    coef = model.coef_[0]
+    ours = objective(np.concatenate([np.maximum(coef, 0), np.maximum(-coef, 0), model.intercept_]))[0]
+    assert ours <= best.fun + 1e-8
+    assert model.status_ == "converged"
+    assert_within(model, low, high)
+
+
+def test_classes_and_targets_have_bounds_of_their_own():
+    X, y = table("targets")
+    lower = np.stack([np.zeros(8), np.full(8, -np.inf)])
+    both = SGDVariantRegressor(bounds=(lower, None), tol=1e-10).fit(X, y)
+    for j, bounds in enumerate([(0, None), None]):
+        one = SGDVariantRegressor(bounds=bounds, tol=1e-10).fit(X, y[:, j])
+        np.testing.assert_allclose(both.coef_[j], one.coef_, rtol=1e-6, atol=1e-9)
+    X, y = table("classes")
+    lower = np.where(np.arange(3)[:, None] == 1, 0.0, -np.inf) * np.ones(4)
+    for multi_class in ("ovr", "auto"):
+        model = SGDVariantClassifier(bounds=(lower, None), multi_class=multi_class).fit(X, y)
+        assert (model.coef_[1] >= 0).all()
+        assert (model.coef_[0] < 0).any()
+
+
+def test_the_ways_to_say_it_are_one():
+    X, y = table("real")
+    frame = pd.DataFrame(X, columns=NAMED)
+    signs = np.array([1, 0, -1, 0, 0, 0, 0, 0])
+    ways = [
+        SGDVariantRegressor(monotonic_cst=signs).fit(X, y),
+        SGDVariantRegressor(monotonic_cst={"a": 1, "c": -1}).fit(frame, y),
+        SGDVariantRegressor(bounds={"a": (0, None), "c": (None, 0)}).fit(frame, y),
+        SGDVariantRegressor(bounds=(np.where(signs == 1, 0, -np.inf), np.where(signs == -1, 0, np.inf))).fit(X, y),
+        SGDVariantRegressor(positive={"a": True}, bounds={"c": (None, 0)}).fit(frame, y),
+        SGDVariantRegressor(positive=signs == 1, monotonic_cst=np.minimum(signs, 0)).fit(X, y),
+    ]
+    for model in ways[1:]:
+        assert_same_fit(model, ways[0])
+    everywhere = SGDVariantRegressor(positive=True).fit(X, y)
+    assert_same_fit(everywhere, SGDVariantRegressor(bounds=(0, None)).fit(X, y))
+    assert_same_fit(everywhere, SGDVariantRegressor(monotonic_cst=np.ones(8)).fit(X, y))
+
+
+def test_bounds_are_in_the_units_of_the_data():
+    X, y = table("real")
+    units = np.logspace(-3, 3, 8)
+    plain = SGDVariantRegressor(alpha=0, bounds=(-1, 2), tol=1e-10).fit(X / X.std(axis=0), y)
+    lower, upper = -1 / (X.std(axis=0) * units), 2 / (X.std(axis=0) * units)
+    scaled = SGDVariantRegressor(alpha=0, bounds=(lower, upper), tol=1e-10).fit(X * units, y)
+    np.testing.assert_allclose(scaled.coef_ * X.std(axis=0) * units, plain.coef_, rtol=1e-7)
+    assert_within(scaled, lower, upper)
+
+
+def test_single_precision_is_rounded_to_the_inside():
+    X, y = table("real")
+    X = (X / X.std(axis=0)).astype(np.float32)
+    model = SGDVariantRegressor(bounds=(-0.1, 0.3)).fit(X, y.astype(np.float32))
+    assert model.coef_.dtype == np.float32
+    assert_within(model, np.float64(-0.1), np.float64(0.3))
+    assert (np.isclose(model.coef_, 0.3) | np.isclose(model.coef_, -0.1)).any()
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_constant_column_has_its_bounds_too(fit_intercept):
+    X, y = table("real")
+    X = np.column_stack([X / X.std(axis=0), np.full(len(y), 4.0)])
+    model = SGDVariantRegressor(bounds=(1, None), fit_intercept=fit_intercept, tol=1e-9).fit(X, y)
+    assert_within(model, 1, np.inf)
+    if fit_intercept:
+        assert model.predict(X).mean() == pytest.approx(y.mean())
+
+
+@pytest.mark.parametrize("penalty", [slow("l2"), slow("l1"), "elasticnet", slow(None)])
+@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+def test_of_bounds_sparse_is_dense(solver, penalty):
+    rng = np.random.default_rng(0)
+    X = sp.random(200, 60, 0.05, random_state=rng, format="csr")
+    y = X @ rng.standard_normal(60)
+    model = SGDVariantRegressor(penalty=penalty, alpha=1e-3, **params_of("real", solver))
+    model.set_params(bounds=(-0.3, np.where(np.arange(60) % 2, 0.4, -0.01)))
+    dense, sparse = (quiet(clone(model), rows, y) for rows in (X.toarray(), X))
+    assert_close_fit(sparse, dense, 1e-6)
+    assert_within(sparse, -0.3, np.where(np.arange(60) % 2, 0.4, -0.01))
+
+
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet", None])
+@pytest.mark.parametrize("solver", ["sgd", "adagrad"])
+def test_postponed_steps_keep_the_bounds(solver, penalty, scale):
+    rng = np.random.default_rng(0)
+    X = sp.random(300, 3000, 0.003, random_state=rng, format="csr")
+    y = X @ rng.standard_normal(3000)
+    params = dict(penalty=penalty, alpha=1e-3, scale_features=scale, eta0=0.1, tol=None, max_iter=3, random_state=0)
+    lower = np.where(np.arange(3000) % 3 == 1, 0.01, -0.05)
+    model = SGDVariantRegressor(solver=solver, **params)
+    sparse = quiet(model.set_params(bounds=(lower, None), batch_size=1), X, y)
+    dense = quiet(clone(model), X.toarray(), y)
+    assert_within(sparse, lower, np.inf)
+    assert_close_fit(sparse, dense, 1e-9)
+
+
+@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+def test_of_bounds_a_column_is_a_fit_and_resuming_is_continuing(solver):
+    X, y = table("real")
+    lower, upper = limits_of(X)
+    model = SGDVariantRegressor(penalty="elasticnet", bounds=(lower, upper), **params_of("real", solver))
+    models = [clone(model).set_params(alpha=alpha) for alpha in (1e-4, 1e-2, 1.0)]
+    for together, alone in zip(columns(models, X, y), models, strict=True):
+        assert_close_fit(together, quiet(alone, X, y), 1e-6)
+    model.set_params(tol=None, warm_start=True)
+    parts = quiet(quiet(clone(model).set_params(max_iter=2), X, y).set_params(max_iter=3), X, y)
+    whole = quiet(clone(model).set_params(max_iter=5), X, y)
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_a_search_over_strengths_keeps_the_bounds(loss):
+    X, y = table("real")
+    model = SGDVariantRegressor(loss=loss, positive=True, tol=1e-6)
+    grid = {"alpha": np.logspace(-4, 1, 4)}
+    ours = BatchedGridSearchCV(model, grid, cv=3).fit(X, y)
+    single = GridSearchCV(model, grid, cv=3).fit(X, y)
+    scores = [search.cv_results_["mean_test_score"] for search in (ours, single)]
+    np.testing.assert_allclose(*scores, rtol=1e-4)
+    assert_within(ours.best_estimator_, 0, np.inf)
+
+
+def test_a_warm_start_with_bounds_begins_within_them():
+    X, y = table("real")
+    model = SGDVariantRegressor(warm_start=True, tol=1e-9).fit(X, y)
+    bounded = SGDVariantRegressor(positive=True, tol=1e-9).fit(X, y)
+    model.set_params(positive=True).fit(X, y)
+    np.testing.assert_allclose(model.coef_, bounded.coef_, rtol=1e-6, atol=1e-9)
+    started = SGDVariantRegressor(positive=True, solver="adam", max_iter=1, tol=None, random_state=0)
+    quiet(started, X, y, coef_init=np.full(8, -100.0))
+    assert_within(started, 0, np.inf)
+
+
+@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+def test_a_stream_stays_within_its_bounds(solver):
+    X, y = table("real")
+    lower, upper = limits_of(X)
+    model = SGDVariantRegressor(**asked(solver, False), random_state=0, bounds=(lower, upper))
+    for rows in np.array_split(np.arange(len(y)), 4):
+        model.partial_fit(X[rows], y[rows])
+        assert_within(model, lower, upper)
+    assert type(model.solver_).__name__ != "Recursive"
+
+
+def test_bounds_can_come_and_go_along_a_stream():
+    X, y = table("real")
+    model = SGDVariantRegressor().partial_fit(X, y)
+    assert (model.coef_ < 0).any() or (model.coef_ > 10).any()
+    model.set_params(bounds=(0, 10)).partial_fit(X, y)
+    assert_within(model, 0, 10)
+    model.set_params(bounds=None).partial_fit(X, y)
+    assert type(model.solver_).__name__ == "Recursive"
+    with pytest.raises(ValueError, match="forgetting='auto' needs what solver='auto' does in a stream"):
+        SGDVariantRegressor(positive=True, forgetting="auto").partial_fit(X, y)
+
+
+def test_early_stopping_returns_a_model_within_the_bounds():
+    X, y = table("real")
+    model = quiet(SGDVariantRegressor(positive=True, early_stopping=True, random_state=0), X, y)
+    assert_within(model, 0, np.inf)
+
+
+def test_the_certificate_is_no_less_than_the_truth():
+    X, y = table("real")
+    centred, target = (X - X.mean(axis=0)) / X.std(axis=0), y - y.mean()
+    alpha = 0.05
+    for max_iter in (1, 2, 5, 20):
+        model = SGDVariantRegressor(
+            solver="momentum", alpha=alpha, bounds=(LOWER, UPPER), max_iter=max_iter, tol=None, random_state=0
+        ).fit(centred, y)
+        stacked = np.vstack([centred, np.sqrt(alpha * len(y)) * np.eye(8)])
+        best = lsq_linear(stacked, np.append(target, np.zeros(8)), (LOWER, UPPER), tol=1e-14).cost / len(y)
+        found = ((y - model.predict(centred)) ** 2).mean() / 2 + alpha / 2 * model.coef_ @ model.coef_
+        nearest = np.clip(np.zeros(8), LOWER, UPPER)
+        constant = ((target - centred @ nearest) ** 2).mean() / 2 + alpha / 2 * nearest @ nearest
+        truth = (found - best) / (constant - best)
+        assert model.suboptimality_ >= truth * (1 - 1e-6)
+        if model.suboptimality_kind_ == "estimate":
+            assert model.suboptimality_ <= 10 * truth + 1e-9
+
+
+REFUSED = [
+    (dict(bounds=1.0), "bounds=1.0 is not accepted: give a pair"),
+    (dict(bounds=(0, 1, 2)), "bounds=.* is not accepted: give a pair"),
+    (dict(bounds=("a", 1)), "bounds=.* is not accepted: could not convert"),
+    (dict(bounds=(np.nan, 1)), "bounds=.* is not accepted: give numbers, or None"),
+    (dict(bounds=(np.inf, None)), "bounds=.* is not accepted: give numbers, or None"),
+    (dict(bounds=([0, 1], None)), r"bounds has the shape \(2,\), and X has 8 features"),
+    (dict(bounds={"a": (0, 1)}), "bounds is a dict by the name of the column, and the columns of X have no names"),
+    (dict(bounds=(1, 0)), "No weight of feature 0 is within what bounds, .*: at least 1 and at most 0"),
+    (dict(bounds=(None, -1), positive=True), "No weight of feature 0 is within .*: at least 0 and at most -1"),
+    (dict(positive=2), "positive has the shape"),
+    (dict(positive=np.full(8, 2)), "positive=.* is not accepted: give True or False"),
+    (dict(monotonic_cst=np.full(8, 2)), "monotonic_cst=.* is not accepted: give -1"),
+    (dict(monotonic_cst=[1, 0]), r"monotonic_cst has the shape \(2,\)"),
+    (dict(positive=True, penalty=Cubic(), scale_features=False), "positive, bounds and monotonic_cst are not for"),
+    (dict(positive=True, solver="interior_point", loss="epsilon_insensitive"), "'interior_point' knows no bounds"),
+]
+
+
+@pytest.mark.parametrize(("params", "sentence"), REFUSED)
+def test_bounds_that_do_not_fit_are_refused(params, sentence):
+    X, y = table("real")
+    with pytest.raises(ValueError, match=sentence):
+        SGDVariantRegressor(**params).fit(X, y)
+    with pytest.raises(ValueError, match=sentence):
+        SGDVariantRegressor(**params).partial_fit(X, y)
+
+
+def test_several_classes_have_no_monotonic_constraints():
+    X, y = table("classes")
+    with pytest.raises(ValueError, match="monotonic_cst is for two classes or real targets, and y has 3 classes"):
+        SGDVariantClassifier(monotonic_cst=np.ones(4)).fit(X, y)
+    two = y != "c"
+    model = SGDVariantClassifier(monotonic_cst=[1, 0, -1, 0]).fit(X[two], y[two])
+    assert model.coef_[0, 0] >= 0 >= model.coef_[0, 2]
+
+
+def test_names_with_wrong_pairs_are_refused():
+    X = pd.DataFrame(table("real")[0], columns=NAMED)
+    with pytest.raises(ValueError, match=r"bounds\['a'\]=1 is not accepted: give a pair"):
+        SGDVariantRegressor(bounds={"a": 1}).fit(X, table("real")[1])
+    with pytest.raises(ValueError, match="No weight of feature 'b' is within"):
+        SGDVariantRegressor(bounds={"b": (2, 1)}).fit(X, table("real")[1])
