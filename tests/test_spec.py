@@ -48,7 +48,7 @@ def test_defaults_are_read_as_they_are_documented():
     assert s.stopping == Stopping(1000, 1e-3, 5, False, 0.1, False)
     assert spec(warm_start=True).stopping.resumable
     assert (s.auto_rate, s.free, s.scale, s.fit_intercept, s.shuffle, s.average) == (True, True, True, True, True, 0)
-    assert s.task == Classification()
+    assert s.task == Labelling()
     assert regression().task == Regression()
     assert type(regression().loss) is SquaredError
 

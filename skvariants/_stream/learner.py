@@ -26,7 +26,7 @@ from scipy.linalg import blas, lapack
 
 from skvariants._quasi_newton.lasso import lasso
 from skvariants._stream.linearization import has_kinks, slopes, typical_curvature, values
-from skvariants._stream.sums import NO_EXTENT, UNSEEN, Pending, Sums, classes_in, factors_in_units, targets_of
+from skvariants._stream.sums import NO_EXTENT, UNSEEN, Pending, Sums, classes_of, factors_in_units, targets_of
 
 Array = np.ndarray
 # numbers of a block of rows (a quarter of these: twice the gap, and no less time)
@@ -58,8 +58,8 @@ _SMALL = 1 / 8
 # rows that tell a robust unit, and the normal deviation in that of half of the rows
 _FEWEST, _NORMAL = 16, 1.4826
 # rows whose curvature speaks for weights of zero, as rows that are few can be told apart by large ones: as many for
-# each parameter while there are no more rows than that, then fewer (0, 0.1, 0.3, 1 and 3 on five tables: 1 and 3 are
-# closest to the optimum of all rows in the first 3,000, and as close as any later)
+# each parameter while there are no more rows than that, then ever fewer (0, 0.1, 0.3, 1 and 3 on five tables: 1 and 3
+# are closest to the optimum of all rows in the first 3,000, and as close as any later)
 _PRIOR, _EARLY = 0.3, 1.0
 # predictions, in units, and losses, in those of their parabola at zero, that are far off
 _WRONG = 8.0
@@ -142,10 +142,10 @@ class Learner:
         l2, l1 = total * self.raw_l2, total * self.raw_l1
         l2[:-1] *= f * f
         l1[:-1] *= f
-        if not self.shared:
+        if not self.shared and not at.trust > 0:  # a model that the stream goes on from says more
             n_rows = max(at.rows + len(at.s), 1e-300)
-            prior = _PRIOR + _EARLY * len(l2) * min(1.0, len(l2) / n_rows)
-            l2[:-1] += prior * self.bend * (at.second / n_rows)[:, None]
+            prior = _PRIOR + _EARLY * len(l2) * min(1.0, len(l2) / n_rows) ** 2
+            l2[:-1] += prior * self.bend * (at.squares_about_mean / n_rows)[:, None]
         return l2, l1
 
     def _rescale(self, change: Array) -> None:
@@ -157,7 +157,7 @@ class Learner:
         of_block = np.tile(c, at.A.shape[1] // len(c))
         at.A, at.factors = at.A * of_block[:, None] * of_block, factors_in_units(at.factors, of_block)
         at.C = at.C * c
-        at.second = at.second * (change * change)
+        at.first, at.second = at.first * change, at.second * (change * change)
         at.sample.times(c)
         if at.anchor is not None:
             at.anchor = at.anchor / c[:, None]
@@ -198,7 +198,7 @@ class Learner:
             z = C @ at.theta
             before.append(self.loss.value(y[part], z).sum(axis=1))
             predicted.append(C @ self.first if start else z)
-            at.second = at.second + (s[part] @ np.square(C))[:-1]
+            at.first, at.second = at.first + (s[part] @ C)[:-1], at.second + _squares(C, s[part])[:-1]
             at.counted += float(s[part].sum())
             if at.seen is not None and not at.seen.all():
                 self._see(y[part])
@@ -225,10 +225,13 @@ class Learner:
         return np.concatenate(before)
 
     def _see(self, y: Array) -> None:
-        seen = classes_in(y, len(self.at.seen))
-        if (seen & ~self.at.seen).any():
-            self.at.begun = self.at.asked = self.at.rows  # the lines so far did not know of it
-        self.at.seen = self.at.seen | seen
+        at = self.at
+        classes = classes_of(y, len(at.seen))
+        new = classes.any(axis=0) & ~at.seen
+        if new.any():
+            # the lines so far did not know of it, nor did the rows before it
+            at.begun = at.asked = at.rows + float(len(at.s) + classes[:, new].argmax(axis=0).max())
+        at.seen = at.seen | new
 
     @property
     def _one_sided(self) -> bool:
@@ -544,9 +547,10 @@ class Learner:
 
     def _spread(self, C: Array, factors: list[Any]) -> Array | None:
         """Deviation of predictions between now and the end; None where it is next to none."""
-        forms = quadratic_forms(C, factors)
-        few = forms[:: max(1, len(C) // _FEW)]
-        return None if len(few) < len(C) and self._certain(few) else self._deviation(forms)
+        few = C[:: max(1, len(C) // _FEW)]
+        if len(few) < len(C) and self._certain(quadratic_forms(few, factors)):
+            return None
+        return self._deviation(quadratic_forms(C, factors))
 
     def _certain(self, forms: Array) -> bool:
         """Whether a parabola at the prediction itself is as good, by quadratic forms of some rows."""
@@ -636,6 +640,12 @@ def _robust(unit: Any, y: Array) -> Any:
         return unit
     most = _NORMAL * np.median(np.abs(y - np.median(y, axis=0)), axis=0)
     return np.where(most > 0, np.minimum(unit, most), unit)
+
+
+def _squares(C: Array, weight: Array) -> Array:
+    """Weighted sum of squares of each column."""
+    size = max(1, _BLOCK_OF_GRAM // C.shape[1])
+    return np.sum([weight[i : i + size] @ np.square(C[i : i + size]) for i in range(0, len(C), size)], axis=0)
 
 
 def _gram(C: Array, weight: Array) -> Array:

@@ -83,8 +83,8 @@ class Sums(Fields):
         Rows that are pending.
     sample : Sample
         Of the rows in the sums.
-    second, counted : ndarray of shape (n_features,), float
-        Weighted sum of squares of each column, and the weights.
+    first, second, counted : ndarray of shape (n_features,), ndarray of shape (n_features,), float
+        Weighted sums of each column and of its squares, and the weights.
     squares, bend : float
         Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
     begun, asked : float
@@ -116,6 +116,7 @@ class Sums(Fields):
     y: Any = informative(None)
     s: Any = informative(None)
     sample: Any = informative(None)
+    first: Any = informative(None)
     second: Any = informative(None)
     counted: float = informative(0.0)
     squares: float = informative(0.0)
@@ -142,7 +143,8 @@ class Sums(Fields):
 
     def forget(self, factor: float) -> None:
         """Let everything before count less."""
-        self.A, self.b, self.s, self.second = (a * factor for a in (self.A, self.b, self.s, self.second))
+        self.A, self.b, self.s = (a * factor for a in (self.A, self.b, self.s))
+        self.first, self.second = self.first * factor, self.second * factor
         self.sample.fade(factor)
         self.narrow, self.factors = False, factors_in_units(self.factors, np.sqrt(factor))
         for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
@@ -178,10 +180,15 @@ class Sums(Fields):
         if self.seen is not None:
             self.seen = np.ones(len(self.seen), bool)
 
+    @property
+    def squares_about_mean(self) -> Array:
+        """Weighted sum of squares of each column about its mean."""
+        return np.maximum(self.second - self.first * self.first / max(self.counted, 1e-300), 0.0)
+
     def worth(self, weight: float) -> Trust:
         """What the model is worth on its own."""
         unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
-        return Trust.of(weight, self.second / (unit * unit), self.frame.centre)
+        return Trust.of(weight, self.squares_about_mean / (unit * unit), self.frame.centre)
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
@@ -190,11 +197,16 @@ class Sums(Fields):
         return other
 
 
-def classes_in(y: Array, n_classes: int) -> Array:
-    """Which classes have rows, by targets as columns: a boolean for each."""
+def classes_of(y: Array, n_classes: int) -> Array:
+    """Which class each row is of, by targets as columns: a boolean for each row and class."""
     if n_classes == 2 * y.shape[1]:  # both sides of each column
-        return np.concatenate([(y <= 0).any(axis=0), (y > 0).any(axis=0)])
-    return np.asarray((y > 0).any(axis=0))
+        return np.concatenate([y <= 0, y > 0], axis=1)
+    return np.asarray(y > 0)
+
+
+def classes_in(y: Array, n_classes: int) -> Array:
+    """Which classes have rows."""
+    return np.asarray(classes_of(y, n_classes).any(axis=0))
 
 
 def targets_of(classes: Array, n_columns: int, coupled: bool, n_classes: int) -> Array:
@@ -249,12 +261,12 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
     return Sums(
         frame=Frame.of(X, fit_intercept, centre), theta=np.zeros((d1, k)), A=np.zeros((count, size, size)),
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
-        sample=Sample.empty(d1 - 1, k, task.n_kinds or 1), second=np.zeros(d1 - 1),
+        sample=Sample.empty(d1 - 1, k, task.n_kinds or 1), first=np.zeros(d1 - 1), second=np.zeros(d1 - 1),
         seen=None if task.n_kinds is None else np.zeros(task.n_kinds, bool), seed=(seed, 0),
     )  # fmt: skip
 
 
 __all__ = [
-    "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "classes_in", "empty_sums",
+    "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "classes_in", "classes_of", "empty_sums",
     "factors_in_units", "matrices", "targets_of",
 ]  # fmt: skip
