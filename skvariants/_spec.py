@@ -23,9 +23,6 @@ from skvariants.solvers.quasi_newton import Auto
 
 # what may change between two fits without making it another problem
 _GOES_ON = ("stopping", "random_state", "verbose", "warm_start", "forgetting")
-# epochs after which a step of the default schedule that has fallen falls again: fits of five solvers on seven open
-# tables take two thirds of the epochs that they take with five, and as many converge
-_PATIENCE = 2
 _COMPONENTS = ("loss", "penalty", "schedule", "solver")
 # the parameters of an estimator that hold them
 _OWNERS = ("loss", "penalty", "learning_rate", "solver")
@@ -239,7 +236,7 @@ def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str
 def _schedule(given: Any, context: Mapping[str, Any], loss: Loss) -> Schedule:
     """The schedule: of the name, or the instance, with the estimator's `eta0` where its own is left open."""
     if _is_auto(given):
-        return Adaptive(eta0=context["eta0"], factor=0.25, patience=_PATIENCE)
+        return Adaptive(eta0=context["eta0"], factor=0.25)
     names = SCHEDULES if isinstance(given, str) and given in SCHEDULES else {"auto": Adaptive, **SCHEDULES}
     schedule = resolve(given, names, Schedule, "learning_rate", context)
     if schedule is given and schedule.raced and not _is_auto(context["eta0"]):

@@ -45,12 +45,9 @@ class Schedule(Component):
     ----------
     stands_for : str or None
         Name of the passive-aggressive rule that this rate stands for.
-    patience : int or None
-        Epochs without progress, at most, after which a step that has become smaller is asked about again.
     """
 
     stands_for: ClassVar[str | None] = None
-    patience: ClassVar[int | None] = None
 
     @abstractmethod
     def __call__(self, t: int) -> Any:
@@ -224,9 +221,6 @@ class Adaptive(Schedule):
         By what the step is multiplied.
     floor : float, default=1e-6
         The fit ends when progress stops at a step not above this.
-    patience : int or None, default=None
-        Epochs without progress, at most, after which a step that has become smaller falls again; None for
-        `n_iter_no_change`.
 
     References
     ----------
@@ -243,7 +237,6 @@ class Adaptive(Schedule):
     eta0: Any = hyperparameter("auto", _OPEN)
     factor: float = hyperparameter(0.2, Interval(0, 1, "neither"))
     floor: float = hyperparameter(1e-6, Interval(0))
-    patience: Any = hyperparameter(None, OneOf(None, integers(1)))
 
     def __call__(self, t: int) -> Any:
         return self.eta0

@@ -146,17 +146,6 @@ def test_a_plateau_makes_the_step_smaller_before_it_is_the_end():
     assert [row["eta"].item() for row in out.state.history] == [0.5, 0.5, 0.5, 0.125, 0.125, 0.0625, 0.0625]
 
 
-def test_a_method_may_wait_for_fewer_epochs_unless_they_are_judged_by_scores():
-    class Impatient(Script):
-        def patience(self, epochs):
-            return np.where(self.state.step_factor < 1, epochs - 1, epochs)
-
-    (out,) = run(Impatient(*[[1.0]] * 9, plateau=(0.25, 0.5)))
-    assert [row["eta"].item() for row in out.state.history] == [0.5] * 3 + [0.125, 0.0625]
-    (out,) = run(Impatient(*[[1.0]] * 9, plateau=(0.25, 0.5)), score=lambda theta: np.zeros(1))
-    assert [row["eta"].item() for row in out.state.history] == [0.5] * 3 + [0.125] * 2 + [0.0625] * 2
-
-
 @pytest.mark.parametrize("tol", [None, 0.0])
 def test_no_tolerance_takes_all_epochs_and_zero_takes_all_that_descend(tol):
     (out,) = run(Script(*[[1.0]] * 9), max_iter=6, tol=tol)

@@ -44,7 +44,7 @@ def test_defaults_are_read_as_they_are_documented():
     assert type(s.loss) is LogLoss
     assert type(s.solver) is Auto
     assert (s.penalty.alpha, s.penalty.l1_ratio) == (1e-4, 0.0)
-    assert s.schedule.get_params() == Adaptive(eta0="auto", factor=0.25, patience=2).get_params()
+    assert s.schedule.get_params() == Adaptive(eta0="auto", factor=0.25).get_params()
     assert s.stopping == Stopping(1000, 1e-3, 5, False, 0.1, False)
     assert spec(warm_start=True).stopping.resumable
     assert (s.auto_rate, s.free, s.scale, s.fit_intercept, s.shuffle, s.average) == (True, True, True, True, True, 0)

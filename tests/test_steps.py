@@ -242,15 +242,6 @@ def test_a_plateau_asks_the_schedule_about_the_step_of_the_model_alone(rng):
     assert_array_equal(s.on_plateau(np.array([1])), [0.0])
 
 
-def test_a_step_that_has_fallen_may_wait_for_fewer_epochs(rng):
-    p = problem(features(rng), rng.standard_normal((N, 2)))
-    s = steps(p, k=2, schedule=Adaptive(eta0=1.0, patience=3))
-    s.state.step_factor = np.array([1.0, 0.2])
-    assert_array_equal(s.patience(5), [5, 3])
-    assert_array_equal(s.patience(2), [2, 2])
-    assert_array_equal(steps(p, k=2, schedule=Adaptive(eta0=1.0)).patience(5), 5)
-
-
 @pytest.mark.parametrize("first", [1, 4])
 def test_the_solution_is_the_mean_of_the_iterates_from_the_update_of_that_number(rng, first):
     X, y = features(rng), rng.standard_normal((N, 2))

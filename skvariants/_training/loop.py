@@ -318,9 +318,7 @@ class Training:
         if self.tol is None:
             return done
         state.stalled[moved] = np.where(gained | lost, 0, state.stalled[moved] + 1)
-        epochs = self.stopping.n_iter_no_change
-        # scores are noisier than the objective
-        waiting = np.flatnonzero(state.stalled >= (self.method.patience(epochs) if score is None else epochs))
+        waiting = np.flatnonzero(state.stalled >= self.stopping.n_iter_no_change)
         if waiting.size:
             for j, change in zip(waiting.tolist(), self.method.on_plateau(waiting).tolist(), strict=True):
                 if change > 0:

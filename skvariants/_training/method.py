@@ -89,10 +89,6 @@ class Method:
         """How far a model can be from the optimum, where that is known without another look at the rows."""
         return None
 
-    def patience(self, epochs: int) -> Any:
-        """Epochs without progress after which each model has none; `epochs` of them if nothing else is said."""
-        return epochs
-
     def on_plateau(self, models: Array) -> Array:
         """By what to multiply the steps of models that make no progress; 0 says that a model is done."""
         return np.zeros(len(models))

@@ -128,13 +128,6 @@ class Steps(Method):
         eta = np.broadcast_to(self.schedule(state.t), state.step_factor.shape) * state.step_factor
         return eta[:: state.width]
 
-    def patience(self, epochs: int) -> Any:
-        if self.schedule.patience is None:
-            return epochs
-        # what a smaller step gains, it gains at once
-        smaller = self.state.step_factor[:: self.state.width] < 1
-        return np.where(smaller, min(self.schedule.patience, epochs), epochs)
-
     def on_plateau(self, models: Array) -> Array:
         schedule = self.schedule.take(models * self.state.width)  # the columns of a model have the same
         return np.asarray(schedule.on_plateau(self.eta()[models]))

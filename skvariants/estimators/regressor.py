@@ -89,8 +89,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         times what they have gained over that model, interior-point steps when the dual leaves no more than that. None
         takes exactly `max_iter` epochs (quasi-Newton and interior-point steps end when nothing is left to gain).
     n_iter_no_change : int, default=5
-        Epochs without progress after which the step falls or the fit ends; two at most for the default schedule once
-        it has fallen.
+        Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True
         Whether rows come in a new order each epoch.
     epsilon : float or "auto", default=0.1
