@@ -6,7 +6,8 @@ import pytest
 from _references import asked
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
-from skvariants._data.tasks import Classification, Regression
+from skvariants._data.labels import Labelling
+from skvariants._data.tasks import Regression
 from skvariants._spec import Spec, Trainable
 from skvariants._training.loop import Stopping
 from skvariants.losses import Hinge, LogLoss, Loss, SquaredError

@@ -257,6 +257,42 @@ def test_one_step_a_call_is_as_good_as_newtons_steps(monkeypatch, kind, size):
     assert gaps[0] < 2 * gaps[1] + 1e-3
 
 
+@pytest.mark.parametrize("multi_class", ["auto", "ovr"])
+def test_a_class_that_comes_after_many_rows_is_learned(multi_class):
+    rng = np.random.default_rng(0)
+
+    def rows(n, k):
+        y = rng.integers(0, k, n)
+        return y[:, None] * 4.0 + rng.standard_normal((n, 1)), y
+
+    model = SGDVariantClassifier(on_new_class="grow", multi_class=multi_class, random_state=0).partial_fit(
+        *rows(1000, 2)
+    )
+    for _ in range(6):
+        model.partial_fit(*rows(300, 3))
+    assert model.score(*rows(3000, 3)) > 0.9
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
+def test_a_row_after_a_fit_of_separable_classes_leaves_the_model(load):
+    X, y = load(return_X_y=True)
+    model = SGDVariantClassifier(random_state=0).fit(X, y)
+    score = model.score(X, y)
+    assert model.partial_fit(X[:1], y[:1]).score(X, y) > score - 0.02
+    assert model.partial_fit(X[1:6], y[1:6]).score(X, y) > score - 0.02
+
+
+@pytest.mark.parametrize("n_first", [1, 7])
+def test_a_border_between_classes_within_the_first_chunk_is_one(n_first):
+    rng = np.random.default_rng(0)
+    X, w = rng.standard_normal((6000, 5)), rng.standard_normal(5)
+    y = (X @ w - 1 + rng.logistic(size=6000) > 0).astype(int)
+    rows = np.concatenate([np.flatnonzero(y == 0)[:1000], np.flatnonzero(y == 1)[:200]])
+    model = estimator("log_loss").partial_fit(X[rows[: 1000 + n_first]], y[rows[: 1000 + n_first]], [0, 1])
+    model.partial_fit(X[rows[1000 + n_first :]], y[rows[1000 + n_first :]])
+    assert gap(model, X[rows], y[rows]) < 1e-2
+
+
 def test_a_step_that_is_longer_than_lines_reach_is_not_taken():
     X, y = made(2000, 4, n_classes=2, seed=3)
     model = streamed(estimator("log_loss"), X, y, 100, classes=[0, 1])

@@ -142,10 +142,11 @@ class Learner:
         l2, l1 = total * self.raw_l2, total * self.raw_l1
         l2[:-1] *= f * f
         l1[:-1] *= f
-        if not self.shared and not at.trust > 0:  # a model that the stream goes on from says more
+        if not self.shared:
             n_rows = max(at.rows + len(at.s), 1e-300)
             prior = _PRIOR + _EARLY * len(l2) * min(1.0, len(l2) / n_rows) ** 2
-            l2[:-1] += prior * self.bend * (at.squares_about_mean / n_rows)[:, None]
+            # a model that the stream goes on from says more
+            l2[:-1] += self._constant * prior * self.bend * (at.squares_about_mean / n_rows)[:, None]
         return l2, l1
 
     def _rescale(self, change: Array) -> None:
@@ -417,7 +418,7 @@ class Learner:
         at = self.at
         if at.trust > 0:
             # as many rows of the kind that was seen
-            self.mean = self._no_wider(H / max(at.weight + float(at.s.sum()), 1e-300))
+            self.mean = self._no_sharper(self._no_wider(H / max(at.weight + float(at.s.sum()), 1e-300)))
             diagonal = np.einsum("kii->ki", self.mean)
             diagonal *= 1.0 + _LOADING
             H = H + at.trust * self.mean
@@ -443,6 +444,32 @@ class Learner:
             M *= shrink[:, None]
             M *= shrink
         return mean
+
+    @property
+    def _constant(self) -> Array:
+        """Which columns the stream began with as constants."""
+        at = self.at
+        return np.ones(self.k, bool) if not at.trust > 0 else ~at.anchor[:-1].any(axis=0)
+
+    def _no_sharper(self, mean: Array) -> Array:
+        """Mean curvature of the rows of an anchor: that of a column that is the same for all of them is known.
+
+        So it is of a class that none of these rows had, and rows of which come now.
+        """
+        at, constant = self.at, self._constant
+        if at.seen is None or not constant.any():
+            return mean
+        known = UNSEEN * self.bend / at.trust
+        if not self.coupled:
+            z = at.anchor[-1:]
+            known = np.maximum(known, self.loss.second_derivative(np.ones_like(z), z)[0])
+        ends = np.einsum("kii->ki", mean).reshape(-1, len(at.theta))[:, -1]
+        share = np.sqrt(np.minimum(1.0, np.divide(known, ends, where=ends > 0, out=np.ones(self.k))))
+        share = np.where(constant, share, 1.0)
+        if self.whole:
+            each = np.repeat(share, len(at.theta))
+            return mean * each[:, None] * each
+        return mean * (share * share)[: len(mean), None, None]
 
     def _anchored_gradient(self, G: Array, theta: Array) -> Array:
         """The gradient with the model that the stream goes on from; where no row has said anything, it stays."""
