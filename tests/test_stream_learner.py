@@ -273,6 +273,33 @@ def test_a_class_that_comes_after_many_rows_is_learned(multi_class):
     assert model.score(*rows(3000, 3)) > 0.9
 
 
+@pytest.mark.parametrize("size", [10, 200, 1000])
+@pytest.mark.parametrize(("n_classes", "loss"), [(2, "log_loss"), (3, "log_loss"), (3, "squared_hinge")])
+def test_classes_that_grow_in_sorted_rows_are_as_good_as_named_ones(n_classes, loss, size):
+    X, y = made(2000, 4, n_classes=n_classes, seed=7)
+    order = np.argsort(y, kind="stable")
+    X, y = X[order], y[order]
+    models = [estimator(loss), estimator(loss, on_new_class="grow")]
+    for start in range(0, len(y), size):
+        rows = slice(start, start + size)
+        models[0].partial_fit(X[rows], y[rows], np.unique(y))
+        models[1].partial_fit(X[rows], y[rows])
+    optimum = least(models[0], X, y)
+    named, grown = (gap(model, X, y, optimum) for model in models)
+    assert grown < 2 * named + 1e-2
+
+
+def test_classes_that_grow_leave_a_model_that_was_set_by_hand():
+    X, y = made(400, 4, n_classes=3, seed=7)
+    model = estimator("log_loss", on_new_class="grow")
+    model.partial_fit(X[y < 2], y[y < 2])
+    model.coef_ = 3 * model.coef_
+    first = model.coef_[0].copy()
+    model.partial_fit(X[y == 2][:1], y[y == 2][:1])
+    moved = model.coef_[1] - model.coef_[0]
+    assert np.linalg.norm(moved - first) < 0.2 * np.linalg.norm(first)
+
+
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
 def test_a_row_after_a_fit_of_separable_classes_leaves_the_model(load):
     X, y = load(return_X_y=True)

@@ -84,12 +84,16 @@ class Setup:
 
 @dataclass(eq=False, repr=False)
 class Kept:
-    """What a fit goes on from: setup, state, the model as it was published, and how a stream went so far."""
+    """What a fit goes on from: setup, state, the model as it was published, and how a stream went so far.
+
+    Of a stream whose classes have grown, also the rows that it recalls, and numbers of their classes now.
+    """
 
     setup: Setup
     state: State
     theta: Any = None
     progress: Progress | None = None
+    recalled: Any = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, for the same targets."""
@@ -104,10 +108,16 @@ class Kept:
         """Whether these are the parameters that were published; others were set by hand."""
         return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
-    def grown(self, task: Any, coef: Array, intercept: Array) -> Kept:
+    def recalls(self, coef: Array, intercept: Array) -> bool:
+        """Whether rows that a stream has kept may stand for it: no model was set by hand."""
+        has_sums = self.setup.solver.method == "recursive" and self.state.method is not None
+        return has_sums and self.published(coef, intercept)
+
+    def grown(self, task: Any, coef: Array, intercept: Array, recalled: Any = None) -> Kept:
         """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.
 
-        Sums over rows know nothing of a new class: the model stands for them, and is worth as much.
+        Sums over rows know nothing of a new class. Rows that stand for them are learned again; where there are too few
+        of these, the model stands for them, and is worth as much.
         """
         given = np.concatenate([coef.T, intercept[None]])
         theta = np.ascontiguousarray(self.setup.coordinates.standardised(given), self.state.theta.dtype)
@@ -115,7 +125,10 @@ class Kept:
         setup = replace(self.setup, task=task, costs=None)
         if setup.pace is not None and setup.pace.rungs is not None:  # what races has the old columns
             setup.pace, setup.race = None, None
-        return Kept(setup, state, given, self.progress)
+        if recalled is not None:
+            at = np.searchsorted(task.classes, self.setup.task.classes)
+            recalled = ((X, task.classes[at[label]], s) for X, label, s in recalled)
+        return Kept(setup, state, given, self.progress, recalled)
 
 
 @dataclass(eq=False, repr=False)

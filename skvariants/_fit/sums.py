@@ -73,7 +73,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
             start = kept.theta[:-1].T, kept.theta[-1]
         trust = Trust() if trust is None else trust
         state.method = _empty(spec, rows.X, loss, task, None if start is None else trust.centre)
-        if start is not None:
+        recalls = kept is not None and kept.recalled is not None
+        if start is not None and not recalls:
             state.method.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
     how = loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept)
@@ -83,6 +84,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         threads(rows.n * rows.d * rows.d * task.n_columns),
         np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"),
     ):
+        for again in () if kept is None or kept.recalled is None else kept.recalled:
+            Remembering(state.method, how).learn(_recalled(task, *again))
         first = Remembering(state.method, how)
         learner = rule.learn(first, chunk)
         theta = learner.sums.model()
@@ -126,6 +129,12 @@ def _chunk(data: Data) -> Chunk:
     if rows.weight is not None:
         weight *= rows.weight
     return Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
+
+
+def _recalled(task: Any, X: Array, y: Array, weight: Array) -> Chunk:
+    """Rows of earlier chunks, as those of a task of more classes."""
+    columns = task.encoding(np.float64).expand(task.stored(y, np.float64))
+    return Chunk(X, columns, weight, task.classification)
 
 
 def _empty(spec: Spec, X: Any, loss: Any, task: Any, centre: Array | None) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from skvariants._stream.compact import Rows
 from skvariants._stream.learner import Learner, quadratic_forms
 from skvariants._stream.sample import uniforms
-from skvariants._stream.sums import Pending
+from skvariants._stream.sums import Pending, class_numbers
 
 Array = np.ndarray
 # numbers of the sample of rows (those of the sums where these are more), and of a stream that is sorted by class: its
@@ -77,7 +77,7 @@ class CorrectedLearner(Learner):
         """Number of the class of each row; zero where there are none."""
         if self.at.seen is None:
             return np.zeros(len(y), int)
-        return (y[:, 0] > 0).astype(int) if self.k == 1 else y.argmax(axis=1)
+        return class_numbers(y)
 
     def _ask(self, factors: list[Any]) -> None:
         """Correct the sums where the sample says that their lines are off by more than chance."""

@@ -156,6 +156,10 @@ class Reservoir(Fields):
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
         return dataclasses.replace(self)
 
+    def recalled(self) -> None:
+        """Nothing: what was kept of the rows is not at hand as rows of other classes."""
+        return
+
     def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
         """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
         W = theta[:-1].astype(np.float64)

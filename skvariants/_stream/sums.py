@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,8 @@ MOST = 1 << 20
 MOST_OF_ALL = 1 << 23
 #: Weight of a row that stands for a class that was not seen yet.
 UNSEEN = 0.5
+# a sample of this part of the rows may stand for all of them
+_RECALLED = 4
 #: Binary order of the deviation of a column that had none.
 NO_EXTENT = np.iinfo(np.int16).min
 
@@ -169,6 +173,19 @@ class Sums(Fields):
         """Weights and intercept in the units of the data, of shape :attr:`shape`."""
         return self.frame.original(self.theta)
 
+    def recalled(self) -> Iterator[tuple[Array, Array, Array]] | None:
+        """Rows that stand for the stream: features, numbers of classes, weights; None if they are too few of them."""
+        sample = self.sample
+        few = _RECALLED * (len(sample) + sample.n_waiting + len(self.s)) < self.rows + len(self.s)
+        if few or self.trust > 0:
+            return None
+        blocks = chain(
+            ((dense, sample.label[part], sample.weight[part]) for part, dense in sample.C.parts()),
+            ((C, label, s) for C, _, s, label, *_ in sample.waiting),
+            [(self.C, class_numbers(self.y), self.s)],
+        )
+        return ((C[:, :-1] / self.frame.factor + self.frame.centre, label, s) for C, label, s in blocks if len(s))
+
     def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
         """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
         W = theta[:-1]
@@ -207,6 +224,11 @@ def classes_of(y: Array, n_classes: int) -> Array:
 def classes_in(y: Array, n_classes: int) -> Array:
     """Which classes have rows."""
     return np.asarray(classes_of(y, n_classes).any(axis=0))
+
+
+def class_numbers(y: Array) -> Array:
+    """Number of the class of each row, by targets as columns."""
+    return (y[:, 0] > 0).astype(int) if y.shape[1] == 1 else y.argmax(axis=1)
 
 
 def targets_of(classes: Array, n_columns: int, coupled: bool, n_classes: int) -> Array:
@@ -267,6 +289,6 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
 
 
 __all__ = [
-    "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "classes_in", "classes_of", "empty_sums",
-    "factors_in_units", "matrices", "targets_of",
+    "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "class_numbers",
+    "classes_in", "classes_of", "empty_sums", "factors_in_units", "matrices", "targets_of",
 ]  # fmt: skip

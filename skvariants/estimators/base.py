@@ -246,7 +246,10 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         if data.task.same_as(before):
             return kept, (coef, intercept)
         start = data.task.grown(before, spec.loss, coef, intercept, data.rows.X)
-        return None if kept is None else kept.grown(data.task, *start), start
+        if kept is None:
+            return None, start
+        recalled = kept.state.method.recalled() if kept.recalls(coef, intercept) else None
+        return kept.grown(data.task, *start, recalled), start
 
     @abstractmethod
     def _stream_task(self, spec: Spec, task: Any, classes: Any, y: Any) -> Any:
