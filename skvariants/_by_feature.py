@@ -141,7 +141,7 @@ def _limits(given: Any, shape: Shape) -> tuple[Array, Array]:
 def _pair(name: Any, given: Any) -> list[Any]:
     """The two bounds of a pair, None standing for none."""
     of = "bounds" if name is None else f"bounds[{name!r}]"
-    if not isinstance(given, (tuple, list, np.ndarray)) or len(given) != 2:
+    if not isinstance(given, (tuple, list, np.ndarray)) or getattr(given, "ndim", 1) == 0 or len(given) != 2:
         raise ValueError(
             f"{of}={shown(given)} is not accepted: give a pair (lower, upper), either of which may be None"
             + (", or a dict of such pairs by the name of the column." if name is None else ".")
@@ -211,7 +211,9 @@ def by_feature(parameter: str, given: Any, shape: Shape, otherwise: Any) -> Arra
         return values
     if values.shape == (k, d):
         return np.ascontiguousarray(values.T)
-    raise ValueError(f"{parameter} has the shape {values.shape}, and X has {d} features. {remedy}")
+    raise ValueError(
+        f"{parameter}={shown(given)} is not accepted: it has the shape {values.shape}, and X has {d} features. {remedy}"
+    )
 
 
 def from_names(
@@ -220,8 +222,8 @@ def from_names(
     """Values by the name of the column as an array of all features; `read` makes numbers of what was given."""
     if shape.names is None:
         raise ValueError(
-            f"{parameter} is a dict by the name of the column, and the columns of X have no names: fit on a DataFrame, "
-            "or give an array with a value for each feature."
+            f"{parameter}={shown(given)} is not accepted: it is a dict by the name of the column, and the columns of X "
+            "have no names. Fit on a DataFrame, or give an array with a value for each feature."
         )
     names = [str(name) for name in shape.names]
     values = np.array([otherwise] * shape.n_features, dtype=np.float64)

@@ -188,7 +188,7 @@ def refused(name: str, value: object, remedy: str) -> Iterator[None]:
     """Name the parameter and the value in what scikit-learn or NumPy say is wrong with it."""
     try:
         yield
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         words = " ".join(str(error).split())
         words = words if len(words) <= 2 * _SHOWN else f"{words[: 2 * _SHOWN]}..."
         kind = TypeError if type(error) is TypeError else ValueError

@@ -45,6 +45,14 @@ def _ends(lower: Any, upper: Any) -> tuple[Any, Any]:
     return -np.inf if lower is None else _as_rows(lower), np.inf if upper is None else _as_rows(upper)
 
 
+def _is_limit(limit: Any, nothing: float) -> bool:
+    """Whether a bound is a number or an array of them, none of which excludes every weight."""
+    if isinstance(limit, (bool, np.ma.MaskedArray)) or not isinstance(limit, (int, float, np.number, np.ndarray)):
+        return False
+    values = np.asarray(limit)
+    return values.dtype.kind in "iuf" and not (np.isnan(values) | (values == nothing)).any()
+
+
 def _require_plain(*penalties: Any) -> None:
     """Refuse to add penalties whose features have strengths of their own."""
     for penalty in penalties:
@@ -462,6 +470,15 @@ class Bounded(ElasticNet):
         self.__dict__.pop("_limits", None)
         super().__setattr__(name, value)
 
+    def validate(self, owner: str = "") -> None:
+        super().validate(owner)
+        for name, limit, nothing in (("lower", self.lower, np.inf), ("upper", self.upper, -np.inf)):
+            if not (limit is None or _is_limit(limit, nothing)):
+                raise ValueError(
+                    f"{owner or 'Bounded'}__{name}={shown(limit)} is not accepted: give a number, an array of them, or "
+                    "None where there is no bound."
+                )
+
     @cached_property
     def _limits(self) -> dict[Any, tuple[Array, Array]]:
         """Bounds of the weights worked in, by precision; a weight of unit zero has none, as it says nothing."""
@@ -605,7 +622,7 @@ class GroupLasso(Penalty):
 
     def validate(self, owner: str = "") -> None:
         super().validate(owner)
-        if self.groups is None or np.ndim(self.groups) != 1:
+        if self.groups is None or np.ndim(np.asarray(self.groups, dtype=object)) != 1 or any(map(np.ndim, self.groups)):
             raise ValueError(
                 f"{owner or 'GroupLasso'}__groups={shown(self.groups)} is not accepted: give the group of each "
                 "feature, as a number or a name."

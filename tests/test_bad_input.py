@@ -104,6 +104,9 @@ TAKEN = {
     "refit": {"text", "True"}, "scoring": {"None"}, "n_iter": {"1"}, "factor": {"1.5"},
     "n_candidates": {"1", "None"}, "max_resources": {"1"}, "min_resources": {"1"},
     "aggressive_elimination": {"True"},
+    # of a value for each of three features
+    "positive": {"True"}, "bounds": {"None", "(1, 2)", "array"}, "monotonic_cst": {"None"},
+    "penalty_factor": {"None", "range"},
 }  # fmt: skip
 
 
@@ -188,15 +191,20 @@ def owning(owner, component):
     return regressor(**{owner: component}), TARGETS
 
 
+#: Junk that is none of a field.
+ALSO_TAKEN = {"groups": "range", "lower": "-inf", "upper": "inf"}
+
+
 @pytest.mark.parametrize(
     ("owner", "factory", "field"), COMPONENTS, ids=[f"{factory.__name__}.{field}" for _, factory, field in COMPONENTS]
 )
 def test_every_field_of_every_component_is_refused_or_right(owner, factory, field):
+    needed = {"groups": ["a", "a", "b"]} if "groups" in factory._get_param_names() else {}
     for label, value in JUNK.items():
-        model, y = owning(owner, factory(**{field: value}))
+        model, y = owning(owner, factory(**{**needed, field: value}))
         result = attempt(lambda m=model, y=y: m.fit(X, y))
         if not isinstance(result, Exception):
-            assert label in ("-1", "0", "1", "1.5", "True", "None"), label
+            assert label in ("-1", "0", "1", "1.5", "True", "None", ALSO_TAKEN.get(field)), label
             assert np.isfinite(result.coef_).all()
         else:
             assert_sentence(result, field)
@@ -669,3 +677,33 @@ def test_the_table_is_long():
     n = len(JUNK) * (len(PARAMETERS) + len(COMPONENTS) + len(SEARCHES) + len(DIAGNOSED))
     n += sum(map(len, (OF_CLASSIFIER, OF_STREAM, OF_REGRESSOR, OF_VALIDATION, CONTAINERS)))
     assert n > 250
+
+
+def test_what_a_stream_cannot_go_on_from_is_named():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=["a", "b", "c"])
+    y = X.sum(axis=1).to_numpy()
+    model = SGDVariantRegressor().partial_fit(X, y)
+    before = model.coef_.copy()
+    with pytest.raises(ValueError, match=r"^X is not accepted: The feature names should match"):
+        model.partial_fit(X[["c", "b", "a"]], y)
+    np.testing.assert_array_equal(model.coef_, before)
+    model.coef_ = model.coef_[:2]
+    with pytest.raises(ValueError, match=r"^coef_ has the shape \(2,\) .* 3 features: set arrays"):
+        model.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        (
+            {"penalty": penalties.GroupLasso([[0, 1], [2]])},
+            r"penalty__groups=.* is not accepted: give the group of",
+        ),
+        ({"positive": None}, r"positive=None is not accepted: .* Give a number for each of the 3 features"),
+        ({"penalty_factor": 2.0}, r"penalty_factor=2\.0 is not accepted: .* Give a number for each of the 3"),
+    ],
+)
+def test_what_is_given_by_feature_is_named(params, match):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    with pytest.raises(ValueError, match=match):
+        SGDVariantRegressor(**params).fit(X, X.sum(axis=1))

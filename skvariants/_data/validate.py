@@ -183,8 +183,9 @@ class Header(BaseEstimator):
         real = checks.get("y_numeric", False)
         kind = "several" if checks.get("multi_output") and not real else real
         return arrays(
-            lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names, kind
-        )
+            lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names, kind,
+            None if reset else self.feature_names,
+        )  # fmt: skip
 
     def _plain(self, X: Any, y: Any) -> bool:
         """Whether these are what the checks would return: asking costs a chunk of few rows less than the checks."""
@@ -197,7 +198,9 @@ class Header(BaseEstimator):
             return (y.dtype.kind in "bui" or (y.dtype in _REAL and np.isfinite(y.sum()))) and bool(np.isfinite(X.sum()))
 
 
-def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), kind: Any = False) -> tuple[Any, Any]:
+def arrays(
+    check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), kind: Any = False, columns: Any = None
+) -> tuple[Any, Any]:
     """Features and targets as scikit-learn checks them, what it refuses in sentences that name the argument.
 
     Parameters
@@ -210,6 +213,8 @@ def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), ki
         Of the arguments.
     kind : key of TARGETS, default=False
         What targets are.
+    columns : array-like, optional
+        Names of the features, where they are known.
     """
     real = kind is True
     for value, name in zip((X, y), names, strict=True):
@@ -217,7 +222,8 @@ def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), ki
     _refuse_dates(X, names[0])
     if real:
         _refuse_dates(y, names[1])
-    with named(lambda: names[not _refused_alone(X)], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
+    alone = functools.partial(_refused_alone, X, columns)
+    with named(lambda: names[not alone()], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
         X, checked = check()
         objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
         if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
@@ -225,8 +231,10 @@ def arrays(check: Callable[[], Any], X: Any, y: Any, names: Any = ("X", "y"), ki
         return X, checked
 
 
-def _refused_alone(X: Any) -> bool:
+def _refused_alone(X: Any, columns: Any = None) -> bool:
     """Whether features are refused, whatever the targets."""
+    if columns is not None and list(getattr(X, "columns", columns)) != list(columns):
+        return True
     try:
         check_array(X, **_FEATURES)
     except Exception:

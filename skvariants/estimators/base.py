@@ -243,6 +243,12 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         """What was kept, and the model as columns; both with columns for classes that are new."""
         kept, before = self._kept(), self._task
         coef, intercept = before.as_columns(dense(self.coef_), self.intercept_)
+        if coef.shape[1] != data.rows.d or len(intercept) != len(coef):
+            raise ValueError(
+                f"coef_ has the shape {np.shape(self.coef_)} and intercept_ {np.shape(self.intercept_)}, and "
+                f"partial_fit goes on from them with {data.rows.d} features: set arrays of the shapes that they had, "
+                "or call fit."
+            )
         if data.task.same_as(before):
             return kept, (coef, intercept)
         start = data.task.grown(before, spec.loss, coef, intercept, data.rows.X)
