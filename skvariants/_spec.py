@@ -170,7 +170,8 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
         raise ValueError("l1_ratio must be set when penalty is 'elasticnet': pass a number in [0, 1].")
     context = {**params, "l1_ratio": 0.0 if l1_ratio is None else l1_ratio}
     penalty = resolve(params["penalty"], PENALTIES, Penalty, "penalty", context)
-    by_feature = ByFeature(*(params[name] for name in ("penalty_factor", "positive", "bounds", "monotonic_cst")))
+    given = ("penalty_factor", "positive", "bounds", "monotonic_cst")
+    by_feature = ByFeature(**{name: params[name] for name in given if name in params})
     if params["penalty"] is None and by_feature.penalty_factor is not None:
         raise ValueError("penalty_factor multiplies the penalty, and penalty=None has none: leave penalty_factor=None.")
     loss = _loss(params["loss"], task, losses, context)

@@ -213,7 +213,6 @@ class Training:
         theta = method.solution if method.reversible else state.theta
         if self.watch.score is not None and np.isfinite(state.best[0]):
             theta = state.best_theta
-        theta = theta[:, columns_of(np.array([0]), state.width)]
         self.outcomes = [Outcome(state, theta, "interrupted", int(self.rolled_back[0]), race)]
         return self.outcomes[0]
 
