@@ -95,6 +95,8 @@ def rng_weight():
 ])  # fmt: skip
 def test_solvers_take_the_steps_that_single_labels_take(X, Y, solver, weight):
     """With a given step and the same order of rows, columns do not see each other."""
+    if weight is not None and solver in ("implicit", "nag"):
+        pytest.skip("a weight of a row is a longer step there, and that of a label a steeper loss")
     params = {"max_iter": 3, "tol": None, "random_state": 0, "class_weight": weight, "eta0": 1e-3}
     params |= {"solver": solver, "batch_size": 16, "scale_features": False}
     if solver == "pa1" or "passive" in solver:

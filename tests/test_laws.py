@@ -101,7 +101,7 @@ def table(kind):
 def test_resuming_is_continuing_bit_for_bit(kind, solver, early_stopping):
     X, y = table(kind)
     if kind == "digits" and solver in ("sgd", "implicit", "nag"):
-        X, y = (X[:300], y[:300]) if solver == "sgd" else (X[:60], y[:60])
+        X, y = (X[:300], y[:300]) if solver == "sgd" else (X[:120], y[:120])
     classification = kind in ("binary", "classes", "digits")
     estimator = SGDVariantClassifier if classification else SGDVariantRegressor
     model = estimator(**asked(solver, classification), tol=None, early_stopping=early_stopping, random_state=0)
