@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.backend import get_context
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
@@ -194,8 +195,11 @@ def check_streams(case, n):
 
 def check_searches(case, jobs, n, again=()):
     make = SEARCHES[case]
+    get_reusable_executor().shutdown(wait=True)
     seconds, before = duration(lambda: make(jobs).fit(*BINARY)), process()
     for moment in moments(case, n, seconds):
+        # idle workers of an earlier search are not of this one, which may be interrupted before it has any
+        get_reusable_executor().shutdown(wait=True)
         search = make(jobs)
         came = interrupt(lambda search=search: search.fit(*BINARY), moment, again)
         assert came or hasattr(search, "cv_results_")

@@ -6,12 +6,15 @@ import contextlib
 import functools
 import multiprocessing
 import numbers
+import os
 import re
+import signal
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import joblib
@@ -245,6 +248,21 @@ def _end_workers() -> None:
             if type(process).__module__.startswith("joblib.externals.loky"):
                 process.terminate()  # loky's have no kill
                 process.join()
+        for number in _unknown_workers():
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGTERM)
+                os.waitpid(number, 0)
+
+
+def _unknown_workers() -> list[int]:
+    """Numbers of loky's processes that were started, but not noted when a signal came; where Linux tells."""
+    found = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for number in children.read_text().split():
+                if b"popen_loky" in Path("/proc", number, "cmdline").read_bytes():
+                    found.append(int(number))
+    return found
 
 
 class BatchedSearch(Versioned, LinksToDocs):
