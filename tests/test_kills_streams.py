@@ -238,7 +238,7 @@ def test_one_more_row_waits_for_the_next_solution(rng, labels):
 
 
 def test_a_model_that_is_gone_on_from_counts_as_the_rows_that_it_has_learned(rng):
-    X = sp.random_array((20, 8), density=0.3, rng=rng, format="csr")
+    X = sp.csr_array(rng.standard_normal((20, 8)) * (rng.random((20, 8)) < 0.3))
     kept = empty_reservoir(X, RealTargets(1), 0)
     kept.go_on_from(rng.standard_normal((9, 1)), Trust(100.0), ElasticNet(1e-3, 0.0))
     ReservoirLearner(kept, SquaredError(), ElasticNet(1e-3, 0.0), True).learn(X, np.ones((20, 1)), np.full(20, 2.0))
