@@ -224,6 +224,10 @@ class _Search:
         straight[flips[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
         stopped = np.where(flips[:, None] & (straight * sign[:, None] < 0), 0.0, straight)
         points = np.concatenate([straight, stopped], axis=1)
+        return self._lowest(points, old, A, Q, lam)
+
+    def _lowest(self, points: Array, old: Array, A: Array, Q: Array, lam: Array) -> Array | None:
+        """The best of some points, as columns; None where none is better than the old one."""
         D = points - old[:, None]
         change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
         change += lam @ (np.abs(points) - np.abs(old)[:, None])
@@ -264,11 +268,7 @@ class _BoundedSearch(_Search):
         straight[np.isfinite(at_zero)[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
         stopped = np.where(t >= at_zero[:, None], np.clip(0.0, lower, upper)[:, None], straight)
         points = np.concatenate([straight, stopped], axis=1)
-        D = points - old[:, None]
-        change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
-        change += lam @ (np.abs(points) - np.abs(old)[:, None])
-        best = int(np.argmin(change))
-        return points[:, best] if change[best] < 0 else None
+        return self._lowest(points, old, A, Q, lam)
 
 
 def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
