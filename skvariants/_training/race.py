@@ -30,8 +30,8 @@ BATCH_STEPS = 40
 SCORING_ROWS = 4096
 #: Parameters and memory of the rungs that race at a time, where these are more than one.
 MOST_BYTES = 1 << 26
-# scores closer than this, relative to their size, are equal
-_TIE = 1e-12
+# scores closer than this many roundings are equal, as a sum of another order gives either
+_TIE = 512
 
 
 @dataclass
@@ -141,7 +141,7 @@ def race(
         if winners is None:
             winners, best = found, least
             continue
-        better = least < best
+        better = least < best - _tie(best, state)
         if better.any():
             winners.restore([found.theta, *found.memory], columns_of(better, width))
             best = np.minimum(best, least)
@@ -151,9 +151,9 @@ def race(
     lost = ~np.isfinite(best)
     if lost.any():
         racing.restore([state.theta, *state.memory], columns_of(lost, width))
-    first = np.argmin(table, axis=0)
+    first = _first_best(table, state)
     # a race in which nothing has moved tells nothing
-    first[~lost & (table.max(axis=0) <= best + _TIE * np.abs(best))] = len(rates) // 2
+    first[~lost & (table.max(axis=0) <= best + _tie(best, state))] = len(rates) // 2
     each = [rates if rates.ndim == 1 else rates[:, j * width] for j in range(len(best))]
     return [Race(of, table[:, j], float(of[first[j]]), racing.t) for j, of in enumerate(each)], racing
 
@@ -173,8 +173,19 @@ def _heat(
     Steps(many, racing, solver, raced, batch_size, shuffle).epoch(max_steps=BATCH_STEPS)
     scores = _scores(many, racing, racing.rng).reshape(n_rungs, n_models, width).sum(axis=2)
     scores = np.where(np.isfinite(scores), scores, np.inf)
-    racing.keep(np.argmin(scores, axis=0) * n_models + np.arange(n_models))
+    racing.keep(_first_best(scores, state) * n_models + np.arange(n_models))
     return scores, racing
+
+
+def _tie(scores: Array, state: State) -> Array:
+    """The difference to a score that rounding makes; zero where it is infinite."""
+    return np.where(np.isfinite(scores), _TIE * np.finfo(state.theta.dtype).eps * np.abs(scores), 0.0)
+
+
+def _first_best(scores: Array, state: State) -> Array:
+    """The shortest steps of each model, shape ``(n_models,)``, whose score is the best but for rounding."""
+    best = scores.min(axis=0)
+    return np.argmax(scores <= best + _tie(best, state), axis=0)
 
 
 def _scores(problem: Problem, state: State, rng: np.random.Generator) -> Array:
