@@ -76,13 +76,14 @@ class Frame:
 
     def _follow(self, C: Array, highest: float) -> Array | None:
         """Units for columns that begin to differ or have outgrown theirs; by what these were multiplied."""
-        self.largest = max(self.largest, highest)
         if self.known.all() and highest <= 2.0**_FAR:
+            self.largest = max(self.largest, highest)
             return None
         D = C[:, :-1]
         largest = np.maximum(D.max(axis=0, initial=0.0), -D.min(axis=0, initial=0.0))
         moves = (largest > 0) & (~self.known | (largest > 2.0**_FAR))
         if not moves.any():
+            self.largest = max(self.largest, highest)
             return None
         if (largest[moves] > _LARGEST * self.factor[moves]).any():
             raise ValueError(too_large(largest > _LARGEST * self.factor))
@@ -91,6 +92,7 @@ class Frame:
         change[moves] = np.exp2(-np.ceil(np.log2(largest[moves])))
         self._scale = self._scale * np.append(change, 1.0)
         self.known = self.known | moves
+        self.largest = max(self.largest, float((largest * change).max()))
         return change
 
     def original(self, theta: Array) -> Array:

@@ -19,6 +19,7 @@ Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predic
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,8 @@ Array = np.ndarray
 _BLOCK = 1 << 19
 # numbers of rows that are weighted and multiplied at once
 _BLOCK_OF_GRAM = 1 << 17
+# the same where each is multiplied by a triangle, and the fewest rows
+_BLOCK_OF_FORMS, _ROWS_OF_FORMS = 1 << 15, 256
 # rows that wait until their parabolas are made: of a stream that begins, and later
 _FIRST, _WAITING, _NEW = 512, 256, 32
 # values, in the units worked in, and rows, of outliers that stay pending
@@ -616,8 +619,8 @@ class Learner:
         at.b = at.b + self._times(A, theta) - C.T @ (slope * s[:, None])
         at.A = at.A + A
         at.weight += float(s.sum())
-        self._draw(C, y, s, z, slope, bend)
         at.rows += len(C)
+        self._draw(C, y, s, z, slope, bend)
         at.C, at.y, at.s = at.C[stays], at.y[stays], at.s[stays]
         if asks and not (self.shared or self._one_sided):
             self._ask(factors)
@@ -721,13 +724,22 @@ def _solved(factor: tuple[Array, Array, Any], G: Array) -> Array:
     return np.asarray(solved[0] / scale[:, None])
 
 
+def _blocks(C: Any, size: int) -> Iterator[tuple[slice, Array]]:
+    """So many rows after the other, dense."""
+    for begin, rows in [(0, C)] if isinstance(C, Array) else ((part.start, dense) for part, dense in C.parts()):
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield slice(begin + start, begin + start + len(part)), part
+
+
 def quadratic_forms(C: Any, factors: list[Any]) -> Array:
     """``x' H^-1 x`` of each row, a column for each matrix."""
     forms = np.empty((len(C), len(factors)))
+    size = max(_ROWS_OF_FORMS, _BLOCK_OF_FORMS // C.shape[1])
     for j, (L, scale, _) in enumerate(factors):
         # solving takes fewer multiplications than an inverse where rows are few
         inverse = None if len(C) < len(L) else lapack.dtrtri(L, lower=1)[0] / scale
-        for part, dense in [(slice(None), C)] if isinstance(C, Array) else C.parts():
+        for part, dense in _blocks(C, size):
             if inverse is None:
                 V = lapack.dtrtrs(L, (dense / scale).T, lower=1, overwrite_b=1)[0]
             else:

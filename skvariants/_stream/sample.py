@@ -136,9 +136,9 @@ class Sample:
         self.threshold = self.threshold.copy()
         for large in np.flatnonzero(counts > level):
             rows = np.flatnonzero(label == large)
-            out = rows[np.argsort(-priority[rows], kind="stable")[level:]]
+            out = rows[np.argpartition(priority[rows], len(rows) - level - 1)[: len(rows) - level]]
             keep[out] = False
-            self.threshold[large] = max(self.threshold[large], priority[out[0]])
+            self.threshold[large] = max(self.threshold[large], priority[out].max())
         return np.flatnonzero(keep)
 
     def times(self, change: Array) -> None:
