@@ -463,6 +463,18 @@ def test_a_row_far_from_all_others_ends_no_better_than_its_column_deserves(loss,
     assert cost < constant
 
 
+@pytest.mark.parametrize("size", [100, 1000])
+def test_a_column_of_heavy_tails_counts_as_most_rows_have_it(size):
+    left = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        heavy = np.exp(4 * rng.standard_normal(4000))
+        X = np.column_stack([rng.standard_normal((4000, 4)), heavy])
+        y = (X[:, 0] + np.minimum(heavy, 5) - 2 + rng.logistic(size=4000) > 0).astype(int)
+        left.append(gap(streamed(estimator("log_loss"), X, y, size), X, y))
+    assert np.median(left) < 0.02  # 0.045 by squares, which a few rows decide
+
+
 @pytest.mark.parametrize("kind", [SGDVariantRegressor, SGDVariantClassifier])
 def test_one_row_at_a_time_from_nothing(kind):
     rng = np.random.default_rng(0)
@@ -813,6 +825,16 @@ def test_a_frame_follows_columns_that_outgrow_it():
     assert_array_equal(before * change, frame.factor)
     assert np.abs(C).max() <= 2.0**20
     assert np.all(np.log2(frame.factor) % 1 == 0)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_a_frame_knows_its_largest_value_in_its_own_units(unit):
+    X = unit * np.array([[0.0, 1.0], [2.0, -3.0], [1.0, 0.5]])
+    frame = Frame.of(X, True)
+    C, _ = frame.rows(X)
+    assert frame.largest == np.abs(C[:, :-1]).max()
+    C, _ = frame.rows(10 * X)
+    assert frame.largest == np.abs(C[:, :-1]).max()
 
 
 def test_values_whose_squares_overflow_are_named():

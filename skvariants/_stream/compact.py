@@ -13,6 +13,8 @@ Array = np.ndarray
 _DENSE = 0.5
 # the same of all columns
 _MOSTLY = 0.8
+# rows in which a column differs from what it mostly is, at least, for a typical difference to be known
+_FEWEST = 8
 # numbers of a block of dense rows
 _BLOCK = 1 << 20
 
@@ -113,6 +115,25 @@ class Rows:
             out += self.dense @ theta[self.which]
         return out
 
+    def typical_squares(self, weight: Array) -> Array:
+        """Mean square of the differences of each column from what it mostly is; a few large ones count by their size.
+
+        That is their share times the square of their mean, as of a normal column; inf where they are too few.
+        """
+        total, squares = float(weight.sum()), np.full(self.shape[1], np.inf)
+        if not total > 0:
+            return squares
+        if len(self.which):
+            off = np.abs(self.dense - np.median(self.dense, axis=0))
+            differs = off > 0
+            squares[self.which] = _typical(weight @ off, weight @ differs, differs.sum(axis=0), total)
+        if self.rest is not None:
+            sparse = np.setdiff1d(np.arange(self.shape[1]), self.which, assume_unique=True)
+            column, each, n = self.rest.indices, np.repeat(weight, np.diff(self.rest.indptr)), self.shape[1]
+            off, differs = (np.bincount(column, each * a, n) for a in (np.abs(self.rest.data), 1.0))
+            squares[sparse] = _typical(off, differs, np.bincount(column, minlength=n), total)[sparse]
+        return squares
+
     @property
     def T(self) -> Transposed:
         """For products from the other side."""
@@ -134,6 +155,11 @@ class Rows:
         G[:, which] = across
         G[which] = across.T
         return np.asarray(G)
+
+
+def _typical(off: Array, differs: Array, count: Array, total: float) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(count < _FEWEST, np.inf, 0.5 * np.pi * off * off / (differs * total))
 
 
 class Transposed:

@@ -88,6 +88,7 @@ class CorrectedLearner(Learner):
         self._join()
         if not len(at.sample) or not factors:
             return
+        at.spread = at.sample.C.typical_squares(at.sample.weight)[:-1]
         chance, spread = Chance(at.sample.C, factors), None
         if not (self.coupled or self._certain(chance.forms)):
             every = len(chance.forms) == len(at.sample)

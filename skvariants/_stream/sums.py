@@ -89,6 +89,8 @@ class Sums(Fields):
         Of the rows in the sums.
     first, second, counted : ndarray of shape (n_features,), ndarray of shape (n_features,), float
         Weighted sums of each column and of its squares, and the weights.
+    spread : ndarray of shape (n_features,) or None
+        Mean square of each column as most rows have it, if that is known.
     squares, bend : float
         Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
     begun, asked : float
@@ -123,6 +125,7 @@ class Sums(Fields):
     first: Any = informative(None)
     second: Any = informative(None)
     counted: float = informative(0.0)
+    spread: Any = informative(None)
     squares: float = informative(0.0)
     bend: float = informative(0.0)
     begun: float = informative(0.0)
