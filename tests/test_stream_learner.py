@@ -29,7 +29,7 @@ from skvariants._stream import learner
 from skvariants._stream.frame import Frame
 from skvariants._stream.learner import Learner
 from skvariants._stream.linearization import slopes, values
-from skvariants.losses import LOSSES, Loss
+from skvariants.losses import LOSSES, Hinge, Loss
 from skvariants.penalties import Penalty
 
 MARGIN = ["log_loss", "squared_hinge", "modified_huber", "hinge"]
@@ -300,13 +300,25 @@ def test_classes_that_grow_leave_a_model_that_was_set_by_hand():
     assert np.linalg.norm(moved - first) < 0.2 * np.linalg.norm(first)
 
 
+@pytest.mark.parametrize("loss", [*MARGIN, "perceptron"])
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
-def test_a_row_after_a_fit_of_separable_classes_leaves_the_model(load):
+def test_a_row_after_a_fit_of_separable_classes_leaves_the_model(load, loss):
     X, y = load(return_X_y=True)
-    model = SGDVariantClassifier(random_state=0).fit(X, y)
+    model = SGDVariantClassifier(loss=loss, random_state=0).fit(X, y)
     score = model.score(X, y)
     assert model.partial_fit(X[:1], y[:1]).score(X, y) > score - 0.02
     assert model.partial_fit(X[1:6], y[1:6]).score(X, y) > score - 0.02
+
+
+def test_the_perceptron_is_learned_by_its_limit_and_scored_as_it_is():
+    X, y = made(n_classes=2)
+    model = streamed(estimator("perceptron"), X, y, 100)
+    hinge = streamed(estimator("hinge").set_params(loss=Hinge(threshold=1e-6)), X, y, 100)
+    assert_allclose(model.coef_, hinge.coef_, rtol=1e-12)
+    before = model.decision_function(X[:50])
+    model.partial_fit(X[:50], y[:50])
+    cost = np.maximum(-(2 * y[:50] - 1) * before, 0).mean()
+    assert model.progressive_scores_["loss"][-1] == pytest.approx(cost, rel=1e-9)
 
 
 @pytest.mark.parametrize("n_first", [1, 7])

@@ -35,8 +35,6 @@ def recursive(spec: Spec, data: Data, kept: Kept | None) -> bool:
         return False
     task, rows = data.task, data.rows
     loss = task.bind_loss(spec.loss)
-    if loss.limit() is not loss:
-        return False
     begun = kept is not None and kept.setup.solver.method == "recursive"
     return begun or matrices(loss, rows.d, task.n_columns) is not None or numbers(rows.X) <= LONGEST * rows.n
 
@@ -53,7 +51,9 @@ def check_forgetting(spec: Spec, data: Data, kept: Kept | None) -> None:
 def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | None) -> Fitted:
     """One model after one more chunk, by sums over all rows."""
     task, rows = data.task, data.rows
-    loss, old = task.bind_loss(spec.loss), None if kept is None else kept.setup
+    # a loss that weights of zero do not cost anything is learned by its limit
+    asked, old = task.bind_loss(spec.loss), None if kept is None else kept.setup
+    loss = asked.limit()
     moments = None
     if loss.in_target_units:
         moments = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
@@ -77,7 +77,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         if start is not None and not recalls:
             state.method.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     started = time.perf_counter()
-    how = loss, spec.penalty, spec.fit_intercept, task.unit(moments, spec.fit_intercept)
+    how = loss, spec.penalty, spec.fit_intercept, loss.margin * task.unit(moments, spec.fit_intercept)
     chunk = _chunk(data)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
     with (
@@ -103,6 +103,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     state.theta, state.t = theta, state.t + rows.n
     state.epoch = state.epoch + 1
     losses = np.concatenate(learner.before)
+    if loss is not asked and predicted is not None:
+        losses = asked.value(chunk.y, predicted).sum(axis=1)
     weight = chunk.s[-len(losses) :]
     _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
     published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it

@@ -73,6 +73,8 @@ class Loss(Component):
         :meth:`ramps`; and whether these have kinks.
     saturates : bool
         Whether its slope is bounded on both sides, so that few rows may have curvature, and say little of the others.
+    margin : float
+        Size of a prediction that decides a label.
     deviance : bool
         Whether it is half the unit deviance of a distribution; `score` is then the fraction of it that is explained.
     """
@@ -88,6 +90,7 @@ class Loss(Component):
     has_ramps: ClassVar[bool] = False
     piecewise_linear: ClassVar[bool] = False
     saturates: ClassVar[bool] = False
+    margin: ClassVar[float] = 1.0
     deviance: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -469,7 +472,7 @@ class _Weighted(Loss):
 
 # what it says of itself is what the loss says
 for _name in ("regression", "smooth", "in_target_units", "passive_aggressive", "has_ramps", "piecewise_linear",
-              "saturates"):  # fmt: skip
+              "saturates", "margin"):  # fmt: skip
     setattr(_Weighted, _name, property(attrgetter(f"loss.{_name}")))
 
 

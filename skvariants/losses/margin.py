@@ -51,6 +51,11 @@ class Hinge(Loss):
     threshold: float = hyperparameter(1.0, Interval(0))
     passive_aggressive = True
 
+    @property
+    def margin(self) -> float:  # type: ignore[override]
+        """The threshold, unless it is zero."""
+        return float(self.threshold) or 1.0
+
     def value(self, y: Array, z: Array) -> Array:
         return np.maximum(self.threshold - y * z, 0)
 
