@@ -854,6 +854,15 @@ def test_values_whose_squares_overflow_are_named():
         SGDVariantRegressor().partial_fit([[1e200, 1.0], [0.0, 1.0]], [1.0, 2.0])
 
 
+@pytest.mark.parametrize("smallest", [1e-200, 1e-310, 5e-324])
+@pytest.mark.parametrize("d", [2, 2000])
+def test_values_whose_squares_vanish_are_named(smallest, d):
+    X = sp.csr_array(np.column_stack([[1.0, -1.0, 2.0, 0.0], [0, smallest, -smallest, smallest]]))
+    X.resize(4, d)
+    with pytest.raises(ValueError, match=r"so small values .*\[1\]"):
+        SGDVariantRegressor().partial_fit(X, [1.0, 2.0, 3.0, 4.0])
+
+
 @pytest.mark.parametrize("before", ["nothing", "a chunk", "a fit"])
 def test_a_chunk_that_no_model_can_be_made_of_is_left_out(monkeypatch, before):
     X, y = made(n=200)

@@ -8,13 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import blas
 
-from skvariants._data.scaling import too_large
+from skvariants._data.scaling import too_large, too_small
 
 Array = np.ndarray
 # binary orders of magnitude that a value may be away from one
 _FAR = 20
-# largest value whose square does not overflow
-_LARGEST = 1e150
+# values whose squares do not overflow, and do not vanish
+LARGEST, SMALLEST = 1e150, 1e-150
 # numbers of rows that are worked on in one turn
 _TURN = 1 << 16
 
@@ -85,8 +85,11 @@ class Frame:
         if not moves.any():
             self.largest = max(self.largest, highest)
             return None
-        if (largest[moves] > _LARGEST * self.factor[moves]).any():
-            raise ValueError(too_large(largest > _LARGEST * self.factor))
+        if (largest[moves] > LARGEST * self.factor[moves]).any():
+            raise ValueError(too_large(largest > LARGEST * self.factor))
+        tiny = moves & (largest < SMALLEST * self.factor)
+        if tiny.any():
+            raise ValueError(too_small(tiny))
         change = np.ones(len(self.factor))
         # a column that is new had only zeros so far, which any unit fits
         change[moves] = np.exp2(-np.ceil(np.log2(largest[moves])))
@@ -110,4 +113,4 @@ class Frame:
         return out
 
 
-__all__ = ["Frame"]
+__all__ = ["LARGEST", "SMALLEST", "Frame"]

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._data.scaling import too_large
+from skvariants._data.scaling import too_large, too_small
+from skvariants._stream.frame import LARGEST, SMALLEST
 from skvariants._stream.linearization import has_kinks, typical_curvature
 from skvariants._stream.sums import NO_EXTENT, UNSEEN, Trust, classes_in, targets_of
 from skvariants._stream.truncated import Centred, Objective, Rows, Solution, minimise
@@ -52,8 +53,8 @@ _SMOOTHED, _AT_FIRST, _FLAT = (0.1, 0.03, 0.01), (1.0, 0.3), 0.05
 _PRIOR = 0.3
 # rows for each parameter that tell one memory from another are those of so many parameters at most
 _TOLD = 1024
-# binary orders that a value may be away from one, and the largest whose square does not overflow
-_FAR, _LARGEST = 20, 1e150
+# binary orders that a value may be away from one
+_FAR = 20
 
 
 @dataclass(eq=False, repr=False)
@@ -306,10 +307,11 @@ class ReservoirLearner:
         at.largest = np.maximum(at.largest, largest)
         if not moves.any():
             return
-        if largest.max() > _LARGEST:
-            outgrown = np.zeros(at.n_features, bool)
-            outgrown[at.columns] = largest > _LARGEST
-            raise ValueError(too_large(outgrown))
+        for wrong, message in ((largest > LARGEST, too_large), (moves & (largest < SMALLEST), too_small)):
+            if wrong.any():
+                named = np.zeros(at.n_features, bool)
+                named[at.columns] = wrong
+                raise ValueError(message(named))
         change = np.ones(len(moves))
         change[moves] = np.exp2(-np.ceil(np.log2(largest[moves]))) / at.factor[moves]
         at.factor, at.second = at.factor * change, at.second * change * change
