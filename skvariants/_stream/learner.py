@@ -79,6 +79,8 @@ _WIDE, _CALL_OF_FEW, _GRADIENTS = 256, 4, 20
 _INEXACT, _EXACT = 1e-4, 1e-20
 # weight, as a share, of directions of an anchor in which no row was seen
 _LOADING = 1e-2
+# move of a prediction, in units, over which a curvature is as good as constant
+_NEAR = 1e-3
 # variance of a column since, as a multiple of that of an anchor's rows, that these may have had
 _WIDER = 4.0
 
@@ -122,6 +124,8 @@ class Learner:
         #: the model as the call found it, and its predictions of the rows
         self.first, self.predicted = sums.theta, np.empty((0, self.k))
         self.mean: Any = None
+        #: sum over the rows at hand of their curvature between the model that the stream goes on from and this one
+        self.between: Any = 0.0
         # a loss that does not care for outliers does not measure in their units
         self.robust = loss.regression and self.kinks and loss.in_target_units
         self._measure(sums.y)
@@ -283,12 +287,14 @@ class Learner:
         slope, bend = self._lines(y, z, spread)
         A, pull = self._grams(C, bend, s), C.T @ (slope * s[:, None])
         total = at.A + A
+        self._look_back(C, y, s, z)
         factors = self._factors(total, l2)
         G = self._anchored_gradient(self._quadratic_gradient(at.theta) + l2 * at.theta + pull, at.theta)
         P = -self._solved(factors, G)
         if not self.shared and np.abs(C @ P).max(initial=0.0) > np.max(self.reach):
             return False
         self._count(slope, bend, s)
+        self._hold()
         at.b = at.b + self._times(A, at.theta) - pull
         at.A, at.theta = total, at.theta + P
         at.weight += float(s.sum())
@@ -333,6 +339,7 @@ class Learner:
                 old = old if decrement < np.inf else ()
             if not old and not (factors and decrement <= _CHORD * before):
                 grams = self._grams(C, self._no_flatter(bend, rows.y, now.z), s)
+                self._look_back(C, rows.y, s, now.z)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
                 P, decrement = self._direction(factors, G, now.theta, l1)
@@ -344,7 +351,7 @@ class Learner:
             self.ends = self.ends if not length else None
             if (self.shared and not self.has_l1) or not length:
                 break
-        at.theta, self.z = now.theta, now.z
+        at.theta, self.z, self.between = now.theta, now.z, 0.0
         return factors
 
     def _noise(self) -> float:
@@ -455,6 +462,23 @@ class Learner:
             M *= shrink
         return mean
 
+    def _look_back(self, C: Any, y: Array, s: Array, z: Array) -> None:
+        """How sharp the loss of rows is between the model that the stream goes on from and this one.
+
+        With that curvature the slope of the anchor is what as many rows with its predictions would say.
+        """
+        at = self.at
+        if not at.trust > 0 or self.coupled or self.kinks or self.loss.quadratic:
+            return
+        begin = C @ at.anchor
+        move = z - begin
+        near = np.abs(move) <= _NEAR * self.reach
+        change = self.loss.gradient(y, z, np.empty_like(z)) - self.loss.gradient(y, begin, np.empty_like(z))
+        self.between = s @ np.where(near, self.loss.second_derivative(y, z), change / np.where(near, 1.0, move))
+
+    def _hold(self) -> None:
+        self.at.held, self.between = self.at.held + self.between, 0.0
+
     @property
     def _constant(self) -> Array:
         """Which columns the stream began with as constants."""
@@ -462,20 +486,20 @@ class Learner:
         return np.ones(self.k, bool) if not at.trust > 0 else ~at.anchor[:-1].any(axis=0)
 
     def _no_sharper(self, mean: Array) -> Array:
-        """Mean curvature of the rows of an anchor: that of a column that is the same for all of them is known.
+        """Mean curvature of the rows of an anchor, no more than what it is from there on, as far as that is known.
 
-        So it is of a class that none of these rows had, and rows of which come now.
+        Of a column that is the same for all of them it is: a class that none of these rows had, and that comes now.
         """
         at, constant = self.at, self._constant
-        if at.seen is None or not constant.any():
-            return mean
-        known = UNSEEN * self.bend / at.trust
-        if not self.coupled:
-            z = at.anchor[-1:]
-            known = np.maximum(known, self.loss.second_derivative(np.ones_like(z), z)[0])
         ends = np.einsum("kii->ki", mean).reshape(-1, len(at.theta))[:, -1]
-        share = np.sqrt(np.minimum(1.0, np.divide(known, ends, where=ends > 0, out=np.ones(self.k))))
-        share = np.where(constant, share, 1.0)
+        known = (at.held + self.between) / max(at.weight + float(at.s.sum()), 1e-300) * np.ones(self.k)
+        if at.seen is not None and constant.any():
+            new = UNSEEN * self.bend / at.trust
+            if not self.coupled:
+                z = at.anchor[-1:]
+                new = np.maximum(new, self.loss.second_derivative(np.ones_like(z), z)[0])
+            known = np.where(constant, new, known)
+        share = np.sqrt(np.minimum(1.0, np.divide(known, ends, where=(ends > 0) & (known > 0), out=np.ones(self.k))))
         if self.whole:
             each = np.repeat(share, len(at.theta))
             return mean * each[:, None] * each
@@ -619,6 +643,8 @@ class Learner:
         known = self.ends is not None and z is self.z and spread is None and not self.kinks
         slope, bend = self.ends if known else self._lines(y, z, spread)
         self._count(slope, bend, s)
+        self._look_back(C, y, s, z)
+        self._hold()
         bend = self._no_flatter(bend, y, z)
         A = self._grams_of_last_step(z) if spread is None else None
         if A is None:

@@ -91,6 +91,8 @@ class Sums(Fields):
         Weighted sums of each column and of its squares, and the weights.
     spread : ndarray of shape (n_features,) or None
         Mean square of each column as most rows have it, if that is known.
+    held : ndarray of shape (n_columns,) or float
+        Sum of the curvatures of rows between the model that the stream goes on from and that at which they were seen.
     squares, bend : float
         Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
     begun, asked : float
@@ -126,6 +128,7 @@ class Sums(Fields):
     second: Any = informative(None)
     counted: float = informative(0.0)
     spread: Any = informative(None)
+    held: Any = informative(0.0)
     squares: float = informative(0.0)
     bend: float = informative(0.0)
     begun: float = informative(0.0)
@@ -154,7 +157,7 @@ class Sums(Fields):
         self.first, self.second = self.first * factor, self.second * factor
         self.sample.fade(factor)
         self.narrow, self.factors = False, factors_in_units(self.factors, np.sqrt(factor))
-        for name in ("weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
+        for name in ("held", "weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
 
     @property
