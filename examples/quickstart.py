@@ -59,7 +59,7 @@ def minimises_squares(solver):
 def families():
     """Names of the solvers of each family."""
     of_smooth = {
-        title: [name for name, solver in family.solvers.items() if minimises_squares(solver())]
+        title: [name for name, solver in family.members.items() if minimises_squares(solver())]
         for title, family in FAMILIES.items()
     }
     return {title: names for title, names in of_smooth.items() if names}

@@ -140,7 +140,7 @@ class RegistryTable(SphinxDirective):
         yield "", "``solver=``", "what they are for"
         yield "the default", "``auto``", "any table: the solver that suits loss and data, to the optimum"
         for name, family in FAMILIES_OF_SOLVERS.items():
-            links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.solvers)
+            links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.members)
             yield name, links, family.purpose.replace("`", "``")
 
     def losses(self):

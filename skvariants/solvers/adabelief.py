@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adabelief", "after Adam", 2020)
 class AdaBelief(Solver):
     r"""Adam, divided by how far gradients are from their mean instead of how large they are.
 

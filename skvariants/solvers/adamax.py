@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adamax", "after Adam", 2015)
 class Adamax(Solver):
     r"""Adam, divided by the largest recent gradient instead of their mean square.
 

@@ -9,11 +9,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter
 from skvariants._step import Step
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adamw", "after Adam", 2019)
 class AdamW(Solver):
     r"""Adam, and beside it a decay of the weights that does not go through its scale.
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adan", "after Adam", 2022)
 class Adan(Solver):
     r"""Nesterov's momentum in an adaptive scale, from gradients and their differences.
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adopt", "after Adam", 2024)
 class ADOPT(Solver):
     r"""Adam in another order: a gradient is divided by the scale of those before it, then averaged.
 

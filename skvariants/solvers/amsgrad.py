@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("amsgrad", "after Adam", 2018)
 class AMSGrad(Solver):
     r"""Adam, divided by the largest mean square so far instead of the last.
 

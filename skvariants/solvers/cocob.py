@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("cocob", "learning-rate-free", 2017)
 class COCOB(Solver):
     r"""Continuous coin betting: each weight stakes a share of what it has won so far on the next gradient.
 

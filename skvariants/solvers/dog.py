@@ -9,11 +9,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter
 from skvariants._step import Step
 from skvariants.solvers.averages import norms
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("dog", "learning-rate-free", 2023)
 class DoG(Solver):
     r"""Distance over gradients: the step is the largest distance from the start over the root of all squared gradients.
 

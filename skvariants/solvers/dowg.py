@@ -9,11 +9,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter
 from skvariants._step import Step
 from skvariants.solvers.averages import norms
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("dowg", "learning-rate-free", 2023)
 class DoWG(Solver):
     r"""Distance over weighted gradients: DoG, where gradients count by the distance at which they were seen.
 

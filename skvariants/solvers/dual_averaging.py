@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("dual_averaging", "averages and sums", 2009)
 class DualAveraging(Solver):
     r"""AdaGrad from the start anew at every step: along the sum of all gradients, under the penalty of all steps.
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("ftrl", "averages and sums", 2011)
 class FTRL(Solver):
     r"""Follow the regularised leader: minimise all gradients so far, and the distance from all iterates, at once.
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
+from skvariants.solvers.base import registered
 from skvariants.solvers.signs import SignSolver, inverse_size
 
 Array = np.ndarray
 
 
+@registered("lion", "signs", 2023)
 class Lion(SignSolver):
     r"""The sign of a mean of gradients that counts the last one more.
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 from skvariants.solvers.slopes import implicit_slopes
 
 Array = np.ndarray
 
 
+@registered("nag", "row by row", 2013)
 class NAG(Solver):
     r"""Normalised, adaptive and invariant: Vowpal Wabbit's update, which sees neither units nor scales of features.
 

@@ -7,11 +7,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("prodigy", "learning-rate-free", 2024)
 class Prodigy(Solver):
     r"""Adam in steps of the distance to the optimum, as far as it is known by now.
 

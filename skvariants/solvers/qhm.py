@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("qhm", "momentum", 2019)
 class QHM(Solver):
     r"""Quasi-hyperbolic momentum: a step between the plain one and that of momentum.
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("radam", "after Adam", 2020)
 class RAdam(Solver):
     r"""Adam that takes momentum's steps until the mean square is known, and shorter ones while it is known badly.
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("schedule_free", "averages and sums", 2024)
 class ScheduleFree(Solver):
     r"""Descent whose gradients are taken between the iterate and the average of all iterates, which is the model.
 

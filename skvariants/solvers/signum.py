@@ -8,11 +8,13 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow
+from skvariants.solvers.base import registered
 from skvariants.solvers.signs import SignSolver, inverse_size
 
 Array = np.ndarray
 
 
+@registered("signum", "signs", 2018)
 class Signum(SignSolver):
     r"""The sign of the mean of gradients.
 

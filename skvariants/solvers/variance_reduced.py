@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
@@ -43,6 +43,7 @@ class VarianceReduced(Solver):
         raise NotImplementedError
 
 
+@registered("svrg", "variance reduction", 2013)
 class SVRG(VarianceReduced):
     r"""Stochastic variance-reduced gradients: each pass begins with the gradient of all rows where it stands.
 
@@ -88,6 +89,7 @@ class SVRG(VarianceReduced):
         return g
 
 
+@registered("saga", "variance reduction", 2014)
 class SAGA(VarianceReduced):
     r"""Variance reduction by memory: of each row the slope that it had when it last came.
 
