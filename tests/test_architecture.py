@@ -49,8 +49,8 @@ LEVELS = [
     "_fit.certificates _fit.blocks",
     "_fit.story",
     "_fit displays._style model_selection._plan model_selection._progress",
-    "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
-    " model_selection._fold model_selection._time",
+    "displays.coefficients displays.curves displays.diagnosis displays.progress displays.race displays.search"
+    " displays.trajectory model_selection._fold model_selection._time",
     "displays",
     "model_selection._path model_selection._score",
     "model_selection._evaluate",
