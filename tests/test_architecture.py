@@ -24,6 +24,7 @@ LEVELS = [
     "solvers.averages solvers.signs solvers.slopes _advice.rules _training.state _training.gradients losses.classes"
     " losses.deviance losses.residual",
     "_advice.choice _advice.troubles",
+    "_advice.further",
     "losses.margin",  # and the modules of solvers
     "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",

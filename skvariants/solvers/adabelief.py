@@ -50,7 +50,6 @@ class AdaBelief(Solver):
     memory = ("mean", "surprise")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features together, with longer steps where gradients agree"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

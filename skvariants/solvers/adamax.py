@@ -48,7 +48,6 @@ class Adamax(Solver):
     memory = ("mean", "largest")
     scale_free = True
     eta0 = 0.05
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features, with steps that one large gradient does not shrink for long"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -56,7 +56,6 @@ class Adan(Solver):
     memory = ("mean", "mean_difference", "square_average", "last")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features together, on large batches"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

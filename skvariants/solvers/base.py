@@ -73,9 +73,6 @@ class Solver(Component):
         ``slope(derivative, y, z, r, length)``, all of them numbers, with `length` how far a slope of one moves `z`.
     eta0 : float
         A step size that is reasonable on standardised data where none is searched for.
-    trouble : str
-        Name of the trouble at which :func:`~skvariants.diagnostics.diagnose` mentions the solver; "any" for each, and
-        the lecture's, which it advises by rules, have none.
     cures : str
         Which of the lecture's troubles the solver answers, in one phrase.
     """
@@ -95,7 +92,6 @@ class Solver(Component):
     learning_rate_free: ClassVar[bool] = False
     slope: ClassVar[Any] = None
     eta0: ClassVar[float] = 0.1
-    trouble: ClassVar[str] = ""
     cures: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -51,7 +51,6 @@ class DoG(Solver):
     totals = ("distance", "square_sum")
     scale_free = learning_rate_free = shrinks = True
     eta0 = 1.0
-    trouble = "any"
     cures = "the learning rate: it follows from the distance travelled"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -48,7 +48,6 @@ class DualAveraging(Solver):
     totals = ("length", "longest")
     scale_free = shrinks = True
     eta0 = 0.1
-    trouble = "rare features"
     cures = "rare features, with a sparse model from the first step on"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -51,7 +51,6 @@ class FTRL(Solver):
     totals = ("steps",)
     scale_free = shrinks = True
     eta0 = 0.1
-    trouble = "rare features"
     cures = "rare features, with exact zeros that noise does not undo"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

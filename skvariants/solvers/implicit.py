@@ -42,7 +42,6 @@ class Implicit(Solver):
     needs = frozenset({"rows"})
     lazy = True
     eta0 = 0.1
-    trouble = "unequal units"
     cures = "steps that are too long for a sample"
 
     def slope(self, derivative: Callable[[float, float], float], y: float, z: float, r: float, length: float) -> float:

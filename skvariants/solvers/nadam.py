@@ -54,7 +54,6 @@ class NAdam(Solver):
     totals = ("held",)
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features together, without overshooting"
 
     def _momentum(self, t: int) -> Any:

@@ -53,7 +53,6 @@ class NAG(Solver):
     batch_size = 64
     scale_free = shrinks = True
     eta0 = 0.5
-    trouble = "unequal units"
     cures = "units: of features, of the loss, and of the weight of a row"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

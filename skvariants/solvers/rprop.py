@@ -60,7 +60,6 @@ class Rprop(Solver):
     scale_free = True
     unit = 0.1
     eta0 = 0.01
-    trouble = "a ravine"
     cures = "gradients of unequal size, on all rows: each weight finds its own step"
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:

@@ -24,7 +24,6 @@ class VarianceReduced(Solver):
 
     needs = frozenset({"rows", "table"})
     eta0 = 0.1
-    trouble = "noise"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         return g, None

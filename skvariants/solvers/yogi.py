@@ -52,7 +52,6 @@ class Yogi(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "Adam's steps growing fast where small gradients follow large ones"
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:
