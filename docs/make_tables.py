@@ -4,12 +4,19 @@
 """
 
 import importlib
+import json
 import re
 from pathlib import Path
 
-from skvariants import losses, solvers
+from skvariants import SGDVariantClassifier, SGDVariantRegressor, losses, solvers
 
 ROOT = Path(__file__).parents[1]
+#: Names that editors complete, of skvariants/_names.py.
+LITERALS = {
+    "SolverName": lambda: ["auto", *solvers.SOLVERS],
+    "ClassifierLossName": lambda: SGDVariantClassifier()._losses(),
+    "RegressorLossName": lambda: SGDVariantRegressor()._losses(),
+}
 #: Rows above the families of each registry.
 FIRST = {
     "solver": ["the default", "`auto`", "any table: the solver that suits loss and data, to the optimum"],
@@ -32,6 +39,13 @@ def imports(module):
     return "".join(f"    from {cls.__module__} import {cls.__name__} as {cls.__name__}\n" for cls in classes)
 
 
+def literal(title, names):
+    """The names that editors complete, as ruff formats them."""
+    line = f"{title}: TypeAlias = Literal[{', '.join(map(json.dumps, names))}]\n"
+    parts = "".join(f'    "{name}",\n' for name in names)
+    return line if len(line) <= 121 else f"{title}: TypeAlias = Literal[\n{parts}]\n"
+
+
 def written(text, begin, new, end):
     """A text with what is between two patterns replaced."""
     found = re.search(f"({begin})(.*?)({end})", text, re.S | re.M)
@@ -46,6 +60,13 @@ def files():
         path = Path(importlib.import_module(module.__name__).__file__)
         yield path, written(path.read_text(), "^if TYPE_CHECKING:.*?\n", imports(module), "^(?! )")
     yield ROOT / "README.md", readme
+    path = ROOT / "skvariants" / "_names.py"
+    if path.exists():
+        names = path.read_text()
+        for title, known in LITERALS.items():
+            pattern = rf"^{title}: TypeAlias = Literal\[.*?\]\n"
+            names = re.sub(pattern, literal(title, known()), names, flags=re.S | re.M)
+        yield path, names
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ class Prodigy(Solver):
     with Adam's means :math:`m_t` of :math:`d_t g_t` and :math:`v_t` of its square, not corrected, and
     :math:`\beta_3 = \sqrt{\beta_2}`. Use it for Adam's troubles where no step size is to be chosen or raced:
     ``eta0="auto"`` is 1, the method as published. The distance only ever grows, so choose a ``learning_rate`` that
-    falls for a last digit. Each class or target has a distance of its own; where the loss couples classes they may grow too
-    far together (on digits it ends above the constant model), so name another solver there, or ``multi_class="ovr"``.
+    falls for a last digit. Each class or target has a distance of its own; where the loss couples classes they may
+    grow too far together (on digits it ends above the constant model), so name another solver there, or
+    ``multi_class="ovr"``.
 
     Parameters
     ----------
