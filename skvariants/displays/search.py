@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvariants._component import shown
 from skvariants.displays._style import (
-    CYCLE,
     VERMILLION,
     Array,
     add_legend,
@@ -19,6 +18,7 @@ from skvariants.displays._style import (
     check_kind,
     log_helps,
     place_axes,
+    styles,
     tidy,
 )
 
@@ -326,12 +326,16 @@ class SearchCurveDisplay:
         self.errorbar_: list[Any] = []
         draw = self._plot_line if ticks is None else self._plot_points
         scores = {"test": (self.test_mean, self.test_std), "train": (self.train_mean, self.train_std)}
-        for number, value in enumerate(self.line_values):
+        kinds: dict[str, Any] = {k: v for k, v in scores.items() if v[0] is not None and score_type in ("both", k)}
+        for number, (value, look) in enumerate(
+            zip(self.line_values, styles(list(map(_text, self.line_values))), strict=True)
+        ):
             words = [] if self.line_name is None else [f"{self.line_name}={_text(value)}"]
-            style = {"color": CYCLE[number % len(CYCLE)][0], "marker": _MARKERS[number % len(_MARKERS)]}
-            for kind, (mean, std) in scores.items():
-                if mean is not None and std is not None and score_type in ("both", kind):
-                    draw(at, mean[number], std[number], kind, {**style, "label": ", ".join([*words, kind])})
+            style = {"color": look.color, "marker": look.marker or _MARKERS[number % len(_MARKERS)]}
+            for kind, (mean, std) in kinds.items():
+                dashes = look.dashes if len(kinds) == 1 else {"test": "-", "train": "--"}[kind]
+                label = ", ".join([*words, kind])
+                draw(at, mean[number], std[number], kind, {**style, "linestyle": dashes, "label": label})
         if ticks is not None:
             self.ax_.set_xticks(at, ticks, rotation=0 if len(ticks) <= _CROWDED else 90)
         elif log_helps([at]):
@@ -350,7 +354,7 @@ class SearchCurveDisplay:
 
     def _plot_line(self, at: Array, mean: Array, std: Array, kind: str, style: dict[str, Any]) -> None:
         """Draw a line with a band of a standard deviation."""
-        self.lines_ += self.ax_.plot(at, mean, "-" if kind == "test" else "--", ms=4, **style)
+        self.lines_ += self.ax_.plot(at, mean, ms=4, **style)
         band = self.ax_.fill_between(at, mean - std, mean + std, color=style["color"], alpha=0.15, lw=0)
         self.fill_between_.append(band)
 
