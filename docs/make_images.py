@@ -17,6 +17,7 @@ from sklearn.datasets import load_breast_cancer
 from skvariants import SGDVariantClassifier
 from skvariants.diagnostics import diagnose
 from skvariants.displays import (
+    CoefficientsDisplay,
     DiagnosisDisplay,
     LossCurveDisplay,
     RaceDisplay,
@@ -55,9 +56,11 @@ def main():
 
     X, y = load_breast_cancer(return_X_y=True)
     model = SGDVariantClassifier(random_state=0).fit(X, y)  # a first fit loads modules, which is not to be timed
-    comparison = SolverComparisonDisplay.from_estimator(model, X, y)
-    comparison.figure_.clear()
-    save(comparison.plot(x="seconds"), "comparison")
+    save(SolverComparisonDisplay.from_estimator(model, X, y, solvers="all"), "comparison")
+
+    table, classes = load_breast_cancer(return_X_y=True, as_frame=True)
+    model = SGDVariantClassifier(alpha=0.01).fit(table, classes)
+    save(CoefficientsDisplay.from_estimator(model, table, n_features=10), "coefficients")
 
     save(RaceDisplay.from_estimator(SGDVariantClassifier(solver="momentum", random_state=0).fit(X, y)), "race")
     save(DiagnosisDisplay.from_diagnosis(diagnose(X, y, race=True, random_state=0)), "diagnosis")

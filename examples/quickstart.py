@@ -1,137 +1,107 @@
-"""A pipeline over a real table, tuned over every solver, beside scikit-learn's SGD.
+"""A raw table, defaults and tuned models beside scikit-learn's; then every solver on it, family by family.
 
-The table is scikit-learn's diabetes study (442 patients; raw units; sex is a category). Run it with
-``python examples/quickstart.py``; it prints a table and saves quickstart.png, a panel for each family of solvers.
+The table is scikit-learn's breast cancer study: 569 rows, 30 columns whose scales go from 0.003 to 900. Run it with
+``python examples/quickstart.py``. It prints two tables and saves quickstart.png.
 """
 
+import time
 import warnings
 
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import SGDRegressor
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
-from skvariants import SGDVariantRegressor
-from skvariants.losses import SquaredError
+from skvariants import SGDVariantClassifier
+from skvariants.displays import SolverComparisonDisplay
 from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.solvers import FAMILIES
 
-ALPHAS = [1e-4, 1e-2]
-PREFIX = "sgdvariantregressor__"
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
-STYLES = ["-", "--", "-."]
+ALPHAS = np.logspace(-4, 0, 9)
+#: The same strengths as `C` of LogisticRegression, whose penalty is not divided by the number of rows.
+CS = 1 / (ALPHAS * 364)
 
 
-def load():
-    """Features (numbers and a category) and target, split for testing."""
-    table = load_diabetes(as_frame=True, scaled=False)
-    X = table.data.assign(sex=table.data["sex"].map({1.0: "a", 2.0: "b"}).astype("category"))
-    return train_test_split(X, table.target, random_state=0)
+def tuned(model, **grid):
+    """A search behind a scaler, so that the penalty means the same for every column."""
+    name = type(model).__name__.lower()
+    search = BatchedGridSearchCV if isinstance(model, SGDVariantClassifier) else GridSearchCV
+    steps = make_pipeline(StandardScaler(), model)
+    return search(steps, {f"{name}__{key}": values for key, values in grid.items()}, scoring="neg_log_loss")
 
 
-def pipeline(*steps):
-    """One-hot for categories, the numbers as they are, then the given steps."""
-    columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_include="category")),
-        remainder="passthrough",
-    )
-    return make_pipeline(columns, *steps)
-
-
-def minimises_squares(solver):
-    """Whether a solver is for a smooth loss."""
-    try:
-        solver.check_loss(SquaredError())
-    except ValueError:
-        return False
-    return True
-
-
-def families():
-    """Names of the solvers of each family."""
-    of_smooth = {
-        title: [name for name, solver in family.solvers.items() if minimises_squares(solver())]
-        for title, family in FAMILIES.items()
+def models():
+    """Defaults on raw columns and behind a scaler, then tuned: ours beside scikit-learn's."""
+    ours, sgd = SGDVariantClassifier(random_state=0), SGDClassifier(loss="log_loss", random_state=0)
+    logistic = LogisticRegression()
+    return {
+        "raw columns": {"SGDClassifier": sgd, "LogisticRegression": logistic, "SGDVariantClassifier": ours},
+        "behind StandardScaler": {
+            type(model).__name__: make_pipeline(StandardScaler(), model) for model in (sgd, logistic, ours)
+        },
+        "the same, tuned": {
+            "SGDClassifier": tuned(sgd, alpha=ALPHAS),
+            "LogisticRegression": tuned(logistic, C=CS),
+            "SGDVariantClassifier": tuned(ours, alpha=ALPHAS),
+        },
     }
-    return {title: names for title, names in of_smooth.items() if names}
 
 
-def tuned(X, y, names):
-    """The search over all solvers and strengths of the penalty, and the best model of each solver."""
-    model = pipeline(SGDVariantRegressor(random_state=0))
-    grid = {PREFIX + "solver": names, PREFIX + "alpha": ALPHAS}
-    search = BatchedGridSearchCV(model, grid, cv=5).fit(X, y)
-    best = {}
-    for params, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
-        best.setdefault(params[PREFIX + "solver"], []).append((score, params[PREFIX + "alpha"]))
-    models = {}
-    for name in names:
-        score, alpha = max(best[name])
-        models[name] = score, clone(model).set_params(**{PREFIX + "solver": name, PREFIX + "alpha": alpha}).fit(X, y)
-    return search, models
+def measured(model, X, y):
+    """Log loss and accuracy, averages over the folds, and the median seconds of the processor for a fit."""
+    rows = []
+    for train, test in StratifiedKFold(n_splits=5, shuffle=True, random_state=0).split(X, y):
+        start = time.process_time()
+        fitted = clone(model).fit(X[train], y[train])
+        seconds = time.process_time() - start
+        probability = fitted.predict_proba(X[test])
+        rows.append((log_loss(y[test], probability), accuracy_score(y[test], fitted.predict(X[test])), seconds))
+    return *np.mean(rows, axis=0)[:2], np.median(rows, axis=0)[2]
 
 
-def draw(models):
-    """How far each solver is above the best objective seen, epoch by epoch: a panel for each family, "auto" in all."""
-    curves = {name: np.array(model[-1].loss_curve_) for name, (_, model) in models.items()}
-    floor = min(curve.min() for curve in curves.values())
-    highest, panels = max(curve.max() for curve in curves.values()), families()
-    figure, axes = plt.subplots(
-        -(-len(panels) // 4),
-        4,
-        figsize=(12, 2.9 * -(-len(panels) // 4)),
-        sharex=True,
-        sharey=True,
-        layout="constrained",
+def beside_scikit_learn(X, y):
+    """Print what each model predicts on rows that it has not seen, and what its fit took."""
+    print(f"{'':46s} {'log loss':>9s} {'accuracy':>9s} {'seconds':>9s}")
+    for title, group in models().items():
+        for name, model in group.items():
+            loss, accuracy, seconds = measured(model, X, y)
+            print(f"{title:23s} {name:22s} {loss:9.3f} {accuracy:9.3f} {seconds:9.3f}")
+
+
+def every_solver(X, y):
+    """The lesson: the same objective by every solver, and how far each comes; "auto" first."""
+    display = SolverComparisonDisplay.from_estimator(SGDVariantClassifier(random_state=0), X, y, solvers="all")
+    display.figure_.suptitle(
+        "Breast cancer, raw columns, defaults: named solvers end on a plateau, auto at the optimum"
     )
-    for ax in axes.flat:
-        ax.set_visible(False)
-    for (title, names), ax in zip(panels.items(), axes.flat, strict=False):
-        ax.set_visible(True)
-        for j, name in enumerate(["auto", *names]):
-            excess = curves[name] - floor + 1e-3 * floor
-            style = (
-                {"color": "black", "lw": 2.2} if j == 0 else {"color": COLORS[(j - 1) % 5], "ls": STYLES[(j - 1) // 5]}
-            )
-            marker = "o" if len(excess) < 3 else None
-            ax.plot(np.arange(1, len(excess) + 1), excess, label=name, marker=marker, ms=4, **style)
-        ax.set(xscale="log", yscale="log", title=title, ylim=(None, 30 * highest))
-        ax.legend(fontsize="x-small", frameon=False, loc="upper right", ncols=1 + len(names) // 5)
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("epoch")
-    figure.supylabel("objective above the best seen (+0.1 %)")
-    figure.suptitle("Diabetes, raw units, nothing tuned by hand: every solver gets there")
-    figure.savefig("quickstart.png", dpi=120)
+    display.figure_.savefig("quickstart.png", dpi=120)
+    best = min(model.loss_curve_[-1] for model in display.estimators.values())
+    print(f"\n{'family':20s} {'solver=':16s} {'above the best':>14s} {'seconds':>9s}  ends")
+    families = {"the default": ["auto"], **{title: family.members for title, family in FAMILIES.items()}}
+    for title, names in families.items():
+        for name in (name for name in names if name in display.estimators):
+            model = display.estimators[name]
+            above, seconds = model.loss_curve_[-1] / best - 1, display.seconds[name]
+            print(f"{title:20s} {name:16s} {above:14.2%} {seconds:9.3f}  {model.status_}")
     print("saved quickstart.png")
 
 
 def main():
-    """Tune, print, plot."""
-    X_train, X_test, y_train, y_test = load()
-    names = ["auto", *(name for family in families().values() for name in family)]
-    search, models = tuned(X_train, y_train, names)
-    rows = [(f"ours, solver={name!r}", score, model) for name, (score, model) in models.items()]
-    best = search.best_params_[PREFIX + "solver"]
-    rows.append((f"ours, tuned: {best}", search.best_score_, search.best_estimator_))
-    theirs = SGDRegressor(random_state=0)
-    for label, steps in [("raw", [theirs]), ("behind StandardScaler", [StandardScaler(), theirs])]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            of_sgd = GridSearchCV(pipeline(*steps), {"sgdregressor__alpha": ALPHAS}, cv=5).fit(X_train, y_train)
-        rows.append((f"SGDRegressor, {label}", of_sgd.best_score_, of_sgd))
-    print(f"{'model':36s} {'CV R2':>12s} {'test R2':>12s}")
-    for label, score, model in rows:
-        print(f"{label:36s} {score:12.4g} {model.score(X_test, y_test):12.4g}")
-    draw(models)
+    """Compare, then learn."""
+    X, y = load_breast_cancer(return_X_y=True)
+    SGDVariantClassifier().fit(X, y)  # the first fit of a process loads what it needs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        beside_scikit_learn(X, y)
+    every_solver(X, y)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@ r"""What ``solver="auto"`` does for a problem and why, which troubles the data h
 :func:`diagnose` measures a table (:class:`~skvariants.diagnostics.Facts`: how steep the ravine is, how unequally often
 features are updated, size, density, classes). It says what "auto" chooses (``CHOICES``), names the troubles that it
 finds with their cures (``TROUBLES``), and looks up in one table of rules, ``RULES``, which solver to take where one is
-to be named, and what that costs beside "auto". ``race=True`` lets "auto" and the shortlisted solvers run on the data,
+to be named, and what that costs beside "auto". ``FURTHER`` says which solvers beyond the lecture's are worth a try, and
+where they are not. ``race=True`` lets "auto" and the shortlisted solvers run on the data,
 so that the advice can be checked. Where the rules and their figures come from is in the documentation (*Choosing a
 solver: the evidence*).
 """
@@ -23,6 +24,7 @@ from sklearn.utils import check_random_state, check_X_y, column_or_1d
 
 from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
 from skvariants._advice.facts import Facts, facts, measure
+from skvariants._advice.further import FURTHER, Further, further
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
@@ -35,16 +37,17 @@ from skvariants._numerics import usual_errors
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
-from skvariants.solvers import SOLVERS
 
 __all__ = [
     "CHOICES",
+    "FURTHER",
     "RULES",
     "TROUBLES",
     "Asked",
     "Diagnosis",
     "Facts",
     "Finding",
+    "Further",
     "RaceResult",
     "Recommendation",
     "Rule",
@@ -52,6 +55,7 @@ __all__ = [
     "choose",
     "diagnose",
     "facts",
+    "further",
     "recommend",
     "troubles",
 ]
@@ -173,7 +177,9 @@ class Diagnosis:
             [(found.name, _finding(found)) for found in self.troubles],
         )
         yield "If you name a solver", self._named()
-        yield "Further solvers for these troubles; on tables at hand 'auto' ends nearer the optimum", self._further()
+        if lines := further(f):
+            said = [(", ".join(line.solvers), f"{line.worth}. Not for {line.limits}.") for line in lines]
+            yield "Worth a try beyond the lecture's; on tables at hand 'auto' ends nearer the optimum", said
         if self.race is not None:
             yield f"Race ({self.race.n_samples:,} rows, named solvers at most {self.race.epochs} epochs)", self._raced()
 
@@ -187,12 +193,6 @@ class Diagnosis:
             )
             rows.append(("beside 'auto', on other tables", cost))
         return [*rows, ("reference", r.reference), ("shortlist", ", ".join(r.shortlist))]
-
-    def _further(self) -> list[tuple[str, str]]:
-        """Solvers beyond the lecture's, for the troubles that this data has."""
-        names = [*(found.name for found in self.troubles if found.present), "any"]
-        some = {name: [f"{s!r} ({cls.cures})" for s, cls in SOLVERS.items() if cls.trouble == name] for name in names}
-        return [(name, "; ".join(solvers)) for name, solvers in some.items() if solvers]
 
     def _raced(self) -> list[tuple[str, str]]:
         """What each solver of the race reached, and what follows."""

@@ -19,7 +19,7 @@ from skvariants.diagnostics import facts as measure_facts
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 MODULES = [
     "measuring", "objectives", "problems", "methods", "benchmark", "kinks", "pictures", "report", "run_all",
-    "compare_commits", "advice", "lasso", "streams",
+    "compare_commits", "advice", "families", "lasso", "streams",
 ]  # fmt: skip
 DOCS = FOLDER.parents[1] / "docs"
 
@@ -443,6 +443,25 @@ def test_the_advice_is_judged_beside_the_best_named_solver_and_auto(scripts):
     assert judged["factor"] == pytest.approx(advice.cost(runs[judged["advised"]]) / np.sqrt(2))
     assert judged["seconds beside auto"] == 1
     assert "always `adam` | 100%" in advice.report([entry])
+
+
+def test_every_solver_of_every_family_has_a_line_beside_adam_and_auto(scripts, tmp_path):
+    families = scripts["families"]
+    facts = asdict(measure_facts(*data("binary"), classification=True))
+    runs = {name: {"seconds": 2.0, "suboptimality": 1e-2} for name in families.NAMES}
+    runs |= {"auto": {"seconds": 1.0, "suboptimality": 1e-4}, "saga": {"seconds": 4.0, "suboptimality": 1e-5}}
+    entry = {"name": "toy", "facts": facts, "solvers": runs}
+    lines = families.report([entry]).splitlines()
+    assert lines[0] == "1 tables of 300 to 300 rows."
+    shown = {line.split(" | ")[1].strip("`"): line.split(" | ")[2:] for line in lines[4:]}
+    assert list(shown) == ["auto", *families.NAMES]
+    assert shown["saga"] == ["1e-05", "0.001", "1 of 1", "1 of 1", "4.0 |"]
+    assert shown["adam"] == ["1e-02", "1", "", "0 of 1", "2.0 |"]
+    page = tmp_path / "page.md"
+    page.write_text("before <!-- families --> old <!-- families --> after")
+    families.show([entry], page)
+    assert page.read_text().count("| `adan` |") == 1
+    assert "old" not in page.read_text()
 
 
 def test_lasso_methods_are_timed_to_the_same_accuracy(scripts, monkeypatch, capsys):

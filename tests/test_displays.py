@@ -7,21 +7,30 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from _references import ROW_RECURSIONS
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.displays import (
+    CoefficientsDisplay,
     DiagnosisDisplay,
     LossCurveDisplay,
+    ProgressDisplay,
     RaceDisplay,
+    SearchCurveDisplay,
     SolverComparisonDisplay,
     TrajectoryDisplay,
 )
-from skvariants.displays._style import GREY, VERMILLION, styles
-from skvariants.displays.curves import COMPARED
-from skvariants.solvers import GD, LECTURE, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
+from skvariants.displays._style import GREY, VERMILLION, parameter_path, styles, trained
+from skvariants.model_selection import BatchedGridSearchCV
+from skvariants.solvers import FAMILIES, GD, LECTURE, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -77,9 +86,15 @@ def test_a_missing_matplotlib_is_said_in_a_sentence(monkeypatch, raced):
 
 
 def test_every_registered_solver_has_a_style_of_its_own():
+    """Without colours too, and in a family by colours too."""
     names = ["auto", *SOLVERS]
-    assert len(set(styles(names))) == len(names)
-    assert set(COMPARED) == {"auto", *LECTURE} - {"sgd"}
+    assert len({(style.dashes, style.marker) for style in styles(names)}) == len(names)
+    for family in FAMILIES.values():
+        members = styles([*family.members, "auto"])
+        assert len({style.color for style in members}) == len(members) or "gd" in family.members
+        assert len({style.marker for style in members}) == 2
+    lecture = styles(LECTURE)
+    assert len({(style.color, style.dashes) for style in lecture}) == len(lecture)
 
 
 def test_a_solver_looks_the_same_in_every_company():
@@ -227,6 +242,140 @@ def test_solvers_may_be_a_list_of_names_and_instances():
     )
     assert list(display.statuses) == ["gd", "Momentum()"]
     assert display.ax_.get_xlabel() == "seconds"
+
+
+def test_many_solvers_have_a_panel_for_each_family_with_auto_in_all():
+    model = SGDVariantRegressor(random_state=0, max_iter=2)
+    X, y = DIABETES[0][:60], DIABETES[1][:60]
+    display = SolverComparisonDisplay.from_estimator(model, X, y)
+    expected = {"auto", *SOLVERS} - {"sgd", "interior_point", *FAMILIES["row by row"].members}
+    assert list(display.estimators) == [name for name in ["auto", *SOLVERS] if name in expected]
+    assert list(display.refused) == ["interior_point"]
+    titles = [ax.get_title(loc="left") for ax in display.axes_]
+    assert titles == [title for title, family in FAMILIES.items() if expected & family.members.keys()]
+    for ax in display.axes_:
+        shown = [line.get_label().split(":")[0] for line in ax.get_lines() if not line.get_label().startswith("_")]
+        assert shown[0] == "auto"
+        assert set(shown[1:]) == expected & FAMILIES[ax.get_title(loc="left")].members.keys()
+        assert len(ax.get_lines()) == len(expected)  # the others behind them
+    for line, look in zip(display.lines_, styles(list(display.histories)), strict=True):
+        assert line.get_color() == look.color
+        assert line.get_marker() == (look.marker or "o")  # of "auto", which takes one step here
+    one = display.plot(panels=False)
+    assert one.axes_ == [one.ax_]
+    few = SolverComparisonDisplay.from_estimator(model, X, y, solvers=[Momentum(), "auto", "sgd"])
+    ax = plt.subplots(1, 2)[1][0]
+    assert [a.get_title(loc="left") for a in few.plot(ax, panels=True).axes_] == ["plain steps", "others"]
+    with pytest.raises(ValueError, match="no place in a grid"):
+        few.plot(plt.figure().add_axes([0, 0, 1, 1]), panels=True)
+
+
+def test_what_was_asked_for_is_not_left_out():
+    with pytest.raises(ValueError, match="interior_point"):
+        SolverComparisonDisplay.from_estimator(SGDVariantRegressor(), *DIABETES, solvers=["interior_point"])
+    with pytest.raises(ValueError, match="loss='odd'"):
+        SolverComparisonDisplay.from_estimator(SGDVariantRegressor(loss="odd"), *DIABETES)
+
+
+# ---------------------------------------------------------------- what people have
+
+
+def wrapped(model):
+    """The same model at the end of a pipeline, in searches and in a wrapper."""
+    line = make_pipeline(StandardScaler(), model)
+    yield line, "sgdvariantregressor__solver"
+    yield (
+        GridSearchCV(line, {"sgdvariantregressor__alpha": [1e-3, 1e-2]}, cv=2),
+        "estimator__sgdvariantregressor__solver",
+    )
+    yield BatchedGridSearchCV(model, {"alpha": [1e-3, 1e-2]}, cv=2), "estimator__solver"
+    yield TransformedTargetRegressor(model), "regressor__solver"
+
+
+@pytest.mark.parametrize("i", range(4))
+def test_displays_find_what_was_trained(i):
+    model, name = list(wrapped(SGDVariantRegressor(solver="momentum", random_state=0, max_iter=3, tol=None)))[i]
+    assert parameter_path(model, "solver") == name
+    fitted = model.fit(*DIABETES)
+    last = trained(fitted)
+    assert type(last) is SGDVariantRegressor
+    assert list(LossCurveDisplay.from_estimators([fitted]).histories) == ["momentum"]
+    assert RaceDisplay.from_estimator(fitted).winner == last.race_.winner
+    coefficients = CoefficientsDisplay.from_estimator(fitted)
+    np.testing.assert_array_equal(coefficients.coef[0], last.coef_)
+    display = SolverComparisonDisplay.from_estimator(
+        model, *DIABETES, solvers=["gd", "adam"], X_test=DIABETES[0], y_test=DIABETES[1]
+    )
+    assert [type(trained(e).solver_).__name__ for e in display.estimators.values()] == ["GD", "Adam"]
+    assert display.scores["gd"] == display.estimators["gd"].score(*DIABETES)
+
+
+def test_several_outputs_are_several_curves():
+    Y = np.column_stack([DIABETES[1], DIABETES[0][:, 0]])
+    each = MultiOutputRegressor(SGDVariantRegressor(solver="gd", max_iter=3, tol=None)).fit(DIABETES[0], Y)
+    assert list(LossCurveDisplay.from_estimators([each]).histories) == ["gd, output 0", "gd, output 1"]
+    assert list(LossCurveDisplay.from_estimators({"all": each}).histories) == ["all, output 0", "all, output 1"]
+
+
+def test_a_stream_at_the_end_of_a_pipeline_is_shown():
+    model = SGDVariantRegressor(random_state=0)
+    for rows in np.split(np.arange(400), 4):
+        model.partial_fit(DIABETES[0][rows], DIABETES[1][rows])
+    line = make_pipeline(FunctionTransformer(), model)
+    assert ProgressDisplay.from_estimator(line).curves.keys() == {"auto"}
+
+
+def test_coefficients_have_the_names_of_their_features_and_one_unit():
+    X, y = load_diabetes(return_X_y=True, scaled=False, as_frame=True)
+    model = SGDVariantRegressor().fit(X, y)
+    display = CoefficientsDisplay.from_estimator(model, X, n_features=4)
+    effect = model.coef_ * X.std(ddof=0)
+    order = effect.abs().sort_values(ascending=False, kind="stable").index
+    assert display.shown_ == list(order[:4])
+    np.testing.assert_allclose([bar.get_width() for bar in display.bars_[0]], effect[order[:4]])
+    assert "one standard deviation\n6 smaller not shown" in display.ax_.get_xlabel()
+    sparse = CoefficientsDisplay.from_estimator(SGDVariantRegressor().fit(X.to_numpy(), y), csr_matrix(X.to_numpy()))
+    np.testing.assert_allclose(sparse.coef[0], effect, rtol=1e-6)
+    assert sparse.shown_[0].startswith("x")
+    line = make_pipeline(StandardScaler().set_output(transform="default"), SGDVariantRegressor()).fit(X, y)
+    of_line = CoefficientsDisplay.from_estimator(line, X)
+    assert set(of_line.shown_) == set(X)
+    np.testing.assert_allclose(of_line.coef[0], trained(line).coef_, rtol=1e-6)
+
+
+def test_coefficients_of_classes_and_targets_have_panels():
+    X, y = load_iris(return_X_y=True)
+    display = CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, y), names=list("abcd"))
+    assert [ax.get_title(loc="left") for ax in display.axes_] == ["towards 0", "towards 1", "towards 2"]
+    two = CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, y > 0))
+    assert two.ax_.get_title(loc="left") == "towards True"
+    targets = CoefficientsDisplay.from_estimator(SGDVariantRegressor().fit(X, X[:, :2]))
+    assert [ax.get_title(loc="left") for ax in targets.axes_] == ["target 0", "target 1"]
+    labels = CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, np.eye(3, dtype=int)[y]))
+    assert [ax.get_title(loc="left") for ax in labels.axes_] == ["towards 0", "towards 1", "towards 2"]
+    with pytest.raises(ValueError, match="names must be 4, one a feature"):
+        CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, y), names=["a"])
+    with pytest.raises(ValueError, match="X has 2 columns, and the model 4"):
+        CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, y), X[:, :2])
+
+
+def test_the_parameters_of_a_search_may_be_named_by_their_end():
+    line = make_pipeline(StandardScaler(), SGDVariantRegressor(max_iter=2, tol=None, random_state=0))
+    names = list(FAMILIES["after Adam"].members)
+    grid = {"sgdvariantregressor__alpha": [1e-3, 1e-1], "sgdvariantregressor__solver": names}
+    search = BatchedGridSearchCV(line, grid, cv=2).fit(*DIABETES)
+    display = SearchCurveDisplay.from_search(search, "solver")
+    assert display.param_name == "sgdvariantregressor__solver"
+    assert [label.get_rotation() for label in display.ax_.get_xticklabels()] == [90.0] * len(names)
+    assert SearchCurveDisplay.from_search(search, "alpha", line_by="solver").line_name.endswith("__solver")
+    both = {
+        "param_a__x": np.ma.array([1.0]),
+        "param_b__x": np.ma.array([1.0]),
+        "mean_test_score": [1.0],
+        "params": [{}],
+    }
+    with pytest.raises(ValueError, match="'x' is not clear: it may be a__x or b__x"):
+        SearchCurveDisplay.from_cv_results(both, "x")
 
 
 # ---------------------------------------------------------------- trajectories

@@ -151,9 +151,9 @@ def test_what_is_not_accepted_is_refused_in_a_sentence(params, sentence):
 
 
 def test_a_loss_of_classes_is_refused_for_real_targets():
-    with pytest.raises(ValueError, match="loss='hinge' is not one of squared_error, huber"):
+    with pytest.raises(ValueError, match="loss='hinge' is not one of squared_error, poisson"):
         regression(loss="hinge")
-    with pytest.raises(ValueError, match=r"loss=Hinge\(\) is for classification; use one of squared_error, huber"):
+    with pytest.raises(ValueError, match=r"loss=Hinge\(\) is for classification; use one of squared_error, poisson"):
         regression(loss=Hinge())
     assert spec(loss="squared_error").loss.regression
 

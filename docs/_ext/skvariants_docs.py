@@ -24,8 +24,9 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import getLogger
 
 import skvariants
-from skvariants.diagnostics import CHOICES, RULES, TROUBLES
+from skvariants.diagnostics import CHOICES, FURTHER, RULES, TROUBLES
 from skvariants.displays import TrajectoryDisplay
+from skvariants.losses import FAMILIES as FAMILIES_OF_LOSSES
 from skvariants.losses import LOSSES
 from skvariants.penalties import PENALTIES
 from skvariants.schedules import SCHEDULES
@@ -127,28 +128,36 @@ class RegistryTable(SphinxDirective):
         return table(self, getattr(self, self.arguments[0])())
 
     def solvers(self):
-        yield "``solver=``", "rows per step", "memory", "what it cures"
-        yield "``auto``", "those of its choice", "that of its choice", "choosing: the one that suits loss and data"
-        for name, cls in SOLVERS.items():
-            rows = {"full": "all", 1: "one"}.get(cls.batch_size, f"up to {cls.batch_size}")
-            memory = {0: "none", 1: "1 array"}.get(len(cls.memory), f"{len(cls.memory)} arrays")
-            if not takes_steps(cls):
-                rows, memory = "all (a growing part at first)", "curvature"
-            yield f":ref:`{name} <solver-{name}>`", rows, memory, cls.cures
+        yield "family", "``solver=``", "rows per step", "memory", "what it cures"
+        yield (
+            "the default",
+            "``auto``",
+            "those of its choice",
+            "that of its choice",
+            "choosing: what suits loss and data",
+        )
+        for title, family in FAMILIES_OF_SOLVERS.items():
+            for name, cls in family.members.items():
+                rows = {"full": "all", 1: "one"}.get(cls.batch_size, f"up to {cls.batch_size}")
+                memory = {0: "none", 1: "1 array"}.get(len(cls.memory), f"{len(cls.memory)} arrays")
+                if not takes_steps(cls):
+                    rows, memory = "all (a growing part at first)", "curvature"
+                yield title, f":ref:`{name} <solver-{name}>`", rows, memory, cls.cures
 
     def families(self):
         yield "", "``solver=``", "what they are for"
         yield "the default", "``auto``", "any table: the solver that suits loss and data, to the optimum"
         for name, family in FAMILIES_OF_SOLVERS.items():
-            links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.solvers)
+            links = ", ".join(f":ref:`{solver} <solver-{solver}>`" for solver in family.members)
             yield name, links, family.purpose.replace("`", "``")
 
     def losses(self):
-        yield "``loss=``", "what it is"
+        yield "family", "``loss=``", "what it is"
         for name, cls in LOSSES.items():
             smooth = "smooth" if cls.smooth else "not smooth"
             kind = "regression" if cls.regression else "classification"
-            yield link(name, cls), f"{summary(cls)} For {kind}; {smooth}.\n\n       :math:`{equation(cls)}`\n"
+            title = next(title for title, family in FAMILIES_OF_LOSSES.items() if name in family.members)
+            yield title, link(name, cls), f"{summary(cls)} For {kind}; {smooth}.\n\n       :math:`{equation(cls)}`\n"
 
     def choices(self):
         yield "where there is", "it takes", "because"
@@ -159,6 +168,11 @@ class RegistryTable(SphinxDirective):
         yield "trouble", "cure", "what the cure costs"
         for trouble in TROUBLES:
             yield trouble.name, trouble.cure, trouble.price
+
+    def further(self):
+        yield "where there is", "worth a try", "what it gives", "not for"
+        for line in FURTHER:
+            yield line.condition, solver_links(line), line.worth, line.limits
 
     def rules(self):
         yield "if", "then", "because", "seconds beside ``auto``", "left at the end"
@@ -273,9 +287,14 @@ def write_solvers(app, config):
     folder = Path(app.srcdir) / "guide" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
+    first = {next(iter(family.members)): title for title, family in FAMILIES_OF_SOLVERS.items()}
     for name, cls in SOLVERS.items():
+        if name in first:
+            heading = first[name][0].upper() + first[name][1:]
+            purpose = FAMILIES_OF_SOLVERS[first[name]].purpose.replace("`", "``")
+            lines += [heading, "~" * len(heading), "", f"For {purpose}.", ""]
         title = f"{cls.__name__} (``{name}``)"
-        lines += [f".. _solver-{name}:", "", title, "-" * len(title), "", summary(cls), ""]
+        lines += [f".. _solver-{name}:", "", title, "^" * len(title), "", summary(cls), ""]
         if takes_steps(cls) and not cls.needs:  # a surface has no rows
             picture(name, cls, folder)
             lines += [f".. image:: generated/{name}.png", f"   :alt: Path of {name} over a ravine", ""]

@@ -95,11 +95,11 @@ def fit(problem, solver, loss, scaled, cap):
     return [*recorder.seconds, seconds], models, model.status_, model.n_iter_, type(model.solver_).__name__
 
 
-def measure(problem, loss, scaled, cap):
-    """Facts, and what each solver reached."""
+def measure(problem, loss, scaled, cap, names=NAMED):
+    """Facts, and what "auto" and each named solver reached."""
     facts = diagnose(problem.X, problem.y, loss=loss, scale_features=scaled, random_state=0).facts
     fit(problem, "auto", loss, scaled, cap)  # what is done once in a process is not counted
-    runs = {name: fit(problem, name, loss, scaled, cap) for name in ["auto", *NAMED]}
+    runs = {name: fit(problem, name, loss, scaled, cap) for name in ["auto", *names]}
     if loss in SMOOTH.values():
         objective = Objective(problem.X, problem.y, loss_name(problem, loss), problem.alpha)
         f, best, constant = objective, objective.minimum().value, objective.minimum().constant

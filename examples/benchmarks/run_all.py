@@ -28,8 +28,10 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 #: Scripts that write results: name of the file -> script.
 MEASURED = {"smooth": "benchmark.py", "kinks": "kinks.py"}
-#: advice.py keeps its measurements between runs; here they are made anew.
-SCRATCH = ["--output", str(Path(tempfile.gettempdir()) / f"advice_{os.getpid()}.json")]
+#: advice.py and families.py keep their measurements between runs; here they are made anew.
+SCRATCH, SCRATCH_FAMILIES = (
+    ["--output", str(Path(tempfile.gettempdir()) / f"{name}_{os.getpid()}.json")] for name in ("advice", "families")
+)
 #: Scripts that print: name of the file -> title, script, arguments, arguments of a quick run.
 PRINTED = {
     "lasso": ("L1 and elastic net beside coordinate descent", "lasso.py", [], ["--quick"]),
@@ -40,6 +42,12 @@ PRINTED = {
     "search": ("Searches", "search.py", ["--only", "comparison"], ["--quick", "--only", "comparison"]),
     "epoch": ("One epoch of a named solver", "epoch.py", ["--quick"], ["--quick", "--only", "sparse"]),
     "advice": ("Advice", "advice.py", [*SCRATCH, "--rows", "5000"], [*SCRATCH, "--names", "dense_quick"]),
+    "families": (
+        "Every solver, family by family",
+        "families.py",
+        SCRATCH_FAMILIES,
+        [*SCRATCH_FAMILIES, "--names", "diabetes"],
+    ),
 }
 #: Of those that print, which run with one thread and with two; the others run with two.
 BOTH = ("lasso", "classes", "text", "tables")
@@ -70,7 +78,7 @@ def keep_printed(title, script, arguments, output, threads=2):
         return
     print(done.stdout, flush=True)
     title = f"{title}, {'one thread' if threads == 1 else 'two threads'}"
-    shown = " ".join([script, *(a for a in arguments if a not in SCRATCH)])
+    shown = " ".join([script, *(a for a in arguments if a not in (*SCRATCH, *SCRATCH_FAMILIES))])
     measuring.save(output, "printed", {"title": title, "text": done.stdout}, shown)
 
 

@@ -86,7 +86,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "noise",
         _noise,
         lambda f: f.noise is not None and f.noise >= NOISY,
-        "steps that shrink (learning_rate='auto' sees to it), larger batches, average=True or 'schedule_free'",
+        "steps that shrink (learning_rate='auto' sees to it), larger batches, average=True, or 'svrg'",
         "more epochs near the end",
     ),
     Trouble(

@@ -2,65 +2,85 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skvariants._component import shown
-from skvariants.solvers import SOLVERS
+from skvariants.solvers import FAMILIES
 
 Array = np.ndarray
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#808080"
-#: colour and line style of each solver, in every picture; one that is not listed takes the next that are free
-SOLVER_STYLES: dict[str, tuple[str, Any]] = {
-    "auto": (BLACK, "-"),
-    "gd": (GREY, "-"),
-    "sgd": (GREY, ":"),
-    "minibatch": (BLACK, ":"),
-    "momentum": (BLUE, "-"),
-    "nesterov": (SKY, "--"),
-    "adagrad": (GREEN, "-"),
-    "adadelta": (PURPLE, "-."),
-    "rmsprop": (ORANGE, "--"),
-    "adam": (VERMILLION, "-"),
-    # seen on top of "auto", which it often is
-    "quasi_newton": (GREEN, "--"),
-    "interior_point": (BLUE, "--"),
-    # a colour, or two, for each further family
-    "qhm": (GREY, "--"),
-    "adamax": (VERMILLION, "--"), "nadam": (VERMILLION, "-."), "amsgrad": (VERMILLION, ":"),
-    "yogi": (ORANGE, "-"), "adamw": (ORANGE, "-."), "radam": (ORANGE, ":"),
-    "adabelief": (PURPLE, "-"), "adan": (PURPLE, "--"), "adopt": (PURPLE, ":"),
-    "rprop": (SKY, "-"), "signum": (SKY, "-."), "lion": (SKY, ":"),
-    "cocob": (GREEN, "-."), "dog": (GREEN, ":"), "dowg": (BLUE, "-."), "prodigy": (BLUE, ":"),
-    "dual_averaging": (GREY, "-."), "ftrl": (BLACK, "--"), "schedule_free": (BLACK, "-."),
+# Tol's, beside the eight of Okabe and Ito
+WINE, OLIVE, TEAL = "#882255", "#999933", "#44AA99"
+
+
+class Style(NamedTuple):
+    """How a line is drawn: lines and markers differ even where colours are not seen."""
+
+    color: str
+    dashes: Any
+    marker: str
+
+
+#: line styles of the members of a family, and the markers of families, both in their order
+_DASHES = (
+    "-", "--", ":", "-.", (0, (8, 2)), (0, (2, 1, 2, 4)), (0, (1, 4)), (0, (12, 2, 2, 2)), (0, (4, 1, 1, 1, 1, 1)),
+)  # fmt: skip
+_MARKERS = "osD^vXP<>pdh8*"
+#: colours of the lecture's families, which are seen together; the others begin the palette each for itself
+_LECTURE = {
+    "plain steps": (GREY, GREY, OLIVE), "momentum": (BLUE, SKY), "adaptive": (GREEN, PURPLE, ORANGE, VERMILLION),
 }  # fmt: skip
-_FREE = (
-    (colour, dashes)
-    for dashes in ((0, (8, 2)), (0, (2, 1, 2, 4)), (0, (1, 4)), (0, (12, 2, 2, 2)))
-    for colour in (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, GREY, BLACK)
-)
-SOLVER_STYLES |= dict(zip((name for name in SOLVERS if name not in SOLVER_STYLES), _FREE, strict=False))
+_PALETTE = (VERMILLION, BLUE, GREEN, ORANGE, PURPLE, SKY, GREY, WINE, OLIVE, TEAL)
+AUTO = Style(BLACK, "-", "")
+
+
+def _family_styles(families: Mapping[str, Any]) -> dict[str, Style]:
+    """A style for each solver: the marker of its family, and a line and colour of its own there."""
+    found = {"auto": AUTO}
+    for (title, family), marker in zip(families.items(), itertools.cycle(_MARKERS), strict=False):
+        first = _LECTURE.get(title, ())
+        colors = [*first, *(color for color in _PALETTE if color not in first)]
+        for k, name in enumerate(family.members):
+            dashes = _DASHES[k] if k < len(_DASHES) else (0, (k, 2))
+            found[name] = Style(colors[k % len(colors)], dashes, marker)
+    return found
+
+
+#: of each solver, in every picture
+SOLVER_STYLES = _family_styles(FAMILIES)
 #: of everything else, in this order
 CYCLE = [
-    (BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, "-"), (PURPLE, "--"),
-    (BLACK, "-."), (SKY, "-"), (GREY, "--"),
+    Style(BLUE, "-", ""), Style(VERMILLION, "--", ""), Style(GREEN, "-.", ""), Style(ORANGE, "-", ""),
+    Style(PURPLE, "--", ""), Style(BLACK, "-.", ""), Style(SKY, "-", ""), Style(GREY, "--", ""),
 ]  # fmt: skip
 
 
-def styles(names: Sequence[str]) -> list[tuple[str, Any]]:
-    """Colour and line style of each name: those of the solver, or the next of the cycle whose colour is not taken."""
+def styles(names: Sequence[str]) -> list[Style]:
+    """The style of each name: that of the solver, or the next of the cycle whose colour is not taken."""
     known = [SOLVER_STYLES.get(name.lower()) for name in names]
     if known.count(None) > len(names) // 2:
         known = [None] * len(names)
-    taken = {style[0] for style in known if style is not None}
-    free = [style for style in CYCLE if style[0] not in taken] or CYCLE
+    taken = {style.color for style in known if style is not None}
+    free = [style for style in CYCLE if style.color not in taken] or CYCLE
     others = iter(free * len(names))
     return [next(others) if style is None else style for style in known]
+
+
+def curve(style: Style, n_points: int, log: bool = False) -> dict[str, Any]:
+    """How a curve of so many points is drawn: few of them get a marker; one alone would be invisible without."""
+    place = np.geomspace if log else np.linspace
+    at = sorted({round(i) - 1 for i in place(1, n_points, 6)})
+    marker = style.marker or ("o" if n_points == 1 else None)
+    width = 2.6 if style is AUTO else 1.5
+    line = {"color": style.color, "linestyle": style.dashes, "linewidth": width, "marker": marker}
+    return {**line, "markevery": at, "markersize": 4.5}
 
 
 def pyplot() -> Any:
@@ -107,6 +127,29 @@ def place_axes(
     return ax.figure, [first, *others]
 
 
+def place_grid(ax: Any, panels: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+    """A figure and as many axes of a grid with common scales: new ones, each of that size, or in the place of `ax`."""
+    plt = pyplot()
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    if ax is None:
+        figure = plt.figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+        grid = figure.add_gridspec(rows, columns)
+    else:
+        check_kind("ax", ax, "figure", "None or matplotlib Axes")
+        figure, where = ax.figure, ax.get_subplotspec()
+        if where is None:
+            raise ValueError("ax has no place in a grid, so it cannot be split into panels: make it by plt.subplots.")
+        ax.set_axis_off()
+        grid = where.subgridspec(rows, columns)
+    axes: list[Any] = []
+    for i in range(panels):
+        first = axes[0] if axes else None
+        axes.append(figure.add_subplot(grid[divmod(i, columns)], sharex=first, sharey=first))
+        axes[i].tick_params(labelbottom=i + columns >= panels, labelleft=i % columns == 0)
+    return figure, axes
+
+
 def tidy(ax: Any) -> None:
     """Leave out the frame at the top and the right, and put a light grid behind."""
     ax.spines[["top", "right"]].set_visible(False)
@@ -148,8 +191,44 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
         )
 
 
+def trained(estimator: Any) -> Any:
+    """What was trained in the end: the last step of a pipeline, the best of a search, what a wrapper fitted."""
+    if hasattr(estimator, "history_") or hasattr(estimator, "coef_"):
+        return estimator
+    for attribute in ("best_estimator_", "regressor_", "estimator_"):
+        if hasattr(estimator, attribute):
+            return trained(getattr(estimator, attribute))
+    steps = getattr(estimator, "steps", None)
+    return trained(steps[-1][1]) if steps else estimator
+
+
+def parameter_path(estimator: Any, name: str) -> str:
+    """The name by which `set_params` of a pipeline, a search or a wrapper reaches a parameter of what it trains."""
+    if steps := getattr(estimator, "steps", None):
+        return f"{steps[-1][0]}__{parameter_path(steps[-1][1], name)}"
+    given = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    for inner in ("estimator", "regressor"):
+        if name not in given and given.get(inner) is not None:
+            return f"{inner}__{parameter_path(given[inner], name)}"
+    return name
+
+
+def _by_output(named: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with what has fitted an estimator for each output replaced by these."""
+    found: dict[str, Any] = {}
+    for name, estimator in named.items():
+        outputs = getattr(trained(estimator), "estimators_", None)
+        if isinstance(outputs, Sequence) and not hasattr(trained(estimator), "history_"):
+            found |= {f"{name}, output {i}": output for i, output in enumerate(outputs)}
+        else:
+            found[name] = estimator
+    return found
+
+
 def solver_label(estimator: Any) -> str:
     """What an estimator is called in a legend: its solver, or its class where it has none."""
+    estimator = trained(estimator)
+    estimator = (getattr(estimator, "estimators_", None) or [estimator])[0]
     solver = getattr(estimator, "solver", None)
     if isinstance(solver, str):
         return solver
@@ -161,7 +240,7 @@ def named_estimators(estimators: Any, names: Sequence[str] | None) -> dict[str, 
     if isinstance(estimators, Mapping):
         if names is not None:
             raise ValueError("names must be None when estimators is a mapping: its keys are the names.")
-        return dict(estimators)
+        return _by_output(estimators)
     if not isinstance(estimators, Sequence) or isinstance(estimators, str):
         raise TypeError(
             f"estimators={shown(estimators)} is not accepted: estimators must be a list of fitted estimators, or a "
@@ -181,7 +260,7 @@ def named_estimators(estimators: Any, names: Sequence[str] | None) -> dict[str, 
             raise TypeError(f"name={shown(name)} is not accepted: a name must be a string.")
     if len(names) != len(estimators) or len(set(names)) != len(names):
         raise ValueError(f"names={shown(names)} must hold one name for each of the {len(estimators)} estimators.")
-    return dict(zip(names, estimators, strict=True))
+    return _by_output(dict(zip(names, estimators, strict=True)))
 
 
 def check_fitted(estimator: Any) -> None:
@@ -191,8 +270,9 @@ def check_fitted(estimator: Any) -> None:
 
 
 def fit_history(estimator: Any) -> dict[str, Array]:
-    """``history_`` of a fitted estimator as arrays of floats."""
+    """``history_`` of what was trained, as arrays of floats."""
     check_fitted(estimator)
+    estimator = trained(estimator)
     check_kind("estimator", estimator, "history_", "a fitted estimator with history_, as those of skvariants are")
     history = {key: np.asarray(value, dtype=float) for key, value in estimator.history_.items()}
     if not len(history["epoch"]):

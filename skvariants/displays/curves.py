@@ -15,25 +15,27 @@ from skvariants.displays._style import (
     add_legend,
     check_choice,
     check_kind,
+    curve,
     fit_history,
     named_estimators,
+    parameter_path,
     place_axes,
+    place_grid,
     set_log,
     styles,
     tidy,
+    trained,
 )
+from skvariants.solvers import FAMILIES, SOLVERS
 
 #: what the horizontal axis may show, by its key in a history, which is its label too
 X_AXES = {"epochs": "epoch", "seconds": "seconds"}
-#: "auto" and all solvers that any loss can have and whose steps do not take long
-COMPARED = ("auto", "gd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
-
-
-def _line(style: tuple[str, str], n_points: int, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """How a curve is drawn; one of a single point would be invisible as a line."""
-    color, dashes = style
-    marker = "o" if n_points == 1 else None
-    return {"color": color, "linestyle": dashes, "linewidth": 1.8, "marker": marker, **kwargs}
+#: panels of families are side by side, each so wide and high
+COLUMNS, PANEL = 5, (2.7, 2.7)
+#: curves that one panel holds readably
+MANY = 11
+#: solvers that take a step for each row, in Python: shown where they are asked for, as they take long
+_ROW_BY_ROW = {"sgd", *FAMILIES["row by row"].members}
 
 
 def _has_scores(history: Mapping[str, Array]) -> bool:
@@ -128,7 +130,8 @@ class LossCurveDisplay:
         LossCurveDisplay
         """
         named = named_estimators(estimators, names)
-        best = {name: e.best_epoch_ for name, e in named.items() if getattr(e, "best_epoch_", None) is not None}
+        kept = {name: getattr(trained(e), "best_epoch_", None) for name, e in named.items()}
+        best = {name: epoch for name, epoch in kept.items() if epoch is not None}
         display = cls(histories={name: fit_history(e) for name, e in named.items()}, best_epochs=best)
         return display.plot(**kwargs)
 
@@ -168,7 +171,7 @@ class LossCurveDisplay:
         best_epochs = self.best_epochs or {}
         for (name, history), style in zip(histories.items(), styles(list(histories)), strict=True):
             at = history[X_AXES[x]]
-            line = _line(style, len(at), kwargs)
+            line = {**curve(style, len(at)), **kwargs}
             self._plot_curve(name, at, history, line)
             if name in best_epochs:
                 self._plot_best(best_epochs[name], at, history, line["color"])
@@ -221,7 +224,8 @@ class SolverComparisonDisplay:
     """Several solvers on one problem: how far each is above the best objective seen.
 
     It is made by :meth:`from_estimator`, which fits the solvers. The legend gives the epochs and seconds that each
-    took, and says which did not converge.
+    took, and says which did not converge. Where solvers are many there is a panel for each family, with "auto" in all
+    of them, and the other families in grey.
 
     Parameters
     ----------
@@ -235,15 +239,19 @@ class SolverComparisonDisplay:
         Score of each on data held out.
     estimators : dict of str to estimator, optional
         The fitted estimators.
+    refused : dict of str to str, optional
+        Solvers that were left out, as they do not take this problem, with what they say.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes.
+        The axes; the first of several panels.
+    axes_ : list of matplotlib Axes
+        All panels.
     figure_ : matplotlib Figure
         The figure.
     lines_ : list of matplotlib Line2D
-        A curve for each solver.
+        A curve for each solver, in their order.
 
     Examples
     --------
@@ -260,17 +268,18 @@ class SolverComparisonDisplay:
     def __init__(
         self, *, histories: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, str],
         seconds: Mapping[str, float], scores: Mapping[str, float] | None = None,
-        estimators: Mapping[str, Any] | None = None,
+        estimators: Mapping[str, Any] | None = None, refused: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.histories = histories
         self.statuses = statuses
         self.seconds = seconds
         self.scores = scores
         self.estimators = estimators
+        self.refused = refused
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, solvers: Any = COMPARED, X_test: Any = None, y_test: Any = None,
+        cls, estimator: Any, X: Any, y: Any, *, solvers: Any = None, X_test: Any = None, y_test: Any = None,
         fit_params: Mapping[str, Any] | None = None, **kwargs: Any,
     ) -> SolverComparisonDisplay:  # fmt: skip
         """Fit a clone of an estimator with each solver, and compare.
@@ -281,12 +290,14 @@ class SolverComparisonDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            An estimator with the parameter ``solver``; it is cloned, not fitted.
+            An estimator with the parameter ``solver``, or a pipeline, a search or a wrapper that trains one; it is
+            cloned, not fitted.
         X, y : array-like
             Training data.
-        solvers : list of str or solver instances, or dict of name to these
-            What to compare; by default "auto" and all but "sgd", whose steps on single samples take long, and
-            "quasi_newton", which "auto" takes where it can.
+        solvers : None, "all", list of str or solver instances, or dict of name to these
+            What to compare. None is "auto" and all but those that go row by row, which take long; "all" has these
+            too. Of both, solvers that do not take the problem (a loss with kinks, say) are left out. Those of a family
+            are ``list(FAMILIES["after Adam"].members)``, of :data:`skvariants.solvers.FAMILIES`.
         X_test, y_test : array-like, default=None
             Data on which to score each; the score goes into the legend.
         fit_params : dict, default=None
@@ -299,41 +310,47 @@ class SolverComparisonDisplay:
         SolverComparisonDisplay
         """
         check_kind("estimator", estimator, "set_params", "an estimator with the parameter solver")
-        check_kind("solvers", solvers, "__iter__", "a list of solvers, or a dict of name to solver")
         if fit_params is not None:
             check_kind("fit_params", fit_params, "items", "None or a dict of arguments of fit")
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test must be given together: pass both, or neither.")
-        if isinstance(solvers, str) or not len(solvers):
-            raise ValueError(f"solvers={solvers!r} is not accepted: solvers must be a list of one solver at least.")
-        if not isinstance(solvers, Mapping):
-            solvers = {s if isinstance(s, str) else repr(s): s for s in solvers}
-        fitted, seconds = {}, {}
-        for name, solver in solvers.items():
-            model = clone(estimator).set_params(solver=solver)
+        named, asked = _chosen(solvers), solvers is not None and solvers != "all"
+        fitted, seconds, refused = {}, {}, {}
+        where = parameter_path(estimator, "solver")
+        for name, solver in named.items():
+            model = clone(estimator).set_params(**{where: solver})
             start = time.perf_counter()
-            with quiet():
-                fitted[name] = model.fit(X, y, **(fit_params or {}))
+            try:
+                with quiet():
+                    fitted[name] = model.fit(X, y, **(fit_params or {}))
+            except ValueError as error:
+                if asked or name == "auto":
+                    raise
+                refused[name] = str(error)
             seconds[name] = time.perf_counter() - start
         scores = None
         if X_test is not None:
             scores = {name: float(model.score(X_test, y_test)) for name, model in fitted.items()}
         display = cls(
             histories={name: fit_history(model) for name, model in fitted.items()},
-            statuses={name: model.status_ for name, model in fitted.items()},
-            seconds=seconds, scores=scores, estimators=fitted,
+            statuses={name: trained(model).status_ for name, model in fitted.items()},
+            seconds={name: seconds[name] for name in fitted}, scores=scores, estimators=fitted, refused=refused,
         )  # fmt: skip
         return display.plot(**kwargs)
 
-    def plot(self, ax: Any = None, *, x: str = "epochs", **kwargs: Any) -> SolverComparisonDisplay:
+    def plot(
+        self, ax: Any = None, *, x: str = "epochs", panels: bool | str = "auto", **kwargs: Any
+    ) -> SolverComparisonDisplay:
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; a new figure if None. Panels take its place.
         x : {"epochs", "seconds"}, default="epochs"
             What the curves are drawn against, on a log scale.
+        panels : bool or "auto", default="auto"
+            Whether there is a panel for each family; "auto" says yes for more than eleven curves.
         **kwargs
             Of every :class:`matplotlib.lines.Line2D`.
 
@@ -343,32 +360,91 @@ class SolverComparisonDisplay:
             The display itself.
         """
         check_choice("x", x, tuple(X_AXES))
+        check_choice("panels", panels, ("auto", True, False))
+        if panels is True or (panels == "auto" and len(self.histories) > MANY):
+            groups = _groups(list(self.histories))
+            self.figure_, self.axes_ = place_grid(ax, len(groups), COLUMNS, PANEL)
+        else:
+            groups = {"": list(self.histories)}
+            self.figure_, self.axes_ = place_axes(ax, 1, (8.0, 4.4))
+        self.ax_ = self.axes_[0]
+        lines: dict[str, Any] = {}
+        for panel, (title, names) in zip(self.axes_, groups.items(), strict=True):
+            self._plot_panel(panel, title, names, x, lines, kwargs)
+        self.lines_ = [lines[name] for name in self.histories]
+        if len(groups) == 1:
+            self.ax_.set(xlabel=X_AXES[x], ylabel="objective above the best seen")
+            add_legend(self.ax_, loc="center left", bbox_to_anchor=(1.0, 0.5))
+            return self
+        low, high = self.ax_.get_ylim()
+        self.ax_.set_ylim(low, high * (high / low) ** 0.55)  # room for the legends
+        self.figure_.supxlabel(X_AXES[x], fontsize="medium")
+        self.figure_.supylabel("objective above the best seen", fontsize="medium")
+        return self
+
+    def _plot_panel(
+        self, panel: Any, title: str, names: Sequence[str], x: str, lines: dict[str, Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Draw some of the solvers, and the others behind them in grey."""
         objectives = {n: np.asarray(h["objective"], float) for n, h in self.histories.items()}
         best = np.concatenate([o[np.isfinite(o)] for o in objectives.values()]).min()
         # a hair above the best, so that the log of the winner's last epoch exists
         floor = 1e-4 * max(abs(best), np.finfo(float).tiny)
-        self.figure_, (self.ax_,) = place_axes(ax, 1, (8.0, 4.4))
-        self.lines_ = []
-        for (name, objective), style in zip(objectives.items(), styles(list(objectives)), strict=True):
-            line = {"label": self._label(name), **_line(style, len(objective), kwargs)}
+        looks = dict(zip(objectives, styles(list(objectives)), strict=True))
+        for name, objective in objectives.items():
             at = np.asarray(self.histories[name][X_AXES[x]], float)
-            self.lines_ += self.ax_.plot(at, objective - best + floor, **line)
-        self.ax_.set(xscale="log", yscale="log", xlabel=X_AXES[x], ylabel="objective above the best seen")
+            if name in names:
+                line = {"label": self._label(name, short=bool(title)), **curve(looks[name], len(at), log=True)}
+                lines[name] = panel.plot(at, objective - best + floor, **{**line, **kwargs})[0]
+            else:
+                panel.plot(at, objective - best + floor, color="0.88", linewidth=0.7, zorder=1)
+        panel.set(xscale="log", yscale="log")
         if x == "epochs":
-            self.ax_.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        tidy(self.ax_)
-        add_legend(self.ax_, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        return self
+            panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        tidy(panel)
+        if title:
+            panel.set_title(title, fontsize="medium", loc="left")
+            many = len(names) > 5
+            add_legend(
+                panel, loc="upper right", fontsize="xx-small" if many else "x-small", ncols=1 + many, handlelength=2.2,
+                labelspacing=0.25, columnspacing=0.8, borderaxespad=0,
+            )  # fmt: skip
 
-    def _label(self, name: str) -> str:
+    def _label(self, name: str, short: bool = False) -> str:
         """What the legend says of a solver."""
         count = len(self.histories[name]["objective"])
         label = f"{name}: {count} epoch{'s' * (count != 1)}, {_seconds(self.seconds[name])}"
-        if self.scores is not None:
+        if short:
+            label = f"{name}: {_seconds(self.seconds[name])}"
+        elif self.scores is not None:
             label += f", score {self.scores[name]:.3f}"
         if self.statuses[name] in ("max_iter", "diverged", "interrupted"):
             label += f" ({self.statuses[name]})"
         return label
+
+
+def _chosen(solvers: Any) -> dict[str, Any]:
+    """The solvers to compare, by name."""
+    if solvers is None or (isinstance(solvers, str) and solvers == "all"):
+        slow = set() if solvers == "all" else _ROW_BY_ROW
+        return {name: name for name in ["auto", *SOLVERS] if name not in slow}
+    check_kind("solvers", solvers, "__iter__", "a list of solvers, or a dict of name to solver")
+    if isinstance(solvers, str) or not len(solvers):
+        raise ValueError(
+            f"solvers={solvers!r} is not accepted: solvers must be a list of one solver at least, or 'all'."
+        )
+    if isinstance(solvers, Mapping):
+        return dict(solvers)
+    return {solver if isinstance(solver, str) else repr(solver): solver for solver in solvers}
+
+
+def _groups(names: Sequence[str]) -> dict[str, list[str]]:
+    """Names by family, with "auto" in each, and those of none at the end."""
+    groups = {title: [name for name in names if name in family.members] for title, family in FAMILIES.items()}
+    known = {name for members in groups.values() for name in members}
+    groups["others"] = [name for name in names if name not in known and name != "auto"]
+    shared = ["auto"] if "auto" in names else []
+    return {title: [*shared, *members] for title, members in groups.items() if members}
 
 
 def _seconds(value: float) -> str:

@@ -12,11 +12,13 @@ from skvariants.displays._style import (
     add_legend,
     check_choice,
     check_fitted,
+    curve,
     named_estimators,
     place_axes,
     set_log,
     styles,
     tidy,
+    trained,
 )
 
 
@@ -131,13 +133,12 @@ class ProgressDisplay:
         self.lines_: list[Any] = []
         self.score_lines_: list[Any] = []
         curves = {name: {k: np.asarray(v, float) for k, v in c.items()} for name, c in self.curves.items()}
-        for (name, curve), (color, dashes) in zip(curves.items(), styles(list(curves)), strict=True):
-            marker = "o" if len(curve["n_rows"]) == 1 else None
-            line = {"color": color, "linestyle": dashes, "linewidth": 1.6, "marker": marker, "label": name, **kwargs}
-            self.lines_ += self.ax_.plot(curve["n_rows"], curve["loss"], **line)
+        for (name, shown), style in zip(curves.items(), styles(list(curves)), strict=True):
+            line = {**curve(style, len(shown["n_rows"])), "label": name, **kwargs}
+            self.lines_ += self.ax_.plot(shown["n_rows"], shown["loss"], **line)
             if self.score_ax_ is not None:
-                self.score_lines_ += self.score_ax_.plot(curve["n_rows"], curve["score"], **line)
-        set_log(self.ax_, log, [curve["loss"] for curve in curves.values()])
+                self.score_lines_ += self.score_ax_.plot(shown["n_rows"], shown["score"], **line)
+        set_log(self.ax_, log, [shown["loss"] for shown in curves.values()])
         self.ax_.set_ylabel("loss before learning")
         if self.score_ax_ is not None:
             self.score_ax_.set_ylabel("score before learning")
@@ -151,6 +152,7 @@ class ProgressDisplay:
 def _curves(estimator: Any) -> dict[str, Array]:
     """``progressive_scores_`` of an estimator, or a sentence where there is nothing to show."""
     check_fitted(estimator)
+    estimator = trained(estimator)
     curves = getattr(estimator, "progressive_scores_", None)
     if curves is None or not len(curves["n_rows"]):
         raise ValueError(

@@ -18,6 +18,7 @@ from skvariants.displays._style import (
     set_log,
     solver_label,
     tidy,
+    trained,
 )
 
 #: scores above this multiple of the best are off the scale
@@ -93,6 +94,7 @@ class RaceDisplay:
         RaceDisplay
         """
         check_fitted(estimator)
+        estimator = trained(estimator)
         race = getattr(estimator, "race_", None)
         if race is None:
             raise ValueError(

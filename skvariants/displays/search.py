@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvariants._component import shown
 from skvariants.displays._style import (
-    CYCLE,
     VERMILLION,
     Array,
     add_legend,
@@ -19,11 +18,14 @@ from skvariants.displays._style import (
     check_kind,
     log_helps,
     place_axes,
+    styles,
     tidy,
 )
 
 # lines differ in more than their colour
 _MARKERS = "osD^vP"
+# labels that stand side by side
+_CROWDED = 6
 
 
 def _metric(cv_results: Any, metric: str | None) -> str:
@@ -50,16 +52,23 @@ def _check_search(search: Any) -> None:
 def _names(cv_results: Any, asked: Sequence[str | None], least: int) -> list[str]:
     """Names of the parameters to show; those that vary where none was asked for."""
     known = [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
-    for name in asked:
-        if name is not None and name not in known:
-            raise ValueError(f"{shown(name)} was not searched: the parameters are {', '.join(known)}.")
-    chosen = [name for name in asked if name is not None]
+    chosen = [_known(name, known) for name in asked if name is not None]
     if len(chosen) < least:
         varying = [name for name in known if len(_values(cv_results, name)) > 1 and name not in chosen]
         chosen += varying[: least - len(chosen)]
     if len(chosen) < least:
         raise ValueError(f"{least} parameters are needed, but only {len(chosen)} vary in this search.")
     return chosen
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    """A parameter by its name, or by its last part where no other ends so, as the model's in a pipeline."""
+    found = [name] if name in known else [full for full in known if full.endswith(f"__{name}")]
+    if len(found) > 1:
+        raise ValueError(f"{shown(name)} is not clear: it may be {' or '.join(found)}.")
+    if not found:
+        raise ValueError(f"{shown(name)} was not searched: the parameters are {', '.join(known)}.")
+    return found[0]
 
 
 def _key(value: Any) -> Any:
@@ -287,7 +296,7 @@ class SearchCurveDisplay:
         display = cls(
             param_name=names[-1],
             param_values=cells.values[-1],
-            line_name=line_by,
+            line_name=names[0] if line_by is not None else None,
             line_values=cells.values[0] if line_by is not None else (None,),
             score_name=_score_label(score_name, metric, negate_score),
             **curves,
@@ -309,21 +318,26 @@ class SearchCurveDisplay:
         SearchCurveDisplay
             Itself, with the artists as attributes.
         """
-        self.figure_, (self.ax_,) = place_axes(ax)
+        at, ticks = self._places()
+        size = None if ticks is None or len(ticks) <= _CROWDED else (0.9 + 0.26 * len(ticks), 4.8)
+        self.figure_, (self.ax_,) = place_axes(ax, 1, size)
         self.lines_: list[Any] = []
         self.fill_between_: list[Any] = []
         self.errorbar_: list[Any] = []
-        at, ticks = self._places()
         draw = self._plot_line if ticks is None else self._plot_points
         scores = {"test": (self.test_mean, self.test_std), "train": (self.train_mean, self.train_std)}
-        for number, value in enumerate(self.line_values):
+        kinds: dict[str, Any] = {k: v for k, v in scores.items() if v[0] is not None and score_type in ("both", k)}
+        for number, (value, look) in enumerate(
+            zip(self.line_values, styles(list(map(_text, self.line_values))), strict=True)
+        ):
             words = [] if self.line_name is None else [f"{self.line_name}={_text(value)}"]
-            style = {"color": CYCLE[number % len(CYCLE)][0], "marker": _MARKERS[number % len(_MARKERS)]}
-            for kind, (mean, std) in scores.items():
-                if mean is not None and std is not None and score_type in ("both", kind):
-                    draw(at, mean[number], std[number], kind, {**style, "label": ", ".join([*words, kind])})
+            style = {"color": look.color, "marker": look.marker or _MARKERS[number % len(_MARKERS)]}
+            for kind, (mean, std) in kinds.items():
+                dashes = look.dashes if len(kinds) == 1 else {"test": "-", "train": "--"}[kind]
+                label = ", ".join([*words, kind])
+                draw(at, mean[number], std[number], kind, {**style, "linestyle": dashes, "label": label})
         if ticks is not None:
-            self.ax_.set_xticks(at, ticks)
+            self.ax_.set_xticks(at, ticks, rotation=0 if len(ticks) <= _CROWDED else 90)
         elif log_helps([at]):
             self.ax_.set_xscale("log")
         self.ax_.set(xlabel=self.param_name, ylabel=self.score_name)
@@ -340,7 +354,7 @@ class SearchCurveDisplay:
 
     def _plot_line(self, at: Array, mean: Array, std: Array, kind: str, style: dict[str, Any]) -> None:
         """Draw a line with a band of a standard deviation."""
-        self.lines_ += self.ax_.plot(at, mean, "-" if kind == "test" else "--", ms=4, **style)
+        self.lines_ += self.ax_.plot(at, mean, ms=4, **style)
         band = self.ax_.fill_between(at, mean - std, mean + std, color=style["color"], alpha=0.15, lw=0)
         self.fill_between_.append(band)
 

@@ -235,9 +235,10 @@ class TrajectoryDisplay:
     def _plot_paths(self, kwargs: Mapping[str, Any]) -> None:
         """Draw the paths, the start and the optimum."""
         zigzag, self.lines_ = self.zigzag, []
-        for (name, path), (color, dashes) in zip(self.paths.items(), styles(list(self.paths)), strict=True):
+        for (name, path), style in zip(self.paths.items(), styles(list(self.paths)), strict=True):
             label = f"{name}: length / distance {zigzag[name]:.2f}"
-            line = {"color": color, "linestyle": dashes, "linewidth": 1.5, "marker": "o", "markersize": 2.8, **kwargs}
+            line = {"color": style.color, "linestyle": style.dashes, "linewidth": 1.5, "marker": style.marker or "o"}
+            line |= {"markersize": 3.2, **kwargs}
             self.lines_ += self.ax_.plot(path[:, 0], path[:, 1], label=label, **line)
         point = {"color": "black", "linestyle": "none", "zorder": 4}
         self.ax_.plot(*self._start(), marker="s", markersize=7, label="start", **point)

@@ -9,65 +9,41 @@ At a kink the value is continuous and :meth:`Loss.gradient` returns the one-side
 scikit-learn's SGD uses. ``gradient`` and ``value`` never overwrite `y` or `z`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skvariants.losses.base import Loss, Ramp
+from skvariants._registry import Family
+from skvariants.losses.base import Loss, Ramp, registered
 from skvariants.losses.classes import MultinomialLogLoss
-from skvariants.losses.deviance import Binomial, Gamma, Poisson, Tweedie
-from skvariants.losses.margin import Hinge, LogLoss, ModifiedHuber, Perceptron, SquaredHinge
-from skvariants.losses.residual import (
-    AbsoluteError,
-    EpsilonInsensitive,
-    Huber,
-    LogCosh,
-    Quantile,
-    SquaredEpsilonInsensitive,
-    SquaredError,
-)
 
-__all__ = [
-    "LOSSES",
-    "AbsoluteError",
-    "Binomial",
-    "EpsilonInsensitive",
-    "Gamma",
-    "Hinge",
-    "Huber",
-    "LogCosh",
-    "LogLoss",
-    "Loss",
-    "ModifiedHuber",
-    "MultinomialLogLoss",
-    "Perceptron",
-    "Poisson",
-    "Quantile",
-    "Ramp",
-    "SquaredEpsilonInsensitive",
-    "SquaredError",
-    "SquaredHinge",
-    "Tweedie",
-    "of_labels",
-]
+if TYPE_CHECKING:  # for editors; docs/make_tables.py writes these lines from what is registered
+    from skvariants.losses.deviance import Binomial as Binomial
+    from skvariants.losses.deviance import Gamma as Gamma
+    from skvariants.losses.deviance import Poisson as Poisson
+    from skvariants.losses.deviance import Tweedie as Tweedie
+    from skvariants.losses.margin import Hinge as Hinge
+    from skvariants.losses.margin import LogLoss as LogLoss
+    from skvariants.losses.margin import ModifiedHuber as ModifiedHuber
+    from skvariants.losses.margin import Perceptron as Perceptron
+    from skvariants.losses.margin import SquaredHinge as SquaredHinge
+    from skvariants.losses.residual import AbsoluteError as AbsoluteError
+    from skvariants.losses.residual import EpsilonInsensitive as EpsilonInsensitive
+    from skvariants.losses.residual import Huber as Huber
+    from skvariants.losses.residual import LogCosh as LogCosh
+    from skvariants.losses.residual import Quantile as Quantile
+    from skvariants.losses.residual import SquaredEpsilonInsensitive as SquaredEpsilonInsensitive
+    from skvariants.losses.residual import SquaredError as SquaredError
 
-#: Every loss by name, in the order in which the documentation shows them.
-LOSSES: dict[str, Any] = {
-    "log_loss": LogLoss,
-    "hinge": Hinge,
-    "modified_huber": ModifiedHuber,
-    "squared_hinge": SquaredHinge,
-    "perceptron": Perceptron,
-    "squared_error": SquaredError,
-    "huber": Huber,
-    "epsilon_insensitive": EpsilonInsensitive,
-    "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
-    "absolute_error": AbsoluteError,
-    "quantile": Quantile,
-    "log_cosh": LogCosh,
-    "poisson": Poisson,
-    "gamma": Gamma,
-    "tweedie": Tweedie,
-    "binomial": Binomial,
-}
+_CLASSES = registered.load(__name__, __path__)
+globals().update(_CLASSES)
+
+#: Families of losses by name.
+FAMILIES: dict[str, Family] = registered.families
+
+#: Every loss by name.
+LOSSES: dict[str, Any] = registered.by_name
+
+__all__ = ["FAMILIES", "LOSSES", "Loss", "MultinomialLogLoss", "Ramp", "of_labels"]
+__all__ += sorted(_CLASSES)
 
 
 def of_labels() -> dict[str, Any]:

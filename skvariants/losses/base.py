@@ -11,6 +11,7 @@ import numpy as np
 
 from skvariants._component import Component, Interval, hyperparameter
 from skvariants._data.scaling import weighted_quantile
+from skvariants._registry import Registry
 
 Array = np.ndarray
 # logarithms that cost less than another round of products
@@ -19,6 +20,16 @@ _SHORT = 64
 _NEGLIGIBLE = 1e-6
 # steps to the best constant
 _NEWTON = 8
+
+#: ``@registered(name, family)`` above a loss of the package makes it known everywhere.
+registered = Registry(
+    {
+        "labels": "probabilities; margins",
+        "means": "any target; counts; amounts; totals, some of them zero; shares. As `PoissonRegressor` and its kin",
+        "quantiles": "the median; other levels, several of them in one fit",
+        "outliers and tubes": "targets with outliers; errors that do not matter; units by `epsilon='auto'`",
+    }
+)
 
 
 class Ramp(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import expit, xlog1py, xlogy
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, within
+from skvariants.losses.base import Loss, registered, within
 
 Array = np.ndarray
 # logarithms of the largest mean that is distinguished, in either precision, and of the least
@@ -41,6 +41,7 @@ class LogLink(Loss):
         return np.exp(np.minimum(z, operand(_HIGHEST, z.dtype)))
 
 
+@registered("poisson", "means")
 class Poisson(LogLink):
     r"""Poisson loss of counts and frequencies: half the unit deviance, with a log link.
 
@@ -86,6 +87,7 @@ class Poisson(LogLink):
         return within(u, -y, np.inf, lambda u: xlogy(u + y, u + y) - xlogy(y, y) - u)
 
 
+@registered("gamma", "means")
 class Gamma(LogLink):
     r"""Gamma loss of positive amounts: half the unit deviance, with a log link.
 
@@ -133,6 +135,7 @@ class Gamma(LogLink):
         return within(u, -np.inf, 1.0, lambda u: u * np.log(y) + xlogy(1 - u, 1 - u) + u)
 
 
+@registered("tweedie", "means")
 class Tweedie(LogLink):
     r"""Tweedie loss of amounts that are often exactly zero: half the unit deviance, with a log link.
 
@@ -213,6 +216,7 @@ class Tweedie(LogLink):
         return np.where(np.isinf(inside), np.inf, np.where(u == 0, 0.0, value))
 
 
+@registered("binomial", "means")
 class Binomial(Loss):
     r"""Log loss of proportions: half the unit deviance of a binomial share, with a logit link.
 
@@ -301,6 +305,3 @@ def _solved(b: Array, a: Array, v: Array) -> Array:
         if (np.abs(step) <= _CLOSE * np.maximum(1.0, np.abs(r))).all():
             break
     return r
-
-
-__all__ = ["Binomial", "Gamma", "Poisson", "Tweedie"]

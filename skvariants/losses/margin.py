@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit, xlog1py, xlogy
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.losses.base import Loss, Ramp, column_sums, log_products, positive_share, within
+from skvariants.losses.base import Loss, Ramp, column_sums, log_products, positive_share, registered, within
 from skvariants.losses.classes import MultinomialLogLoss
 
 Array = np.ndarray
@@ -24,6 +24,7 @@ _DIGITS = 1e-8
 _FLOW = 8
 
 
+@registered("hinge", "labels", 2)
 class Hinge(Loss):
     r"""Hinge loss of the linear support vector machine.
 
@@ -78,6 +79,7 @@ class Hinge(Loss):
         return within(-y * u, 0.0, 1.0, lambda a: -self.threshold * a)
 
 
+@registered("perceptron", "labels")
 class Perceptron(Loss):
     r"""The perceptron criterion: only wrong predictions cost.
 
@@ -122,6 +124,7 @@ class Perceptron(Loss):
         return within(-y * u, 0.0, 1.0, np.zeros_like)
 
 
+@registered("squared_hinge", "labels")
 class SquaredHinge(Loss):
     r"""Squared hinge loss: the hinge without its kink.
 
@@ -173,6 +176,7 @@ class SquaredHinge(Loss):
         return within(-y * u, 0.0, np.inf, lambda a: 0.25 * a * a - a)
 
 
+@registered("log_loss", "labels", 1)
 class LogLoss(Loss):
     r"""Logistic loss: logistic regression, with probabilities.
 
@@ -276,6 +280,7 @@ def _margin_gained(odds: Any, time: Any, lib: Any) -> Any:
     return x
 
 
+@registered("modified_huber", "labels")
 class ModifiedHuber(Loss):
     r"""Modified Huber loss: a smooth margin loss that forgives outliers.
 

@@ -12,7 +12,7 @@ from scipy.special import xlog1py
 
 from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand
 from skvariants._data.scaling import weighted_quantile
-from skvariants.losses.base import Loss, Ramp, weighted_median, within
+from skvariants.losses.base import Loss, Ramp, registered, weighted_median, within
 
 Array = np.ndarray
 # what "auto" stands for, in spreads of the target: where Huber's loss turns linear, and the width of a tube (of shares
@@ -45,6 +45,7 @@ class InSpreads(Loss):
         return self.with_fields(epsilon=self.share * spread) if self.in_spreads else self
 
 
+@registered("squared_error", "means", 1)
 class SquaredError(Loss):
     r"""Squared error, halved: ordinary least squares and ridge regression.
 
@@ -84,6 +85,7 @@ class SquaredError(Loss):
         return u * (0.5 * u + y)
 
 
+@registered("huber", "outliers and tubes")
 class Huber(InSpreads):
     r"""Huber loss: squared near the target, absolute far from it.
 
@@ -143,6 +145,7 @@ class Huber(InSpreads):
         return within(u, -self.epsilon, self.epsilon, lambda u: u * (0.5 * u + y))
 
 
+@registered("log_cosh", "outliers and tubes")
 class LogCosh(Loss):
     r"""Logarithm of the hyperbolic cosine: squared near the target, absolute far from it, and smooth between.
 
@@ -237,6 +240,7 @@ class Levels(Accepts):
         return "a list of different ones"
 
 
+@registered("quantile", "quantiles")
 class Quantile(Loss):
     r"""Quantile (pinball) loss: a miss above costs another price than one below.
 
@@ -309,6 +313,7 @@ class Quantile(Loss):
         return within(u, -self.quantile, 1.0 - self.quantile, lambda u: u * y)
 
 
+@registered("absolute_error", "quantiles", 1)
 class AbsoluteError(Loss):
     r"""Absolute error: least absolute deviations.
 
@@ -351,6 +356,7 @@ class AbsoluteError(Loss):
         return within(u, -1.0, 1.0, lambda u: u * y)
 
 
+@registered("epsilon_insensitive", "outliers and tubes")
 class EpsilonInsensitive(InSpreads):
     r"""Epsilon-insensitive loss of support vector regression.
 
@@ -407,6 +413,7 @@ class EpsilonInsensitive(InSpreads):
         return within(u, -1.0, 1.0, lambda u: u * y + self.epsilon * np.abs(u))
 
 
+@registered("squared_epsilon_insensitive", "outliers and tubes")
 class SquaredEpsilonInsensitive(InSpreads):
     r"""Squared epsilon-insensitive loss.
 

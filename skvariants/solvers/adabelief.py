@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adabelief", "after Adam", 2020)
 class AdaBelief(Solver):
     r"""Adam, divided by how far gradients are from their mean instead of how large they are.
 
@@ -49,7 +50,6 @@ class AdaBelief(Solver):
     memory = ("mean", "surprise")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features together, with longer steps where gradients agree"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adamax", "after Adam", 2015)
 class Adamax(Solver):
     r"""Adam, divided by the largest recent gradient instead of their mean square.
 
@@ -47,7 +48,6 @@ class Adamax(Solver):
     memory = ("mean", "largest")
     scale_free = True
     eta0 = 0.05
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features, with steps that one large gradient does not shrink for long"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

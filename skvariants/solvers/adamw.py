@@ -9,11 +9,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter
 from skvariants._step import Step
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adamw", "after Adam", 2019)
 class AdamW(Solver):
     r"""Adam, and beside it a decay of the weights that does not go through its scale.
 
@@ -56,7 +57,6 @@ class AdamW(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "a penalty that Adam's scale makes unequal: here all weights decay alike, and the objective is another"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adan", "after Adam", 2022)
 class Adan(Solver):
     r"""Nesterov's momentum in an adaptive scale, from gradients and their differences.
 
@@ -55,7 +56,6 @@ class Adan(Solver):
     memory = ("mean", "mean_difference", "square_average", "last")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features together, on large batches"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 _DECAY = Interval(0, 1)
 _EPS = Interval(0, closed="neither")
 
 
+@registered("adagrad", "adaptive", 2011)
 class AdaGrad(Solver):
     r"""Divide by the root of the sum of squared gradients: rare features take larger steps.
 
@@ -54,6 +55,7 @@ class AdaGrad(Solver):
         return g, work
 
 
+@registered("adadelta", "adaptive", 2012)
 class AdaDelta(Solver):
     r"""Steps in the units of the weights: no learning rate of its own.
 
@@ -106,6 +108,7 @@ class AdaDelta(Solver):
         return g, work
 
 
+@registered("rmsprop", "adaptive", 2012)
 class RMSProp(Solver):
     r"""Divide by a running root mean square of the gradient.
 
@@ -152,6 +155,7 @@ class RMSProp(Solver):
         return g, work
 
 
+@registered("adam", "adaptive", 2015)
 class Adam(Solver):
     r"""Momentum's direction in RMSprop's scale, both corrected for their start at zero.
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("adopt", "after Adam", 2024)
 class ADOPT(Solver):
     r"""Adam in another order: a gradient is divided by the scale of those before it, then averaged.
 
@@ -50,7 +51,6 @@ class ADOPT(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "Adam not settling: no gradient shrinks its own step"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("amsgrad", "after Adam", 2018)
 class AMSGrad(Solver):
     r"""Adam, divided by the largest mean square so far instead of the last.
 
@@ -49,7 +50,6 @@ class AMSGrad(Solver):
     memory = ("mean", "square_average", "largest")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "Adam's forgetting of rare, large gradients"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

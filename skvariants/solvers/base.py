@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skvariants._component import Component
+from skvariants._registry import Registry
 from skvariants._step import Step
 
 Array = np.ndarray
@@ -72,9 +73,6 @@ class Solver(Component):
         ``slope(derivative, y, z, r, length)``, all of them numbers, with `length` how far a slope of one moves `z`.
     eta0 : float
         A step size that is reasonable on standardised data where none is searched for.
-    trouble : str
-        Name of the trouble at which :func:`~skvariants.diagnostics.diagnose` mentions the solver; "any" for each, and
-        the lecture's, which it advises by rules, have none.
     cures : str
         Which of the lecture's troubles the solver answers, in one phrase.
     """
@@ -94,7 +92,6 @@ class Solver(Component):
     learning_rate_free: ClassVar[bool] = False
     slope: ClassVar[Any] = None
     eta0: ClassVar[float] = 0.1
-    trouble: ClassVar[str] = ""
     cures: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -272,4 +269,20 @@ class Solver(Component):
         return theta
 
 
-__all__ = ["Solver", "Step"]
+#: ``@registered(name, family, year)`` above a solver of the package makes it known everywhere.
+registered = Registry(
+    {
+        "plain steps": "no trouble: the cheapest step, and the surface as it is",
+        "momentum": "a ravine: the zigzag cancels",
+        "adaptive": "rare features: larger steps where updates are few; with Adam a ravine too",
+        "after Adam": "what Adam does, where one of its parts goes wrong",
+        "signs": "gradients of unequal size, or wild ones, with little memory",
+        "learning-rate-free": "no step size to choose or to race",
+        "averages and sums": "the model is not the last step: exact zeros in a stream, or no schedule",
+        "row by row": "raw rows of unknown units, one at a time: no step is too long",
+        "variance reduction": "many passes over one table, to where plain steps stall in their noise",
+        "curvature": "what `auto` takes: smooth losses and losses with kinks, to the optimum, with no learning rate",
+    }
+)
+
+__all__ = ["Solver", "Step", "registered"]

@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("cocob", "learning-rate-free", 2017)
 class COCOB(Solver):
     r"""Continuous coin betting: each weight stakes a share of what it has won so far on the next gradient.
 
@@ -47,7 +48,6 @@ class COCOB(Solver):
     totals = ("steps",)
     scale_free = learning_rate_free = shrinks = True
     eta0 = 1.0
-    trouble = "any"
     cures = "the learning rate, for each weight by itself"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

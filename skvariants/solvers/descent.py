@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("gd", "plain steps", 1847)
 class GD(Solver):
     r"""Gradient descent: all samples for every step.
 
@@ -40,6 +41,7 @@ class GD(Solver):
         return g, None
 
 
+@registered("sgd", "plain steps", 1951)
 class SGD(Solver):
     r"""Stochastic gradient descent: one sample for every step.
 
@@ -90,6 +92,7 @@ class SGD(Solver):
             super().idle(W, times, step)
 
 
+@registered("minibatch", "plain steps", 2018)
 class MiniBatch(Solver):
     r"""Mini-batch gradient descent: a few samples, reshuffled each pass, for every step.
 

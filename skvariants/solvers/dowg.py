@@ -9,11 +9,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter
 from skvariants._step import Step
 from skvariants.solvers.averages import norms
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("dowg", "learning-rate-free", 2023)
 class DoWG(Solver):
     r"""Distance over weighted gradients: DoG, where gradients count by the distance at which they were seen.
 
@@ -50,7 +51,6 @@ class DoWG(Solver):
     totals = ("distance", "square_sum")
     scale_free = learning_rate_free = shrinks = True
     eta0 = 1.0
-    trouble = "any"
     cures = "the learning rate: it follows from the distance travelled, with a faster start"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("dual_averaging", "averages and sums", 2009)
 class DualAveraging(Solver):
     r"""AdaGrad from the start anew at every step: along the sum of all gradients, under the penalty of all steps.
 
@@ -47,7 +48,6 @@ class DualAveraging(Solver):
     totals = ("length", "longest")
     scale_free = shrinks = True
     eta0 = 0.1
-    trouble = "rare features"
     cures = "rare features, with a sparse model from the first step on"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("ftrl", "averages and sums", 2011)
 class FTRL(Solver):
     r"""Follow the regularised leader: minimise all gradients so far, and the distance from all iterates, at once.
 
@@ -50,7 +51,6 @@ class FTRL(Solver):
     totals = ("steps",)
     scale_free = shrinks = True
     eta0 = 0.1
-    trouble = "rare features"
     cures = "rare features, with exact zeros that noise does not undo"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 from skvariants.solvers.slopes import implicit_slope, implicit_slopes
 
 Array = np.ndarray
 
 
+@registered("implicit", "row by row", 2010)
 class Implicit(Solver):
     r"""Proximal-point steps: each sample is weighed by its slope after the step, so that no step is too long.
 
@@ -41,7 +42,6 @@ class Implicit(Solver):
     needs = frozenset({"rows"})
     lazy = True
     eta0 = 0.1
-    trouble = "unequal units"
     cures = "steps that are too long for a sample"
 
     def slope(self, derivative: Callable[[float, float], float], y: float, z: float, r: float, length: float) -> float:

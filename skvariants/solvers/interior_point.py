@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from skvariants._component import hyperparameter, number
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 
+@registered("interior_point", "curvature", 2002)
 class InteriorPoint(Solver):
     r"""Newton steps along the central path of a loss with kinks, with a certificate at the end.
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
+from skvariants.solvers.base import registered
 from skvariants.solvers.signs import SignSolver, inverse_size
 
 Array = np.ndarray
 
 
+@registered("lion", "signs", 2023)
 class Lion(SignSolver):
     r"""The sign of a mean of gradients that counts the last one more.
 
@@ -46,7 +48,6 @@ class Lion(SignSolver):
     beta_2: float = hyperparameter(0.99, Interval(0, 1))
     memory = ("mean",)
     eta0 = 0.003
-    trouble = "rare features"
     cures = "gradients of unequal size, at the price of one array"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

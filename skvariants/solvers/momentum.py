@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 _DECAY = Interval(0, 1)
 
 
+@registered("momentum", "momentum", 1964)
 class Momentum(Solver):
     r"""Heavy ball: average the gradients, so that what points across a ravine cancels.
 
@@ -51,6 +52,7 @@ class Momentum(Solver):
         return work, 1 / (1 - self.momentum)
 
 
+@registered("nesterov", "momentum", 1983)
 class Nesterov(Solver):
     r"""Nesterov's acceleration: look where momentum leads before correcting.
 

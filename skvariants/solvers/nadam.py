@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("nadam", "after Adam", 2016)
 class NAdam(Solver):
     r"""Adam with Nesterov's look ahead instead of momentum.
 
@@ -53,7 +54,6 @@ class NAdam(Solver):
     totals = ("held",)
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "the ravine and rare features together, without overshooting"
 
     def _momentum(self, t: int) -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 from skvariants.solvers.slopes import implicit_slopes
 
 Array = np.ndarray
 
 
+@registered("nag", "row by row", 2013)
 class NAG(Solver):
     r"""Normalised, adaptive and invariant: Vowpal Wabbit's update, which sees neither units nor scales of features.
 
@@ -52,7 +53,6 @@ class NAG(Solver):
     batch_size = 64
     scale_free = shrinks = True
     eta0 = 0.5
-    trouble = "unequal units"
     cures = "units: of features, of the loss, and of the weight of a row"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

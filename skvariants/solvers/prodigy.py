@@ -7,11 +7,12 @@ import numpy as np
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("prodigy", "learning-rate-free", 2024)
 class Prodigy(Solver):
     r"""Adam in steps of the distance to the optimum, as far as it is known by now.
 
@@ -22,7 +23,9 @@ class Prodigy(Solver):
     with Adam's means :math:`m_t` of :math:`d_t g_t` and :math:`v_t` of its square, not corrected, and
     :math:`\beta_3 = \sqrt{\beta_2}`. Use it for Adam's troubles where no step size is to be chosen or raced:
     ``eta0="auto"`` is 1, the method as published. The distance only ever grows, so choose a ``learning_rate`` that
-    falls for a last digit. Each class or target has a distance of its own.
+    falls for a last digit. Each class or target has a distance of its own; where the loss couples classes they may
+    grow too far together (on digits it ends above the constant model), so name another solver there, or
+    ``multi_class="ovr"``.
 
     Parameters
     ----------
@@ -55,7 +58,6 @@ class Prodigy(Solver):
     totals = ("distance", "descent")
     scale_free = learning_rate_free = True
     eta0 = 1.0
-    trouble = "any"
     cures = "the learning rate, where there is a ravine and rare features too"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("qhm", "momentum", 2019)
 class QHM(Solver):
     r"""Quasi-hyperbolic momentum: a step between the plain one and that of momentum.
 
@@ -43,7 +44,6 @@ class QHM(Solver):
     nu: float = hyperparameter(0.7, Interval(0, 1, "both"))
     memory = ("average",)
     eta0 = 0.1
-    trouble = "a ravine"
     cures = "the ravine, with a long memory that does not carry the step away"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from skvariants._component import hyperparameter, number
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 
+@registered("quasi_newton", "curvature", 1970)
 class QuasiNewton(Solver):
     r"""Quasi-Newton steps on a growing batch, in coordinates whitened by a sampled Hessian.
 

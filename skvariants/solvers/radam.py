@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("radam", "after Adam", 2020)
 class RAdam(Solver):
     r"""Adam that takes momentum's steps until the mean square is known, and shorter ones while it is known badly.
 
@@ -52,7 +53,6 @@ class RAdam(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "Adam's first steps, whose scale rests on few gradients"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

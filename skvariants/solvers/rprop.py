@@ -8,12 +8,13 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 from skvariants.solvers.signs import inverse_size
 
 Array = np.ndarray
 
 
+@registered("rprop", "signs", 1993)
 class Rprop(Solver):
     r"""Resilient propagation: a step grows while the gradient keeps its sign, and halves when it turns.
 
@@ -59,7 +60,6 @@ class Rprop(Solver):
     scale_free = True
     unit = 0.1
     eta0 = 0.01
-    trouble = "a ravine"
     cures = "gradients of unequal size, on all rows: each weight finds its own step"
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:

@@ -6,11 +6,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("schedule_free", "averages and sums", 2024)
 class ScheduleFree(Solver):
     r"""Descent whose gradients are taken between the iterate and the average of all iterates, which is the model.
 
@@ -43,7 +44,6 @@ class ScheduleFree(Solver):
     totals = ("longest", "weight")
     shrinks = True
     eta0 = 0.3
-    trouble = "noise"
     cures = "noise at the end, with no schedule to choose"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

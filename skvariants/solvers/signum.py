@@ -8,11 +8,13 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter
 from skvariants.solvers.averages import follow
+from skvariants.solvers.base import registered
 from skvariants.solvers.signs import SignSolver, inverse_size
 
 Array = np.ndarray
 
 
+@registered("signum", "signs", 2018)
 class Signum(SignSolver):
     r"""The sign of the mean of gradients.
 
@@ -41,7 +43,6 @@ class Signum(SignSolver):
     momentum: float = hyperparameter(0.9, Interval(0, 1))
     memory = ("mean",)
     eta0 = 0.003
-    trouble = "rare features"
     cures = "wild gradients: of each only the direction counts"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

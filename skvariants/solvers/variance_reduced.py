@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._step import Step
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
@@ -24,7 +24,6 @@ class VarianceReduced(Solver):
 
     needs = frozenset({"rows", "table"})
     eta0 = 0.1
-    trouble = "noise"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         return g, None
@@ -43,6 +42,7 @@ class VarianceReduced(Solver):
         raise NotImplementedError
 
 
+@registered("svrg", "variance reduction", 2013)
 class SVRG(VarianceReduced):
     r"""Stochastic variance-reduced gradients: each pass begins with the gradient of all rows where it stands.
 
@@ -88,6 +88,7 @@ class SVRG(VarianceReduced):
         return g
 
 
+@registered("saga", "variance reduction", 2014)
 class SAGA(VarianceReduced):
     r"""Variance reduction by memory: of each row the slope that it had when it last came.
 

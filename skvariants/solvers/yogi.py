@@ -8,11 +8,12 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants.solvers.averages import follow, inverse_root
-from skvariants.solvers.base import Solver
+from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
 
 
+@registered("yogi", "after Adam", 2018)
 class Yogi(Solver):
     r"""Adam, whose mean square goes towards a new gradient by that gradient's size, not by the difference.
 
@@ -51,7 +52,6 @@ class Yogi(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
-    trouble = "a ravine and rare features"
     cures = "Adam's steps growing fast where small gradients follow large ones"
 
     def allocate(self, theta: Array, penalty: Any, implicit: bool) -> list[Array]:

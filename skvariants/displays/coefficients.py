@@ -1,0 +1,193 @@
+"""Coefficients with the names of their features, in one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skvariants._component import check, integers, shown
+from skvariants.displays._style import (
+    BLUE,
+    VERMILLION,
+    Array,
+    check_fitted,
+    check_kind,
+    place_grid,
+    tidy,
+    trained,
+)
+
+#: panels of outputs side by side, each so wide, and high by the features that it has
+COLUMNS, WIDTH = 4, 2.4
+
+
+class CoefficientsDisplay:
+    """The coefficients of a linear model by name, the largest first.
+
+    It is made by :meth:`from_estimator`. Coefficients are compared in one unit: without `X` they are what a prediction
+    changes by for one unit of each feature, and units differ; with `X` what it changes by for one standard deviation.
+    Several classes or targets get a panel each, with the features in the same order.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_outputs, n_features)
+        Coefficients, in the unit that is shown.
+    names : list of str
+        Of the features.
+    outputs : list of str
+        Of the classes or targets.
+    unit : str, default="unit"
+        What a coefficient is for.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes; the first of several panels.
+    axes_ : list of matplotlib Axes
+        All panels.
+    figure_ : matplotlib Figure
+        The figure.
+    bars_ : list of matplotlib BarContainer
+        The coefficients of each output.
+    shown_ : list of str
+        Names of the features that are shown, from the top down.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skvariants import SGDVariantRegressor
+    >>> from skvariants.displays import CoefficientsDisplay
+    >>> X, y = load_diabetes(return_X_y=True, scaled=False, as_frame=True)
+    >>> model = SGDVariantRegressor().fit(X, y)
+    >>> display = CoefficientsDisplay.from_estimator(model, X, n_features=3)
+    >>> display.shown_
+    ['s1', 's5', 'bmi']
+    """
+
+    def __init__(self, *, coef: Any, names: Sequence[str], outputs: Sequence[str] = ("",), unit: str = "unit") -> None:
+        self.coef = coef
+        self.names = names
+        self.outputs = outputs
+        self.unit = unit
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any = None, *, names: Sequence[str] | None = None, **kwargs: Any
+    ) -> CoefficientsDisplay:
+        """The coefficients of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted linear model with ``coef_``, or a pipeline, a search or a wrapper that trained one. In a pipeline
+            the features are those that reach the model.
+        X : array-like, default=None
+            Data whose standard deviations are the unit; as the estimator takes it.
+        names : list of str, default=None
+            Of the features; those that the estimator was fitted with if None.
+        **kwargs
+            Of :meth:`plot`.
+
+        Returns
+        -------
+        CoefficientsDisplay
+        """
+        check_fitted(estimator)
+        model, before = trained(estimator), _before(estimator)
+        check_kind("estimator", model, "coef_", "a fitted linear model, which has coef_")
+        coef = np.atleast_2d(np.asarray(model.coef_, dtype=float))
+        if names is None:
+            names = _names(model, before, coef.shape[1])
+        if isinstance(names, str) or len(names) != coef.shape[1]:
+            raise ValueError(f"names={shown(names)} is not accepted: names must be {coef.shape[1]}, one a feature.")
+        unit = "unit"
+        if X is not None:
+            coef = coef * _spreads(X if before is None else before.transform(X), coef.shape[1])
+            unit = "standard deviation"
+        return cls(coef=coef, names=list(names), outputs=_outputs(model, len(coef)), unit=unit).plot(**kwargs)
+
+    def plot(self, ax: Any = None, *, n_features: int = 20, **kwargs: Any) -> CoefficientsDisplay:
+        """Draw the coefficients.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None. Panels take its place.
+        n_features : int, default=20
+            How many features are shown at most: those with the largest coefficient in any panel.
+        **kwargs
+            Of the bars.
+
+        Returns
+        -------
+        CoefficientsDisplay
+            The display itself.
+        """
+        check("n_features", n_features, integers(1))
+        coef = np.atleast_2d(np.asarray(self.coef, dtype=float))
+        size = np.abs(coef).max(axis=0)
+        order = np.argsort(-size, kind="stable")[:n_features]
+        self.shown_ = [self.names[i] for i in order]
+        height = 1.1 + 0.22 * len(order)
+        width = 6.0 if len(coef) == 1 else WIDTH
+        self.figure_, self.axes_ = place_grid(ax, len(coef), COLUMNS, (width, height))
+        self.ax_, self.bars_ = self.axes_[0], []
+        for panel, values, output in zip(self.axes_, coef, self.outputs, strict=True):
+            colors = [BLUE if value > 0 else VERMILLION for value in values[order]]
+            bar = {"height": 0.7, "color": colors, **kwargs}
+            self.bars_.append(panel.barh(range(len(order)), values[order], **bar))
+            panel.axvline(0, color="0.3", linewidth=0.8)
+            panel.set_title(output, fontsize="medium", loc="left")
+            tidy(panel)
+            panel.grid(False, axis="y")
+        self.ax_.set_yticks(range(len(order)), self.shown_)
+        self.ax_.set_ylim(len(order) - 0.4, -0.6)
+        hidden, zero = coef.shape[1] - len(order), int((size == 0).sum())
+        label = f"change of the prediction for one {self.unit}"
+        label += f"\n{hidden:,} smaller not shown" * (hidden > 0) + f"; {zero:,} of all are zero" * (zero > 0)
+        self.axes_[0 if len(coef) == 1 else -1].set_xlabel(label if len(coef) == 1 else "")
+        if len(coef) > 1:
+            self.figure_.supxlabel(label, fontsize="medium")
+        return self
+
+
+def _before(estimator: Any) -> Any:
+    """The steps before the last of a pipeline, wherever it is inside; None if there are none."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = getattr(estimator, "regressor_", estimator)
+    steps = getattr(estimator, "steps", ())
+    return estimator[:-1] if len(steps) > 1 else None
+
+
+def _names(model: Any, before: Any, d: int) -> list[str]:
+    """Names of the features of a model: those that it saw, or those that the steps before it give."""
+    if hasattr(model, "feature_names_in_"):
+        return list(map(str, model.feature_names_in_))
+    try:
+        return list(map(str, before.get_feature_names_out()))
+    except (AttributeError, ValueError):  # no pipeline, or a step that gives no names
+        return [f"x{j}" for j in range(d)]
+
+
+def _outputs(model: Any, k: int) -> list[str]:
+    """What each row of coefficients is about."""
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        return [""] if k == 1 else [f"target {i}" for i in range(k)]
+    if k == 1:
+        return [f"towards {classes[-1]!s}"]
+    return [f"towards {name!s}" for name in classes]
+
+
+def _spreads(X: Any, d: int) -> Array:
+    """Standard deviation of each column."""
+    if hasattr(X, "tocsc"):
+        mean = np.asarray(X.mean(axis=0)).ravel()
+        square = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+        return np.sqrt(np.maximum(square - mean**2, 0.0))
+    spreads = np.std(np.asarray(X, dtype=float), axis=0)
+    if np.shape(spreads) != (d,):
+        raise ValueError(f"X has {np.size(spreads)} columns, and the model {d}: give the rows that it was fitted on.")
+    return spreads
