@@ -257,7 +257,8 @@ class _Same:
         return id(self.value)
 
 
-@dataclass_transform(field_specifiers=(hyperparameter,))
+# no field specifiers: to a type checker a field then has a default, wherever one stands in the call
+@dataclass_transform()
 class Component(LinksToDocs, BaseEstimator):
     """Base of the four families: every annotated attribute of a subclass is a field.
 

@@ -16,7 +16,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,6 +36,8 @@ from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
 from skvariants._spec import Spec, read
 from skvariants._stream.progress import Progress, predictions, scored
+from skvariants._training.race import Race
+from skvariants.solvers import Solver
 
 Array = np.ndarray
 
@@ -43,10 +45,22 @@ Array = np.ndarray
 class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     """What the two estimators share."""
 
-    coef_: Any
-    intercept_: Any
-    status_: str
+    coef_: Array
+    intercept_: Array
+    n_features_in_: int
+    feature_names_in_: Array
     n_iter_: int
+    t_: float
+    status_: str
+    suboptimality_: float | None
+    suboptimality_kind_: str | None
+    eta0_: float | None
+    race_: Race | None
+    loss_curve_: list[float]
+    history_: dict[str, list[Any]]
+    validation_scores_: list[float] | None
+    best_epoch_: int | None
+    solver_: Solver
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         "alpha": number(0),
@@ -288,7 +302,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         z = z.toarray() if sp.issparse(z) else np.asarray(z)
         return z + self.intercept_
 
-    def densify(self) -> Any:
+    def densify(self) -> Self:
         """Convert ``coef_`` to a dense array, the format after fitting.
 
         Returns
@@ -300,7 +314,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         self.coef_ = dense(self.coef_)
         return self
 
-    def sparsify(self) -> Any:
+    def sparsify(self) -> Self:
         """Convert ``coef_`` to a sparse matrix, which saves memory where L1 made it mostly zero.
 
         Returns

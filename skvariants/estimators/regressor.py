@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -11,9 +11,13 @@ from sklearn.metrics import r2_score
 
 from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
+from skvariants._names import LearningRateName, PenaltyName, RegressorLossName, SolverName
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
 from skvariants.losses import LOSSES, Binomial, Loss
+from skvariants.penalties import Penalty
+from skvariants.schedules import Schedule
+from skvariants.solvers import Solver
 
 Array = np.ndarray
 
@@ -183,9 +187,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
 
     def __init__(
         self,
-        loss: Any = "squared_error",
+        loss: RegressorLossName | Loss = "squared_error",
         *,
-        penalty: Any = "l2",
+        penalty: PenaltyName | Penalty | None = "l2",
         alpha: float = 0.0001,
         l1_ratio: float | None = 0.15,
         penalty_factor: Any = None,
@@ -193,22 +197,22 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         bounds: Any = None,
         monotonic_cst: Any = None,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        batch_size: Any = "auto",
-        scale_features: Any = "auto",
-        learning_rate: Any = "auto",
-        eta0: Any = "auto",
+        solver: SolverName | Solver = "auto",
+        batch_size: int | Literal["auto", "full"] = "auto",
+        scale_features: bool | Literal["auto"] = "auto",
+        learning_rate: LearningRateName | Schedule = "auto",
+        eta0: float | Literal["auto"] = "auto",
         power_t: float = 0.25,
         max_iter: int = 1000,
         max_time: float | None = None,
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: Any = 0.1,
+        epsilon: float | Literal["auto"] = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        average: Any = False,
-        forgetting: Any = None,
+        average: bool | int = False,
+        forgetting: float | Literal["auto"] | None = None,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,

@@ -11,6 +11,7 @@ your own is a class with the method :meth:`Solver.step`; nothing has to be regis
 from dataclasses import dataclass
 from typing import Any
 
+from skvariants._names import SolverName
 from skvariants._step import Step
 from skvariants.solvers.adabelief import AdaBelief
 from skvariants.solvers.adamax import Adamax
@@ -156,7 +157,17 @@ FAMILIES: dict[str, Family] = {
 }
 
 #: Every solver by name.
-SOLVERS: dict[str, Any] = {name: cls for family in FAMILIES.values() for name, cls in family.solvers.items()}
+SOLVERS: dict[Any, Any] = {name: cls for family in FAMILIES.values() for name, cls in family.solvers.items()}
 
 #: The nine of the lecture, from the plainest to both cures at once.
-LECTURE = ("gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
+LECTURE: tuple[SolverName, ...] = (
+    "gd",
+    "sgd",
+    "minibatch",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "adadelta",
+    "rmsprop",
+    "adam",
+)
