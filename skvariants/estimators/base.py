@@ -34,7 +34,7 @@ from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, mo
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
-from skvariants._spec import Spec, read
+from skvariants._spec import Spec, component_with, read
 from skvariants._stream.progress import Progress, predictions, scored
 from skvariants._training.race import Race
 from skvariants.solvers import Solver
@@ -94,6 +94,34 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     @abstractmethod
     def _losses(self) -> Mapping[str, Any]:
         """Names of the losses that this estimator takes."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of components too: ``solver__momentum=0.8`` makes "momentum" a ``Momentum(0.8)``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name. A name of a component with ``__`` and a field, where the component is given by its name,
+            puts the component with that field into its place.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        for owner in _COMPONENTS:
+            fields = {name: name.removeprefix(f"{owner}__") for name in params if name.startswith(f"{owner}__")}
+            given = params.get(owner, getattr(self, owner))
+            if fields and (given is None or isinstance(given, (str, type))):
+                changes = {field: params.pop(name) for name, field in fields.items()}
+                asked = {**self.get_params(deep=False), **params}
+                params[owner] = component_with(owner, asked, self._losses(), changes)
+        return super().set_params(**params)
 
     def __skvariants_spec__(self) -> Spec:
         """The parameters, checked and resolved."""
