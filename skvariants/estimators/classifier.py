@@ -145,7 +145,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     random_state : int, RandomState or None, default=None
         Seed of the order of the rows and of the validation split.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 prints solver, objective and race, a line an epoch, and why the fit stopped.
     n_jobs : int or None, default=None
         Accepted for compatibility; all classes share one matrix product.
 
