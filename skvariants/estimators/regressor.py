@@ -260,6 +260,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         losses = self._losses()
         loss = losses[self.loss]() if isinstance(self.loss, str) and self.loss in losses else self.loss
         tags.target_tags.positive_only = isinstance(loss, Loss) and -1.0 not in loss.domain
+        # scikit-learn's check of several targets does not ask whether they have to be positive
+        tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
     def fit(
@@ -385,7 +387,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
             if self._task.scorable_at_once(targets):
                 return float(self._task.scores(z[:, None], targets, weight, self._minimised)[0])
         y = np.repeat(np.reshape(y, (-1, 1)), z.shape[1], axis=1) if self._task.outputs > 1 else y
-        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=sample_weight))
+        weight = row_weights(sample_weight, len(z))
+        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=weight))
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot
