@@ -11,6 +11,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+#: Names of other packages, whose pages are not fetched.
+_ELSEWHERE = ("sklearn.", "scipy.", "numpy.", "matplotlib.", "pandas.")
+
 
 class Page(HTMLParser):
     """Links, anchors, pictures and cross-references of a page."""
@@ -33,7 +36,8 @@ class Page(HTMLParser):
             self.links.append(found["href"] or "")
         if tag == "img":
             self.pictures.append((found.get("src") or "", found.get("alt")))
-        self._waiting = tag == "code" and "xref" in (found.get("class") or "").split() and "a" not in self._open
+        if tag == "code":
+            self._waiting = "xref" in (found.get("class") or "").split() and "a" not in self._open
         if tag in ("a", "code"):
             self._open.append(tag)
 
@@ -45,7 +49,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         """The name of a cross-reference that is no link."""
         if self._waiting and data.strip():
-            self.unresolved.append(data.strip())
+            if not data.strip().startswith(_ELSEWHERE):
+                self.unresolved.append(data.strip())
             self._waiting = False
 
 
