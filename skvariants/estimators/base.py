@@ -52,15 +52,16 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     n_iter_: int
     t_: float
     status_: str
-    suboptimality_: float | None
-    suboptimality_kind_: str | None
-    eta0_: float | None
-    race_: Race | None
+    solver_: Solver
     loss_curve_: list[float]
     history_: dict[str, list[Any]]
-    validation_scores_: list[float] | None
-    best_epoch_: int | None
-    solver_: Solver
+    # or None, for which who asks has not to look: whether it is follows from what was asked for
+    suboptimality_: float | Any
+    suboptimality_kind_: str | Any
+    eta0_: float | Any
+    race_: Race | Any
+    validation_scores_: list[float] | Any
+    best_epoch_: int | Any
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         "alpha": number(0),
