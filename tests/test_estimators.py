@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from _references import RECURSIONS, ROW_RECURSIONS, STEPPING, asked, ridge_logistic, torch, torch_optimizer, walk
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._messages import not_converged
 from skvariants.losses import LOSSES, Loss
 from skvariants.schedules import Schedule
 from skvariants.solvers import LECTURE, SOLVERS, Adam, Momentum, Solver
@@ -596,6 +597,12 @@ def test_verbose_names_the_solver_of_a_stream_once(capsys):
             model.partial_fit(X3, Y3, classes=np.unique(Y3))
         kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
         assert kinds == ["solver:", "objective:"] + ["epoch"] * 3
+
+
+def test_the_warning_of_few_epochs_says_by_how_much_the_objective_fell_where_it_did():
+    for curve in ([1.0], [np.nan, 1.0], [np.inf, 1.0], [1.0, np.nan], [1.0, 2.0], [1.0, -np.inf]):
+        assert not_converged(3, curve).endswith("it was max_iter=3.")
+    assert not_converged(3, [3.0, 2.0]).endswith("the objective still fell by 0.5 (relative).")
 
 
 @pytest.mark.parametrize("weights", [{0: -1, 1: 1}, {0: np.nan, 1: 1}, {0: "a", 1: 1}, {0: None, 1: 1}, {0: np.inf}])

@@ -214,6 +214,16 @@ def test_a_field_that_there_is_not_is_refused_in_a_sentence(given, change, sente
     assert model.get_params() == SGDVariantClassifier(**given).get_params()
 
 
+def test_a_subclass_that_fixes_a_component_takes_no_fields_of_it():
+    class Fixed(SGDVariantClassifier):
+        def __init__(self, loss="huber"):
+            super().__init__(loss=loss, solver="momentum")
+
+    assert Fixed().set_params(loss__epsilon=0.5).loss.epsilon == 0.5
+    with pytest.raises(ValueError, match="Invalid parameter 'solver'"):
+        Fixed().set_params(solver__momentum=0.5)
+
+
 def test_a_search_varies_a_field_of_a_component_that_is_named():
     X = np.random.default_rng(0).normal(size=(80, 3))
     y = X @ [1.0, -1.0, 0.5] + np.random.default_rng(1).normal(size=80)

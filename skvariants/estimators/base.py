@@ -118,10 +118,11 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         for owner in _COMPONENTS:
             fields = {name: name.removeprefix(f"{owner}__") for name in params if name.startswith(f"{owner}__")}
             given = params.get(owner, getattr(self, owner))
-            if fields and (given is None or isinstance(given, (str, type))):
+            takes = owner in self._get_param_names()
+            if fields and takes and (given is None or isinstance(given, (str, type))):
                 changes = {field: params.pop(name) for name, field in fields.items()}
-                asked = {**self.get_params(deep=False), **params}
-                params[owner] = component_with(owner, asked, self._losses(), changes)
+                now = {name: getattr(self, name) for name in parameter_names(type(self))}  # type: ignore[arg-type]
+                params[owner] = component_with(owner, {**now, **params}, self._losses(), changes)
         return super().set_params(**params)
 
     def __skvariants_spec__(self) -> Spec:
