@@ -266,7 +266,7 @@ class SolverComparisonDisplay:
         self.statuses = statuses
         self.seconds = seconds
         self.scores = scores
-        self.estimators: Mapping[str, Any] | Any = estimators
+        self.estimators = estimators
 
     @classmethod
     def from_estimator(
