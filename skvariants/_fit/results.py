@@ -242,7 +242,10 @@ def print_asked(spec: Spec, setup: Setup, n_models: int = 1) -> None:
     """Lines that say by what, and what, is minimised."""
     models = "" if n_models == 1 else f", {n_models} models side by side"
     print_line("solver", f"{shown(setup.solver)}{models}")
-    print_line("objective", f"mean of {shown(spec.loss)} + {shown(spec.penalty)}")
+    penalty = shown(spec.penalty)
+    if hasattr(spec.penalty, "alpha") and "alpha=" not in penalty:  # the default, which `repr` leaves out
+        penalty += f", alpha={spec.penalty.alpha!r}"
+    print_line("objective", f"mean of {shown(spec.loss)} + {penalty}")
 
 
 def history_of(state: State) -> dict[str, list[Any]]:

@@ -177,7 +177,7 @@ class Training:
         self.before: list[Array] = []
         self.whole: _Whole | None = None
         self.begun = False
-        self.raced = False
+        self.raced = bool(method.state.epoch.any())  # by the training that this one goes on with
 
     def run(self) -> list[Outcome]:
         """Train until every model has stopped; one outcome for each, in their order.
