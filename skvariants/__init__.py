@@ -1,7 +1,32 @@
 """Linear models by every variant of stochastic gradient descent."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from skvariants._doclinks import set_docs_url
 from skvariants._version import __version__
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 
+if TYPE_CHECKING:
+    from skvariants import diagnostics as diagnostics
+    from skvariants import displays as displays
+    from skvariants import losses as losses
+    from skvariants import model_selection as model_selection
+    from skvariants import penalties as penalties
+    from skvariants import schedules as schedules
+    from skvariants import solvers as solvers
+
 __all__ = ["SGDVariantClassifier", "SGDVariantRegressor", "__version__", "set_docs_url"]
+
+_MODULES = ("diagnostics", "displays", "losses", "model_selection", "penalties", "schedules", "solvers")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module of the package when it is asked for: searches and pictures take time to import."""
+    if name in _MODULES:
+        return importlib.import_module(f"skvariants.{name}")
+    raise AttributeError(f"module 'skvariants' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

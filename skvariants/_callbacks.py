@@ -10,12 +10,15 @@ On older versions of scikit-learn the import is guarded, and :meth:`ReportsEpoch
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import sklearn
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as tears_down
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -34,12 +37,17 @@ except ImportError:
                 "(pip install -U scikit-learn), or use verbose=1 to see the progress of a fit."
             )
 
-    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
+    def tears_down(method: Callable[..., Any]) -> Callable[..., Any]:
         """Leave a method as it is: there are no callbacks to tear down."""
         return method
 
 
 __all__ = ["FitTask", "ReportsEpochs", "with_callbacks"]
+
+
+def with_callbacks(method: Method) -> Method:
+    """Decorate a method that fits: callbacks are torn down when it ends. What it takes and returns stays known."""
+    return cast("Method", tears_down(method))
 
 
 class ReportsEpochs(CallbackSupportMixin):

@@ -27,6 +27,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from skvariants._doclinks import LinksToDocs
+from skvariants._names import ALSO_KNOWN
 
 # integers of Python and NumPy, and the first that no machine number holds
 _WHOLE = (int, np.integer)
@@ -257,7 +258,8 @@ class _Same:
         return id(self.value)
 
 
-@dataclass_transform(field_specifiers=(hyperparameter,))
+# no field specifiers: to a type checker a field then has a default, wherever one stands in the call
+@dataclass_transform()
 class Component(LinksToDocs, BaseEstimator):
     """Base of the four families: every annotated attribute of a subclass is a field.
 
@@ -468,6 +470,18 @@ def field_names(factory: Callable[..., Any]) -> Sequence[str]:
     return [name for name in _declared(getattr(factory, "func", factory)) if name not in fixed]
 
 
+def _meant(given: Any, registry: Mapping[Any, Any], parameter: str) -> str:
+    """The sentence that guesses what was meant by a name that there is not; empty where nothing is near."""
+    if isinstance(given, Real) and parameter == "learning_rate":
+        return f" A number is the first step: pass eta0={shown(given)}."
+    words = str(given).lower() if given is None or isinstance(given, str) else ""
+    known = ALSO_KNOWN.get(parameter, {}).get(words.replace("_", "").replace("-", "").replace(" ", ""))
+    if known is not None:
+        return f" Did you mean {known}?"
+    close = difflib.get_close_matches(words, [name for name in registry if name], n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 def resolve(
     given: Any, registry: Mapping[Any, Callable[..., C]], family: Any, parameter: str, context: Mapping[str, Any]
 ) -> C:
@@ -498,15 +512,15 @@ def resolve(
     if isinstance(given, family):
         given.validate(parameter)
         return given
+    if isinstance(given, type) and issubclass(given, family):
+        raise ValueError(
+            f"{parameter}={given.__name__} is a class, not an instance: pass {parameter}={given.__name__}()."
+        )
     if not (given is None or isinstance(given, str)) or given not in registry:
         names = ", ".join(str(name) for name in registry)
-        words = given.lower() if isinstance(given, str) else ""
-        close = difflib.get_close_matches(words, [n for n in registry if n], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        if isinstance(given, type) and issubclass(given, family):
-            hint = f" Pass an instance: {given.__name__}()."
         raise ValueError(
-            f"{parameter}={shown(given)} is not one of {names}, nor an instance of {family.__name__}.{hint}"
+            f"{parameter}={shown(given)} is not one of {names}, nor an instance of {family.__name__}."
+            f"{_meant(given, registry, parameter)}"
         )
     factory = registry[given]
     return factory(**{name: context[name] for name in field_names(factory) if name in context})

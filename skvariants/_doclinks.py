@@ -1,4 +1,4 @@
-"""Links from the HTML representation in a notebook to the documentation.
+"""Links from the HTML representation in a notebook to the documentation, and whole words in it.
 
 There is no public address of the documentation to point to, so there are no links until :func:`set_docs_url` says where
 a copy is.
@@ -74,3 +74,15 @@ class LinksToDocs:
 
     def _doc_link_url_param_generator(self) -> dict[str, Any]:
         return {"address": page(type(self))}
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+        """What scikit-learn shows of fitted attributes: it cuts text at nine characters, and a status has more."""
+        attributes = super()._get_fitted_attr_html(doc_link)
+        for name, shown in attributes.items():
+            if isinstance(shown["value"], str):
+                attributes[name] = {**shown, "value": _Whole(shown["value"])}
+        return attributes
+
+
+class _Whole(str):
+    """Text that ``reprlib``, which goes by the names of types, does not take for text."""

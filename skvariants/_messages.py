@@ -52,9 +52,7 @@ def not_converged(max_iter: int, curve: Sequence[float]) -> str:
         "Maximum number of iteration reached before convergence. Consider increasing max_iter to "
         f"improve the fit; it was max_iter={max_iter}."
     )
-    if len(curve) < 2:
-        return message
-    if not curve[-1] < curve[-2]:
+    if len(curve) < 2 or not -np.inf < curve[-1] < curve[-2] < np.inf:
         return message
     drop = (curve[-2] - curve[-1]) / max(abs(curve[-1]), 1e-300)
     return f"{message} In the last epoch the objective still fell by {drop:.2g} (relative)."

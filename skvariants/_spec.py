@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 from skvariants._by_feature import ByFeature, Shape
-from skvariants._component import identity, plain, resolve, shown
+from skvariants._component import field_names, identity, plain, resolve, shown
 from skvariants._training.loop import Stopping
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
@@ -26,6 +26,9 @@ _GOES_ON = ("stopping", "random_state", "verbose", "warm_start", "forgetting")
 _COMPONENTS = ("loss", "penalty", "schedule", "solver")
 # the parameters of an estimator that hold them
 _OWNERS = ("loss", "penalty", "learning_rate", "solver")
+
+# the default of the estimators
+_EPSILON = 0.1
 
 
 @dataclass(frozen=True)
@@ -219,13 +222,68 @@ def read(params: Mapping[str, Any], task: Any, losses: Mapping[str, Any]) -> Spe
     )  # fmt: skip
 
 
+def registry_of(parameter: str, losses: Mapping[str, Any]) -> tuple[Mapping[Any, Any], Any]:
+    """Names that a parameter takes, and the family of what they stand for."""
+    return {
+        "loss": (losses, Loss),
+        "penalty": (PENALTIES, Penalty),
+        "solver": ({"auto": Auto, **SOLVERS}, Solver),
+        "learning_rate": ({"auto": Adaptive, **SCHEDULES}, Schedule),
+    }[parameter]
+
+
+def component_with(
+    parameter: str, params: Mapping[str, Any], losses: Mapping[str, Any], changes: Mapping[str, Any]
+) -> Any:
+    """The component that a name stands for, with some of its fields changed.
+
+    Parameters
+    ----------
+    parameter : str
+        "loss", "penalty", "solver" or "learning_rate".
+    params : mapping
+        The estimator's parameters by name.
+    losses : mapping of str to class
+        Losses by the names it takes.
+    changes : mapping
+        Values of fields by name.
+
+    Returns
+    -------
+    Component
+
+    Raises
+    ------
+    ValueError
+        If the name is not known, or what it stands for has no such field.
+    """
+    given = params[parameter]
+    registry, family = registry_of(parameter, losses)
+    component = resolve(given, registry, family, parameter, {"l1_ratio": 0.0, **params})
+    fields = [] if given is None or _is_auto(given) else sorted(component.get_params(deep=False))
+    for name in changes:
+        if name not in fields:
+            others = (factory() for factory in registry.values() if name in field_names(factory))
+            owner = next((f": pass {parameter}={type(c).__name__}({name}=...)" for c in others), "")
+            has = f"has {', '.join(fields)}" if fields else "has no parameters of its own"
+            raise ValueError(f"{parameter}__{name} is not a parameter of {parameter}={given!r}, which {has}{owner}.")
+    return component.set_params(**changes)
+
+
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
 def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str, Any]) -> Loss:
-    if task.classification and isinstance(given, str) and given in LOSSES and given not in losses:
-        raise ValueError(f"loss={given!r} is for regression, not for labels; use one of {', '.join(losses)}.")
+    if isinstance(given, str) and given in LOSSES and given not in losses:
+        what = "regression, not for labels" if task.classification else "classification"
+        raise ValueError(f"loss={given!r} is for {what}; use one of {', '.join(losses)}.")
+    if isinstance(given, str) and given == "log_cosh" and context["epsilon"] != _EPSILON:
+        epsilon = shown(context["epsilon"])
+        raise ValueError(
+            f"epsilon={epsilon} is not a parameter of loss='log_cosh', which turns linear around one unit of the "
+            f"target: pass loss=LogCosh(scale={epsilon}), or leave epsilon={_EPSILON}."
+        )
     loss = resolve(given, losses, Loss, "loss", context)
     if task.classification and loss.outputs > 1:
         raise ValueError(f"loss={shown(given)} has {loss.outputs} outputs, and labels have one: give one level.")
@@ -261,4 +319,4 @@ def _passive_aggressive(
     return rule, None if chosen else solver.batch_size
 
 
-__all__ = ["Spec", "Trainable", "read"]
+__all__ = ["Spec", "Trainable", "component_with", "read"]

@@ -31,7 +31,7 @@ class Step:
     work, move, lengths : ndarray shaped like the parameters
         Scratch, made when it is asked for: the first for :meth:`Solver.step`, the others for `update`.
     batch : object or None
-        The rows of this step, for solvers that need "rows": a :class:`~skvariants._training.gradients.Batch`.
+        The rows of this step, for solvers that need "rows": a `Batch`.
     """
 
     def __init__(self, penalty: Any, like: Array, implicit: bool = True) -> None:

@@ -16,7 +16,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +33,7 @@ from skvariants._data.tasks import Regression, Task
 from skvariants._data.validate import TARGETS, arrays, canonical, in_process, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
+from skvariants._names import SolverName
 from skvariants._numerics import usual_errors
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Loss
@@ -89,13 +90,13 @@ class RaceResult:
         Whether "auto" made at least 99 % of the winner's progress from `constant`.
     """
 
-    solvers: tuple[str, ...]
+    solvers: tuple[SolverName, ...]
     objectives: Array
     seconds: Array
     constant: float
     epochs: int
     n_samples: int
-    winner: str
+    winner: SolverName
     agrees: bool
 
     @property
@@ -131,7 +132,7 @@ class Diagnosis:
     race: RaceResult | None = None
 
     @property
-    def solver(self) -> str:
+    def solver(self) -> SolverName:
         """What to pass as `solver`: "auto", or the winner of a race in which "auto" fell behind."""
         return "auto" if self.race is None or self.race.agrees else self.race.winner
 
@@ -438,9 +439,9 @@ def _race(
     objective: _Objective, shortlist: tuple[str, ...], options: dict[str, Any], epochs: int, seed: int
 ) -> RaceResult:
     """Fit "auto" and every shortlisted solver on the same rows and compare what they reached."""
-    estimator = SGDVariantClassifier if objective.task.classification else SGDVariantRegressor
+    estimator: Any = SGDVariantClassifier if objective.task.classification else SGDVariantRegressor
     values, seconds, constant = [], [], np.inf
-    solvers = ("auto", *shortlist)
+    solvers = cast("tuple[SolverName, ...]", ("auto", *shortlist))
     objective.fit(estimator(max_iter=1, random_state=seed, **options))  # what is done once in a process is not counted
     for name in solvers:
         model = estimator(solver=name, random_state=seed, **options)

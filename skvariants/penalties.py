@@ -77,7 +77,7 @@ class Penalty(Component):
     elastic : bool
         Whether the penalty is L1 and L2 alone, as its `l1_strength` and `l2_strength` say.
     bounded : bool
-        Whether it is these two and bounds, which :meth:`Bounded.limits` says.
+        Whether it is these two and bounds, which `Bounded.limits` says.
     grouped : bool
         Whether it is a norm of groups of weights, as :class:`GroupLasso` is.
     """
@@ -163,7 +163,7 @@ class Penalty(Component):
     def truncate(self, W: Array, step: Any, due: Array, paid: Array) -> None:
         """As ``prox(W, step, smooth=False)``, with a memory of what is due and what was paid.
 
-        The default has no memory; see :meth:`ElasticNet.truncate`.
+        The default has no memory; see `ElasticNet.truncate`.
         """
         self.prox(W, step, smooth=False)
 

@@ -39,7 +39,7 @@ _OPEN = OneOf("auto", Interval(0, closed="neither"))
 class Schedule(Component):
     """Interface of all schedules; subclass it for your own.
 
-    Define :meth:`__call__`; override :meth:`on_plateau` to react when progress stops.
+    Define `__call__`; override :meth:`on_plateau` to react when progress stops.
 
     Attributes
     ----------

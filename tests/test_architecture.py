@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _numerics _registry _step _threads _version _stream.drift",
+    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift",
     "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",
@@ -95,6 +95,7 @@ ELSEWHERE = {
     "_threads": "test_fit",  # around every fit
     "_numerics": "test_trust_threads",  # beside what else is left as it was
     "_saving": "test_trust_persistence",  # what is pickled
+    "_names": "test_typing",  # what editors know
     "_version": "test_trust_persistence",
     "_messages": "test_estimators",  # sentences that users read
     "_training.rungs": "test_streams_named",  # they race along a stream

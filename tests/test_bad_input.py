@@ -673,6 +673,31 @@ def test_equal_weights_of_any_kind_and_size_are_none(weight):
     np.testing.assert_array_equal(model.coef_, plain.coef_)
 
 
+def test_tables_of_pyarrow_are_tables():
+    arrow = pytest.importorskip("pyarrow")
+    frame, table = pd.DataFrame(X, columns=COLUMNS), arrow.table(dict(zip(COLUMNS, X.T, strict=True)))
+    labels, ones = arrow.chunked_array([LABELS]), arrow.array(ONES)
+    for make in (classifier, lambda: BatchedGridSearchCV(classifier(), {"alpha": [1e-3, 1e-1]}, cv=2)):
+        plain = make().fit(frame, LABELS)
+        model = attempt(lambda make=make: make().fit(table, labels, sample_weight=ones))
+        np.testing.assert_allclose(model.predict_proba(table), plain.predict_proba(frame), rtol=1e-9)
+        assert list(model.feature_names_in_) == COLUMNS
+
+
+def test_a_score_takes_a_number_as_weight():
+    model = regressor().fit(X, TARGETS)
+    assert attempt(lambda: model.score(X, TARGETS, sample_weight=2)) == model.score(X, TARGETS)
+
+
+def test_other_columns_than_those_of_the_fit_are_answered_with_what_to_give():
+    frame = pd.DataFrame(X, columns=COLUMNS)
+    model = classifier().fit(frame, LABELS)
+    for other in (frame[["b", "a", "c"]], frame[["a", "b"]]):
+        assert_sentence(
+            attempt(lambda rows=other: model.predict(rows)), "Give the columns that the model was fitted on"
+        )
+
+
 def test_the_table_is_long():
     n = len(JUNK) * (len(PARAMETERS) + len(COMPONENTS) + len(SEARCHES) + len(DIAGNOSED))
     n += sum(map(len, (OF_CLASSIFIER, OF_STREAM, OF_REGRESSOR, OF_VALIDATION, CONTAINERS)))

@@ -1,5 +1,7 @@
 """Links of the HTML representation go to pages that exist, and only where somebody said where they are."""
 
+import html
+
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -68,3 +70,11 @@ def test_a_class_of_the_user_has_no_page():
 def test_an_address_is_text():
     with pytest.raises(TypeError, match=r"url=7 is not accepted"):
         skvariants.set_docs_url(7)
+
+
+def test_the_diagram_shows_whole_words():
+    model = SGDVariantRegressor(tol=1e-2).fit([[0.0], [1.0], [2.0], [4.0]], [0.0, 1.0, 2.5, 4.5])
+    diagram = model._repr_html_()
+    if "Fitted attributes" in diagram:  # scikit-learn 1.9
+        assert html.escape(repr(model.suboptimality_kind_)) in diagram
+        assert html.escape(repr(model.status_)) in diagram

@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from _references import RECURSIONS, ROW_RECURSIONS, STEPPING, asked, ridge_logistic, torch, torch_optimizer, walk
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._messages import not_converged
 from skvariants.losses import LOSSES, Loss
 from skvariants.schedules import Schedule
 from skvariants.solvers import LECTURE, SOLVERS, Adam, Momentum, Solver
@@ -564,11 +565,44 @@ def test_words_of_the_progress_stand_under_each_other(capsys, solver):
         assert len({line.index(word) for line in lines}) == 1
 
 
-def test_verbose_prints_one_line_an_epoch(capsys):
-    model = SGDVariantClassifier(solver="adam", verbose=1, random_state=0).fit(X3, Y3)
-    lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0].startswith("race:")
-    assert len(lines) == model.n_iter_ + 1
+@pytest.mark.parametrize(
+    ("params", "labels"),
+    [
+        ({"solver": "adam"}, ["solver", "objective", "race", "stopped"]),
+        ({"solver": "adam", "eta0": 0.1}, ["solver", "objective", "stopped"]),
+        ({}, ["solver", "objective", "race", "stopped"]),
+        ({"loss": "hinge"}, ["solver", "objective", "stopped"]),
+    ],
+)
+def test_verbose_says_what_is_done_a_line_an_epoch_and_why_it_stopped(capsys, params, labels):
+    model = SGDVariantClassifier(verbose=1, random_state=0, **params).fit(X3, Y3)
+    *before, last = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("epoch")]
+    assert [line[:13].rstrip(" :") for line in (*before, last)] == labels
+    assert before[0] == f"solver:      {model.solver_!r}"
+    assert before[1].startswith(f"objective:   mean of {model.__skvariants_spec__().loss!r} + ElasticNet(")
+    assert last[13:].startswith(f"{model.status_} after {model.n_iter_} epoch")
+
+
+def test_verbose_prints_the_race_before_the_epochs_that_follow_from_it(capsys):
+    for solver in ("auto", "adam"):
+        model = SGDVariantClassifier(solver=solver, verbose=1, random_state=0).fit(X3, Y3)
+        kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        assert kinds == ["solver:", "objective:", "race:"] + ["epoch"] * model.n_iter_ + ["stopped:"]
+
+
+def test_verbose_names_the_solver_of_a_stream_once(capsys):
+    for solver in ("auto", "adam"):
+        model = SGDVariantClassifier(solver=solver, eta0="auto" if solver == "auto" else 0.1, verbose=1)
+        for _ in range(3):
+            model.partial_fit(X3, Y3, classes=np.unique(Y3))
+        kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        assert kinds == ["solver:", "objective:"] + ["epoch"] * 3
+
+
+def test_the_warning_of_few_epochs_says_by_how_much_the_objective_fell_where_it_did():
+    for curve in ([1.0], [np.nan, 1.0], [np.inf, 1.0], [1.0, np.nan], [1.0, 2.0], [1.0, -np.inf]):
+        assert not_converged(3, curve).endswith("it was max_iter=3.")
+    assert not_converged(3, [3.0, 2.0]).endswith("the objective still fell by 0.5 (relative).")
 
 
 @pytest.mark.parametrize("weights", [{0: -1, 1: 1}, {0: np.nan, 1: 1}, {0: "a", 1: 1}, {0: None, 1: 1}, {0: np.inf}])

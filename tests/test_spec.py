@@ -10,7 +10,8 @@ from skvariants._data.labels import Labelling
 from skvariants._data.tasks import Regression
 from skvariants._spec import Spec, Trainable
 from skvariants._training.loop import Stopping
-from skvariants.losses import Hinge, LogLoss, Loss, SquaredError
+from skvariants.losses import Hinge, Huber, LogLoss, Loss, Quantile, SquaredError
+from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.penalties import ElasticNet
 from skvariants.schedules import Adaptive, Constant, InvScaling
 from skvariants.solvers import SOLVERS, Adam, Momentum, PassiveAggressiveI, PassiveAggressiveII
@@ -139,6 +140,16 @@ REFUSED = [
         {"learning_rate": "pa1", "solver": "adam", "loss": "hinge"},
         r"learning_rate='pa1' is a rule of its own .*and solver='adam' is another: leave solver='auto', 'sgd'",
     ),
+    ({"solver": Adam}, r"solver=Adam is a class, not an instance: pass solver=Adam\(\)\."),
+    ({"solver": "L-BFGS"}, r"solver='L-BFGS' is not one of .*Did you mean 'quasi_newton' \(or leave 'auto'\)\?"),
+    ({"solver": None}, r"solver=None is not one of .*Did you mean 'auto'\?"),
+    ({"penalty": "L2"}, r"penalty='L2' is not one of .*Did you mean 'l2'\?"),
+    ({"penalty": "none"}, r"penalty='none' is not one of .*Did you mean None, without quotation marks\?"),
+    ({"loss": "log"}, r"loss='log' is not one of .*Did you mean 'log_loss'\?"),
+    ({"loss": "mse"}, r"loss='mse' is not one of .*Did you mean 'squared_error'\?"),
+    ({"loss": "poisson"}, r"loss='poisson' is for regression, not for labels; use one of log_loss"),
+    ({"loss": "log_cosh", "epsilon": 2}, r"epsilon=2 is not .* of loss='log_cosh'.*pass loss=LogCosh\(scale=2"),
+    ({"learning_rate": 0.01}, r"learning_rate=0.01 is not one of .* A number is the first step: pass eta0=0.01\."),
     ({"learning_rate": "pa1"}, r"learning_rate='pa1' only works with the hinge loss.*not with LogLoss"),
     ({"solver": PassiveAggressiveI()}, r"only works with the hinge loss.*not with LogLoss"),
 ]  # fmt: skip
@@ -150,8 +161,81 @@ def test_what_is_not_accepted_is_refused_in_a_sentence(params, sentence):
         spec(**params)
 
 
+# ------------------------------------------------------------------ fields of components that are named
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "meant"),
+    [
+        ({"solver": "momentum"}, {"solver__momentum": 0.5}, {"solver": Momentum(momentum=0.5)}),
+        ({}, {"solver": "adam", "solver__beta_1": 0.5, "solver__eps": 1e-3}, {"solver": Adam(beta_1=0.5, eps=1e-3)}),
+        ({"loss": "huber", "epsilon": 0.7}, {"loss__epsilon": 0.2}, {"loss": Huber(epsilon=0.2)}),
+        ({"penalty": "l2"}, {"alpha": 0.5, "penalty__l1_ratio": 0.2}, {"penalty": ElasticNet(0.5, 0.2), "alpha": 0.5}),
+        (
+            {"learning_rate": "invscaling", "eta0": 0.3},
+            {"learning_rate__power_t": 0.7},
+            {"learning_rate": InvScaling(eta0=0.3, power_t=0.7), "eta0": 0.3},
+        ),
+        ({"solver": Momentum()}, {"solver__momentum": 0.5}, {"solver": Momentum(momentum=0.5)}),
+    ],
+)
+def test_a_field_of_a_component_that_is_named_makes_an_instance_of_it(given, change, meant):
+    model = SGDVariantClassifier(**given).set_params(**change)
+    assert model.__skvariants_spec__().key() == spec(**meant).key()
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "sentence"),
+    [
+        (
+            {},
+            {"solver__momentum": 0.5},
+            r"solver__momentum is not a parameter of solver='auto', which has no .*Momentum",
+        ),
+        (
+            {"solver": "adam"},
+            {"solver__beta1": 0.5},
+            r"solver__beta1 .*of solver='adam', which has beta_1, beta_2, eps\.",
+        ),
+        (
+            {"penalty": None},
+            {"penalty__alpha": 1.0},
+            r"penalty__alpha .*penalty=None.*pass penalty=ElasticNet\(alpha=\.\.\.",
+        ),
+        ({"solver": "adamm"}, {"solver__beta_1": 0.5}, r"solver='adamm' is not one of"),
+        ({"solver": Adam}, {"solver__beta_1": 0.5}, r"solver=Adam is a class"),
+        ({"solver": "momentum"}, {"solver__momentum": 0.5, "gamma": 1}, "Invalid parameter 'gamma'"),
+    ],
+)
+def test_a_field_that_there_is_not_is_refused_in_a_sentence(given, change, sentence):
+    model = SGDVariantClassifier(**given)
+    with pytest.raises(ValueError, match=sentence):
+        model.set_params(**change)
+    assert model.get_params() == SGDVariantClassifier(**given).get_params()
+
+
+def test_a_subclass_that_fixes_a_component_takes_no_fields_of_it():
+    class Fixed(SGDVariantClassifier):
+        def __init__(self, loss="huber"):
+            super().__init__(loss=loss, solver="momentum")
+
+    assert Fixed().set_params(loss__epsilon=0.5).loss.epsilon == 0.5
+    with pytest.raises(ValueError, match="Invalid parameter 'solver'"):
+        Fixed().set_params(solver__momentum=0.5)
+
+
+def test_a_search_varies_a_field_of_a_component_that_is_named():
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    y = X @ [1.0, -1.0, 0.5] + np.random.default_rng(1).normal(size=80)
+    grid = {"loss__quantile": [0.2, 0.5]}
+    named = BatchedGridSearchCV(SGDVariantRegressor(loss="quantile"), grid, cv=2).fit(X, y)
+    given = BatchedGridSearchCV(SGDVariantRegressor(loss=Quantile()), grid, cv=2).fit(X, y)
+    assert (named.cv_results_["mean_test_score"] == given.cv_results_["mean_test_score"]).all()
+    assert named.best_estimator_.loss.get_params() == given.best_estimator_.loss.get_params()
+
+
 def test_a_loss_of_classes_is_refused_for_real_targets():
-    with pytest.raises(ValueError, match="loss='hinge' is not one of squared_error, poisson"):
+    with pytest.raises(ValueError, match="loss='hinge' is for classification; use one of squared_error, poisson"):
         regression(loss="hinge")
     with pytest.raises(ValueError, match=r"loss=Hinge\(\) is for classification; use one of squared_error, poisson"):
         regression(loss=Hinge())

@@ -66,7 +66,8 @@ def section(thing, title):
 
 def linked(text):
     """References with their DOI and arXiv identifiers as links."""
-    text = re.sub(r"\bdoi:(10\.[^\s,;]*[^\s,;.])", r"`doi:\1 <https://doi.org/\1>`__", text)
+    # brackets belong to an identifier in pairs: 10.1016/S0893-6080(98)00116-6, but (doi:10.1145/775047.775151)
+    text = re.sub(r"\bdoi:(10\.(?:\([^\s()]*\)|[^\s,;()])*[^\s,;.()])", r"`doi:\1 <https://doi.org/\1>`__", text)
     return re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
 
 

@@ -27,7 +27,7 @@ class Asked:
     elastic : bool, default=True
         Whether the penalty is L2 and L1 alone.
     wide : bool, default=False
-        Whether L1 goes with so many rows and features that no factor is made of either: :func:`too_wide`.
+        Whether L1 goes with so many rows and features that no factor is made of either: `too_wide`.
     streaming : bool, default=False
         Whether rows come in chunks, each seen once.
     free : bool, default=True

@@ -654,7 +654,10 @@ class Classification:
             if (classes if isinstance(classes, list) else classes.tolist()) == task.classes.tolist():
                 classes = None
         if classes is None and task is None and not grows:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: classes=np.unique(all labels), or set "
+                "on_new_class='grow', and each label has its place when it comes."
+            )
         labels = np.array([]) if classes is None else _announced_labels(classes)
         if task is None:
             nothing = _Classes(np.array([]), self.class_weight)

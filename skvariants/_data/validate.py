@@ -31,6 +31,7 @@ _TABLE = "Give a table of finite numbers of shape (n_samples, n_features)."
 #: What else can be done with rows that are elsewhere.
 _BY_BLOCKS = ", or its blocks one after the other to partial_fit"
 _ROWS = "Give as many targets as rows."
+_COLUMNS = "Give the columns that the model was fitted on, in their order."
 #: What to give as targets, where they are to be numbers, and where labels; where several labels.
 TARGETS: dict[Any, str] = {
     True: "Give a finite number for each row, or a column of them for each target.",
@@ -74,7 +75,8 @@ def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None
         if not words.rstrip().endswith((".", ":")):
             words += "."
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{words} {remedies.get(about, _ROWS)}") from error
+        others = "feature names should match" in words or "features as input" in words
+        raise kind(f"{words.rstrip()} {_COLUMNS if others else remedies.get(about, _ROWS)}") from error
 
 
 def kind_of(value: Any) -> str:

@@ -22,8 +22,6 @@ def train_by_iterations(job: Job, solver: Any, callback: Any, fresh: bool) -> li
     outcomes = iterated(job, solver, 1.0, callback, job.spec.stopping.max_iter)
     for setup, outcome in zip(job.setups, outcomes, strict=True):
         setup.race = outcome.race
-    if job.spec.verbose:
-        print(*(setup.race for setup in job.setups), sep="\n")
     return outcomes
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._component import shown
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._spec import Spec
 from skvariants._stream.progress import Progress
 from skvariants._stream.sums import Trust
+from skvariants._training.loop import print_line
 from skvariants._training.rungs import Pace
 from skvariants._training.state import State, same_generator
 
@@ -236,6 +238,16 @@ def within_bounds(spec: Spec, theta: Array, moments: Moments | None) -> Array:
     return theta
 
 
+def print_asked(spec: Spec, setup: Setup, n_models: int = 1) -> None:
+    """Lines that say by what, and what, is minimised."""
+    models = "" if n_models == 1 else f", {n_models} models side by side"
+    print_line("solver", f"{shown(setup.solver)}{models}")
+    penalty = shown(spec.penalty)
+    if hasattr(spec.penalty, "alpha") and "alpha=" not in penalty:  # the default, which `repr` leaves out
+        penalty += f", alpha={spec.penalty.alpha!r}"
+    print_line("objective", f"mean of {shown(spec.loss)} + {penalty}")
+
+
 def history_of(state: State) -> dict[str, list[Any]]:
     """The history of a single model, as lists by name."""
     rows = state.history
@@ -260,4 +272,4 @@ def log(setup: Setup, state: State) -> None:
     setup.history, state.history = new, []
 
 
-__all__ = ["Fitted", "Kept", "Setup", "history_of", "log", "model_attributes", "within_bounds"]
+__all__ = ["Fitted", "Kept", "Setup", "history_of", "log", "model_attributes", "print_asked", "within_bounds"]

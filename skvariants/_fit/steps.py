@@ -10,7 +10,7 @@ import numpy as np
 
 from skvariants._fit.job import Job, batch_size_of, tolerances, watch_of
 from skvariants._threads import spare_thread
-from skvariants._training.loop import Outcome, Training, print_row
+from skvariants._training.loop import Outcome, Training, print_races, print_row
 from skvariants._training.race import STEP_GRID, Race, curvature, is_bounded, race, step_unit
 from skvariants._training.rungs import RACE_STEPS, Pace, Rungs
 from skvariants._training.state import State
@@ -39,7 +39,7 @@ def train_by_steps(job: Job, solver: Any, callback: Any, fresh: bool) -> list[Ou
         for setup, result in zip(setups, races, strict=True):
             setup.race, setup.schedule = result, setup.schedule.with_fields(eta0=result.winner)
         if spec.verbose:
-            print(*races, sep="\n")
+            print_races(races)
     for setup in setups if fresh else ():
         setup.batch_size = batch_size
         if spec.auto_rate:
@@ -149,7 +149,7 @@ def _race_along(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: in
     if pace.decided:
         pace.multiple, pace.since, pace.rungs = float(rungs.multiples[rungs.leader]), state.t, None
         if spec.verbose:
-            print(setup.race)
+            print_races([setup.race])
     if part is not problem:
         return None
     state.epoch += 1

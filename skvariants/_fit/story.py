@@ -21,7 +21,7 @@ from skvariants._fit.blocks import assemble_table, train_on_table
 from skvariants._fit.certificates import certify_models, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
 from skvariants._fit.job import Job, assemble, batch_size_of, bound, continuation_key
-from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, within_bounds
+from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, print_asked, within_bounds
 from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
 from skvariants._messages import diverged, not_converged, out_of_time, stalled
@@ -29,7 +29,7 @@ from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants._stream.sums import Trust
 from skvariants._threads import threads
-from skvariants._training.loop import Interrupted, Outcome
+from skvariants._training.loop import Interrupted, Outcome, print_line
 from skvariants._training.state import State
 from skvariants.solvers import SOLVERS
 
@@ -121,6 +121,8 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
 def _of_table(spec: Spec, data: Data, kept: Kept | None, starts: Any, callback: Any) -> Fitted:
     """The model of a table that is not in memory."""
     job, constants = assemble_table(spec, data, kept, starts)
+    if spec.verbose:
+        print_asked(spec, job.setups[0])
     before = int(job.state.epoch[0])
     try:
         [outcome] = train_on_table(job, constants, callback)
@@ -144,8 +146,8 @@ def _choose(job: Job) -> None:
     for spec, setup in zip(job.specs, job.setups, strict=True):
         setup.solver = spec.solver if chosen is None else chosen
         setup.schedule = spec.schedule.bind(job.data.task.bind_loss(spec.loss), spec.alpha)
-    if chosen is not None and job.spec.verbose:
-        print(f"solver: {chosen!r}")
+    if job.spec.verbose:
+        print_asked(job.spec, job.setups[0], len(job.specs))
 
 
 def _chosen(job: Job) -> Any:
@@ -208,6 +210,9 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
     kept, n_iter = Kept(setup, state, theta), int(state.epoch[0]) - before
+    if spec.verbose and len(job.specs) == 1 and not job.streaming:
+        how_far = f", suboptimality {value:.2g} ({kind})" if value is not None and np.isfinite(value) else ""
+        print_line("stopped", f"{status} after {n_iter} epoch{'' if n_iter == 1 else 's'}{how_far}")
     return Fitted(
         spec, job.data.header, kept, theta, status, n_iter, messages, value, kind, crossing=_crossing(job, spec, theta)
     )

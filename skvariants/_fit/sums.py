@@ -11,7 +11,7 @@ import numpy as np
 from skvariants._data.scaling import Coordinates
 from skvariants._data.validate import Data
 from skvariants._fit.job import seed
-from skvariants._fit.results import Fitted, Kept, Setup, log
+from skvariants._fit.results import Fitted, Kept, Setup, log, print_asked
 from skvariants._messages import left_out
 from skvariants._spec import Spec
 from skvariants._stream.memory import Chunk, Remembering, memory_of
@@ -120,6 +120,8 @@ def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> N
         "validation_score": None, "models": np.zeros(1, int), "rows": n_rows,
     })  # fmt: skip
     if spec.verbose:
+        if state.epoch[0] == 1:
+            print_asked(spec, setup)
         print_row(state.history[-1])
     log(setup, state)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,6 +177,7 @@ class Training:
         self.before: list[Array] = []
         self.whole: _Whole | None = None
         self.begun = False
+        self.raced = bool(method.state.epoch.any())  # by the training that this one goes on with
 
     def run(self) -> list[Outcome]:
         """Train until every model has stopped; one outcome for each, in their order.
@@ -269,6 +270,9 @@ class Training:
         }  # fmt: skip
         state.history.append(row)
         if self.watch.verbose:
+            if not self.raced:  # a method that races by itself has done so now
+                self.raced = True
+                print_races(self.method.race(position) for position in range(len(self.alive)))
             print_row(row)
 
     def _take_back(self, record: Record) -> Array:
@@ -346,6 +350,18 @@ class Training:
             method.keep(remaining)
 
 
+def print_line(label: str, words: str) -> None:
+    """A line beside those of the epochs."""
+    print(f"{label + ':':<13}{words}")
+
+
+def print_races(races: Iterable[Any]) -> None:
+    """A line for each race, where there was one."""
+    for race in races:
+        if race is not None:
+            print_line("race", race.summary())
+
+
 def print_row(row: dict[str, Any]) -> None:
     """One line about one epoch; words stand under each other."""
     score = row["validation_score"]
@@ -356,4 +372,4 @@ def print_row(row: dict[str, Any]) -> None:
     )
 
 
-__all__ = ["Interrupted", "Outcome", "Stopping", "Training", "Watch", "print_row"]
+__all__ = ["Interrupted", "Outcome", "Stopping", "Training", "Watch", "print_line", "print_races", "print_row"]

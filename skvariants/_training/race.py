@@ -56,9 +56,13 @@ class Race:
     steps: int
 
     def __str__(self) -> str:
+        return f"race: {self.summary()}"
+
+    def summary(self) -> str:
+        """What was raced, how many diverged, and which goes on."""
         lost = int((~np.isfinite(self.scores)).sum())
         return (
-            f"race: {len(self.eta0)} step sizes from {self.eta0[0]:.3g} to {self.eta0[-1]:.3g}, "
+            f"{len(self.eta0)} step sizes from {self.eta0[0]:.3g} to {self.eta0[-1]:.3g}, "
             f"{self.steps} step{'' if self.steps == 1 else 's'} each, {lost} diverged; eta0={self.winner:.3g} goes on"
         )
 

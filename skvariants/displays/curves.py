@@ -284,7 +284,7 @@ class SolverComparisonDisplay:
     ) -> SolverComparisonDisplay:  # fmt: skip
         """Fit a clone of an estimator with each solver, and compare.
 
-        A :class:`~sklearn.exceptions.ConvergenceWarning` is not shown: the legend says which solvers did not
+        A `ConvergenceWarning` is not shown: the legend says which solvers did not
         converge.
 
         Parameters

@@ -16,7 +16,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,8 +34,10 @@ from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, mo
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
-from skvariants._spec import Spec, read
+from skvariants._spec import Spec, component_with, read
 from skvariants._stream.progress import Progress, predictions, scored
+from skvariants._training.race import Race
+from skvariants.solvers import Solver
 
 Array = np.ndarray
 
@@ -43,10 +45,23 @@ Array = np.ndarray
 class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     """What the two estimators share."""
 
-    coef_: Any
-    intercept_: Any
-    status_: str
+    coef_: Array
+    intercept_: Array
+    n_features_in_: int
+    feature_names_in_: Array
     n_iter_: int
+    t_: float
+    status_: str
+    solver_: Solver
+    loss_curve_: list[float]
+    history_: dict[str, list[Any]]
+    # or None, for which who asks has not to look: whether it is follows from what was asked for
+    suboptimality_: float | Any
+    suboptimality_kind_: str | Any
+    eta0_: float | Any
+    race_: Race | Any
+    validation_scores_: list[float] | Any
+    best_epoch_: int | Any
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         "alpha": number(0),
@@ -80,6 +95,35 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     @abstractmethod
     def _losses(self) -> Mapping[str, Any]:
         """Names of the losses that this estimator takes."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of components too: ``solver__momentum=0.8`` makes "momentum" a ``Momentum(0.8)``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name. A name of a component with ``__`` and a field, where the component is given by its name,
+            puts the component with that field into its place.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        for owner in _COMPONENTS:
+            fields = {name: name.removeprefix(f"{owner}__") for name in params if name.startswith(f"{owner}__")}
+            given = params.get(owner, getattr(self, owner))
+            takes = owner in self._get_param_names()
+            if fields and takes and (given is None or isinstance(given, (str, type))):
+                changes = {field: params.pop(name) for name, field in fields.items()}
+                now = {name: getattr(self, name) for name in parameter_names(type(self))}  # type: ignore[arg-type]
+                params[owner] = component_with(owner, {**now, **params}, self._losses(), changes)
+        return super().set_params(**params)
 
     def __skvariants_spec__(self) -> Spec:
         """The parameters, checked and resolved."""
@@ -288,7 +332,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         z = z.toarray() if sp.issparse(z) else np.asarray(z)
         return z + self.intercept_
 
-    def densify(self) -> Any:
+    def densify(self) -> Self:
         """Convert ``coef_`` to a dense array, the format after fitting.
 
         Returns
@@ -300,7 +344,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         self.coef_ = dense(self.coef_)
         return self
 
-    def sparsify(self) -> Any:
+    def sparsify(self) -> Self:
         """Convert ``coef_`` to a sparse matrix, which saves memory where L1 made it mostly zero.
 
         Returns

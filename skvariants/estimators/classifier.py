@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 
 from skvariants._component import PROCESSES, Accepts, OneOf, resolve
 from skvariants._data.labels import Labelling
 from skvariants._data.validate import Given
+from skvariants._names import ClassifierLossName, LearningRateName, PenaltyName, SolverName
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
 from skvariants.losses import LOSSES, Loss, of_labels
+from skvariants.penalties import Penalty
+from skvariants.schedules import Schedule
+from skvariants.solvers import Solver
 
 Array = np.ndarray
+
+if TYPE_CHECKING:
+    Method = TypeVar("Method", bound=Callable[..., Any])
+
+    def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...
+
+else:
+    from sklearn.utils.metaestimators import available_if
 
 
 def _has_probability(estimator: Any) -> bool:
@@ -134,7 +145,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     random_state : int, RandomState or None, default=None
         Seed of the order of the rows and of the validation split.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 prints solver, objective and race, a line an epoch, and why the fit stopped.
     n_jobs : int or None, default=None
         Accepted for compatibility; all classes share one matrix product.
 
@@ -204,6 +215,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     True
     """
 
+    classes_: Array
+
     _accepts: ClassVar[dict[str, Accepts]] = {
         **SGDVariant._accepts,
         "multi_class": OneOf("auto", "ovr", "multinomial"),
@@ -214,9 +227,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
 
     def __init__(
         self,
-        loss: Any = "log_loss",
+        loss: ClassifierLossName | Loss = "log_loss",
         *,
-        penalty: Any = "l2",
+        penalty: PenaltyName | Penalty | None = "l2",
         alpha: float = 0.0001,
         l1_ratio: float | None = 0.15,
         penalty_factor: Any = None,
@@ -224,25 +237,25 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         bounds: Any = None,
         monotonic_cst: Any = None,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        batch_size: Any = "auto",
-        multi_class: str = "auto",
-        scale_features: Any = "auto",
-        learning_rate: Any = "auto",
-        eta0: Any = "auto",
+        solver: SolverName | Solver = "auto",
+        batch_size: int | Literal["auto", "full"] = "auto",
+        multi_class: Literal["auto", "ovr", "multinomial"] = "auto",
+        scale_features: bool | Literal["auto"] = "auto",
+        learning_rate: LearningRateName | Schedule = "auto",
+        eta0: float | Literal["auto"] = "auto",
         power_t: float = 0.5,
         max_iter: int = 1000,
         max_time: float | None = None,
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: Any = 0.1,
+        epsilon: float | Literal["auto"] = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        class_weight: Any = None,
-        on_new_class: str = "error",
-        average: Any = False,
-        forgetting: Any = None,
+        class_weight: dict[Any, Any] | Literal["balanced"] | None = None,
+        on_new_class: Literal["error", "grow"] = "error",
+        average: bool | int = False,
+        forgetting: float | Literal["auto"] | None = None,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -399,7 +412,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         z = self._linear(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> Array:
         """Class label of each row, or a table of its labels.
 
         Parameters

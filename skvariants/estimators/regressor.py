@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -11,9 +11,13 @@ from sklearn.metrics import r2_score
 
 from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
+from skvariants._names import LearningRateName, PenaltyName, RegressorLossName, SolverName
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
 from skvariants.losses import LOSSES, Binomial, Loss
+from skvariants.penalties import Penalty
+from skvariants.schedules import Schedule
+from skvariants.solvers import Solver
 
 Array = np.ndarray
 
@@ -113,7 +117,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     random_state : int, RandomState or None, default=None
         Seed of the order of the rows and of the validation split.
     verbose : int, default=0
-        1 prints a line an epoch.
+        1 prints solver, objective and race, a line an epoch, and why the fit stopped.
 
     Attributes
     ----------
@@ -183,9 +187,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
 
     def __init__(
         self,
-        loss: Any = "squared_error",
+        loss: RegressorLossName | Loss = "squared_error",
         *,
-        penalty: Any = "l2",
+        penalty: PenaltyName | Penalty | None = "l2",
         alpha: float = 0.0001,
         l1_ratio: float | None = 0.15,
         penalty_factor: Any = None,
@@ -193,22 +197,22 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         bounds: Any = None,
         monotonic_cst: Any = None,
         fit_intercept: bool = True,
-        solver: Any = "auto",
-        batch_size: Any = "auto",
-        scale_features: Any = "auto",
-        learning_rate: Any = "auto",
-        eta0: Any = "auto",
+        solver: SolverName | Solver = "auto",
+        batch_size: int | Literal["auto", "full"] = "auto",
+        scale_features: bool | Literal["auto"] = "auto",
+        learning_rate: LearningRateName | Schedule = "auto",
+        eta0: float | Literal["auto"] = "auto",
         power_t: float = 0.25,
         max_iter: int = 1000,
         max_time: float | None = None,
         tol: float | None = 1e-3,
         n_iter_no_change: int = 5,
         shuffle: bool = True,
-        epsilon: Any = 0.1,
+        epsilon: float | Literal["auto"] = 0.1,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        average: Any = False,
-        forgetting: Any = None,
+        average: bool | int = False,
+        forgetting: float | Literal["auto"] | None = None,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -256,6 +260,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         losses = self._losses()
         loss = losses[self.loss]() if isinstance(self.loss, str) and self.loss in losses else self.loss
         tags.target_tags.positive_only = isinstance(loss, Loss) and -1.0 not in loss.domain
+        # scikit-learn's check of several targets does not ask whether they have to be positive
+        tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags
 
     def fit(
@@ -381,7 +387,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
             if self._task.scorable_at_once(targets):
                 return float(self._task.scores(z[:, None], targets, weight, self._minimised)[0])
         y = np.repeat(np.reshape(y, (-1, 1)), z.shape[1], axis=1) if self._task.outputs > 1 else y
-        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=sample_weight))
+        weight = row_weights(sample_weight, len(z))
+        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=weight))
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot

@@ -20,7 +20,7 @@ class MultinomialLogLoss(Loss):
 
     .. math:: \ell(y, z) = \log \sum_c e^{z_c} - z_y
 
-    `y` is one-hot and :meth:`value` puts the whole loss into the column of the true class, so that a
+    `y` is one-hot and `value` puts the whole loss into the column of the true class, so that a
     model's loss is the sum over its columns. Columns of several models lie side by side.
     Use it for three classes or more with probabilities; ``multi_class="auto"`` does.
 

@@ -39,6 +39,8 @@ def take(values: Any, rows: Array) -> Any:
         return None
     if hasattr(values, "iloc"):
         return values.iloc[rows]
+    if hasattr(values, "to_pylist"):  # of pyarrow, whose tables take brackets for names of columns
+        return values.take(rows)
     if hasattr(values, "__array_namespace__") and not isinstance(values, np.ndarray):
         xp = values.__array_namespace__()  # whose arrays may refuse indices of NumPy
         return xp.take(values, xp.asarray(rows, device=values.device), axis=0)

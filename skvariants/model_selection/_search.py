@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import joblib
 import numpy as np
@@ -280,6 +280,16 @@ class BatchedSearch(Versioned, LinksToDocs):
     return_train_score: bool
     max_time: float | None
 
+    cv_results_: dict[str, Any]
+    best_estimator_: Any
+    best_score_: float
+    best_params_: dict[str, Any]
+    best_index_: int
+    scorer_: Any
+    n_splits_: int
+    refit_time_: float
+    multimetric_: bool
+
     _accepts: ClassVar[dict[str, Accepts]] = {
         "n_jobs": PROCESSES,
         "refit": OneOf(Flag(), str, Callable),
@@ -398,7 +408,7 @@ class BatchedSearch(Versioned, LinksToDocs):
     # ------------------------------------------------------------------ fitting
 
     @with_callbacks
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Evaluate all candidates and refit the best one.
 
         Parameters

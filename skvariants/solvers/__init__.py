@@ -11,6 +11,7 @@ themselves, so that a further one is a module of this folder.
 
 from typing import TYPE_CHECKING, Any
 
+from skvariants._names import SolverName
 from skvariants._registry import Family
 from skvariants._step import Step
 from skvariants.solvers.base import Solver, registered
@@ -61,10 +62,20 @@ globals().update(_CLASSES)
 FAMILIES: dict[str, Family] = registered.families
 
 #: Every solver by name.
-SOLVERS: dict[str, Any] = registered.by_name
+SOLVERS: dict[Any, Any] = registered.by_name
 
 #: The nine of the lecture, from the plainest to both cures at once.
-LECTURE = ("gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
+LECTURE: tuple[SolverName, ...] = (
+    "gd",
+    "sgd",
+    "minibatch",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "adadelta",
+    "rmsprop",
+    "adam",
+)
 
 __all__ = [
     "FAMILIES",

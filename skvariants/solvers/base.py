@@ -16,7 +16,8 @@ only reads what is returned. The last axis is the column, so hyperparameters may
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,12 @@ from skvariants._registry import Registry
 from skvariants._step import Step
 
 Array = np.ndarray
+Result = TypeVar("Result")
+
+
+def names_memory(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Tell type checkers that a subclass may name what it keeps: ``buffer`` in the place of ``*memory``."""
+    return method
 
 
 class Solver(Component):
@@ -99,6 +106,7 @@ class Solver(Component):
             cls.lazy = False
         super().__init_subclass__(**kwargs)
 
+    @names_memory
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         """Direction and scale of step number `t`.
 
@@ -120,6 +128,7 @@ class Solver(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} defines neither `step` nor `update`.")
 
+    @names_memory
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:
         """Take the step ``W <- prox[eta * scale](W - eta * scale * direction)``, in place.
 
@@ -152,6 +161,7 @@ class Solver(Component):
         theta -= np.multiply(direction, length, room)
         self.prox(W, weights_length, step, *memory)
 
+    @names_memory
     def prox(self, W: Array, length: Any, step: Step, *memory: Array) -> None:
         """Apply the part of the penalty that the gradient did not hold, in place.
 
@@ -169,6 +179,7 @@ class Solver(Component):
         if step.implicit or step.penalty.has_prox:
             step.penalty.prox(W, length, smooth=step.implicit)
 
+    @names_memory
     def idle(self, W: Array, times: Array, step: Step, *memory: Array) -> None:
         """Make up for steps of zero gradient, in place: what the penalty alone does to the weights; see `lazy`.
 
@@ -210,6 +221,7 @@ class Solver(Component):
         arrays = [theta.copy() if name in self.points else np.zeros_like(theta) for name in self.memory]
         return arrays + [np.zeros_like(theta[:1]) for _ in self.totals]
 
+    @names_memory
     def begin_epoch(self, theta: Array, whole: Any, *memory: Array) -> None:
         """Look at all rows before an epoch, where `needs` has "table"; nothing by default.
 
@@ -252,6 +264,7 @@ class Solver(Component):
             If the penalty lacks what the solver needs.
         """
 
+    @names_memory
     def solution(self, theta: Array, *memory: Array) -> Array:
         """The model that the iterate stands for: itself, unless the rule says otherwise.
 

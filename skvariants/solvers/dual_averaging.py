@@ -20,8 +20,8 @@ class DualAveraging(Solver):
 
     with the penalty `R` of the estimator; where steps differ, :math:`g_s^2` counts by the square of its own step over
     the longest so far. Use it for a sparse model from sparse rows: it gives more exact zeros than
-    :class:`FTRL`, as what pulls towards the start does not follow the iterates. It forgets nothing, so it goes
-    slowly where gradients at the start were large.
+    :class:`~skvariants.solvers.FTRL`, as what pulls towards the start does not follow the iterates. It forgets nothing,
+    so it goes slowly where gradients at the start were large.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class InteriorPoint(Solver):
     a feasible point of the dual problem: primal minus dual bounds what is left to gain, and the fit ends when that is
     small. On sparse rows of more than 1,536 features, with an L2 penalty, the same dual problem is climbed row by
     row, all classes at once. It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a
-    stream, `partial_fit` does what it does for "auto" (:class:`Recursive`).
+    stream, `partial_fit` does what it does for "auto" (:class:`~skvariants.solvers.Recursive`).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ class QuasiNewton(Solver):
     Use it for smooth losses; ``solver="auto"`` does. In these coordinates the ravine is gone, each step size is
     found by a search that costs no pass, and the batch grows to all rows, so that the fit ends because it has
     converged. It finds its own steps and batches: `learning_rate`, `eta0` and `batch_size` stay "auto". A chunk of a
-    stream is no place for it: `partial_fit` does what it does for "auto" (:class:`Recursive`).
+    stream is no place for it: `partial_fit` does what it does for "auto" (:class:`~skvariants.solvers.Recursive`).
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ class Auto(Solver):
 
     Use it when you do not know. Quasi-Newton steps where the loss is smooth and no step, batch or average is asked
     for; else what the rules of :func:`skvariants.diagnostics.diagnose` advise for the data. In `partial_fit` sums over
-    all rows (:class:`Recursive`), or AdaGrad's steps where these are not possible. ``solver_`` says what was chosen.
+    all rows (:class:`~skvariants.solvers.Recursive`), or AdaGrad's steps where these are not possible. ``solver_`` says
+    what was chosen.
 
     References
     ----------

@@ -1,0 +1,72 @@
+"""Every block of Python in the pages runs as it is printed, after what stands before it on the page."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+#: A fenced block of Markdown, or a directive of reStructuredText with what is indented below it.
+BLOCK = re.compile(
+    r"^```python\n(?P<fenced>(?:.*\n)*?)```|^\.\. code-block:: python\n\n(?P<indented>(?:   .*\n|\n)+)", re.M
+)
+#: Blocks that need a file nobody has, by a word of theirs.
+NEEDS_A_FILE = ('np.memmap("X.bin"', "dd.read_parquet(")
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.[mr][ds]*")),
+    *sorted((ROOT / "docs" / "guide").glob("*.[mr][ds]*")),
+]
+PAGES = [page for page in PAGES if BLOCK.search(page.read_text())]
+
+
+def blocks(text):
+    """Where each block begins, and its lines."""
+    for found in BLOCK.finditer(text):
+        yield found.start(), found["fenced"] or re.sub("^   ", "", found["indented"], flags=re.M)
+
+
+def examples(text):
+    """Where each doctest of a page begins, and its lines."""
+    starts = [0, *(m.end() for m in re.finditer("\n", text))]
+    for example in doctest.DocTestParser().get_examples(text):
+        if not example.options.get(doctest.SKIP):
+            yield starts[example.lineno], example.source
+
+
+def run(page):
+    text = page.read_text()
+    names = {"__name__": "snippets"}
+    for _, lines in sorted([*blocks(text), *examples(text)]):
+        code = compile(lines, page.name, "exec")
+        if not any(word in lines for word in NEEDS_A_FILE):
+            exec(code, names)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "page",
+    [
+        page if page.stem in ("index", "coming_from_sgdclassifier") else pytest.param(page, marks=pytest.mark.slow)
+        for page in PAGES
+    ],
+    ids=lambda page: page.name,
+)
+def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plt = pytest.importorskip("matplotlib.pyplot")
+    try:
+        run(page)
+    finally:
+        plt.close("all")
+
+
+def test_blocks_are_found():
+    assert len(PAGES) > 7
+    text = "```python\na = 1\n```\n\n>>> b = a\n\n.. code-block:: python\n\n   if b:\n       c = b\n\nand so on\n"
+    assert [lines.strip() for _, lines in sorted([*blocks(text), *examples(text)])] == [
+        "a = 1",
+        "b = a",
+        "if b:\n    c = b",
+    ]
