@@ -59,6 +59,7 @@ LEVELS = [
     "model_selection._search",
     "model_selection.grid model_selection.halving",
     "model_selection",
+    "_export",
     "estimators.base",
     "estimators.classifier estimators.regressor",
     "estimators",

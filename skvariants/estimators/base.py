@@ -30,6 +30,7 @@ from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, n
 from skvariants._data.validate import Data, Given, Header, features, prepare
 from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
+from skvariants._export import as_scikit_learn
 from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes, on_table
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
@@ -311,6 +312,30 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check_is_fitted(self)
         self.coef_ = sp.csr_array(self.coef_) if self.coef_.ndim == 2 else sp.csr_matrix(self.coef_)
         return self
+
+    def to_sklearn(self) -> Any:
+        """The fitted estimator of scikit-learn that predicts the same, for tools that know scikit-learn's classes.
+
+        Which class stands for which loss is told in :doc:`/guide/saving`. Classes and the names of features are kept.
+        It is for predictions: its training parameters are scikit-learn's defaults, so fitting it is another fit.
+
+        Returns
+        -------
+        estimator
+            Such as :class:`~sklearn.linear_model.LogisticRegression` or :class:`~sklearn.linear_model.Ridge`. It shares
+            nothing with this one.
+
+        Raises
+        ------
+        ValueError
+            If no estimator of scikit-learn predicts the same.
+        """
+        check_is_fitted(self)
+        names = ("n_features_in_", "feature_names_in_")
+        header = {"fit_intercept": self.fit_intercept} | {name: getattr(self, name, None) for name in names}
+        return as_scikit_learn(
+            self._task, self._minimised, np.array(dense(self.coef_)), np.array(self.intercept_), header
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
