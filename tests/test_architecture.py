@@ -65,6 +65,7 @@ LEVELS = [
     "estimators",
     "diagnostics",
     "skvariants",
+    "__main__",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 LEVEL |= {
@@ -97,6 +98,7 @@ ELSEWHERE = {
     "_numerics": "test_trust_threads",  # beside what else is left as it was
     "_saving": "test_trust_persistence",  # what is pickled
     "_version": "test_trust_persistence",
+    "__main__": "test_project",  # beside what else a project brings
     "_messages": "test_estimators",  # sentences that users read
     "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method

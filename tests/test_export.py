@@ -1,6 +1,9 @@
 """Estimators of scikit-learn that predict what a model predicts, and what other systems make of them."""
 
 import pickle
+import re
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ from sklearn.utils.validation import check_is_fitted
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Hinge, LogLoss, Loss, Quantile, Tweedie, of_labels
 
+GUIDE = Path(__file__).parents[1] / "docs" / "guide" / "saving.rst"
 CLASSIFIERS = {"log_loss": LogisticRegression, "modified_huber": SGDClassifier, "perceptron": SGDClassifier}
 REGRESSORS = {
     "squared_error": Ridge, "huber": HuberRegressor, "epsilon_insensitive": LinearSVR,
@@ -194,6 +198,16 @@ def test_shares_have_no_counterpart(X, z):
         SGDVariantRegressor("binomial").fit(X, (z > 0) * 0.5).to_sklearn()
 
 
+def test_skops_asks_for_no_trust(X, z):
+    skops = pytest.importorskip("skops.io")
+    labels = np.column_stack([z > 0, z > 1]).astype(int)
+    models = [SGDVariantClassifier().fit(X, y) for y in (z > 0, labels)]
+    for model in [*models, SGDVariantRegressor().fit(X, z), SGDVariantRegressor("poisson").fit(X, np.exp(z))]:
+        saved = skops.dumps(model.to_sklearn())
+        assert skops.get_untrusted_types(data=saved) == []
+        assert same(model, skops.loads(saved), X)
+
+
 def onnx_outputs(exported, X):
     """What the runtime of ONNX predicts in single precision."""
     skl2onnx, runtime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
@@ -225,3 +239,12 @@ def test_onnx_of_regressors(loss, X, z):
     model = SGDVariantRegressor(loss).fit(X, np.exp(z))
     (found,) = onnx_outputs(model.to_sklearn(), X)
     np.testing.assert_allclose(found.ravel(), model.predict(X), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("needs", [["onnxruntime", "skl2onnx"], ["shap", "matplotlib"]], ids="".join)
+def test_the_examples_of_the_guide_work(needs):
+    for name in needs:
+        pytest.importorskip(name)
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", GUIDE.read_text())
+    [example] = [block for block in blocks if needs[0] in block]
+    exec(compile(textwrap.dedent(example), GUIDE.name, "exec"), {})
