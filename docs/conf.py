@@ -95,6 +95,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "min_reported_time": 5,
+    "write_computation_times": False,
     "matplotlib_animations": False,
     "image_scrapers": ("matplotlib",),
     "image_srcset": ["2x"],
