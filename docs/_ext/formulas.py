@@ -1,4 +1,6 @@
-r"""Formulas of several parts, which docstrings write ``A, \qquad B``, have a line for each part where they are long."""
+r"""Formulas of several parts, which docstrings write ``A, \quad B``, have a line for each part where they are long."""
+
+import re
 
 from docutils import nodes
 
@@ -6,12 +8,22 @@ from docutils import nodes
 LONG = 90
 
 
+def parts_of(formula):
+    """What stands between commas and wide spaces, outside of braces and environments."""
+    parts = []
+    for piece in re.split(r"(?<=,)\s*\\q?quad\s+", formula):
+        if parts and any(parts[-1].count(low) != parts[-1].count(high) for low, high in ("{}", (r"\begin", r"\end"))):
+            parts[-1] += rf" \quad {piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
 def in_lines(app, doctree):
     """Break long formulas; blank lines are what Sphinx makes lines of."""
     for formula in doctree.findall(nodes.math_block):
-        text = formula.astext()
-        if r"\qquad" in text and len(text) > LONG:
-            parts = [part.strip() for part in text.split(r"\qquad")]
+        parts = parts_of(formula.astext())
+        if len(parts) > 1 and len(formula.astext()) > LONG:
             formula.children = [nodes.Text("\n\n".join(f"& {part}" for part in parts))]
             formula[0].parent = formula
 
@@ -19,4 +31,4 @@ def in_lines(app, doctree):
 def setup(app):
     """Register with sphinx."""
     app.connect("doctree-read", in_lines)
-    return {"version": "1", "parallel_read_safe": True}
+    return {"version": "2", "parallel_read_safe": True}
