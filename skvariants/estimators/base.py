@@ -25,12 +25,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skvariants import _export
 from skvariants._callbacks import ReportsEpochs, with_callbacks
 from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, number, shown
 from skvariants._data.validate import Data, Given, Header, features, prepare
 from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
-from skvariants._export import as_scikit_learn
 from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes, on_table
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
@@ -333,7 +333,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check_is_fitted(self)
         names = ("n_features_in_", "feature_names_in_")
         header = {"fit_intercept": self.fit_intercept} | {name: getattr(self, name, None) for name in names}
-        return as_scikit_learn(
+        return _export.as_scikit_learn(
             self._task, self._minimised, np.array(dense(self.coef_)), np.array(self.intercept_), header
         )
 

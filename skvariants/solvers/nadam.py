@@ -54,7 +54,7 @@ class NAdam(Solver):
     scale_free = True
     eta0 = 0.03
     trouble = "a ravine and rare features"
-    cures = "the ravine and rare features together, looking ahead as Nesterov does"
+    cures = "the ravine and rare features together, without overshooting"
 
     def _momentum(self, t: int) -> Any:
         return self.beta_1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
