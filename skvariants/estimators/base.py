@@ -322,7 +322,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         Returns
         -------
         estimator
-            Such as :class:`~sklearn.linear_model.LogisticRegression` or :class:`~sklearn.linear_model.Ridge`. It shares
+            Such as ``LogisticRegression`` or ``Ridge``, with classes and names of features. It shares
             nothing with this one.
 
         Raises
