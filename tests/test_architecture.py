@@ -99,7 +99,6 @@ ELSEWHERE = {
     "_saving": "test_trust_persistence",  # what is pickled
     "_version": "test_trust_persistence",
     "_messages": "test_estimators",  # sentences that users read
-    "__main__": "test_project",  # beside what else a project brings
     "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
@@ -118,6 +117,7 @@ ELSEWHERE = {
     "_blocks.table": "test_blocks",
     "_stream.truncated": "test_stream_reservoir",
     "_stream.reservoir": "test_stream_reservoir",
+    "__main__": "test_project",  # beside what else a project brings
     "_stream.progress": "test_streams_api",  # what online users read
 }
 #: Estimators, whose constructors list what they take.
