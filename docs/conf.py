@@ -29,6 +29,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
     "skvariants_docs",
+    "formulas",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "_templates"]
@@ -95,6 +96,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "min_reported_time": 5,
+    "write_computation_times": False,
     "matplotlib_animations": False,
     "image_scrapers": ("matplotlib",),
     "image_srcset": ["2x"],

@@ -1,6 +1,6 @@
 """
-Raw units, nothing tuned
-========================
+Raw units, default settings
+===========================
 
 The tables of scikit-learn as they come, default settings, beside ``SGDClassifier`` and ``SGDRegressor``.
 """

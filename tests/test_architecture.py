@@ -59,11 +59,13 @@ LEVELS = [
     "model_selection._search",
     "model_selection.grid model_selection.halving",
     "model_selection",
+    "_export",
     "estimators.base",
     "estimators.classifier estimators.regressor",
     "estimators",
     "diagnostics",
     "skvariants",
+    "__main__",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 LEVEL |= {
@@ -116,6 +118,7 @@ ELSEWHERE = {
     "_blocks.table": "test_blocks",
     "_stream.truncated": "test_stream_reservoir",
     "_stream.reservoir": "test_stream_reservoir",
+    "__main__": "test_project",  # beside what else a project brings
     "_stream.progress": "test_streams_api",  # what online users read
 }
 #: Estimators, whose constructors list what they take.

@@ -25,6 +25,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skvariants import _export
 from skvariants._callbacks import ReportsEpochs, with_callbacks
 from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, number, shown
 from skvariants._data.validate import Data, Given, Header, features, prepare
@@ -355,6 +356,30 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check_is_fitted(self)
         self.coef_ = sp.csr_array(self.coef_) if self.coef_.ndim == 2 else sp.csr_matrix(self.coef_)
         return self
+
+    def to_sklearn(self) -> Any:
+        """The fitted estimator of scikit-learn that predicts the same, for tools that know scikit-learn's classes.
+
+        Which class stands for which loss is told in :doc:`/guide/saving`. Classes and the names of features are kept.
+        It is for predictions: its training parameters are scikit-learn's defaults, so fitting it is another fit.
+
+        Returns
+        -------
+        estimator
+            Such as ``LogisticRegression`` or ``Ridge``, with classes and names of features. It shares
+            nothing with this one.
+
+        Raises
+        ------
+        ValueError
+            If no estimator of scikit-learn predicts the same.
+        """
+        check_is_fitted(self)
+        names = ("n_features_in_", "feature_names_in_")
+        header = {"fit_intercept": self.fit_intercept} | {name: getattr(self, name, None) for name in names}
+        return _export.as_scikit_learn(
+            self._task, self._minimised, np.array(dense(self.coef_)), np.array(self.intercept_), header
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -419,6 +419,11 @@ class Loss(Component):
         """The loss times what a label weighs, one number for each column: where it is absent, and where present."""
         return _Weighted(self, absent, present)
 
+    @property
+    def unweighted(self) -> Loss:
+        """The loss without what labels weigh; itself where they weigh nothing."""
+        return self
+
 
 class _Weighted(Loss):
     """A loss on targets -1 and 1 times what they weigh in each column."""
@@ -426,6 +431,10 @@ class _Weighted(Loss):
     loss: Any = None
     absent: Any = hyperparameter(1.0, axis="column")
     present: Any = hyperparameter(1.0, axis="column")
+
+    @property
+    def unweighted(self) -> Loss:
+        return self.loss
 
     def _weight(self, y: Array, dtype: Any = np.float64) -> Array:
         absent, present = (np.asarray(weight, dtype) for weight in (self.absent, self.present))
