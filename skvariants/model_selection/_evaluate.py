@@ -171,7 +171,7 @@ class TrainedModel:
 
 def evaluate_fold(
     context: SearchContext, group: PipelineGroup, number: int, train: Array, test: Array, rung: Rung | None = None,
-    sums: FoldSums | None = None, share: Share | None = None, tasks: CandidateTasks | None = None,
+    share: Share | None = None, tasks: CandidateTasks | None = None,
 ) -> Iterator[list[FoldResult]]:  # fmt: skip
     """Train and score the candidates of one pipeline group on one fold, some at a time.
 
@@ -187,8 +187,6 @@ def evaluate_fold(
         Its rows.
     rung : Rung, optional
         From where they go on, and for how long; brought up to date.
-    sums : FoldSums, optional
-        That answer candidates without their rows.
     share : Share, optional
         Of the time of the search.
     tasks : CandidateTasks, optional
@@ -199,8 +197,8 @@ def evaluate_fold(
     list of FoldResult
     """
     end = None if share is None else time.time() + share.seconds()
-    if sums is not None:
-        answered, group = answer(context, group, number, sums)
+    if group.sums is not None:
+        answered, group = answer(context, group, number, group.sums)
         yield answered
         if not group.candidates:
             return

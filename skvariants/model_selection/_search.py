@@ -153,8 +153,8 @@ class Evaluation:
                     if epochs is not None:
                         rung = self._rungs.setdefault((fold, position), Rung())
                         rung.advance(epochs, chosen)
-                    part, known = replace(group, candidates=members), sums[position][fold]
-                    tasks[fold, position] = self.context, part, fold, train, test, rung, known
+                    part = replace(group, candidates=members, sums=sums[position][fold])
+                    tasks[fold, position] = self.context, part, fold, train, test, rung
         progress = Progress(
             self.search, callback_ctx, self.settings, self.n_splits,
             lambda fold: told_rows(self.context, self.folds[fold][0]),
