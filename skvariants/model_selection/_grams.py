@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import lapack
 from sklearn.utils import get_tags
 
 from skvariants._by_feature import Shape
@@ -335,9 +336,11 @@ class Quadratic:
             Q.flat[:: len(Q) + 1] += l2[self.used, j]
             own = kinks.take(lambda A, j=j: A[self.used, j])
             begin = np.zeros(len(Q)) if start is None else start[self.used, j]
-            v = lasso(Q, self.c[:, j], own.strength, begin, own.bounds)
-            if not _arrived(Q, self.c[:, j], own, v, _SHARE * tol):
-                return None
+            v = _ridge(Q, self.c[:, j]) if own.bounds is None and not own.strength.any() else None
+            if v is None or not _arrived(Q, self.c[:, j], own, v, _SHARE * tol):
+                v = lasso(Q, self.c[:, j], own.strength, begin, own.bounds)
+                if not _arrived(Q, self.c[:, j], own, v, _SHARE * tol):
+                    return None
             V[self.used, j] = v
         return V
 
@@ -356,6 +359,12 @@ class Quadratic:
         if sums.n < 2 or constant.any() or not (_EPS * added <= _ROUNDING * errors).all():
             return None
         return {name: float(METRICS[metric](errors, spread, sums.weight)) for name, metric in metrics.items()}
+
+
+def _ridge(Q: Array, c: Array) -> Array | None:
+    """Where the gradient is zero; None if that is nowhere, or everywhere along a line."""
+    factor, failed = lapack.dpotrf(Q.T, lower=1, clean=0)
+    return None if failed else -lapack.dpotrs(factor, c, lower=1)[0]
 
 
 def _arrived(Q: Array, c: Array, kinks: Kinks, v: Array, share: float) -> bool:
