@@ -54,6 +54,7 @@ LEVELS = [
     " displays.trajectory model_selection._fold model_selection._time",
     "displays",
     "model_selection._path model_selection._score",
+    "model_selection._grams",
     "model_selection._evaluate",
     "model_selection._results",
     "model_selection._search",

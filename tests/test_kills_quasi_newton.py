@@ -330,19 +330,21 @@ def test_a_metric_is_exact_only_if_it_says_so(rng, few):
 # ------------------------------------------------------------------ neighbours
 
 
-@pytest.mark.parametrize("intercept", [True, False])
-def test_a_neighbour_has_the_curvature_of_its_group_and_its_own_penalty(rng, intercept):
+@pytest.mark.parametrize(("intercept", "width"), [(True, 1), (False, 1), (True, 2)])
+def test_a_neighbour_has_the_curvature_of_its_group_and_its_own_penalty(rng, intercept, width):
     k, alphas = 6, np.logspace(-3, 0, 6)
+    # the middle of four models; the last of two
+    leaders = [2, 2, 2, 2, 5, 5] if width == 1 else [4, 5, 4, 5, 4, 5]
     X = features(rng, N, D)
     y = np.where(rng.random((N, k)) < 0.5, 1.0, -1.0)
     p = problem(X, y, LogLoss(), alpha=alphas, intercept=intercept)
     theta = rng.standard_normal((D + 1, 1)) + 0.1 * rng.standard_normal((D + 1, k))
     theta[-1] *= intercept
-    factors = shared_factors(StageBatch(p, 1), theta)
+    factors = shared_factors(StageBatch(p, width), theta)
     centred = X - X.mean(axis=0) * intercept
     C = np.c_[centred / np.sqrt((centred**2).mean(axis=0)), np.ones(N)]
     for j in range(k):
-        q = 1 / (1 + np.exp(-C @ theta[:, 2 if j < 4 else 5]))  # the middle of four; the last of two
+        q = 1 / (1 + np.exp(-C @ theta[:, leaders[j]]))
         H = (C * (q * (1 - q))[:, None]).T @ C / N
         H[:-1, :-1] += np.diag(np.broadcast_to(p.penalty.l2_strength, (D, k))[:, j])
         if not intercept:

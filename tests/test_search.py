@@ -5,6 +5,7 @@ import pickle
 import warnings
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -13,17 +14,18 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, get_scorer, r2_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut, ShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skvariants.model_selection
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._data.rows import rows_of
 from skvariants._fit import fit_together
 from skvariants.losses import LOSSES, SquaredError
-from skvariants.model_selection import BatchedGridSearchCV, _path
+from skvariants.model_selection import BatchedGridSearchCV, _evaluate, _path
 from skvariants.model_selection._evaluate import (
     FoldResult,
     Rung,
@@ -42,6 +44,7 @@ from skvariants.model_selection._fold import (
     take_metadata,
     transform_fold,
 )
+from skvariants.model_selection._grams import Sums, sums_by_fold
 from skvariants.model_selection._plan import Candidate, PipelineGroup, final_step, plan, with_final_step
 from skvariants.model_selection._progress import NullContext, Progress, warn
 from skvariants.model_selection._results import (
@@ -508,6 +511,141 @@ def test_only_candidates_with_a_tolerance_are_unfinished():
     with pytest.warns(ConvergenceWarning, match=r"1 of 3 candidates reached max_iter.*{'tol': 0.001}\. Consider"):
         report_unfinished(unfinished, groups, settings)
     report_unfinished(unfinished[1:], groups, settings)
+
+
+# ---------------------------------------------------------------------- squared error, from sums
+
+NOISY = TARGETS + 50.0 + np.random.default_rng(0).standard_normal(90)
+PATH = {"alpha": [1e-3, 0.1, 1.0], "l1_ratio": [0.2, 0.9]}
+LASSO = SGDVariantRegressor(penalty="elasticnet", l1_ratio=0.5, tol=1e-10, random_state=0)
+
+
+def scores_of(search):
+    return np.array([values for name, values in search.cv_results_.items() if name.startswith(("mean_t", "std_t"))])
+
+
+@pytest.fixture
+def without_rows(monkeypatch):
+    """A search that asks for the rows of a fold fails."""
+
+    def refuse(*args):
+        raise AssertionError("a fold was asked for")
+
+    monkeypatch.setattr(_evaluate, "transform_fold", refuse)
+    monkeypatch.setattr(_evaluate, "train_block", refuse)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_sums_are_those_of_the_rows_in_any_order_and_add_up(dense):
+    rng = np.random.default_rng(0)
+    rows, weight = np.add(rng.standard_normal((5000, 4)), [0, 1e8, 5, 0]), rng.random(5000)
+    rows[:, 3] = 3.0
+    y = rows[:, :1] * 2 + rng.standard_normal((5000, 1))
+    table_ = rows_of(rows if dense else sp.csr_array(rows), y, weight)
+    index = rng.permutation(5000)
+    sums, parts = Sums.of(table_, index), [Sums.of(table_, part) for part in (index[:1000], index[1000:])]
+    both = np.hstack([rows, y])
+    mean = np.average(both, axis=0, weights=weight)
+    D = both - mean
+    for found in (sums, parts[0] + parts[1], Sums.of(table_, np.arange(5000))):
+        assert (found.n, pytest.approx(weight.sum())) == (5000, found.weight)
+        np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
+        np.testing.assert_allclose(found.squares, D.T @ (weight[:, None] * D), rtol=1e-7, atol=1e-6)
+        assert found.squares[3, 3] <= weight.sum() * (64 * np.finfo(float).eps * 3.0) ** 2
+
+
+@pytest.mark.parametrize("cv", [KFold(2), KFold(3, shuffle=True, random_state=0), ShuffleSplit(2, random_state=0)])
+def test_the_sums_of_a_fold_are_those_of_its_rows(cv):
+    folds = list(cv.split(X))
+    group = plan(LASSO, [PATH | {"alpha": 0.1, "l1_ratio": 0.5}])[0]
+    found = sums_by_fold(context(NOISY, metrics={None: "r2"}), group, folds)
+    both = np.column_stack([X, NOISY])
+    for sums, parts in zip(found, folds, strict=True):
+        for part, rows in zip((sums.train, sums.test), parts, strict=True):
+            np.testing.assert_allclose(part.mean, both[rows].mean(axis=0), rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(part.squares, np.cov(both[rows].T, ddof=0) * len(rows), rtol=1e-9, atol=1e-9)
+
+
+def test_a_search_with_squared_error_asks_for_no_rows_and_finds_the_optima_of_scikit_learn(without_rows):
+    search = BatchedGridSearchCV(LASSO, PATH, cv=3, return_train_score=True, scoring="r2", refit=False).fit(X, NOISY)
+    theirs = GridSearchCV(ElasticNet(tol=1e-12, max_iter=10_000), PATH, cv=3, return_train_score=True).fit(X, NOISY)
+    np.testing.assert_allclose(scores_of(search), scores_of(theirs), atol=1e-9)
+    grid = {"alpha": [1e-3, 1.0], "fit_intercept": [True, False]}
+    mean_squared = {"scoring": ["neg_root_mean_squared_error", "neg_mean_squared_error"], "refit": False, "cv": 3}
+    search = BatchedGridSearchCV(SGDVariantRegressor(), grid, **mean_squared).fit(
+        X, np.column_stack([NOISY, -X[:, 0] + NOISY])
+    )
+    grid["alpha"] = [0.06, 60.0]
+    theirs = GridSearchCV(Ridge(), grid, **mean_squared).fit(X, np.column_stack([NOISY, -X[:, 0] + NOISY]))
+    np.testing.assert_allclose(scores_of(search), scores_of(theirs), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("model", "grid", "rows", "weight"),
+    [
+        (LASSO, PATH, X, True),
+        pytest.param(LASSO, PATH, sp.csr_array(X), False, marks=pytest.mark.slow),
+        pytest.param(LASSO, PATH, X.astype(np.float32), False, marks=pytest.mark.slow),
+        (SGDVariantRegressor(tol=1e-10, bounds=(-0.5, 1.5)), {"alpha": ALPHAS}, X, False),
+        (SGDVariantRegressor(tol=1e-10, penalty_factor=[0, 1, 1, 2, 3]), {"alpha": ALPHAS}, X, False),
+        (SGDVariantRegressor(tol=1e-10, penalty=None), {"fit_intercept": [True, False]}, X[:, [0, 1, 2, 2]], True),
+        (make_pipeline(StandardScaler(), LASSO), {"sgdvariantregressor__alpha": ALPHAS}, X, False),
+    ],
+)  # fmt: skip
+def test_sums_give_what_fits_of_their_own_give(model, grid, rows, weight, monkeypatch):
+    params = {"sample_weight": np.random.default_rng(1).random(90)} if weight else {}
+    options = {"cv": 3, "return_train_score": True, "refit": False}
+    theirs = GridSearchCV(model, grid, **options).fit(rows, NOISY, **params)
+    monkeypatch.setattr(_evaluate, "train_block", None)  # of rows nothing is trained
+    ours = BatchedGridSearchCV(model, grid, **options).fit(rows, NOISY, **params)
+    atol = 1e-5 if getattr(rows, "dtype", None) == np.float32 else 1e-7
+    np.testing.assert_allclose(scores_of(ours), scores_of(theirs), atol=atol)
+
+
+def test_jobs_and_maps_give_the_same_bits(tmp_path, without_rows):
+    options = {"cv": 3, "refit": False}
+    one = BatchedGridSearchCV(LASSO, PATH, **options).fit(X, NOISY)
+    mapped = np.memmap(tmp_path / "rows", X.dtype, "w+", shape=X.shape)
+    mapped[:] = X
+    again = BatchedGridSearchCV(LASSO, PATH, **options).fit(mapped, NOISY)
+    with joblib.parallel_backend("threading"):
+        jobs = BatchedGridSearchCV(LASSO, PATH, n_jobs=2, **options).fit(X, NOISY)
+    for other in (again, jobs):
+        np.testing.assert_array_equal(scores_of(one), scores_of(other))
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "options"),
+    [
+        (LASSO, TARGETS, {}),  # met exactly: rounding would be the score
+        (LASSO, NOISY, {"scoring": "neg_mean_absolute_error"}),
+        (LASSO, NOISY, {"cv": LeaveOneOut(), "scoring": "neg_mean_squared_error"}),
+        (clone(LASSO).set_params(max_iter=3), NOISY, {}),
+        (clone(LASSO).set_params(early_stopping=True), NOISY, {}),
+        pytest.param(clone(LASSO).set_params(loss="huber"), NOISY, {}, marks=pytest.mark.slow),
+        (clone(LASSO).set_params(solver="adam", max_iter=100), NOISY, {}),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_sums_do_not_say_is_fitted(model, y, options, monkeypatch):
+    seen, train = [], _evaluate.train_block
+    monkeypatch.setattr(
+        _evaluate, "train_block", lambda fold, block, rung: seen.append(block) or train(fold, block, rung)
+    )
+    options = {"cv": 2, "refit": False, **options}
+    rows, y = (X[:8], y[:8]) if options["cv"] != 2 else (X, y)
+    search = BatchedGridSearchCV(model, {"alpha": [1e-4]}, **options).fit(rows, y)
+    assert len(seen) == search.n_splits_
+    theirs = GridSearchCV(model, {"alpha": [1e-4]}, **options).fit(rows, y)
+    np.testing.assert_allclose(scores_of(search), scores_of(theirs), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+def test_a_candidate_that_is_not_accepted_fails_alone():
+    grid = {"alpha": [0.1], "penalty_factor": [None, [1.0, 2.0]]}
+    with pytest.warns(FitFailedWarning, match="penalty_factor"):
+        search = BatchedGridSearchCV(SGDVariantRegressor(), grid, cv=3).fit(X, NOISY)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).tolist() == [True, False]
 
 
 # ---------------------------------------------------------------------- progress

@@ -1,6 +1,6 @@
 """Searches that train all candidates as columns, beside grid searches over estimators of scikit-learn and our own.
 
-One command, three tables::
+One command, four tables::
 
     python examples/benchmarks/search.py                     # an hour or more
     python examples/benchmarks/search.py --quick             # small tables and grids, about a minute
@@ -11,6 +11,7 @@ the first step (default and AdaGrad), alpha and l1_ratio. Peers are ``GridSearch
 steps where steps are searched for, and adaptive ones, which end where ours do) and, for alphas, over
 ``LogisticRegression`` with lbfgs and newton-cholesky, its fastest; beside steps, over its 8 strengths alone.
 *Classes*: several classes, beside ``GridSearchCV`` over the same estimator.
+*Squared error*: 39 candidates on 5 folds, beside ``GridSearchCV`` over ``Ridge``, ``Lasso`` and ``ElasticNet``.
 *Growth*: one thing changes at a time, beside the same.
 
 Every search is timed in one process and in two, which are started before. Peers are timed on a share of the candidates
@@ -29,13 +30,13 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.datasets import load_digits, make_classification
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.datasets import load_digits, make_classification, make_regression
+from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skvariants import SGDVariantClassifier
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.model_selection import BatchedGridSearchCV
 
 HEAD = f"{'what':46s} {'one':>8s} {'two':>8s} {'score':>7s}   {'times faster, processes 1:1, 1:2, 2:2':s}"
@@ -168,6 +169,23 @@ def several_classes(name, X, y, share, folds=3):
         Timing(GridSearchCV, model, grid, (X, y), folds, share).line("  GridSearchCV of the same", timing)
 
 
+def squared_error(rows, share, folds=5, features=65):
+    """Strengths and l1_ratios of squared error, beside scikit-learn's estimators of the same objectives."""
+    X, y = make_regression(rows, features, n_informative=features // 2, noise=100.0, random_state=0)
+    print(f"\nSquared error: {rows} x {features}, {folds} folds, 39 candidates\n{HEAD}")
+    train = rows * (folds - 1) / folds
+    l2, l1, mixed = np.logspace(-6, 3, 39), np.logspace(-3, 2, 39), np.logspace(-3, 2, 13)
+    both = {"alpha": mixed, "l1_ratio": [0.1, 0.5, 0.9]}
+    for options, grid, peer, theirs in (
+        ({}, {"alpha": l2}, Ridge(), {"alpha": l2 * train}),
+        ({"penalty": "l1"}, {"alpha": l1}, Lasso(), {"alpha": l1}),
+        ({"penalty": "elasticnet", "l1_ratio": 0.5}, both, ElasticNet(), both),
+    ):
+        ours = Timing(BatchedGridSearchCV, SGDVariantRegressor(**options), grid, (X, y), folds, scale=False)
+        ours.line(options.get("penalty", "l2"))
+        Timing(GridSearchCV, peer, theirs, (X, y), folds, share, False).line(f"  {type(peer).__name__}", ours)
+
+
 def growth(rows, most, share):
     """One thing changes at a time; beside it a grid search over the same estimator."""
     base = {"rows": rows, "candidates": 64, "folds": 3, "classes": 2, "sparse": False}
@@ -207,7 +225,7 @@ def main(arguments=None):
     """Parse the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small tables, few candidates of peers")
-    parser.add_argument("--only", choices=["comparison", "growth"], help="tables compared, or growth")
+    parser.add_argument("--only", choices=["comparison", "squared", "growth"], help="one part")
     parser.add_argument("--data", help="folder of local data")
     parser.add_argument("--tables", nargs="+", default=[], help="names of local tables")
     parser.add_argument("--rows", type=int, default=60_000, help="rows of a table, at most")
@@ -217,10 +235,12 @@ def main(arguments=None):
     if options.cpu:
         time.perf_counter = time.process_time
     share = 1 / 16 if options.quick else options.share
-    if options.only != "growth":
+    if options.only in (None, "squared"):
+        squared_error(3_000 if options.quick else options.rows, share)
+    if options.only in (None, "comparison"):
         for name, X, y in tables(options):
             (comparison if len(np.unique(y)) == 2 else several_classes)(name, X, y, share)
-    if options.only != "comparison":
+    if options.only in (None, "growth"):
         growth(2_000 if options.quick else 20_000, 64 if options.quick else 512, share)
 
 

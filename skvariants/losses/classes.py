@@ -75,7 +75,9 @@ class MultinomialLogLoss(Loss):
         value = value.astype(np.float64, copy=False)
         if own.shape[1] == 1 and _by_column(weight):
             return np.einsum("i,ij->j", value[:, 0], weight)
-        return np.concatenate([np.dot(v, weight[:, j * k : (j + 1) * k]) for j, v in enumerate(value.T)])
+        # a product for each model, its classes side by side
+        by_model = weight.reshape(len(weight), -1, k).transpose(1, 0, 2)
+        return np.matmul(np.ascontiguousarray(value.T)[:, None], by_model).ravel()
 
     def gradient(self, y: Array, z: Array, out: Array) -> Array:
         z2, p = z.reshape(-1, self.n_classes), out.reshape(-1, self.n_classes)

@@ -19,6 +19,7 @@ from skvariants._fit import Fitted, fit_together
 from skvariants._messages import quiet
 from skvariants._numerics import usual_errors
 from skvariants.model_selection._fold import Fold, SearchContext, n_rows, take, take_metadata, told_rows, transform_fold
+from skvariants.model_selection._grams import FoldSums, answers, sums_of_fold
 from skvariants.model_selection._path import fit_along_strengths
 from skvariants.model_selection._plan import Candidate, PipelineGroup, with_final_step
 from skvariants.model_selection._progress import CandidateTasks
@@ -196,7 +197,11 @@ def evaluate_fold(
     list of FoldResult
     """
     end = None if share is None else time.time() + share.seconds()
-    left = len(group.candidates)
+    if group.sums is not None:
+        answered, group = answer(context, group, number, group.sums)
+        yield answered
+        if not group.candidates:
+            return
     fold = None if rung is None else rung.fold
     if fold is None:
         fold = transform_fold(context, group, number, train, test)
@@ -204,11 +209,27 @@ def evaluate_fold(
         rung.fold = replace(fold, seconds=0.0)  # paid once
     if tasks is not None:
         fold.tasks, tasks.rows = tasks, told_rows(context, train)
+    if rung is None and group.path and (sums := sums_of_fold(context, fold, group.candidates)) is not None:
+        answered, group = answer(context, group, number, sums, fold.seconds)
+        yield answered
+    left = len(group.candidates)
     for matrix in group.matrices():
         for block in _blocks(matrix, fold.X):
             fold.max_time = None if end is None else max(0.0, end - time.time()) / left
             left -= len(block)
             yield assess(context, fold, train_block(fold, block, rung))
+
+
+def answer(
+    context: SearchContext, group: PipelineGroup, number: int, sums: FoldSums, seconds: float = 0.0
+) -> tuple[list[FoldResult], PipelineGroup]:
+    """Results of the candidates of a fold that sums answer, and the others; the steps before took some seconds."""
+    clock = time.perf_counter()
+    found = answers(context, group.candidates, sums)
+    seconds += (sums.seconds + time.perf_counter() - clock) / len(group.candidates)
+    results = [FoldResult(j, number, *scores, fit_time=seconds, epochs=1) for j, scores in found.items()]
+    others = [candidate for candidate in group.candidates if candidate.number not in found]
+    return results, replace(group, candidates=others)
 
 
 def evaluate_at_once(*task: Any) -> tuple[list[FoldResult], Rung | None]:
@@ -434,6 +455,6 @@ def _divergence(candidate: Candidate, fold: int) -> Exception:
 
 
 __all__ = [
-    "FoldResult", "Rung", "TrainedModel", "assess", "evaluate_at_once", "evaluate_configured", "evaluate_fold",
-    "fit_alone", "fit_columns", "resume", "train_block",
+    "FoldResult", "Rung", "TrainedModel", "answer", "assess", "evaluate_at_once", "evaluate_configured",
+    "evaluate_fold", "fit_alone", "fit_columns", "resume", "train_block",
 ]  # fmt: skip

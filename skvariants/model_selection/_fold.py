@@ -76,6 +76,8 @@ class SearchContext:
         Score of a fit that fails.
     return_train_score : bool
         Whether training rows are scored too.
+    metrics : dict or None
+        Names of the metrics by those of the scores (None for a single one), where all are named.
     """
 
     X: Any
@@ -88,6 +90,7 @@ class SearchContext:
     default_score: bool
     error_score: Any
     return_train_score: bool
+    metrics: dict[str | None, str] | None = None
 
     def failed_score(self) -> Any:
         """The score, or dict of scores, of a fit that failed."""

@@ -81,11 +81,14 @@ class PipelineGroup:
         Name of its final step; empty where there is no pipeline.
     candidates : list of Candidate
         In order.
+    sums : FoldSums or None
+        Over the rows of a fold, where they answer candidates on it.
     """
 
     whole: Any
     path: str
     candidates: list[Candidate] = field(default_factory=list)
+    sums: Any = None
 
     def matrices(self) -> list[list[Candidate]]:
         """Candidates of one matrix each; a candidate that can share with nobody is a list of its own."""

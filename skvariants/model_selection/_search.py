@@ -36,6 +36,7 @@ from skvariants._doclinks import LinksToDocs
 from skvariants._saving import Versioned
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row, told_rows
+from skvariants.model_selection._grams import METRICS, sums_by_fold
 from skvariants.model_selection._plan import final_step, plan
 from skvariants.model_selection._progress import NullContext, Progress, warn
 from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
@@ -140,6 +141,10 @@ class Evaluation:
             By candidate and fold.
         """
         chosen, tasks = set(candidates), {}
+        sums = [
+            [None] * self.n_splits if epochs is not None else sums_by_fold(self.context, group, self.folds)
+            for group in self.groups
+        ]
         for fold, (train, test) in enumerate(self.folds):
             for position, group in enumerate(self.groups):
                 members = [candidate for candidate in group.candidates if candidate.number in chosen]
@@ -148,7 +153,8 @@ class Evaluation:
                     if epochs is not None:
                         rung = self._rungs.setdefault((fold, position), Rung())
                         rung.advance(epochs, chosen)
-                    tasks[fold, position] = self.context, replace(group, candidates=members), fold, train, test, rung
+                    part = replace(group, candidates=members, sums=sums[position][fold])
+                    tasks[fold, position] = self.context, part, fold, train, test, rung
         progress = Progress(
             self.search, callback_ctx, self.settings, self.n_splits,
             lambda fold: told_rows(self.context, self.folds[fold][0]),
@@ -353,6 +359,17 @@ class BatchedSearch(Versioned, LinksToDocs):
         scorers = {name: check_scoring(self.estimator, entry) for name, entry in entries}
         return Scoring(scorer, scorers, list(scorers), self.refit)
 
+    def _metrics(self) -> dict[str | None, str] | None:
+        """Metrics by the names of their scores, where sums over rows say all of them."""
+        scoring = self.scoring
+        if scoring is None or isinstance(scoring, str):
+            metrics: dict[str | None, Any] = {None: "r2" if scoring is None else scoring}
+        elif callable(scoring):
+            return None
+        else:
+            metrics = dict(scoring) if isinstance(scoring, dict) else {name: name for name in scoring}
+        return metrics if all(isinstance(metric, str) and metric in METRICS for metric in metrics.values()) else None
+
     def _check_refit(self, names: Iterable[str]) -> None:
         known = isinstance(self.refit, str) and self.refit in names
         if self.refit is not False and not known and not callable(self.refit):
@@ -447,7 +464,7 @@ class BatchedSearch(Versioned, LinksToDocs):
         plain = not get_config()["enable_metadata_routing"] if own_score else scoring.plain()
         context = SearchContext(
             X, y, routed.estimator.fit, routed.scorer.score, scoring.scorer, scoring.names, plain, own_score,
-            self.error_score, bool(self.return_train_score),
+            self.error_score, bool(self.return_train_score), self._metrics(),
         )  # fmt: skip
         callback_ctx, data = self._begin(X, y, params.get("sample_weight"))
         base, asked = clone(self.estimator), getattr(self, self._candidates)
