@@ -41,6 +41,8 @@ LEVELS = [
     "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
     "_interior_point.method",
+    "_blocks.engines",
+    "_blocks.cluster",
     "_blocks.table",
     "_blocks.sums",
     "_blocks.survey _blocks.newton",
@@ -109,6 +111,8 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
+    "_blocks.cluster": "test_cluster",
+    "_blocks.engines": "test_cluster",
     "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
     "_blocks.sums": "test_blocks",
     "_blocks.survey": "test_blocks",

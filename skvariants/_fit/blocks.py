@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._blocks.newton import FACTORED, SummedNewton, SumsState
-from skvariants._blocks.sums import Question, Sums, cost_of, statistics, tree
+from skvariants._blocks.sums import Question, Sums, cost_of, statistics
 from skvariants._blocks.survey import Reading, moments_of, surveyed
 from skvariants._blocks.table import of_dask, of_memory_map
 from skvariants._data.rows import ArrayRows, is_lazy
@@ -124,7 +124,7 @@ def train_on_table(job: Job, constants: Array, callback: Any) -> list[Outcome]:
     tolerance = Tolerance(setup.solver.safety * (np.zeros(1) if tol is None else tol), job.constants)
 
     def ask(question: Question) -> Sums:
-        return tree(table.table.run(statistics, table.table.shards, question))
+        return table.table.total(statistics, question)
 
     reading = Reading(job.data.task, table.by_class, job.dtype)
     steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
@@ -179,7 +179,7 @@ def _know_constants(job: Job) -> Array:
     else:
         constants, _ = problem.intercept_only()
         reading = Reading(task, None, np.dtype(np.float64))
-        total = tree(table.table.run(cost_of, table.table.shards, reading, problem.loss, constants))
+        total = table.table.total(cost_of, reading, problem.loss, constants)
         costs = total / job.data.total_weight
     job.reference = np.maximum(by_model(costs, job.width), np.finfo(np.float64).tiny)
     job.column_constants = costs * problem.coordinates.objective_scale
