@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,15 +91,17 @@ def _read(block: tuple[Recipe, dict[Any, Any]]) -> Any:
     return tuple(next(made) if isinstance(key, list) else key for key in recipe.keys)
 
 
-def _kept(recipes: _Box) -> _Box:
-    return recipes
+def _kept(run: _Box) -> _Box:
+    return run
 
 
-def _on_recipes(
-    function: Callable[..., Any], first: int, recipes: _Box, keys: Any, values: list[Any], args: Any
-) -> Any:
-    elsewhere = dict(zip(keys.value, values, strict=True))
-    return function(Run(first, [(recipe, elsewhere) for recipe in recipes.value], _read), *args.value)
+def _on_recipes(function: Callable[..., Any], kept: _Box, keys: _Box, values: list[Any], args: _Box) -> Any:
+    run, elsewhere = kept.value, dict(zip(keys.value, values, strict=True))
+    return function(Run(run.first, [(recipe, elsewhere) for recipe in run.blocks], run.read), *args.value)
+
+
+def _opened_by(read: Callable[[Any], Any], block: Any) -> Any:
+    return read(_read(block)[0])
 
 
 class OnCluster:
@@ -115,14 +118,26 @@ class OnCluster:
         self.workers = len(self._ask_workers())
         self.shared: dict[Any, Any] = {}
 
-    def runs(self, blocks: Sequence[Sequence[Any]]) -> list[Any]:
-        """Blocks of delayed values, or values, as shards."""
+    def runs(self, blocks: Sequence[Any], read: Callable[[Any], Any] | None = None) -> list[Any]:
+        """Blocks as shards.
+
+        Parameters
+        ----------
+        blocks : sequence
+            Features, targets and weights, each a delayed value or known; or futures, delayed values or other things
+            that are to be read.
+        read : callable, optional
+            Gives features, targets and weights of such a thing.
+        """
+        import dask
+
+        if read is not None:
+            blocks = [(dask.delayed(block) if _is_future(block) else block,) for block in blocks]
         recipes, self.shared = recipes_of(blocks)
         shards = []
-        for run in runs_of(recipes, _read, self.workers):
+        for run in runs_of(recipes, _read if read is None else partial(_opened_by, read), self.workers):
             outside = list(dict.fromkeys(key for recipe in run.blocks for key in recipe.outside))
-            kept = self.client.submit(_kept, _Box(run.blocks), pure=False)
-            shards.append((run.first, kept, outside))
+            shards.append((self.client.submit(_kept, _Box(run), pure=False), outside))
         return shards
 
     def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> list[Any]:
@@ -131,14 +146,14 @@ class OnCluster:
 
         task, asked = dask.delayed(_on_recipes, pure=False), dask.delayed(_Box(args), pure=False, traverse=False)
         tasks = [
-            task(function, first, kept, _Box(outside), [Delayed(key, self.shared) for key in outside], asked)
-            for first, kept, outside in shards
+            task(function, kept, _Box(outside), [Delayed(key, self.shared) for key in outside], asked)
+            for kept, outside in shards
         ]
         return self._results(self.client.compute(tasks))
 
     def _results(self, futures: list[Any]) -> list[Any]:
         """What the workers found; an error where none is left to find it."""
-        from distributed import wait
+        from dask.distributed import wait
 
         seen = time.monotonic()
         try:

@@ -163,10 +163,10 @@ def _of_blocks(function: Callable[..., Any], args: Any, first: int, read: Any, *
     return function(Run(first, list(blocks), read), *args)
 
 
-def ray_of(blocks: Sequence[Any]) -> Any:
-    """Ray, where blocks are references to its objects; None otherwise, without importing it."""
+def ray_of(block: Any) -> Any:
+    """Ray, where a block is a reference to one of its objects; None otherwise, without importing it."""
     ray = sys.modules.get("ray")
-    return ray if ray is not None and all(isinstance(block, ray.ObjectRef) for block in blocks) else None
+    return ray if ray is not None and isinstance(block, ray.ObjectRef) else None
 
 
 __all__ = [

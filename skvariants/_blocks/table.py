@@ -102,6 +102,20 @@ def of_memory_map(X: Any, y: Any, weight: Any) -> Table | None:
     return Table(shards, in_turn, d, working_dtype(X.dtype))
 
 
+def features_of(X: Any) -> tuple[int, Any, Any]:
+    """Number of features of a table, what they are calculated with in, and their names."""
+    if not hasattr(X, "columns"):
+        return int(X.shape[1]), working_dtype(X.dtype), None
+    columns = list(X.columns)
+    for name, kind in zip(columns, X.dtypes, strict=True):
+        if getattr(kind, "kind", "O") not in "buif":
+            raise ValueError(
+                f"X has the column {name!r} of dtype {kind}: give numbers, of categories a column for each."
+            )
+    dtype = working_dtype(np.float32 if all(kind == np.float32 for kind in X.dtypes) else np.float64)
+    return len(columns), dtype, np.asarray(columns, object) if all(isinstance(name, str) for name in columns) else None
+
+
 def of_dask(X: Any, y: Any, weight: Any) -> Table:
     """Collections of dask as a table, a shard for each block of rows.
 
@@ -110,22 +124,11 @@ def of_dask(X: Any, y: Any, weight: Any) -> Table:
     X, y, weight : object
         As the user gave them; `y` and `weight` may be arrays where the lengths of the blocks are known.
     """
-    names = None
-    if hasattr(X, "columns"):
-        columns = list(X.columns)
-        for name, kind in zip(columns, X.dtypes, strict=True):
-            if getattr(kind, "kind", "O") not in "buif":
-                raise ValueError(
-                    f"X has the column {name!r} of dtype {kind}: give numbers, of categories a column for each."
-                )
-        names = np.asarray(columns, dtype=object) if all(isinstance(name, str) for name in columns) else None
-        d = len(columns)
-        dtype = working_dtype(np.float32 if all(kind == np.float32 for kind in X.dtypes) else np.float64)
-    else:
+    if not hasattr(X, "columns"):
         if np.ndim(X) != 2:
             raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
         X = X.rechunk({1: -1})
-        d, dtype = int(X.shape[1]), working_dtype(X.dtype)
+    d, dtype, names = features_of(X)
     blocks = delayed_blocks(X)
     targets = _beside(y, "y", X, len(blocks))
     weights = [None] * len(blocks) if weight is None else _beside(weight, "sample_weight", X, len(blocks))
@@ -193,4 +196,4 @@ def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Array]]:
         yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
 
 
-__all__ = ["Shard", "Table", "blocks", "in_turn", "of_dask", "of_memory_map", "parts", "working_dtype"]
+__all__ = ["Shard", "Table", "blocks", "features_of", "in_turn", "of_dask", "of_memory_map", "parts", "working_dtype"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from skvariants._blocks.predictions import by_block, explained
+from skvariants._data.rows import is_lazy
 from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
 from skvariants._spec import Spec
@@ -339,6 +342,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         """
         return self._warned(self._partial_fit(Given(X, y, sample_weight), n_epochs))
 
+    @by_block
     def predict(self, X: Any) -> Array:
         """Predicted target of each row; of a loss with a link, the mean that it stands for.
 
@@ -373,6 +377,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         -------
         float
         """
+        if is_lazy(X):
+            return explained(partial(SGDVariant._linear, self._copied()), X, y, sample_weight, self._minimised)
         z = self._linear(X)
         if self._minimised.deviance or self._task.outputs > 1:
             _, targets = self._header(True).checked(X, y, False, **Regression.checks)
