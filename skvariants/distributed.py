@@ -77,7 +77,9 @@ def fit(
         raise ValueError("blocks is empty: give at least one block of rows.")
     run, shards = _engine(engine, blocks, partial(_shard, target, sample_weight))
     table = Table(shards, run, 0, None, in_runs=True)
-    known = [about for about in table.each(_about) if about is not None] or [(0, np.dtype(float), None)]
+    known = [about for about in table.each(_about) if about is not None]
+    if not known:
+        raise ValueError("X holds no rows: give at least one.")
     for d, _, names in known:
         if d != known[0][0] or (names is None) != (known[0][2] is None) or not np.array_equal(names, known[0][2]):
             raise ValueError(
