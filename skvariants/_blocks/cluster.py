@@ -18,7 +18,7 @@ import numpy as np
 from skvariants._blocks.engines import LOST, Run, runs_of
 
 #: Seconds between looks at the workers, and after which none is missed.
-_LOOK, _MISSED = 4.0, 12.0
+_LOOK, _MISSED = 2.0, 15.0
 
 
 def by_dask(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterable[Any]:
