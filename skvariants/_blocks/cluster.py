@@ -149,30 +149,30 @@ class OnCluster:
             task(function, kept, _Box(outside), [Delayed(key, self.shared) for key in outside], asked)
             for kept, outside in shards
         ]
-        return self._results(self.client.compute(tasks))
+        try:
+            return self._results(self.client.compute(tasks))
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "distributed":
+                raise
+            raise RuntimeError(f"The cluster has lost rows of the fit ({type(error).__name__}). {LOST}") from error
 
     def _results(self, futures: list[Any]) -> list[Any]:
         """What the workers found; an error where none is left to find it."""
         from dask.distributed import wait
 
         seen = time.monotonic()
-        try:
-            while True:
-                try:
-                    wait(futures, timeout=_LOOK)
-                    return list(self.client.gather(futures))
-                except TimeoutError:
-                    if self._ask_workers():
-                        seen = time.monotonic()
-                    elif time.monotonic() - seen > _MISSED:
-                        raise RuntimeError(
-                            "The cluster has no workers, and the rows of the fit are theirs: start workers, wait for "
-                            "them by client.wait_for_workers(1), and fit again."
-                        ) from None
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] != "distributed":
-                raise
-            raise RuntimeError(f"The cluster has lost rows of the fit ({type(error).__name__}). {LOST}") from error
+        while True:
+            try:
+                wait(futures, timeout=_LOOK)
+                return list(self.client.gather(futures))
+            except TimeoutError:
+                if self._ask_workers():
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > _MISSED:
+                    raise RuntimeError(
+                        "The cluster has no workers, and the rows of the fit are theirs: start workers, wait for them "
+                        "by client.wait_for_workers(1), and fit again."
+                    ) from None
 
     def _ask_workers(self) -> Any:
         """Those of the cluster; none of a scheduler that does not answer."""
