@@ -1,10 +1,12 @@
 """Rows that others hold: clusters of dask, executors of Python, Ray; real processes are started and stopped here."""
 
 import functools
+import gc
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import types
 import warnings
@@ -182,7 +184,6 @@ def ray(monkeypatch):
     ray.exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
     ray.is_initialized = lambda: True
     ray.cluster_resources = lambda: {"CPU": 2.0}
-    ray.cancel = lambda task: None
     ray.lost = set()
 
     class Task:
@@ -237,6 +238,36 @@ def test_references_of_ray_give_the_bits_of_one_process(ray):
     with pytest.raises(ValueError, match=r"NaN.* block 1"):
         ray.is_initialized = lambda: True
         fit(model(), [ray.put((X, y)), ray.put((X, np.where(y == "no", np.nan, 1)))])
+
+
+@pytest.mark.slow
+def test_ray_itself_gives_the_bits_of_one_process():
+    """In a process of its own, as Ray starts others and warns of much; a worker is killed between rounds."""
+    pytest.importorskip("ray")
+    code = """
+        import os, signal, sys
+        import numpy as np, ray
+        sys.path.insert(0, os.environ["TESTS"])
+        from test_cluster import fit, in_blocks, model, problem
+        from skvariants._blocks.engines import OnRay
+        blocks = in_blocks(*problem())
+        alone = fit(model(), blocks)
+        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
+        make = ray.remote(lambda number: blocks[number])
+        plain, rounds = OnRay.__call__, []
+        def call(self, *args):
+            rounds.append(args)
+            if len(rounds) == 4:
+                os.kill(ray.get(ray.remote(lambda: os.getpid()).remote()), signal.SIGKILL)
+            return plain(self, *args)
+        OnRay.__call__ = call
+        for references in ([ray.put(block) for block in blocks], [make.remote(i) for i in range(len(blocks))]):
+            assert np.array_equal(fit(model(), references).coef_, alone.coef_)
+        assert np.array_equal(fit(model(), blocks, engine=ray).coef_, alone.coef_)
+        ray.shutdown()
+    """
+    env = os.environ | {"TESTS": os.path.dirname(__file__), "RAY_USAGE_STATS_ENABLED": "0"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=env)
 
 
 # ---------------------------------------------------------------------- collections of dask, without a cluster
@@ -357,6 +388,7 @@ def stopped(cluster, client):
         warnings.simplefilter("ignore")  # sockets that are closed by the collector
         client.close()
         cluster.close()
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ long, so that what is added pairwise by number, first in them and then among the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -153,10 +152,6 @@ class OnRay:
             raise error.cause from None  # the sentence, without the frames of the worker
         except ray.exceptions.RayError as error:
             raise RuntimeError(f"Ray has lost blocks of the rows ({type(error).__name__}). {LOST}") from error
-        finally:
-            for task in tasks:
-                with contextlib.suppress(Exception):
-                    ray.cancel(task)
 
 
 def _of_blocks(function: Callable[..., Any], args: Any, first: int, read: Any, *blocks: Any) -> Any:
