@@ -15,19 +15,32 @@ from typing import Any
 
 import numpy as np
 
-from skvariants._blocks.engines import LOST, Run, runs_of
+from skvariants._blocks.engines import LOST, Run, runs_of, tree
 
 #: Seconds between looks at the workers, and after which none is missed.
 _LOOK, _MISSED = 2.0, 15.0
 
 
-def by_dask(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterable[Any]:
+class ByDask:
     """The engine of dask's own schedulers: a task for each shard."""
-    import dask
 
-    task = dask.delayed(function, pure=False)
-    shared = [dask.delayed(arg, pure=False, traverse=False) for arg in args]
-    return dask.compute(*(task(shard, *shared) for shard in shards))
+    def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterable[Any]:
+        import dask
+
+        return dask.compute(*self._tasks(function, shards, args))
+
+    def total(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Any:
+        """The sum of the results, each let go once it is added."""
+        import dask
+
+        return dask.compute(tree(self._tasks(function, shards, args)))[0]
+
+    def _tasks(self, function: Callable[..., Any], shards: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        import dask
+
+        task = dask.delayed(function, pure=False)
+        shared = [dask.delayed(arg, pure=False, traverse=False) for arg in args]
+        return [task(shard, *shared) for shard in shards]
 
 
 def client_of(collection: Any) -> Any:
@@ -229,4 +242,4 @@ def _is_future(task: Any) -> bool:
     return hasattr(task, "add_done_callback")
 
 
-__all__ = ["OnCluster", "by_dask", "client_of", "delayed_blocks"]
+__all__ = ["ByDask", "OnCluster", "client_of", "delayed_blocks"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._blocks.cluster import OnCluster, by_dask, client_of, delayed_blocks
+from skvariants._blocks.cluster import ByDask, OnCluster, client_of, delayed_blocks
 from skvariants._blocks.engines import Engine, in_turn, listed, summed, tree
 from skvariants._data.rows import is_lazy, is_memory_map
 
@@ -62,6 +62,8 @@ class Table:
         """The sum of what a function says of each block."""
         if self.in_runs:
             return tree(self.run(summed, self.shards, function, *args))
+        if hasattr(self.run, "total"):
+            return self.run.total(function, self.shards, *args)
         return tree(self.run(function, self.shards, *args))
 
     def each(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
@@ -135,7 +137,7 @@ def of_dask(X: Any, y: Any, weight: Any) -> Table:
     shards = list(zip(blocks, targets, weights, strict=True))
     client = client_of(X)
     if client is None:
-        return Table(shards, by_dask, d, dtype, names)
+        return Table(shards, ByDask(), d, dtype, names)
     cluster = OnCluster(client)
     return Table(cluster.runs(shards), cluster, d, dtype, names, in_runs=True)
 
