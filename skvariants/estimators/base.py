@@ -284,6 +284,11 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
 
     # ------------------------------------------------------------------ using the model
 
+    def _copied(self) -> Any:
+        """The fitted estimator as it is now."""
+        check_is_fitted(self)
+        return copy.copy(self)
+
     @usual_errors
     def _linear(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -292,11 +297,6 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         z = X @ coef
         z = z.toarray() if sp.issparse(z) else np.asarray(z)
         return z + self.intercept_
-
-    def _copied(self) -> Any:
-        """The fitted estimator as it is now."""
-        check_is_fitted(self)
-        return copy.copy(self)
 
     def densify(self) -> Any:
         """Convert ``coef_`` to a dense array, the format after fitting.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -378,7 +378,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         float
         """
         if is_lazy(X):
-            return explained(partial(SGDVariant._linear, self._copied()), X, y, sample_weight, self._minimised)
+            return explained(functools.partial(SGDVariant._linear, self._copied()), X, y, sample_weight, self._minimised)
         z = self._linear(X)
         if self._minimised.deviance or self._task.outputs > 1:
             _, targets = self._header(True).checked(X, y, False, **Regression.checks)
