@@ -378,7 +378,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         float
         """
         if is_lazy(X):
-            return explained(functools.partial(SGDVariant._linear, self._copied()), X, y, sample_weight, self._minimised)
+            linear = functools.partial(SGDVariant._linear, self._copied())
+            return explained(linear, X, y, sample_weight, self._minimised)
         z = self._linear(X)
         if self._minimised.deviance or self._task.outputs > 1:
             _, targets = self._header(True).checked(X, y, False, **Regression.checks)
