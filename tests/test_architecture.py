@@ -41,9 +41,12 @@ LEVELS = [
     "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
     "_interior_point.method",
+    "_blocks.engines",
+    "_blocks.cluster",
     "_blocks.table",
     "_blocks.sums",
     "_blocks.survey _blocks.newton",
+    "_blocks.predictions",
     "_fit.results",
     "_fit.job",
     "_fit.steps _fit.iterations _fit.sums",
@@ -64,7 +67,7 @@ LEVELS = [
     "estimators.base",
     "estimators.classifier estimators.regressor",
     "estimators",
-    "diagnostics",
+    "diagnostics distributed",
     "skvariants",
     "__main__",
 ]
@@ -113,7 +116,10 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
+    "distributed": "test_cluster",
+    "_blocks.engines": "test_cluster",
     "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
+    "_blocks.predictions": "test_cluster",
     "_blocks.sums": "test_blocks",
     "_blocks.survey": "test_blocks",
     "_blocks.table": "test_blocks",

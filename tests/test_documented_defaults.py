@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-MODULES = "skvariants losses penalties schedules solvers model_selection diagnostics displays".split()
+MODULES = "skvariants losses penalties schedules solvers model_selection diagnostics displays distributed".split()
 
 
 def public():

@@ -6,33 +6,16 @@ pairwise by number, so that the result is the same to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skvariants._blocks.engines import tree
 from skvariants._blocks.table import Shard, blocks, parts
 from skvariants._quasi_newton.hessian import coupled_products
 
 Array = np.ndarray
-
-
-def tree(parts: Iterable[Any]) -> Any:
-    """The sum of parts, pairwise by number, as few as possible held at a time; None of none."""
-    waiting: list[tuple[int, Any]] = []
-    for part in parts:
-        size, total = 1, part
-        while waiting and waiting[-1][0] == size:
-            total = waiting.pop()[1] + total
-            size *= 2
-        waiting.append((size, total))
-    if not waiting:
-        return None
-    total = waiting.pop()[1]
-    while waiting:
-        total = waiting.pop()[1] + total
-    return total
 
 
 @dataclass

@@ -200,14 +200,14 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
     table : Table
         The rows.
     """
-    survey = tree(table.run(look, table.shards, spec.task, spec.loss, table.d))
+    survey = table.total(look, spec.task, spec.loss, table.d)
     if survey is None or not survey.n:
         raise ValueError("X holds no rows: give at least one.")
     task, by_class = task_of(survey, spec.task, spec.loss)
     row = table.d * table.dtype.itemsize
     least = min(_ROWS * (table.d + 1), max(1, _LARGEST // row))
     share = min(1.0, max(_SAMPLE // row, least) / survey.n, max(1 / _SHARE, least / survey.n))
-    drawn = [part for part in table.run(draw, table.shards, share) if len(part[0])]
+    drawn = [part for part in table.each(draw, share) if part[0].shape[0]]
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
     y = np.concatenate([checked(part[1], spec.task) for part in drawn])
     weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])

@@ -1,19 +1,20 @@
 """Tables that are never in memory as a whole: shards of rows, and an engine that runs functions on them.
 
-A shard is ``(X, y, weight)``, or what an engine makes that of. All that an engine has to do is
-``run(function, shards, *args)``: the results in the order of the shards, whoever computes them, and whenever.
+A shard is ``(X, y, weight)``, or what an engine makes that of, or a run of such blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._blocks.cluster import ByDask, OnCluster, client_of, delayed_blocks
+from skvariants._blocks.engines import Engine, in_turn, listed, summed, tree
 from skvariants._data.rows import is_lazy, is_memory_map
 
 Array = np.ndarray
@@ -28,12 +29,6 @@ _BLOCK = 1 << 20
 _PART = 1 << 15
 
 Shard = tuple[Any, Any, Any]
-Engine = Callable[..., Iterable[Any]]
-
-
-def in_turn(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterator[Any]:
-    """The engine of this process: one shard after the other, each when its result is asked for."""
-    return (function(shard, *args) for shard in shards)
 
 
 @dataclass(eq=False, repr=False)
@@ -52,6 +47,8 @@ class Table:
         What is calculated in.
     names : ndarray of str or None
         Names of the features.
+    in_runs : bool
+        Whether a shard is a run of blocks.
     """
 
     shards: list[Any]
@@ -59,6 +56,21 @@ class Table:
     d: int
     dtype: Any
     names: Any = None
+    in_runs: bool = False
+
+    def total(self, function: Callable[..., Any], *args: Any) -> Any:
+        """The sum of what a function says of each block."""
+        if self.in_runs:
+            return tree(self.run(summed, self.shards, function, *args))
+        if hasattr(self.run, "total"):
+            return self.run.total(function, self.shards, *args)
+        return tree(self.run(function, self.shards, *args))
+
+    def each(self, function: Callable[..., Any], *args: Any) -> Iterator[Any]:
+        """What a function says of each block, in order."""
+        if self.in_runs:
+            return chain.from_iterable(self.run(listed, self.shards, function, *args))
+        return iter(self.run(function, self.shards, *args))
 
 
 def working_dtype(dtype: Any) -> Any:
@@ -92,13 +104,18 @@ def of_memory_map(X: Any, y: Any, weight: Any) -> Table | None:
     return Table(shards, in_turn, d, working_dtype(X.dtype))
 
 
-def by_dask(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> Iterable[Any]:
-    """The engine of dask: a task for each shard, on whatever scheduler or cluster the user has set up."""
-    import dask
-
-    task = dask.delayed(function, pure=False)
-    shared = [dask.delayed(arg, pure=False, traverse=False) for arg in args]
-    return dask.compute(*(task(shard, *shared) for shard in shards))
+def features_of(X: Any) -> tuple[int, Any, Any]:
+    """Number of features of a table, what they are calculated with in, and their names."""
+    if not hasattr(X, "columns"):
+        return int(X.shape[1]), working_dtype(X.dtype), None
+    columns = list(X.columns)
+    for name, kind in zip(columns, X.dtypes, strict=True):
+        if getattr(kind, "kind", "O") not in "buif":
+            raise ValueError(
+                f"X has the column {name!r} of dtype {kind}: give numbers, of categories a column for each."
+            )
+    dtype = working_dtype(np.float32 if all(kind == np.float32 for kind in X.dtypes) else np.float64)
+    return len(columns), dtype, np.asarray(columns, object) if all(isinstance(name, str) for name in columns) else None
 
 
 def of_dask(X: Any, y: Any, weight: Any) -> Table:
@@ -109,30 +126,20 @@ def of_dask(X: Any, y: Any, weight: Any) -> Table:
     X, y, weight : object
         As the user gave them; `y` and `weight` may be arrays where the lengths of the blocks are known.
     """
-    names = None
-    if hasattr(X, "columns"):
-        columns = list(X.columns)
-        for name, kind in zip(columns, X.dtypes, strict=True):
-            if getattr(kind, "kind", "O") not in "buif":
-                raise ValueError(
-                    f"X has the column {name!r} of dtype {kind}: give numbers, of categories a column for each."
-                )
-        names = np.asarray(columns, dtype=object) if all(isinstance(name, str) for name in columns) else None
-        d = len(columns)
-        dtype = working_dtype(np.float32 if all(kind == np.float32 for kind in X.dtypes) else np.float64)
-    else:
+    if not hasattr(X, "columns"):
         if np.ndim(X) != 2:
             raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
         X = X.rechunk({1: -1})
-        d, dtype = int(X.shape[1]), working_dtype(X.dtype)
-    blocks = _blocks_of(X)
+    d, dtype, names = features_of(X)
+    blocks = delayed_blocks(X)
     targets = _beside(y, "y", X, len(blocks))
     weights = [None] * len(blocks) if weight is None else _beside(weight, "sample_weight", X, len(blocks))
-    return Table(list(zip(blocks, targets, weights, strict=True)), by_dask, d, dtype, names)
-
-
-def _blocks_of(collection: Any) -> list[Any]:
-    return list(np.ravel(collection.to_delayed()))
+    shards = list(zip(blocks, targets, weights, strict=True))
+    client = client_of(X)
+    if client is None:
+        return Table(shards, ByDask(), d, dtype, names)
+    cluster = OnCluster(client)
+    return Table(cluster.runs(shards), cluster, d, dtype, names, in_runs=True)
 
 
 def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
@@ -144,7 +151,7 @@ def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
             if len(value) != sum(lengths):
                 raise ValueError(f"{name} has {len(value)} rows and X has {sum(lengths)}: give one for each row.")
             value = value.rechunk({0: lengths})
-        blocks = _blocks_of(value)
+        blocks = delayed_blocks(value)
         if len(blocks) == count:
             return blocks
         raise ValueError(
@@ -191,4 +198,4 @@ def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Array]]:
         yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
 
 
-__all__ = ["Shard", "Table", "blocks", "in_turn", "of_dask", "of_memory_map", "parts", "working_dtype"]
+__all__ = ["Shard", "Table", "blocks", "features_of", "in_turn", "of_dask", "of_memory_map", "parts", "working_dtype"]

@@ -246,7 +246,7 @@ def _refused_alone(X: Any, columns: Any = None) -> bool:
 
 def features(estimator: Any, X: Any) -> Any:
     """Features of rows to predict, checked against those of the fit."""
-    X = in_process(X, "X", ", or predict block by block, as in X.map_blocks(model.predict, dtype=int, drop_axis=1)")
+    X = in_process(X, "X", "")
     _refuse_dates(X, "X")
     _refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}):
@@ -303,7 +303,7 @@ class Data:
 
 @dataclass(eq=False, repr=False)
 class Given:
-    """Data as the user gave them."""
+    """Data as the user gave them; or a table of blocks in the place of `X`, `y` and `sample_weight`."""
 
     X: Any
     y: Any
@@ -311,6 +311,7 @@ class Given:
     X_val: Any = None
     y_val: Any = None
     sample_weight_val: Any = None
+    table: Any = None
 
 
 def reals(value: Any, name: str, remedy: str) -> Array:

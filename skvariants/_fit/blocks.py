@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._blocks.newton import FACTORED, SummedNewton, SumsState
-from skvariants._blocks.sums import Question, Sums, cost_of, statistics, tree
+from skvariants._blocks.sums import Question, Sums, cost_of, statistics
 from skvariants._blocks.survey import Reading, moments_of, surveyed
 from skvariants._blocks.table import of_dask, of_memory_map
 from skvariants._data.rows import ArrayRows, is_lazy
@@ -48,16 +48,16 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     Raises
     ------
     TypeError
-        If no fit of a dask collection leaves it where it is.
+        If no fit of a dask collection or of blocks leaves them where they are.
     """
     X, y, weight = given.X, given.y, given.sample_weight
-    lazy, reason = is_lazy(X), _unsuited(spec)
-    if spec.task.classification and getattr(y, "ndim", 1) != 1:
+    lazy, reason = is_lazy(X) or given.table is not None, _unsuited(spec)
+    if given.table is None and spec.task.classification and getattr(y, "ndim", 1) != 1:
         reason = "y is no column of labels"
     if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
         return None
     if reason is None:
-        table = of_dask(X, y, weight) if lazy else of_memory_map(X, y, weight)
+        table = given.table or (of_dask if lazy else of_memory_map)(X, y, weight)
         if table is None or (not lazy and spec.task.classification and table.shards[0][1].ndim > 1):
             return None
         data = surveyed(spec, header, table)
@@ -69,6 +69,11 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         reason = reason or f"{type(penalty).__name__} goes with {size:,} weights that depend on each other"
     if not lazy:
         return None
+    if given.table is not None:
+        raise TypeError(
+            f"Blocks of rows are fitted by sums over them, and {reason}: give them one after the other to partial_fit, "
+            "or all rows in one table to fit."
+        )
     raise TypeError(
         f"X is a dask collection, and {reason}: a fit would read all of it into this process. Give X.compute() and "
         "y.compute() where that fits, or the blocks one after the other to partial_fit."
@@ -124,7 +129,7 @@ def train_on_table(job: Job, constants: Array, callback: Any) -> list[Outcome]:
     tolerance = Tolerance(setup.solver.safety * (np.zeros(1) if tol is None else tol), job.constants)
 
     def ask(question: Question) -> Sums:
-        return tree(table.table.run(statistics, table.table.shards, question))
+        return table.table.total(statistics, question)
 
     reading = Reading(job.data.task, table.by_class, job.dtype)
     steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
@@ -179,7 +184,7 @@ def _know_constants(job: Job) -> Array:
     else:
         constants, _ = problem.intercept_only()
         reading = Reading(task, None, np.dtype(np.float64))
-        total = tree(table.table.run(cost_of, table.table.shards, reading, problem.loss, constants))
+        total = table.table.total(cost_of, reading, problem.loss, constants)
         costs = total / job.data.total_weight
     job.reference = np.maximum(by_model(costs, job.width), np.finfo(np.float64).tiny)
     job.column_constants = costs * problem.coordinates.objective_scale

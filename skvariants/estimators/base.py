@@ -11,6 +11,7 @@ free. Nothing is set before the fit has ended, so that a fit that fails leaves t
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from abc import abstractmethod
@@ -145,6 +146,10 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         attributes = {name: value for name, value in (vars(self) | new).items() if name not in absent}
         # at once: a signal finds the estimator as it was, or as it is now
         self.__dict__ = attributes
+
+    def __skvariants_fit__(self, given: Given) -> Any:
+        """Fit to data as a user gave them, or to a table of blocks."""
+        return self._warned(self._fit(given, None, None))
 
     def __getstate__(self) -> Any:
         state = super().__getstate__()
@@ -323,6 +328,11 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         return kept.progress
 
     # ------------------------------------------------------------------ using the model
+
+    def _copied(self) -> Any:
+        """The fitted estimator as it is now."""
+        check_is_fitted(self)
+        return copy.copy(self)
 
     @usual_errors
     def _linear(self, X: Any) -> Array:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from skvariants._blocks.predictions import accuracy, by_block
 from skvariants._component import PROCESSES, Accepts, OneOf, resolve
 from skvariants._data.labels import Labelling
+from skvariants._data.rows import is_lazy
 from skvariants._data.validate import Given
 from skvariants._names import ClassifierLossName, LearningRateName, PenaltyName, SolverName
 from skvariants._numerics import usual_errors
@@ -395,6 +397,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         """
         return self._warned(self._partial_fit(Given(X, y, sample_weight), n_epochs, classes))
 
+    @by_block
     def decision_function(self, X: Any) -> Array:
         """Linear score of each row, for each class.
 
@@ -412,6 +415,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         z = self._linear(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @by_block
     def predict(self, X: Any) -> Array:
         """Class label of each row, or a table of its labels.
 
@@ -429,6 +433,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         return self._task.decode(z, self._minimised)
 
     @available_if(_has_probability)
+    @by_block
     @usual_errors
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, where the loss has them (log_loss, modified_huber).
@@ -450,6 +455,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         return self._task.probabilities(self._minimised.probability(z))
 
     @available_if(_has_probability)
+    @by_block
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithm of :meth:`predict_proba`.
 
@@ -464,6 +470,26 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of the predictions; of several labels the share of rows that have all of them right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dask collection} of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
+
+        Returns
+        -------
+        float
+        """
+        if is_lazy(X):
+            return accuracy(self._copied().predict, X, y, sample_weight)
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

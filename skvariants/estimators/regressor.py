@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from skvariants._blocks.predictions import by_block, explained
+from skvariants._data.rows import is_lazy
 from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
 from skvariants._names import LearningRateName, PenaltyName, RegressorLossName, SolverName
@@ -345,6 +348,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         """
         return self._warned(self._partial_fit(Given(X, y, sample_weight), n_epochs))
 
+    @by_block
     def predict(self, X: Any) -> Array:
         """Predicted target of each row; of a loss with a link, the mean that it stands for.
 
@@ -379,6 +383,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         -------
         float
         """
+        if is_lazy(X):
+            linear = functools.partial(SGDVariant._linear, self._copied())
+            return explained(linear, X, y, sample_weight, self._minimised)
         z = self._linear(X)
         if self._minimised.deviance or self._task.outputs > 1:
             _, targets = self._header(True).checked(X, y, False, **Regression.checks)

@@ -1,0 +1,613 @@
+"""Rows that others hold: clusters of dask, executors of Python, Ray; real processes are started and stopped here."""
+
+import functools
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import types
+import warnings
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._blocks import cluster as clusters
+from skvariants._blocks.engines import runs_of, summed, tree
+from skvariants.distributed import fit
+from skvariants.model_selection import BatchedGridSearchCV
+
+N, D = 6000, 6
+
+
+def problem(seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((N, D)) * 10.0 ** rng.uniform(-1, 1, D)
+    z = X / X.std(axis=0) @ rng.standard_normal(D)
+    return X, np.where(z + rng.logistic(size=N) > 0, "yes", "no"), rng.random(N)
+
+
+def model(**params):
+    return SGDVariantClassifier(tol=1e-12, **params)
+
+
+# ---------------------------------------------------------------------- runs and executors
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("count", [1, 4, 7, 23, 64])
+def test_a_sum_of_runs_is_that_of_blocks_to_the_last_bit(count, workers):
+    values = list(np.random.default_rng(0).standard_normal(count) * 10.0 ** np.arange(count).clip(0, 17))
+    runs = runs_of(values, float, workers)
+    assert len(runs) <= 4 * workers
+    assert [block for run in runs for block in run.blocks] == values
+    assert tree(summed(run, np.float64) for run in runs) == tree(np.float64(value) for value in values)
+
+
+class OutOfOrder(ThreadPoolExecutor):
+    """An executor of which the first task ends last."""
+
+    def submit(self, function, *args, **kwargs):
+        self.count = getattr(self, "count", 0) + 1
+        return super().submit(self._late, 0.02 / self.count, function, *args, **kwargs)
+
+    @staticmethod
+    def _late(seconds, function, *args, **kwargs):
+        time.sleep(seconds)
+        return function(*args, **kwargs)
+
+
+def in_blocks(X, y, weight=None, cuts=(0, 700, 700, 701, 2500, 4000, 4100, 5999, N)):
+    return [
+        (X[a:b], y[a:b]) if weight is None else (X[a:b], y[a:b], weight[a:b]) for a, b in pairwise(cuts)
+    ]  # fmt: skip
+
+
+def block_of(number):
+    return in_blocks(*problem())[number]
+
+
+def test_an_executor_gives_the_bits_of_one_process():
+    X, y, weight = problem()
+    blocks = in_blocks(X, y, weight)
+    alone = fit(model(), blocks)
+    assert alone.status_ == "converged"
+    np.testing.assert_allclose(alone.coef_, model().fit(X, y, sample_weight=weight).coef_, rtol=1e-5)
+    for workers in (1, 3):
+        with OutOfOrder(workers) as executor:
+            np.testing.assert_array_equal(fit(model(), blocks, engine=executor).coef_, alone.coef_)
+
+    def own(function, shards, *args):
+        return [function(shard, *args) for shard in shards]
+
+    np.testing.assert_array_equal(fit(model(), blocks, engine=own).coef_, alone.coef_)
+
+
+def test_blocks_are_functions_sparse_or_frames():
+    import pandas as pd
+    import scipy.sparse as sp
+
+    X, y, weight = problem()
+    plain = fit(model(), in_blocks(X, y, weight))
+    for blocks, params in (
+        ([functools.partial(tuple, block) for block in in_blocks(X, y, weight)], {}),
+        ([(sp.csr_matrix(block[0]), *block[1:]) for block in in_blocks(X, y, weight)], {}),
+        (
+            [pd.DataFrame(A, columns=list("abcdef")).assign(y=b, w=c) for A, b, c in in_blocks(X, y, weight)],
+            {"target": "y", "sample_weight": "w"},
+        ),
+    ):
+        with ThreadPoolExecutor(2) as executor:
+            fitted = fit(model(), iter(blocks), engine=executor, **params)
+        np.testing.assert_allclose(fitted.coef_, plain.coef_, rtol=1e-9)
+    assert list(fitted.feature_names_in_) == list("abcdef")
+    single = fit(SGDVariantRegressor(), [(X.astype(np.float32), weight)])
+    assert single.coef_.dtype == np.float32
+
+
+def test_what_blocks_are_not():
+    X, y, _ = problem()
+    Z = X.copy()
+    Z[4050, 2] = np.nan
+    for call, kind, words in (
+        (lambda: fit(model(), []), ValueError, "blocks is empty"),
+        (lambda: fit(model(), [X]), ValueError, r"type ndarray: give \(X, y\).* block 0 of"),
+        (lambda: fit(model(), [(X, y), (X[:, 1:], y)]), ValueError, "different features: 6 .* and 5 "),
+        (lambda: fit(model(), [(X[:, 0], y)]), ValueError, "1 dimensions"),
+        (lambda: fit(model(), [(X, y[1:])]), ValueError, "as many rows of each"),
+        (lambda: fit(model(), in_blocks(Z, y)), ValueError, "contains NaN.* It is block 5 of the rows"),
+        (lambda: fit(model(), [(X[:0], y[:0])]), ValueError, "X holds no rows"),
+        (lambda: fit(model(loss="hinge"), [(X, y)]), TypeError, "Hinge has kinks.*give them one after the other"),
+        (lambda: fit(model(), [(X, y)], engine="dask"), TypeError, "engine of type str is not accepted"),
+    ):
+        with pytest.raises(kind, match=words):
+            call()
+
+
+def test_a_pool_that_is_broken_is_an_error():
+    class Broken:
+        _max_workers = 2
+
+        def submit(self, *args):
+            from concurrent.futures.process import BrokenProcessPool
+
+            future = Future()
+            future.set_exception(BrokenProcessPool("gone"))
+            return future
+
+    with pytest.raises(RuntimeError, match="lost a worker .BrokenProcessPool.: start another and fit again"):
+        fit(model(), in_blocks(*problem()), engine=Broken())
+
+
+@pytest.mark.slow
+def test_other_processes_give_the_bits_of_one():
+    alone = fit(model(), in_blocks(*problem()))
+    import multiprocessing
+
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        blocks = [functools.partial(block_of, number) for number in range(8)]
+        np.testing.assert_array_equal(fit(model(), blocks, engine=executor).coef_, alone.coef_)
+
+
+# ---------------------------------------------------------------------- Ray
+
+
+class Reference:
+    """What Ray gives for an object."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+class RayError(Exception):
+    """Of the stand-in."""
+
+
+class RayTaskError(RayError):
+    """An error of a task."""
+
+    def __init__(self, cause):
+        self.cause = cause
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A stand-in of Ray's interface: references, tasks that are computed when asked for, resources."""
+    ray = types.ModuleType("ray")
+    ray.ObjectRef = Reference
+    ray.put = Reference
+    ray.exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
+    ray.is_initialized = lambda: True
+    ray.cluster_resources = lambda: {"CPU": 2.0}
+    ray.lost = set()
+
+    class Task:
+        def __init__(self, function):
+            self.function = function
+
+        def remote(self, *args):
+            assert not any(isinstance(arg, np.ndarray) for arg in args)
+            return Reference((self.function, args))
+
+    def value(task):
+        function, args = task.value
+        if any(isinstance(arg, Reference) and id(arg) in ray.lost for arg in args):
+            raise RayError("lost")
+        try:
+            return function(*[arg.value if isinstance(arg, Reference) else arg for arg in args])
+        except ValueError as error:
+            raise RayTaskError(error) from None
+
+    ray.remote = Task
+    ray.get = lambda tasks: [value(task) for task in tasks]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    return ray
+
+
+def test_references_of_ray_give_the_bits_of_one_process(ray):
+    X, y, weight = problem()
+    blocks = in_blocks(X, y, weight)
+    alone = fit(model(), blocks)
+    references = [ray.put(block) for block in blocks]
+    for given in ({}, {"engine": ray}):
+        np.testing.assert_array_equal(fit(model(), references, **given).coef_, alone.coef_)
+    np.testing.assert_array_equal(fit(model(), blocks, engine=ray).coef_, alone.coef_)
+
+    class Dataset:
+        def to_pandas_refs(self):
+            import pandas as pd
+
+            return [ray.put(pd.DataFrame(A, columns=list("abcdef")).assign(y=b)) for A, b in in_blocks(X, y)]
+
+    named = fit(model(), Dataset(), target="y")
+    np.testing.assert_allclose(named.coef_, fit(model(), in_blocks(X, y)).coef_, rtol=1e-9)
+    references[1] = ray.put((X[:, :2], y))
+    with pytest.raises(ValueError, match="different features"):
+        fit(model(), references)
+    ray.lost.add(id(references[0]))
+    with pytest.raises(RuntimeError, match=r"Ray has lost blocks of the rows \(RayError\).*fit again"):
+        fit(model(), references)
+    ray.is_initialized = lambda: False
+    with pytest.raises(ValueError, match=r"call ray.init\(\) before"):
+        fit(model(), references)
+    with pytest.raises(ValueError, match=r"NaN.* block 1"):
+        ray.is_initialized = lambda: True
+        fit(model(), [ray.put((X, y)), ray.put((X, np.where(y == "no", np.nan, 1)))])
+
+
+@pytest.mark.slow
+def test_ray_itself_gives_the_bits_of_one_process():
+    """In a process of its own, as Ray starts others and warns of much; a worker is killed between rounds."""
+    pytest.importorskip("ray")
+    code = """
+        import os, signal, sys
+        import numpy as np, ray
+        sys.path.insert(0, os.environ["TESTS"])
+        from test_cluster import fit, in_blocks, model, problem
+        from skvariants._blocks.engines import OnRay
+        blocks = in_blocks(*problem())
+        alone = fit(model(), blocks)
+        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
+        make = ray.remote(lambda number: blocks[number])
+        plain, rounds = OnRay.__call__, []
+        def call(self, *args):
+            rounds.append(args)
+            if len(rounds) == 4:
+                os.kill(ray.get(ray.remote(lambda: os.getpid()).remote()), signal.SIGKILL)
+            return plain(self, *args)
+        OnRay.__call__ = call
+        for references in ([ray.put(block) for block in blocks], [make.remote(i) for i in range(len(blocks))]):
+            assert np.array_equal(fit(model(), references).coef_, alone.coef_)
+        assert np.array_equal(fit(model(), blocks, engine=ray).coef_, alone.coef_)
+        ray.shutdown()
+    """
+    env = os.environ | {"TESTS": os.path.dirname(__file__), "RAY_USAGE_STATS_ENABLED": "0"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=env)
+
+
+# ---------------------------------------------------------------------- collections of dask, without a cluster
+
+
+@pytest.fixture
+def collections():
+    """Dask arrays, with chunks along the columns, and a data frame of the same rows; or a skip."""
+    da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    X, y, weight = problem()
+    frame = dd.from_pandas(pd.DataFrame(X, columns=list("abcdef")).assign(y=y, w=weight), npartitions=7)
+    lazy = da.from_array(X, chunks=(500, 4)), da.from_array(y, chunks=700), da.from_array(weight, chunks=400)
+    return types.SimpleNamespace(X=X, y=y, weight=weight, lazy=lazy, frame=frame, da=da)
+
+
+@pytest.mark.parametrize("kind", ["binary", pytest.param("classes", marks=pytest.mark.slow)])
+def test_predictions_stay_where_the_rows_are(kind, collections):
+    import dask.array as da
+
+    X, y, weight = collections.X, collections.y, collections.weight
+    y = y if kind == "binary" else np.where(X[:, 0] > 0, y, "other")
+    features = collections.frame[list("abcdef")]
+    fitted, named = (SGDVariantClassifier(random_state=0).fit(data, y) for data in (X, features.compute()))
+    X_lazy = collections.lazy[0]
+    for method in ("predict", "decision_function", "predict_proba", "predict_log_proba"):
+        here = getattr(fitted, method)(X)
+        there, of_frame = getattr(fitted, method)(X_lazy), getattr(named, method)(features)
+        assert isinstance(there, da.Array)
+        assert isinstance(of_frame, da.Array)
+        assert (there.shape, there.dtype) == (here.shape, here.dtype)
+        for some in (there, of_frame):
+            if method == "predict":
+                np.testing.assert_array_equal(some.compute(), here)
+            else:
+                np.testing.assert_allclose(some.compute(), here, rtol=1e-10)
+    y_lazy = da.from_array(y, chunks=700)
+    assert fitted.score(X_lazy, y_lazy) == pytest.approx(fitted.score(X, y), rel=1e-12)
+    weighted = fitted.score(X_lazy, y_lazy, collections.lazy[2])
+    assert weighted == pytest.approx(fitted.score(X, y, weight), rel=1e-12)
+    assert collections.frame.assign(p=named.predict(features)).compute()["p"].tolist() == fitted.predict(X).tolist()
+
+
+def test_what_is_asked_for_later_is_asked_of_the_model_of_then(collections):
+    X, y, _ = problem()
+    fitted = SGDVariantClassifier().fit(X, y)
+    before, lazy = fitted.predict(X), fitted.predict(collections.lazy[0])
+    fitted.fit(X, before[::-1])
+    np.testing.assert_array_equal(lazy.compute(), before)
+    X_empty = collections.lazy[0][collections.lazy[0][:, 0] > np.inf]
+    assert fitted.predict(X_empty).compute().shape == (0,)
+    assert fitted.score(collections.lazy[0], collections.lazy[1]) > 0
+    for data, kind, words in (
+        (collections.lazy[0][:, :3], ValueError, "X has 3 features"),
+        (collections.lazy[0][:, 0], ValueError, "1 dimensions"),
+    ):
+        with pytest.raises(kind, match=words):
+            fitted.predict(data)
+    named = SGDVariantClassifier().fit(collections.frame[list("abcdef")].compute(), y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        named.predict(collections.frame[list("fedcba")])
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        ("squared_error", lambda z: z), ("huber", lambda z: z), ("squared_error", lambda z: np.c_[z, z**2]),
+        ("squared_error", lambda z: 0 * z),
+        ("poisson", lambda z: np.exp(z)), ("gamma", lambda z: np.exp(z)), ("binomial", lambda z: 1.0 * (z > 0)),
+    ],
+)  # fmt: skip
+def test_scores_of_real_targets_are_those_in_memory(loss, target, collections):
+    import dask.array as da
+
+    rng = np.random.default_rng(0)
+    X = collections.X
+    y = target(X[:, 0] / X[:, 0].std() + rng.standard_normal(N))
+    fitted = SGDVariantRegressor(loss=loss, alpha=1e-2).fit(X, y)
+    X_lazy, _, w_lazy = collections.lazy
+    y_lazy = da.from_array(y, chunks=700)
+    if np.ptp(y) > 0:
+        expected = fitted.score(X, y), fitted.score(X, y, collections.weight)
+        assert fitted.score(X_lazy, y_lazy) == pytest.approx(expected[0], rel=1e-9)
+        assert fitted.score(X_lazy, y_lazy, w_lazy) == pytest.approx(expected[1], rel=1e-9)
+    else:
+        assert fitted.score(X_lazy, y_lazy) == fitted.score(X, y)
+    np.testing.assert_allclose(fitted.predict(X_lazy).compute(), fitted.predict(X), rtol=1e-10)
+
+
+def test_searches_say_that_they_would_read_all(collections):
+    search = BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
+    with pytest.raises(TypeError, match="X is a dask collection.*give X.compute"):
+        search.fit(*collections.lazy[:2])
+    search.fit(collections.X, collections.y)
+    np.testing.assert_array_equal(search.predict(collections.lazy[0]).compute(), search.predict(collections.X))
+
+
+def test_dask_collections_are_for_the_estimator(collections):
+    with pytest.raises(TypeError, match=r"these are for fit\(X, y\)"):
+        fit(model(), collections.lazy[0])
+
+
+# ---------------------------------------------------------------------- a cluster of two processes
+
+
+def started():
+    """A cluster on loopback, and its client."""
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", host="127.0.0.1"
+    )
+    return cluster, distributed.Client(cluster)
+
+
+def stopped(cluster, client):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sockets that are closed by the collector
+        client.close()
+        cluster.close()
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def client():
+    pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster, client = started()
+    yield client
+    stopped(cluster, client)
+
+
+#: A cluster leaves sockets to the collector, which say so in whatever test comes next.
+on_cluster = [
+    pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]  # fmt: skip
+
+
+def marked(test):
+    for mark in on_cluster:
+        test = mark(test)
+    return test
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """How many tasks each round had."""
+    seen = []
+    plain = clusters.OnCluster.__call__
+
+    def counted(self, function, shards, *args):
+        seen.append(len(shards))
+        return plain(self, function, shards, *args)
+
+    monkeypatch.setattr(clusters.OnCluster, "__call__", counted)
+    return seen
+
+
+def here(*data, **params):
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        return model(**params).fit(*data[:2], sample_weight=data[2] if len(data) > 2 else None)
+
+
+@marked
+def test_two_workers_give_the_bits_of_one_process(client, collections, tasks):
+    X, y, weight = collections.lazy
+    plain = here(X, y, weight)
+    assert plain.status_ == "converged"
+    there = model().fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(there.coef_, plain.coef_)
+    assert max(tasks) <= 4 * 2
+    X, y, weight = client.persist([X, y, weight])
+    np.testing.assert_array_equal(model().fit(X, y, sample_weight=weight).coef_, plain.coef_)
+    np.testing.assert_array_equal(model().fit(X, collections.y, sample_weight=collections.weight).coef_, plain.coef_)
+    assert there.score(X, y, weight) == pytest.approx(there.score(collections.X, collections.y, collections.weight))
+    np.testing.assert_array_equal(there.predict(X).compute(), there.predict(collections.X))
+
+
+@marked
+def test_frames_and_odd_blocks_on_a_cluster(client, collections):
+    import scipy.sparse as sp
+
+    da, (X, y, _) = collections.da, collections.lazy
+    features = collections.frame[list("abcdef")]
+    plain = here(features, collections.frame["y"], collections.frame["w"])
+    for frame in (collections.frame, collections.frame.persist()):
+        there = model().fit(frame[list("abcdef")], frame["y"], sample_weight=frame["w"])
+        np.testing.assert_array_equal(there.coef_, plain.coef_)
+    assert list(there.feature_names_in_) == list("abcdef")
+    X = X.rechunk({1: -1})
+    nothing = X[:, 0] > np.inf
+    first = X[:, 0] > 0  # chunks of unknown length, and of one class after the sorting
+    for data in (
+        (X.map_blocks(sp.csr_matrix), y), (X[first], y.rechunk(500)[first]),
+        (da.concatenate([X[nothing], X]), da.concatenate([y.rechunk(500)[nothing], y.rechunk(500)])),
+        (da.concatenate([X[collections.y == label] for label in ("no", "yes")]), np.sort(collections.y)),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(model().fit(*data).coef_, here(*data).coef_)
+    with pytest.raises(ValueError, match="NaN.*It is block 3 of the rows"):
+        model().fit(da.where(da.arange(N, chunks=500)[:, None] == 1700, np.nan, X), y)
+
+
+@marked
+def test_futures_and_functions_on_a_cluster(client):
+    blocks = in_blocks(*problem())
+    alone = fit(model(), blocks)
+    futures = [client.submit(block_here, block, pure=False) for block in blocks]
+    np.testing.assert_array_equal(fit(model(), futures).coef_, alone.coef_)
+    functions = [functools.partial(block_here, block) for block in blocks]
+    np.testing.assert_array_equal(fit(model(), functions, engine=client).coef_, alone.coef_)
+    with client.get_executor() as executor:
+        np.testing.assert_array_equal(fit(model(), functions, engine=executor).coef_, alone.coef_)
+
+
+def block_here(block):
+    return block
+
+
+def killing(monkeypatch, client, after, everyone=False):
+    """Kill a worker, or all, by SIGKILL after so many rounds."""
+    plain, rounds = clusters.OnCluster.__call__, []
+
+    def call(self, function, shards, *args):
+        rounds.append(function)
+        if len(rounds) == after + 1:
+            rounds.append(time.monotonic())
+            for pid in list(client.run(os.getpid).values())[: None if everyone else 1]:
+                os.kill(pid, signal.SIGKILL)
+        return plain(self, function, shards, *args)
+
+    monkeypatch.setattr(clusters.OnCluster, "__call__", call)
+    return rounds
+
+
+@marked
+@pytest.mark.parametrize(("after", "persisted"), [(2, False), (4, True)])
+def test_a_worker_that_is_killed_between_rounds_changes_no_bit(after, persisted, client, collections, monkeypatch):
+    X, y, weight = collections.lazy
+    plain = here(X, y, weight)
+    if persisted:
+        X, y, weight = client.persist([X, y, weight])
+    rounds = killing(monkeypatch, client, after)
+    there = model().fit(X, y, sample_weight=weight)
+    assert len(rounds) > after
+    assert there.status_ == "converged"
+    np.testing.assert_array_equal(there.coef_, plain.coef_)
+    client.wait_for_workers(2, timeout=60)
+
+
+@marked
+def test_a_worker_that_joins_and_one_that_leaves_change_no_bit(client, collections, monkeypatch):
+    X, y, weight = collections.lazy
+    plain, call, rounds = here(X, y, weight), clusters.OnCluster.__call__, []
+
+    def scaled(self, *args):
+        rounds.append(args)
+        if len(rounds) in (2, 4):
+            client.cluster.scale(5 - len(rounds))
+        return call(self, *args)
+
+    monkeypatch.setattr(clusters.OnCluster, "__call__", scaled)
+    np.testing.assert_array_equal(model().fit(X, y, sample_weight=weight).coef_, plain.coef_)
+    client.cluster.scale(2)
+    client.wait_for_workers(2, timeout=60)
+
+
+@marked
+def test_scattered_data_that_is_lost_is_an_error(client, collections, monkeypatch):
+    import dask
+    import dask.array as da
+
+    parts = client.scatter([collections.X[:3000], collections.X[3000:]])
+    arrays = [da.from_delayed(dask.delayed(part), shape=(3000, D), dtype=float) for part in parts]
+    X, y = da.concatenate(arrays), collections.y
+    np.testing.assert_array_equal(model().fit(X, y).coef_, here(da.from_array(collections.X, chunks=3000), y).coef_)
+    killing(monkeypatch, client, 2, everyone=True)
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match="The cluster has lost rows of the fit.*can be computed again"):
+        model().fit(X, y)
+    assert time.monotonic() - begin < 60
+    client.wait_for_workers(2, timeout=60)
+
+
+@marked
+def test_no_worker_that_is_left_is_an_error(collections, monkeypatch):
+    """Two workers without a nanny that would start others, killed in the middle."""
+    from dask.distributed import Client, LocalCluster
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = LocalCluster(n_workers=0, dashboard_address=":0", host="127.0.0.1")
+        client = Client(cluster)
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--no-nanny"]
+        workers = [subprocess.Popen([*command, "--nthreads", "1", "--no-dashboard"]) for _ in range(2)]
+    try:
+        client.wait_for_workers(2, timeout=60)
+        rounds = killing(monkeypatch, client, 3, everyone=True)
+        monkeypatch.setattr(clusters, "_MISSED", 5.0)
+        with pytest.raises(RuntimeError, match="The cluster has no workers.*wait_for_workers"):
+            model().fit(*collections.lazy[:2])
+        assert time.monotonic() - rounds[-1] < 30
+    finally:
+        stopped(cluster, client)
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+@marked
+def test_a_scheduler_that_is_gone_is_an_error(collections, monkeypatch):
+    from dask.distributed import Client, LocalCluster
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = LocalCluster(n_workers=1, processes=False, dashboard_address=":0")
+        client = Client(cluster)
+    try:
+        plain, rounds = clusters.OnCluster.__call__, []
+
+        def call(self, *args):
+            rounds.append(args)
+            if len(rounds) == 3:
+                cluster.close()
+            return plain(self, *args)
+
+        monkeypatch.setattr(clusters.OnCluster, "__call__", call)
+        with pytest.raises(RuntimeError, match="The cluster has"):
+            model().fit(*collections.lazy[:2])
+    finally:
+        stopped(cluster, client)
+
+
+def test_an_asynchronous_client_is_refused(collections):
+    import dask
+
+    client = types.SimpleNamespace(asynchronous=True, scheduler_info=dict)
+    scheduler = types.MethodType(lambda self, *args: None, client)
+    with dask.config.set(scheduler=scheduler), pytest.raises(ValueError, match="asynchronous=False"):
+        model().fit(*collections.lazy[:2])
