@@ -44,11 +44,13 @@ LEVELS = [
     "_blocks.table",
     "_blocks.sums",
     "_blocks.survey _blocks.newton",
+    "_blocks.passes batches",
     "_fit.results",
     "_fit.job",
     "_fit.steps _fit.iterations _fit.sums",
     "_fit.certificates _fit.blocks",
     "_fit.story",
+    "_fit.batches",
     "_fit displays._style model_selection._plan model_selection._progress",
     "displays.curves displays.diagnosis displays.progress displays.race displays.search displays.trajectory"
     " model_selection._fold model_selection._time",
@@ -109,6 +111,7 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
+    "_blocks.passes": "test_batches",
     "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
     "_blocks.sums": "test_blocks",
     "_blocks.survey": "test_blocks",

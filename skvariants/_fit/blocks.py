@@ -51,7 +51,7 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         If no fit of a dask collection leaves it where it is.
     """
     X, y, weight = given.X, given.y, given.sample_weight
-    lazy, reason = is_lazy(X), _unsuited(spec)
+    lazy, reason = is_lazy(X), unsuited(spec)
     if spec.task.classification and getattr(y, "ndim", 1) != 1:
         reason = "y is no column of labels"
     if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
@@ -61,12 +61,9 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         if table is None or (not lazy and spec.task.classification and table.shards[0][1].ndim > 1):
             return None
         data = surveyed(spec, header, table)
-        penalty = bound(spec, data).penalty
-        size = data.task.bind_loss(spec.loss).columns_per_model * (table.d + 1)
-        reason = _kinked(penalty)
-        if reason is None and not (penalty.has_prox and size > FACTORED):
+        reason = too_coupled(spec, data)
+        if reason is None:
             return data
-        reason = reason or f"{type(penalty).__name__} goes with {size:,} weights that depend on each other"
     if not lazy:
         return None
     raise TypeError(
@@ -75,7 +72,17 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     )
 
 
-def _unsuited(spec: Spec) -> str | None:
+def too_coupled(spec: Spec, data: Data) -> str | None:
+    """Why the penalty of a fit on these features has no place in such sums; None where it has."""
+    penalty = bound(spec, data).penalty
+    size = data.task.bind_loss(spec.loss).columns_per_model * (data.rows.d + 1)
+    reason = _kinked(penalty)
+    if reason is None and penalty.has_prox and size > FACTORED:
+        reason = f"{type(penalty).__name__} goes with {size:,} weights that depend on each other"
+    return reason
+
+
+def unsuited(spec: Spec) -> str | None:
     """Why a fit is not one from sums over rows; None where it is."""
     loss, solver = spec.loss, spec.solver
     if not (loss.smooth and loss.limit() is loss):
@@ -127,7 +134,7 @@ def train_on_table(job: Job, constants: Array, callback: Any) -> list[Outcome]:
         return tree(table.table.run(statistics, table.table.shards, question))
 
     reading = Reading(job.data.task, table.by_class, job.dtype)
-    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
+    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race, table.passes)
     with threads(0):  # the products are those of a block
         return Training(steps, job.spec.stopping, job.reference, tol, watch_of(job, callback)).run()
 
@@ -206,4 +213,4 @@ def _start(job: Job) -> bool:
     return bool(enough and np.isfinite(outcome.theta).all())
 
 
-__all__ = ["assemble_table", "on_table", "train_on_table"]
+__all__ = ["assemble_table", "on_table", "too_coupled", "train_on_table", "unsuited"]
