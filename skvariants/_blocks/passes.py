@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from skvariants._blocks.sums import Tree, cost_of, statistics
-from skvariants._blocks.survey import draw, look
+from skvariants._blocks.survey import Survey, draw, look
 from skvariants._blocks.table import Shard, Table, working_dtype
+from skvariants._component import shown
 from skvariants._data.validate import Header, row_weights
 
 Array = np.ndarray
@@ -92,6 +94,8 @@ class Passes:
         What targets are to be.
     verbose : int
         Whether to print how far a pass is.
+    classes : array-like, optional
+        All labels, as they were announced.
 
     Attributes
     ----------
@@ -103,8 +107,8 @@ class Passes:
         Where passes are kept.
     """
 
-    def __init__(self, batches: Any, header: Header, asked: Any, verbose: int = 0) -> None:
-        self.batches, self.header, self.asked, self.verbose = batches, header, asked, verbose
+    def __init__(self, batches: Any, header: Header, asked: Any, verbose: int = 0, classes: Any = None) -> None:
+        self.batches, self.header, self.asked, self.verbose, self.classes = batches, header, asked, verbose, classes
         if not (callable(batches) or hasattr(batches, "__iter__")):
             raise TypeError(
                 f"batches of type {type(batches).__name__} is not accepted: give an iterable of (X, y) or "
@@ -179,6 +183,7 @@ class Passes:
             result = self.through(Tree(), lambda tree, shard: tree.add(function(shard, *args))).total()
         if function is look:
             self.n_rows = result.n
+            self.check_classes(result)
         return [result]
 
     def through(self, start: Any, add: Callable[[Any, Shard], Any]) -> Any:
@@ -211,7 +216,7 @@ class Passes:
                 self._tell(number, n, (n - before) / seconds)
             if done:
                 return total
-        if number < 0:
+        if number < 0 and self.n_rows is None:
             raise ValueError("batches holds no batch: give at least one of (X, y).")
         if self.verbose:
             self._tell(number, n, (n - before) / max(time.perf_counter() - began, 1e-9), ", whole")
@@ -224,6 +229,16 @@ class Passes:
 
     def _tell(self, number: int, n: int, rate: float, end: str = "") -> None:
         print(f"pass: {number + 1:,} batches, {n:,} rows, {rate:,.0f} rows a second{end}")
+
+    def check_classes(self, survey: Survey) -> None:
+        """Refuse classes that were announced, and are others than those of the rows."""
+        if self.classes is None or survey.classes is None:
+            return
+        known = np.asarray(self.classes)
+        for label in np.setdiff1d(survey.classes, known).tolist():
+            raise ValueError(f"y holds the label {label!r}, which is not among classes={shown(self.classes)}: add it.")
+        for label in np.setdiff1d(known, survey.classes).tolist():
+            raise ValueError(f"classes={shown(self.classes)} holds {label!r}, which no row has: leave it out.")
 
     def _targets(self) -> Iterator[Shard]:
         """Batches without their features, which a zero stands for."""
@@ -238,7 +253,8 @@ class Passes:
     def _drawn(self, share: float) -> Iterator[Shard]:
         """Rows from all over."""
         if hasattr(self.batches, "sample"):
-            yield from map(self._checked, self.batches.sample(share))
+            for X, y, weight in map(self._checked, self.batches.sample(share)):
+                yield X.toarray() if sp.issparse(X) else X, y, weight
         else:
             yield from (draw(shard, share) for _, shard in self.shards())
 

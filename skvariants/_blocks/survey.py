@@ -216,7 +216,7 @@ def surveyed(spec: Any, header: Header, table: Table, large: float = 1.0) -> Dat
     task, by_class = task_of(survey, spec.task, spec.loss)
     share = min(1.0, max(_SAMPLE // (table.d * table.dtype.itemsize), least_of(table)) / survey.n)
     share = min(share, large * max(1 / _SHARE, least_of(table) / survey.n))
-    drawn = [part for part in table.run(draw, table.shards, share) if len(part[0])]
+    drawn = [part for part in table.run(draw, table.shards, share) if len(part[1])]
     return of_sample(spec, header, Surveyed(table, survey, by_class), task, drawn)
 
 

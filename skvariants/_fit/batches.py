@@ -132,7 +132,7 @@ def fit_batches(spec: Spec, asked: Batches, callback: Any = None) -> tuple[Fitte
     reason = unsuited(replace(spec, stopping=replace(spec.stopping, early_stopping=False)))
     if reason is not None:
         raise ValueError(f"{reason[0].upper()}{reason[1:]}, {_NO_SUMS}")
-    passes = Passes(asked.batches, asked.header(), spec.task, spec.verbose)
+    passes = Passes(asked.batches, asked.header(), spec.task, spec.verbose, asked.classes)
     if early and (asked.validation.X_val is None or passes.once):
         raise ValueError(
             "early_stopping=True compares passes on rows beside them: give X_val and y_val, and batches that can be "
@@ -145,9 +145,10 @@ def fit_batches(spec: Spec, asked: Batches, callback: Any = None) -> tuple[Fitte
         )
     size = getattr(asked.batches, "n_rows", None), asked.classes, asked.max_passes, spec.warm_start
     passes.checkpoint = Checkpoint(asked.checkpoint, (spec.key(), size))
-    fitted = _Fit(spec, asked, passes, callback).run()
-    passes.checkpoint.delete()
-    return fitted
+    fitted, streaming = _Fit(spec, asked, passes, callback).run()
+    if fitted.status != "max_time":
+        passes.checkpoint.delete()
+    return fitted, streaming
 
 
 class _Fit:
@@ -183,7 +184,7 @@ class _Fit:
             self.classes = survey.classes
         learn = self._learn if self.asked.start is None else self._survey
         first = passes.through(First(), learn)
-        streamed = None if first.kept is None else self._streamed(first.kept, first.late)
+        streamed = None if first.kept is None else self._streamed(first.kept, first)
         self.left -= 1
         if streamed is not None and (passes.once or first.late or not self.left):
             return streamed, True
@@ -212,9 +213,14 @@ class _Fit:
             first.kept = fitted.kept
         return late
 
-    def _streamed(self, kept: Kept, late: bool) -> Fitted:
+    def _streamed(self, kept: Kept, first: First) -> Fitted:
         """The model of one pass."""
-        messages = [out_of_time(self.limit or 0.0, 0)] if late else []
+        late, messages = first.late, []
+        if late:
+            messages.append(
+                f"The fit ended after max_time={self.limit:g} seconds in its first pass: the model is that of "
+                f"{first.survey.n:,} rows. Pass a larger max_time to improve the fit."
+            )
         return Fitted(
             self.spec, self.passes.header, kept, kept.theta, "max_time" if late else "one pass", 1, messages
         )  # fmt: skip
@@ -224,9 +230,7 @@ class _Fit:
         spec, X = self.spec, first.drawn[0][0]
         table = Table([0], self.passes.run, X.shape[1], working_dtype(X.dtype), self.passes.header.feature_names)
         task, by_class = task_of(first.survey, spec.task, spec.loss)
-        absent = [] if self.classes is None else np.setdiff1d(self.classes, first.survey.classes).tolist()
-        if absent:
-            raise ValueError(f"classes holds {absent[0]!r}, which no row has: leave it out.")
+        self.passes.check_classes(first.survey)
         drawn = [part[:3] for part in first.drawn if len(part[1])]
         return of_sample(spec, self.asked.header(), Surveyed(table, first.survey, by_class), task, drawn)
 

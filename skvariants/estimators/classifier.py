@@ -359,8 +359,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         max_passes : int, default=None
             Most passes; None for as many as `tol` needs, at most `max_iter`.
         checkpoint : str or path, default=None
-            File that is written after each batch and deleted at the end. A fit that was killed goes on from there, to
-            the same model, when the same call is made again.
+            File that is written after each batch and deleted at the end. A fit that was killed, interrupted or out of
+            time goes on from there, to the same model, when the same call is made again.
         X_val, y_val : array-like, default=None
             Rows to score each pass on, for ``early_stopping=True``.
         sample_weight_val : array-like, default=None
