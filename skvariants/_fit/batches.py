@@ -160,10 +160,11 @@ class _Fit:
         most = spec.stopping.max_iter
         self.left = most if asked.max_passes is None else min(most, asked.max_passes)
         self.classes = asked.classes
-        # a chunk of a stream
+        # a chunk of a stream, which is the same each time
+        seed = 0 if spec.random_state is None else spec.random_state
         stopping = replace(spec.stopping, max_iter=1, max_time=None, early_stopping=False)
         task = replace(spec.task, on_new_class="error") if spec.task.classification else spec.task
-        self.chunk = replace(spec, stopping=stopping, forgetting=None, verbose=0, task=task)
+        self.chunk = replace(spec, stopping=stopping, forgetting=None, verbose=0, task=task, random_state=seed)
         self.header = asked.header()
 
     def run(self) -> tuple[Fitted, bool]:
@@ -266,7 +267,7 @@ class _Fit:
             of = streamed.kept.setup.history or {}
             loss = float(np.average(of["objective"], weights=of["rows"]))
             row = {
-                "epoch": 1, "objective": loss, "eta": 1.0, "seconds": of["seconds"][-1], "rows": sum(of["rows"]),
+                "epoch": 1, "objective": loss, "eta": 1.0, "seconds": of["seconds"][-1], "rows": self.passes.n_rows,
                 "validation_score": history["validation_score"][0],
             }  # fmt: skip
             history = {name: [row[name], *values] for name, values in history.items()}
