@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._blocks.survey import places
+from skvariants._blocks.survey import places, scattered
 from skvariants._component import check, integers, shown
+from skvariants._data.rows import is_memory_map
 
 Array = np.ndarray
 #: Row groups of which a sample is made, at least: neighbours in a file may be alike.
@@ -109,7 +110,7 @@ class ArrayBatches:
         share : float
             Of all rows, about.
         """
-        at = places(self.X.shape[0], share)
+        at = (places if is_memory_map(self.X) else scattered)(self.X.shape[0], share)
         X = getattr(self.X, "iloc", self.X)[at]
         yield (X if self.transform is None else self.transform(X), *self._beside(at))
 
@@ -214,7 +215,7 @@ class ParquetBatches:
             with self._open(path) as file:
                 for batch in file.iter_batches(self.rows, row_groups=[group], columns=self._columns()):
                     X, y, weight = self._made(batch)
-                    at = places(len(y), part)
+                    at = scattered(len(y), part)
                     yield getattr(X, "iloc", X)[at], y[at], None if weight is None else weight[at]
 
     # ------------------------------------------------------------------ files

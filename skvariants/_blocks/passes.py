@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skvariants._blocks.sums import Tree, cost_of, statistics
-from skvariants._blocks.survey import Survey, draw, look
+from skvariants._blocks.survey import Survey, draw, look, scattered
 from skvariants._blocks.table import Shard, Table, working_dtype
 from skvariants._component import shown
 from skvariants._data.validate import Header, row_weights
@@ -256,7 +256,7 @@ class Passes:
             for X, y, weight in map(self._checked, self.batches.sample(share)):
                 yield X.toarray() if sp.issparse(X) else X, y, weight
         else:
-            yield from (draw(shard, share) for _, shard in self.shards())
+            yield from (draw(shard, share, scattered) for _, shard in self.shards())
 
 
 __all__ = ["Checkpoint", "Passes", "numbered"]

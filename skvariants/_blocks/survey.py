@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -174,7 +174,14 @@ def places(n: int, share: float) -> Array:
     return np.concatenate(index)
 
 
-def draw(shard: Shard, share: float) -> Shard:
+def scattered(n: int, share: float) -> Array:
+    """The same without neighbours: rows that are in memory, or come with all of their block, cost no more."""
+    m = min(n, int(np.ceil(share * n)))
+    luck = np.random.default_rng(n).random(m)
+    return np.minimum(((np.arange(m) + luck) * (n / max(m, 1))).astype(int), n - 1)
+
+
+def draw(shard: Shard, share: float, places: Callable[[int, float], Array] = places) -> Shard:
     """A share of the rows of a shard, in runs of neighbours from all over; the same ones each time."""
     X, y, weight = shard
     at = places(X.shape[0], share)
@@ -320,6 +327,7 @@ __all__ = [
     "moments_of",
     "of_sample",
     "places",
+    "scattered",
     "surveyed",
     "task_of",
 ]
