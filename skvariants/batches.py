@@ -266,8 +266,7 @@ class ParquetBatches:
         X = np.empty((batch.num_rows, len(columns)), self.dtype)
         for start in range(0, len(X), _TURNED):
             some = slice(start, start + _TURNED)
-            for j, values in enumerate(columns):
-                X[some, j] = values[some]
+            X[some] = np.array([values[some] for values in columns], self.dtype).T
         return X, *self._beside(batch)
 
     def _beside(self, batch: Any) -> tuple[Any, Any]:

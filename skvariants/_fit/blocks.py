@@ -29,6 +29,8 @@ from skvariants.solvers import SOLVERS
 Array = np.ndarray
 #: Share of the gain within which the optimum of the sample is found, at least, and iterations that it may take.
 _START, _ITERATIONS = 1e-3, 100
+#: The same where one pass is all there will be.
+_NEAR = 1e-6
 #: Rows of each class, and for each number of a side of the Hessian, that a sample has to have.
 _EACH, _ROWS = 5, 2
 
@@ -200,7 +202,8 @@ def _know_constants(job: Job) -> Array:
 def _start(job: Job) -> bool:
     """Move to the optimum of the sample; whether it is a start for all rows, as far as the sample can say."""
     spec, data, problem = job.spec, job.data, job.problem
-    stopping = replace(spec.stopping, tol=max(spec.stopping.tol or 0.0, _START), max_iter=_ITERATIONS, resumable=False)
+    tol = _NEAR if data.table.passes == 1 else max(spec.stopping.tol or 0.0, _START)
+    stopping = replace(spec.stopping, tol=tol, max_iter=_ITERATIONS, resumable=False)
     quiet = replace(spec, stopping=stopping, verbose=0)
     sample = replace(job, specs=[quiet], state=job.state.copy())
     with threads(problem.n * problem.d * job.width):
