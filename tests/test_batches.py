@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._fit.batches import First
 from skvariants.batches import ArrayBatches, ParquetBatches
 from test_blocks import SETTINGS, objective, problem
 
@@ -562,3 +563,23 @@ def test_pyarrow_is_asked_for_by_name(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ImportError, match=r"skvariants\[arrow\]"):
         ParquetBatches(tmp_path / "x.parquet", "y")
+
+
+def test_a_sample_is_bounded_whatever_comes():
+    rng = np.random.default_rng(0)
+    first, rows = First(), 0
+    for n in (1, 500, 3, 2000, 7, 900, 900, 900):
+        first.draw((np.arange(rows, rows + n)[:, None] * 1.0, np.arange(n), rng.random(n)), 600)
+        first.n_batches += 1
+        rows += n
+        assert first.held == sum(len(part[1]) for part in first.drawn) <= 600
+    some = np.concatenate([part[0][:, 0] for part in first.drawn])
+    assert len(some) > 100
+    assert np.all(np.diff(some) > 0)
+    assert abs(some.mean() / rows - 0.5) < 0.1  # of all alike, not of the first or the last
+
+
+def test_a_path_is_a_path():
+    X, y = problem("binary", n=3000)
+    with pytest.raises(TypeError, match="checkpoint=3 is not accepted"):
+        of_kind("binary").fit_batches(cut(X, y), checkpoint=3)

@@ -41,8 +41,9 @@ class Checkpoint:
     """
 
     def __init__(self, path: Any, key: Any) -> None:
-        self.path = None if path is None else Path(path)
-        self.key = pickle.dumps(key) if self.path is not None else b""
+        if not (path is None or isinstance(path, str | os.PathLike)):
+            raise TypeError(f"checkpoint={path!r} is not accepted: give the path of a file, or None.")
+        self.path, self.key = None if path is None else Path(path), key
         self.log: list[Any] = []
         self.partial: Any = None
         if self.path is not None and self.path.exists():
@@ -50,17 +51,23 @@ class Checkpoint:
                 before, self.log, self.partial = pickle.loads(self.path.read_bytes())
             except Exception as error:
                 raise ValueError(f"checkpoint={str(path)!r} is no checkpoint of fit_batches: {error}.") from error
-            if before != self.key:
+            if before != key:
                 raise ValueError(
                     f"checkpoint={str(path)!r} is of a fit of other parameters or batches: give another path, or "
                     "delete the file to begin anew."
                 )
 
+    def ended(self, result: Any) -> None:
+        """A pass has ended."""
+        if self.path is not None:
+            self.log.append(result)
+            self.save(None)
+
     def save(self, partial: Any) -> None:
         """Write what is known, at once: a file is the one of before or of now."""
-        self.partial = partial
         if self.path is None:
             return
+        self.partial = partial
         new = self.path.with_name(self.path.name + ".new")
         new.write_bytes(pickle.dumps((self.key, self.log, partial), protocol=pickle.HIGHEST_PROTOCOL))
         os.replace(new, self.path)
@@ -223,8 +230,7 @@ class Passes:
         if self.n_rows not in (None, n):
             raise ValueError(f"batches held {self.n_rows:,} rows in one pass and {n:,} in another: {_WHAT}.")
         self.n_rows = n
-        kept.log.append((total, n))
-        kept.save(None)
+        kept.ended((total, n))
         return total
 
     def _tell(self, number: int, n: int, rate: float, end: str = "") -> None:

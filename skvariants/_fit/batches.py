@@ -76,8 +76,8 @@ class First:
         A sample: rows whose luck is less than `share`.
     share : float
         Of the rows that the sample holds.
-    n_batches : int
-        So far.
+    n_batches, held : int
+        So far, and rows of the sample.
     late : bool
         Whether time was up before the last.
     """
@@ -87,6 +87,7 @@ class First:
     drawn: list[Any] = field(default_factory=list)
     share: float = 1.0
     n_batches: int = 0
+    held: int = 0
     late: bool = False
 
     def draw(self, shard: Shard, most: int) -> None:
@@ -96,12 +97,17 @@ class First:
         at = np.flatnonzero(luck < self.share)
         rows = X[at].toarray() if sp.issparse(X) else X[at]
         self.drawn.append((rows, np.asarray(y)[at], None if weight is None else weight[at], luck[at]))
-        while sum(len(part[3]) for part in self.drawn) > most:
+        self.held += len(at)
+        while self.held > most:
             self.share /= 2
-            self.drawn = [
-                tuple(None if values is None else values[part[3] < self.share] for values in part)
-                for part in self.drawn
-            ]
+            self.drawn = [_luckier(part, self.share) for part in self.drawn if part[3].min(initial=1.0) < self.share]
+            self.held = sum(len(part[3]) for part in self.drawn)
+
+
+def _luckier(part: tuple[Any, ...], share: float) -> tuple[Any, ...]:
+    """Rows of a part of a sample whose luck is less than that."""
+    keep = part[3] < share
+    return tuple(None if values is None else values[keep] for values in part)
 
 
 @usual_errors
@@ -143,7 +149,8 @@ def fit_batches(spec: Spec, asked: Batches, callback: Any = None) -> tuple[Fitte
             "warm_start=True goes on from a fit by further passes, and a generator gives one: give a callable that "
             "makes it, or its batches to partial_fit."
         )
-    size = getattr(asked.batches, "n_rows", None), asked.classes, asked.max_passes, spec.warm_start
+    classes = None if asked.classes is None else np.asarray(asked.classes).tolist()
+    size = getattr(asked.batches, "n_rows", None), classes, asked.max_passes, spec.warm_start
     passes.checkpoint = Checkpoint(asked.checkpoint, (spec.key(), size))
     fitted, streaming = _Fit(spec, asked, passes, callback).run()
     if fitted.status != "max_time":
