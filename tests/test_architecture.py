@@ -44,9 +44,8 @@ LEVELS = [
     "_blocks.table",
     "_blocks.sums",
     "_blocks.survey _blocks.newton",
-    "_blocks.passes batches",
     "_fit.results",
-    "_fit.job",
+    "_fit.job _blocks.passes batches",
     "_fit.steps _fit.iterations _fit.sums",
     "_fit.certificates _fit.blocks",
     "_fit.story",
@@ -98,6 +97,7 @@ ELSEWHERE = {
     "_numerics": "test_trust_threads",  # beside what else is left as it was
     "_saving": "test_trust_persistence",  # what is pickled
     "_version": "test_trust_persistence",
+    "_blocks.passes": "test_batches",
     "_messages": "test_estimators",  # sentences that users read
     "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
@@ -111,7 +111,6 @@ ELSEWHERE = {
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
     "_interior_point.proximal": "test_interior_point",
-    "_blocks.passes": "test_batches",
     "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
     "_blocks.sums": "test_blocks",
     "_blocks.survey": "test_blocks",

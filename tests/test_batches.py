@@ -287,6 +287,7 @@ def spoiled(name, X, y):
         "missing label": (X, np.where(y > 0, 1.0, np.nan)),
         "unknown label": (X, y + 7),
         "alone": X,
+        "weights": (X, y, np.ones(len(y))),
         "weight": (X, y, -np.ones(len(y))),
         "two columns": (X, np.c_[y, y, y]),
     }[name]
@@ -294,7 +295,20 @@ def spoiled(name, X, y):
 
 @pytest.mark.parametrize("way", ["list", "callable", "generator"])
 @pytest.mark.parametrize(
-    "name", ["nan", "columns", "empty", "strings", "rows", "missing label", "unknown label", "alone", "weight"]
+    "name",
+    [
+        "nan",
+        "columns",
+        "empty",
+        "strings",
+        "rows",
+        "missing label",
+        "unknown label",
+        "alone",
+        "weight",
+        "weights",
+        "two columns",
+    ],
 )
 def test_a_bad_batch_is_named_and_leaves_the_model_as_it_was(name, way):
     X, y = problem("binary", n=3000)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._blocks.sums import Tree, cost_of, statistics
+from skvariants._blocks.sums import cost_of, statistics
 from skvariants._blocks.survey import Survey, draw, look, scattered
 from skvariants._blocks.table import Shard, Table, working_dtype
 from skvariants._component import shown
@@ -88,6 +88,30 @@ def numbered(number: int) -> Iterator[None]:
         raise kind(f"Batch {number} (counted from 0) is not accepted: {error}") from error
 
 
+class Tree:
+    """Parts added pairwise by number, as few as possible held at a time."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, Any]] = []
+
+    def add(self, part: Any) -> None:
+        """Take in the next part."""
+        size, total = 1, part
+        while self.waiting and self.waiting[-1][0] == size:
+            total = self.waiting.pop()[1] + total
+            size *= 2
+        self.waiting.append((size, total))
+
+    def total(self) -> Any:
+        """The sum; None of none."""
+        if not self.waiting:
+            return None
+        *others, (_, total) = self.waiting
+        for _, part in reversed(others):
+            total = part + total
+        return total
+
+
 class Passes:
     """Batches as the user gave them, read once or as often as is needed.
 
@@ -124,6 +148,7 @@ class Passes:
         self.once = not callable(batches) and iter(batches) is batches
         self.n_rows: int | None = None
         self.n_passes = 0
+        self.weighed: bool | None = None
         self.checkpoint = Checkpoint(None, None)
 
     # ------------------------------------------------------------------ batches
@@ -160,6 +185,9 @@ class Passes:
         if len(np.shape(y)) == 2 and self.asked.classification:
             raise ValueError("y has several columns: give one label for each row.")
         X, y = self.header.checked(X, y, self.header.n_features is None, **self.asked.checks_of(y))
+        if self.weighed not in (None, weight is not None):
+            raise ValueError("Some batches have weights and others have none: give them with each, or with none.")
+        self.weighed = weight is not None
         return X, y, row_weights(weight, X.shape[0])
 
     def table(self) -> Table:

@@ -18,36 +18,21 @@ from skvariants._quasi_newton.hessian import coupled_products
 Array = np.ndarray
 
 
-class Tree:
-    """Parts added pairwise by number, as few as possible held at a time."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[int, Any]] = []
-
-    def add(self, part: Any) -> None:
-        """Take in the next part."""
-        size, total = 1, part
-        while self.waiting and self.waiting[-1][0] == size:
-            total = self.waiting.pop()[1] + total
-            size *= 2
-        self.waiting.append((size, total))
-
-    def total(self) -> Any:
-        """The sum; None of none."""
-        if not self.waiting:
-            return None
-        *others, (_, total) = self.waiting
-        for _, part in reversed(others):
-            total = part + total
-        return total
-
-
 def tree(parts: Iterable[Any]) -> Any:
     """The sum of parts, pairwise by number, as few as possible held at a time; None of none."""
-    sums = Tree()
+    waiting: list[tuple[int, Any]] = []
     for part in parts:
-        sums.add(part)
-    return sums.total()
+        size, total = 1, part
+        while waiting and waiting[-1][0] == size:
+            total = waiting.pop()[1] + total
+            size *= 2
+        waiting.append((size, total))
+    if not waiting:
+        return None
+    total = waiting.pop()[1]
+    while waiting:
+        total = waiting.pop()[1] + total
+    return total
 
 
 @dataclass
@@ -207,4 +192,4 @@ def _add_hessian(
         A += np.dot(B.T, B)
 
 
-__all__ = ["Question", "Sums", "Tree", "cost_of", "statistics", "tree"]
+__all__ = ["Question", "Sums", "cost_of", "statistics", "tree"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -203,7 +203,7 @@ class Surveyed:
     passes: int | None = None
 
 
-def surveyed(spec: Any, header: Header, table: Table, large: float = 1.0) -> Data:
+def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
     """A sample of a table as data; the task is that of all rows, and so is the sum of the weights.
 
     Parameters
@@ -214,25 +214,30 @@ def surveyed(spec: Any, header: Header, table: Table, large: float = 1.0) -> Dat
         Learns names and number of the features.
     table : Table
         The rows.
-    large : float, default=1.0
-        Times the usual share of the rows that the sample may be.
+    large : int, default=1
+        Times the usual number of rows that the sample should have.
     """
     survey = tree(table.run(look, table.shards, spec.task, spec.loss, table.d))
     if survey is None or not survey.n:
         raise ValueError("X holds no rows: give at least one.")
     task, by_class = task_of(survey, spec.task, spec.loss)
-    share = min(1.0, max(_SAMPLE // (table.d * table.dtype.itemsize), least_of(table)) / survey.n)
-    share = min(share, large * max(1 / _SHARE, least_of(table) / survey.n))
-    drawn = [part for part in table.run(draw, table.shards, share) if len(part[1])]
-    return of_sample(spec, header, Surveyed(table, survey, by_class), task, drawn)
+    row = table.d * table.dtype.itemsize
+    least = least_of(table, large)
+    share = min(1.0, max(_SAMPLE // row, least) / survey.n, max(1 / _SHARE, least / survey.n))
+    drawn = [part for part in table.run(draw, table.shards, share) if len(part[0])]
+    X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
+    y = np.concatenate([checked(part[1], spec.task) for part in drawn])
+    weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
+    return of_sample(spec, header, Surveyed(table, survey, by_class), task, (X, y, weight))
 
 
-def least_of(table: Table) -> int:
-    """Rows that a sample should have."""
-    return int(min(_ROWS * (table.d + 1), max(1, _LARGEST // (table.d * table.dtype.itemsize))))
+def least_of(table: Table, large: int = 1) -> int:
+    """Rows that a sample should have; so many times as many, as long as their bytes are those of a usual one."""
+    row, wanted = table.d * table.dtype.itemsize, _ROWS * (table.d + 1)
+    return max(1, min(wanted, _LARGEST // row), min(large * wanted, _SAMPLE // row))
 
 
-def of_sample(spec: Any, header: Header, about: Surveyed, task: Task, drawn: Sequence[Shard]) -> Data:
+def of_sample(spec: Any, header: Header, about: Surveyed, task: Task, sample: Shard) -> Data:
     """A table as data, whose rows are a sample.
 
     Parameters
@@ -245,13 +250,10 @@ def of_sample(spec: Any, header: Header, about: Surveyed, task: Task, drawn: Seq
         The table, and what is known of its targets.
     task : Task
         What they are.
-    drawn : sequence of (X, y, weight)
-        The sample, in parts.
+    sample : tuple
+        Its rows, targets and weights.
     """
-    table, survey, by_class = about.table, about.survey, about.by_class
-    X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
-    y = np.concatenate([checked(part[1], spec.task) for part in drawn])
-    weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
+    (X, y, weight), table, survey, by_class = sample, about.table, about.survey, about.by_class
     X, y = header.checked(X, y, True, **spec.task.checks_of(y))
     if table.names is not None:
         header.feature_names_in_ = table.names

@@ -15,7 +15,7 @@ from skvariants._blocks.passes import Checkpoint, Passes
 from skvariants._blocks.survey import Survey, Surveyed, least_of, look, of_sample, surveyed, task_of
 from skvariants._blocks.table import Shard, Table, working_dtype
 from skvariants._data.validate import Data, Given, Header, prepare, users_validation
-from skvariants._fit.blocks import too_coupled, unsuited
+from skvariants._fit.blocks import refused
 from skvariants._fit.results import Fitted, Kept, history_of, model_attributes
 from skvariants._fit.story import fit
 from skvariants._messages import out_of_time
@@ -25,7 +25,7 @@ from skvariants._training.loop import Interrupted
 
 Array = np.ndarray
 #: Times the rows of a sample from which a single pass starts (of 300,000 x 30 the gap fell from 1e-6 to 1e-8).
-_SAMPLED = 8.0
+_SAMPLED = 8
 
 
 @dataclass(eq=False, repr=False)
@@ -135,7 +135,7 @@ def fit_batches(spec: Spec, asked: Batches, callback: Any = None) -> tuple[Fitte
         With the model of the last whole pass.
     """
     early = spec.stopping.early_stopping
-    reason = unsuited(replace(spec, stopping=replace(spec.stopping, early_stopping=False)))
+    reason = refused(replace(spec, stopping=replace(spec.stopping, early_stopping=False)))
     if reason is not None:
         raise ValueError(f"{reason[0].upper()}{reason[1:]}, {_NO_SUMS}")
     passes = Passes(asked.batches, asked.header(), spec.task, spec.verbose, asked.classes)
@@ -179,7 +179,7 @@ class _Fit:
         spec, passes = self.spec, self.passes
         if passes.seekable:
             return self._exact(
-                surveyed(spec, self.asked.header(), passes.table(), _SAMPLED if self.left == 1 else 1.0), None
+                surveyed(spec, self.asked.header(), passes.table(), _SAMPLED if self.left == 1 else 1), None
             ), False
         if spec.task.classification and self.classes is None:
             if passes.once:
@@ -239,15 +239,16 @@ class _Fit:
         table = Table([0], self.passes.run, X.shape[1], working_dtype(X.dtype), self.passes.header.feature_names)
         task, by_class = task_of(first.survey, spec.task, spec.loss)
         self.passes.check_classes(first.survey)
-        drawn = [part[:3] for part in first.drawn if len(part[1])]
-        return of_sample(spec, self.asked.header(), Surveyed(table, first.survey, by_class), task, drawn)
+        parts = list(zip(*first.drawn, strict=True))[:3]
+        X, y, weight = (None if part[0] is None else np.concatenate(part) for part in parts)
+        return of_sample(spec, self.asked.header(), Surveyed(table, first.survey, by_class), task, (X, y, weight))
 
     # ------------------------------------------------------------------ exact passes
 
     def _exact(self, data: Data, streamed: Fitted | None) -> Fitted:
         """The model of all rows."""
         spec, asked = self.spec, self.asked
-        reason = too_coupled(spec, data)
+        reason = refused(spec, data)
         if reason is not None:
             raise ValueError(f"{reason[0].upper()}{reason[1:]}, {_NO_SUMS}")
         if asked.validation.X_val is not None or asked.validation.y_val is not None:

@@ -53,7 +53,7 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         If no fit of a dask collection leaves it where it is.
     """
     X, y, weight = given.X, given.y, given.sample_weight
-    lazy, reason = is_lazy(X), unsuited(spec)
+    lazy, reason = is_lazy(X), _unsuited(spec)
     if spec.task.classification and getattr(y, "ndim", 1) != 1:
         reason = "y is no column of labels"
     if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
@@ -63,7 +63,7 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         if table is None or (not lazy and spec.task.classification and table.shards[0][1].ndim > 1):
             return None
         data = surveyed(spec, header, table)
-        reason = too_coupled(spec, data)
+        reason = refused(spec, data)
         if reason is None:
             return data
     if not lazy:
@@ -74,8 +74,10 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     )
 
 
-def too_coupled(spec: Spec, data: Data) -> str | None:
-    """Why the penalty of a fit on these features has no place in such sums; None where it has."""
+def refused(spec: Spec, data: Data | None = None) -> str | None:
+    """Why a fit is not one from sums over rows, or its penalty on features of such data; None where it is."""
+    if data is None:
+        return _unsuited(spec)
     penalty = bound(spec, data).penalty
     size = data.task.bind_loss(spec.loss).columns_per_model * (data.rows.d + 1)
     reason = _kinked(penalty)
@@ -84,7 +86,7 @@ def too_coupled(spec: Spec, data: Data) -> str | None:
     return reason
 
 
-def unsuited(spec: Spec) -> str | None:
+def _unsuited(spec: Spec) -> str | None:
     """Why a fit is not one from sums over rows; None where it is."""
     loss, solver = spec.loss, spec.solver
     if not (loss.smooth and loss.limit() is loss):
@@ -216,4 +218,4 @@ def _start(job: Job) -> bool:
     return bool(enough and np.isfinite(outcome.theta).all())
 
 
-__all__ = ["assemble_table", "on_table", "too_coupled", "train_on_table", "unsuited"]
+__all__ = ["assemble_table", "on_table", "refused", "train_on_table"]
