@@ -97,8 +97,8 @@ ELSEWHERE = {
     "_numerics": "test_trust_threads",  # beside what else is left as it was
     "_saving": "test_trust_persistence",  # what is pickled
     "_version": "test_trust_persistence",
-    "_blocks.passes": "test_batches",
     "_messages": "test_estimators",  # sentences that users read
+    "_blocks.passes": "test_batches",  # batches are read by it
     "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages
