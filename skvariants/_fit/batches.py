@@ -24,7 +24,7 @@ from skvariants._spec import Spec
 from skvariants._training.loop import Interrupted
 
 Array = np.ndarray
-#: Times the rows of a sample from which a single pass starts (of 300,000 x 30 the gap fell from 1e-6 to 1e-8).
+#: Times the rows of a sample from which a single pass starts (of 300,000 x 30 the gap fell from 1e-6 to 2e-7).
 _SAMPLED = 8
 
 
