@@ -48,10 +48,11 @@ LEVELS = [
     "_blocks.survey _blocks.newton",
     "_blocks.predictions",
     "_fit.results",
-    "_fit.job",
+    "_fit.job _blocks.passes batches",
     "_fit.steps _fit.iterations _fit.sums",
     "_fit.certificates _fit.blocks",
     "_fit.story",
+    "_fit.batches",
     "_fit displays._style model_selection._plan model_selection._progress",
     "displays.coefficients displays.curves displays.diagnosis displays.progress displays.race displays.search"
     " displays.trajectory model_selection._fold model_selection._time",
@@ -104,6 +105,7 @@ ELSEWHERE = {
     "_names": "test_typing",  # what editors know
     "_version": "test_trust_persistence",
     "_messages": "test_estimators",  # sentences that users read
+    "_blocks.passes": "test_batches",  # batches are read by it
     "_training.rungs": "test_streams_named",  # they race along a stream
     "_training.method": "test_loop",  # what the loop asks of a method
     "_quasi_newton.batch": "test_quasi_newton",  # the rows of a stage, with the stages

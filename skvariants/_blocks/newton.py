@@ -51,6 +51,8 @@ _ROUNDING = 8
 _CLOSE = 2.5
 #: What a step leaves of what was to gain, above which the metric is poor.
 _POOR = 0.1
+#: Share of what was gained that a step may promise which no pass will confirm.
+_SHORT = 0.05
 
 
 @dataclass(eq=False, repr=False)
@@ -122,14 +124,18 @@ class SummedNewton(Method):
         The best constant model, from which a fit begins anew where its start is worse.
     race : Race, optional
         How the fit of the sample found its first step.
+    passes : int, optional
+        All there will be: the step after the last is taken although no pass confirms it, if it promises little beside
+        what was gained.
     """
 
     def __init__(
         self, problem: Problem, state: State, tolerance: Tolerance, ask: Callable[[Question], Sums], reading: Any,
-        fallback: Array, race: Race | None = None,
+        fallback: Array, race: Race | None = None, passes: int | None = None,
     ) -> None:  # fmt: skip
         self.problem, self.state, self.tolerance = problem, state, tolerance
         self.ask, self.reading, self.fallback, self.first_race = ask, reading, fallback, race
+        self.passes = passes
         self.unit = problem.loss.columns_per_model
         self.smooth = not problem.penalty.has_prox
         self.d, self.k = problem.d, state.theta.shape[1]
@@ -198,7 +204,7 @@ class SummedNewton(Method):
         if self.size**2 * (self.k // self.unit) > NUMBERS or self.size > FACTORED:
             return False
         if m.f is None:
-            return m.wary and self.size <= WHOLE
+            return (m.wary or self.passes == 1) and self.size <= WHOLE
         if m.rate * m.least <= self._enough():
             return False
         if m.whole:  # another says little more where it is constant, or where the last did
@@ -235,6 +241,10 @@ class SummedNewton(Method):
         m = self.state.method
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             f = self._begin() if m.f is None else self._step()
+            if self.passes is not None:
+                self.passes -= 1
+                if not self.passes:
+                    self._trust()
         objective = np.array([float((f / self.scale).sum())])
         eta = np.ones(1) if m.length is None else np.array([float(m.length.mean())])
         return Record(objective, eta, m.n_rows)
@@ -250,6 +260,18 @@ class SummedNewton(Method):
             return f
         self._learn(state.theta, f, sums)
         return f
+
+    def _trust(self) -> None:
+        """Take the step after the last pass, if it is short beside the way so far."""
+        m = self.state.method
+        if m.f is None or (m.length < 1).any():
+            return
+        if m.P is None:
+            self._aim()
+        gained = float(self.tolerance.constant[0] - m.f.sum())
+        if self._expected() <= _SHORT * gained:
+            self.state.theta = self.state.theta + m.P
+            m.f = m.g = None
 
     def _learn(self, theta: Array, f: Array, sums: Sums) -> None:
         """Take over what a pass says of a point."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -158,13 +159,11 @@ def _inside(loss: Any) -> float:
     return next(value for value in (1.0, 0.5, 0.0, -1.0) if value in loss.domain)
 
 
-def draw(shard: Shard, share: float) -> Shard:
-    """A share of the rows of a shard, in runs of neighbours from all over; the same ones each time."""
-    X, y, weight = shard
-    n = X.shape[0]
+def places(n: int, share: float) -> Array:
+    """A share of so many rows, in runs of neighbours from all over; the same ones each time."""
     m = min(n, int(np.ceil(share * n)))
     if not m:
-        return shard
+        return np.arange(0)
     count = max(1, m // _RUN)
     rng, each = np.random.default_rng(n), -(-m // count)
     bounds = np.linspace(0, n, count + 1).astype(int)
@@ -172,7 +171,22 @@ def draw(shard: Shard, share: float) -> Shard:
     for first, last in pairwise(bounds):
         begin = int(rng.integers(first, max(first, last - each) + 1))
         index.append(np.arange(begin, min(last, begin + each)))
-    at = np.concatenate(index)
+    return np.concatenate(index)
+
+
+def scattered(n: int, share: float) -> Array:
+    """The same without neighbours: rows that are in memory, or come with all of their block, cost no more."""
+    m = min(n, int(np.ceil(share * n)))
+    luck = np.random.default_rng(n).random(m)
+    return np.minimum(((np.arange(m) + luck) * (n / max(m, 1))).astype(int), n - 1)
+
+
+def draw(shard: Shard, share: float, places: Callable[[int, float], Array] = places) -> Shard:
+    """A share of the rows of a shard, in runs of neighbours from all over; the same ones each time."""
+    X, y, weight = shard
+    at = places(X.shape[0], share)
+    if not at.size:
+        return shard
     X = X.tocsr() if sp.issparse(X) else X
     block = X.iloc[at] if hasattr(X, "iloc") else X[at]
     block = block.toarray() if sp.issparse(block) else np.asarray(block)
@@ -181,14 +195,15 @@ def draw(shard: Shard, share: float) -> Shard:
 
 @dataclass(frozen=True, eq=False)
 class Surveyed:
-    """A table, what its targets are, and the weight of each class, where they differ."""
+    """A table, what its targets are, the weight of each class where they differ, and passes that are all there is."""
 
     table: Table
     survey: Survey
     by_class: Any
+    passes: int | None = None
 
 
-def surveyed(spec: Any, header: Header, table: Table) -> Data:
+def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
     """A sample of a table as data; the task is that of all rows, and so is the sum of the weights.
 
     Parameters
@@ -199,18 +214,46 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
         Learns names and number of the features.
     table : Table
         The rows.
+    large : int, default=1
+        Times the usual number of rows that the sample should have.
     """
     survey = table.total(look, spec.task, spec.loss, table.d)
     if survey is None or not survey.n:
         raise ValueError("X holds no rows: give at least one.")
     task, by_class = task_of(survey, spec.task, spec.loss)
     row = table.d * table.dtype.itemsize
-    least = min(_ROWS * (table.d + 1), max(1, _LARGEST // row))
+    least = least_of(table, large)
     share = min(1.0, max(_SAMPLE // row, least) / survey.n, max(1 / _SHARE, least / survey.n))
     drawn = [part for part in table.each(draw, share) if part[0].shape[0]]
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
     y = np.concatenate([checked(part[1], spec.task) for part in drawn])
     weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
+    return of_sample(spec, header, Surveyed(table, survey, by_class), task, (X, y, weight))
+
+
+def least_of(table: Table, large: int = 1) -> int:
+    """Rows that a sample should have; so many times as many, as long as their bytes are those of a usual one."""
+    row, wanted = table.d * table.dtype.itemsize, _ROWS * (table.d + 1)
+    return max(1, min(wanted, _LARGEST // row), min(large * wanted, _SAMPLE // row))
+
+
+def of_sample(spec: Any, header: Header, about: Surveyed, task: Task, sample: Shard) -> Data:
+    """A table as data, whose rows are a sample.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is asked for.
+    header : Header
+        Learns names and number of the features.
+    about : Surveyed
+        The table, and what is known of its targets.
+    task : Task
+        What they are.
+    sample : tuple
+        Its rows, targets and weights.
+    """
+    (X, y, weight), table, survey, by_class = sample, about.table, about.survey, about.by_class
     X, y = header.checked(X, y, True, **spec.task.checks_of(y))
     if table.names is not None:
         header.feature_names_in_ = table.names
@@ -221,7 +264,7 @@ def surveyed(spec: Any, header: Header, table: Table) -> Data:
         weight = (weight / weight.mean()).astype(X.dtype)
     total = survey.weight if by_class is None else float(by_class @ survey.totals)
     rows = rows_of(X, task.stored(y, X.dtype), weight)
-    return Data(rows, y, None, task, header, total, table=Surveyed(table, survey, by_class))
+    return Data(rows, y, None, task, header, total, table=about)
 
 
 class Reading:
@@ -276,4 +319,17 @@ def moments_of(shard: Shard, columns: Array, dtype: Any) -> Moments:
     return moments
 
 
-__all__ = ["Reading", "Survey", "Surveyed", "draw", "look", "moments_of", "surveyed", "task_of"]
+__all__ = [
+    "Reading",
+    "Survey",
+    "Surveyed",
+    "draw",
+    "least_of",
+    "look",
+    "moments_of",
+    "of_sample",
+    "places",
+    "scattered",
+    "surveyed",
+    "task_of",
+]

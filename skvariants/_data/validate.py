@@ -424,7 +424,7 @@ def prepare(
         raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
     validation = None
     if not (given.X_val is None and given.y_val is None and given.sample_weight_val is None):
-        validation = _users_validation(spec, header, given, task)
+        validation = users_validation(spec, header, given, task)
     elif spec.stopping.early_stopping and not chunk and X.shape[0]:
         train, held_out = _split(spec, task, y)
         X_val, y_val = X[held_out], y[held_out]
@@ -468,7 +468,7 @@ def _used(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array | N
     return X[used], y[used], weight[used]
 
 
-def _users_validation(spec: Any, header: Header, given: Given, task: Task) -> Validation:
+def users_validation(spec: Any, header: Header, given: Given, task: Task) -> Validation:
     """The user's own validation rows."""
     if given.X_val is None or given.y_val is None:
         raise ValueError(
@@ -538,4 +538,5 @@ __all__ = [
     "prepare",
     "row_weights",
     "start",
+    "users_validation",
 ]

@@ -29,6 +29,8 @@ from skvariants.solvers import SOLVERS
 Array = np.ndarray
 #: Share of the gain within which the optimum of the sample is found, at least, and iterations that it may take.
 _START, _ITERATIONS = 1e-3, 100
+#: The same where one pass is all there will be.
+_NEAR = 1e-6
 #: Rows of each class, and for each number of a side of the Hessian, that a sample has to have.
 _EACH, _ROWS = 5, 2
 
@@ -61,12 +63,9 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         if table is None or (not lazy and spec.task.classification and table.shards[0][1].ndim > 1):
             return None
         data = surveyed(spec, header, table)
-        penalty = bound(spec, data).penalty
-        size = data.task.bind_loss(spec.loss).columns_per_model * (table.d + 1)
-        reason = _kinked(penalty)
-        if reason is None and not (penalty.has_prox and size > FACTORED):
+        reason = refused(spec, data)
+        if reason is None:
             return data
-        reason = reason or f"{type(penalty).__name__} goes with {size:,} weights that depend on each other"
     if not lazy:
         return None
     if given.table is not None:
@@ -78,6 +77,18 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         f"X is a dask collection, and {reason}: a fit would read all of it into this process. Give X.compute() and "
         "y.compute() where that fits, or the blocks one after the other to partial_fit."
     )
+
+
+def refused(spec: Spec, data: Data | None = None) -> str | None:
+    """Why a fit is not one from sums over rows, or its penalty on features of such data; None where it is."""
+    if data is None:
+        return _unsuited(spec)
+    penalty = bound(spec, data).penalty
+    size = data.task.bind_loss(spec.loss).columns_per_model * (data.rows.d + 1)
+    reason = _kinked(penalty)
+    if reason is None and penalty.has_prox and size > FACTORED:
+        reason = f"{type(penalty).__name__} goes with {size:,} weights that depend on each other"
+    return reason
 
 
 def _unsuited(spec: Spec) -> str | None:
@@ -132,7 +143,7 @@ def train_on_table(job: Job, constants: Array, callback: Any) -> list[Outcome]:
         return table.table.total(statistics, question)
 
     reading = Reading(job.data.task, table.by_class, job.dtype)
-    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race)
+    steps = SummedNewton(job.problem, job.state, tolerance, ask, reading, constants, setup.race, table.passes)
     with threads(0):  # the products are those of a block
         return Training(steps, job.spec.stopping, job.reference, tol, watch_of(job, callback)).run()
 
@@ -198,7 +209,8 @@ def _know_constants(job: Job) -> Array:
 def _start(job: Job) -> bool:
     """Move to the optimum of the sample; whether it is a start for all rows, as far as the sample can say."""
     spec, data, problem = job.spec, job.data, job.problem
-    stopping = replace(spec.stopping, tol=max(spec.stopping.tol or 0.0, _START), max_iter=_ITERATIONS, resumable=False)
+    tol = _NEAR if data.table.passes == 1 else max(spec.stopping.tol or 0.0, _START)
+    stopping = replace(spec.stopping, tol=tol, max_iter=_ITERATIONS, resumable=False)
     quiet = replace(spec, stopping=stopping, verbose=0)
     sample = replace(job, specs=[quiet], state=job.state.copy())
     with threads(problem.n * problem.d * job.width):
@@ -211,4 +223,4 @@ def _start(job: Job) -> bool:
     return bool(enough and np.isfinite(outcome.theta).all())
 
 
-__all__ = ["assemble_table", "on_table", "train_on_table"]
+__all__ = ["assemble_table", "on_table", "refused", "train_on_table"]

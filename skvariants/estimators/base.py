@@ -32,7 +32,17 @@ from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, n
 from skvariants._data.validate import Data, Given, Header, features, prepare
 from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
-from skvariants._fit import Fitted, Interrupted, Kept, continuation_key, fit, model_attributes, on_table
+from skvariants._fit import (
+    Batches,
+    Fitted,
+    Interrupted,
+    Kept,
+    continuation_key,
+    fit,
+    fit_batches,
+    model_attributes,
+    on_table,
+)  # fmt: skip
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
@@ -206,6 +216,34 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             callback.end()
         if interrupted:
             raise KeyboardInterrupt(f"the model is that of the last whole epoch (n_iter_={fitted.n_iter})")
+        return fitted.messages
+
+    @with_callbacks
+    @usual_errors
+    def _fit_batches(
+        self, batches: Any, classes: Any, max_passes: int | None, validation: Given, checkpoint: Any
+    ) -> list[str]:  # fmt: skip
+        """Fit rows that come in batches; returns what is to be warned of."""
+        check("max_passes", max_passes, OneOf(None, integers(1)))
+        spec = self._spec_of_call()
+        callback = self._begin_callbacks(batches, None)
+        start = None
+        if spec.warm_start and hasattr(self, "coef_"):
+            start = functools.partial(self._start, None, None, warm=True)
+        asked = Batches(
+            batches, functools.partial(self._header, False), self._stream_task, classes, max_passes, validation,
+            checkpoint, start,
+        )  # fmt: skip
+        interrupted = False
+        try:
+            fitted, streaming = fit_batches(spec, asked, callback)
+        except Interrupted as signal:
+            (fitted,), streaming, interrupted = signal.left, False, True
+        self.__skvariants_publish__(fitted, streaming)
+        if callback is not None:
+            callback.end()
+        if interrupted:
+            raise KeyboardInterrupt(f"the model is that of the last whole pass (n_iter_={fitted.n_iter})")
         return fitted.messages
 
     def _check_names(self, names: Any) -> None:

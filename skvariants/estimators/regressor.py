@@ -307,6 +307,46 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._warned(self._fit(given, coef_init, intercept_init))
 
+    def fit_batches(
+        self, batches: Any, *, max_passes: int | None = None, checkpoint: Any = None, X_val: Any = None,
+        y_val: Any = None, sample_weight_val: Any = None,
+    ) -> SGDVariantRegressor:  # fmt: skip
+        """Fit rows that come in batches and need not be in memory: the same model as `fit`, to `tol`.
+
+        Each pass gives sums over all rows, and Newton's steps go from one to the next; batches are only read. A
+        generator, which can be read once, is learned as `partial_fit` learns, and `status_` is "one pass".
+        ``max_iter`` counts passes, and so does ``n_iter_``.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            Of ``(X, y)`` or ``(X, y, sample_weight)``: what can be iterated again and again, such as a list or
+            `skvariants.batches.ParquetBatches`; a callable that makes an iterator; or a generator.
+        max_passes : int, default=None
+            Most passes; None for as many as `tol` needs, at most `max_iter`.
+        checkpoint : str or path, default=None
+            File that is written after each batch and deleted at the end. A fit that was killed, interrupted or out of
+            time goes on from there, to the same model, when the same call is made again.
+        X_val, y_val : array-like, default=None
+            Rows to score each pass on, for ``early_stopping=True``.
+        sample_weight_val : array-like, default=None
+            Their weights.
+
+        Returns
+        -------
+        self : SGDVariantRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or a batch is not accepted, which is named by its number; an earlier fit stays as it was.
+        KeyboardInterrupt
+            If the user interrupts: the model is then that of the last whole pass, or as it was where none was whole.
+        """
+        validation = Given(None, None, None, X_val, y_val, sample_weight_val)
+        return self._warned(self._fit_batches(batches, None, max_passes, validation, checkpoint))
+
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, n_epochs: int = 1
     ) -> SGDVariantRegressor:  # fmt: skip
