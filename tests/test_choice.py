@@ -57,7 +57,7 @@ def test_a_stream_does_what_is_chosen(loss, given, d, summable):
 
 def test_the_data_are_looked_at_only_where_no_choice_applies():
     assert choose(Asked(smooth=False, piecewise_linear=True), unasked).solver_name == "interior_point"
-    for asked in (Asked(False, True, elastic=False), Asked(False), Asked(False, True, free=False)):
+    for asked in (Asked(False, True, modelled=False), Asked(False), Asked(False, True, free=False)):
         assert choose(asked, measured) == recommend(measured())
     chosen = choose(Asked(smooth=True), unasked)
     assert chosen.shortlist == (chosen.solver_name,)

@@ -263,7 +263,7 @@ def test_factors_of_groups_and_names():
         (dict(penalty=GroupLasso(GROUPS), forgetting=100.0), "forgetting=100.0 needs what solver='auto' does"),
         (
             dict(penalty=GroupLasso(GROUPS), solver="interior_point", loss="epsilon_insensitive"),
-            "'interior_point' needs a penalty of L1 and L2 alone",
+            "'interior_point' needs a penalty of L1, L2, bounds or groups",
         ),
     ],
 )

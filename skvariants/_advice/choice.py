@@ -26,6 +26,8 @@ class Asked:
         Whether it is made of linear pieces.
     elastic : bool, default=True
         Whether the penalty is L2 and L1 alone.
+    modelled : bool, default=True
+        Whether it is these and bounds.
     wide : bool, default=False
         Whether L1 goes with so many rows and features that no factor is made of either: :func:`too_wide`.
     streaming : bool, default=False
@@ -39,6 +41,7 @@ class Asked:
     smooth: bool
     piecewise_linear: bool = False
     elastic: bool = True
+    modelled: bool = True
     wide: bool = False
     streaming: bool = False
     free: bool = True
@@ -87,8 +90,9 @@ CHOICES: tuple[Rule[Asked], ...] = (
         "Byrd, Chin, Nocedal and Wu (2012), doi:10.1007/s10107-012-0572-5",
     ),
     Rule(
-        "a loss of linear pieces, with L2 and L1 penalties or none (L1 where rows or features are at most 4,096)",
-        lambda asked: asked.free and asked.piecewise_linear and asked.elastic and not asked.wide,
+        "a loss of linear pieces, with L2 and L1 penalties, bounds or none of these (L1 and bounds where rows or "
+        "features are at most 4,096)",
+        lambda asked: asked.free and asked.piecewise_linear and asked.modelled and not asked.wide,
         ("interior_point",),
         "The loss has kinks, along which stochastic steps creep: Newton steps on the central path have each kink in "
         "their model, and the dual problem says how much is left to gain.",

@@ -160,7 +160,8 @@ def _chosen(job: Job) -> Any:
 
     penalty, rows = job.problem.penalty, data.rows
     wide = too_wide(rows.n, rows.d, penalty.has_prox)
-    asked = Asked(loss.smooth, loss.piecewise_linear, penalty.elastic, wide, job.streaming, spec.free)
+    kinds = loss.smooth, loss.piecewise_linear, penalty.elastic, penalty.separable
+    asked = Asked(*kinds, wide, job.streaming, spec.free)
     return SOLVERS[choose(asked, facts).solver_name]()
 
 

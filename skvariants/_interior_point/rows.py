@@ -404,7 +404,7 @@ def factored(matrix: Matrix) -> bool:
     return min(2 * matrix.n, matrix.d) <= LARGEST
 
 
-def normal_equations(matrix: Matrix, curvature: Array) -> Any:
+def normal_equations(matrix: Matrix, curvature: Array, grouped: bool = False) -> Any:
     """The way to solve with ``C' W C + diag(curvature)`` that suits a matrix.
 
     Parameters
@@ -413,8 +413,10 @@ def normal_equations(matrix: Matrix, curvature: Array) -> Any:
         Rows.
     curvature : ndarray of shape (n_features + 1,)
         What is on the diagonal at first.
+    grouped : bool, default=False
+        Whether blocks come beside it.
     """
-    if matrix.d <= FACTORED:
+    if matrix.d <= FACTORED or grouped:
         return HessianFactor(matrix, curvature)
     if not factored(matrix):
         return ConjugateGradients(matrix, curvature)

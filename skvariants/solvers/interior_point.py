@@ -57,13 +57,9 @@ class InteriorPoint(Solver):
             )
 
     def check_penalty(self, penalty: Any) -> None:
-        if penalty.bounded:
+        if not penalty.separable:
             raise ValueError(
-                "solver='interior_point' knows no bounds of weights (positive, bounds, monotonic_cst): leave "
-                "solver='auto', or choose one that takes steps."
-            )
-        if not penalty.elastic:
-            raise ValueError(
-                "solver='interior_point' needs a penalty of L1 and L2 alone, one that says elastic = True, and "
-                f"{type(penalty).__name__} is not: use solver='auto', which chooses among all solvers."
+                "solver='interior_point' needs a penalty of L1, L2, bounds or groups, one that says elastic = True or "
+                f"is of the package, and {type(penalty).__name__} is not: use solver='auto', which chooses among all "
+                "solvers."
             )
