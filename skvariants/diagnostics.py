@@ -325,7 +325,7 @@ def diagnose(
         random_state=rng,
     )  # fmt: skip
     wide = too_wide(X.shape[0], X.shape[1], resolved_penalty.has_prox)
-    kinds = resolved_penalty.elastic, resolved_penalty.separable
+    kinds = resolved_penalty.elastic, resolved_penalty.modelled
     asked = Asked(resolved.smooth, resolved.piecewise_linear, *kinds, wide)
     auto, advice = choose(asked, lambda: numbers), recommend(numbers)
     result = None

@@ -640,6 +640,21 @@ class GroupLasso(Penalty):
     def has_prox(self) -> bool:
         return bool(np.any(np.asarray(self.objective_scale) * self.alpha))
 
+    @property
+    def l1_strength(self) -> Any:
+        """Coefficient of the absolute weights."""
+        return self._strengths[1] * self._strengths[3]
+
+    @property
+    def l2_strength(self) -> Any:
+        """Coefficient of half the squared weights."""
+        return self._strengths[2] * self._strengths[3] ** 2
+
+    def norms(self) -> tuple[Array, Array, Array]:
+        """The group of each feature by number, its strength, and what the weights are multiplied by in its norm."""
+        strength, _, _, units = self._strengths
+        return self._members[0], strength, units
+
     def _summed(self, values: Array) -> Array:
         """Sums over the members of each group, for each member."""
         number, order, begin = self._members

@@ -27,7 +27,7 @@ class Asked:
     elastic : bool, default=True
         Whether the penalty is L2 and L1 alone.
     modelled : bool, default=True
-        Whether it is these and bounds.
+        Whether it is these, bounds, or a norm of groups.
     wide : bool, default=False
         Whether L1 goes with so many rows and features that no factor is made of either: :func:`too_wide`.
     streaming : bool, default=False
@@ -90,8 +90,8 @@ CHOICES: tuple[Rule[Asked], ...] = (
         "Byrd, Chin, Nocedal and Wu (2012), doi:10.1007/s10107-012-0572-5",
     ),
     Rule(
-        "a loss of linear pieces, with L2 and L1 penalties, bounds or none of these (L1 and bounds where rows or "
-        "features are at most 4,096)",
+        "a loss of linear pieces, with L2 and L1 penalties, bounds, groups or none of these (L1 and bounds where rows "
+        "or features are at most 4,096, groups where features are)",
         lambda asked: asked.free and asked.piecewise_linear and asked.modelled and not asked.wide,
         ("interior_point",),
         "The loss has kinks, along which stochastic steps creep: Newton steps on the central path have each kink in "

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._interior_point.norms import Norms, Steps
 from skvariants._interior_point.weights import Weights
 
 Array = np.ndarray
@@ -37,6 +38,8 @@ _CORRECTIONS = 2
 _NEARLY = 0.995
 # curvature of a weight that is a constant, beside that of rows
 _STIFF = 1e30
+# mean slope of rows below which no weight is said to be at its bound for the slope of that
+_STEEP = 1e-3
 # a step that is shorter leads nowhere
 _SHORTEST = 1e-8
 
@@ -144,6 +147,7 @@ class CentralPath:
         # a weight counts by what it moves predictions by, so that distances of all ramps are of one size
         squares = matrix.diagonal(ramps.weight)[:-1] / max(self.total, 1e-300)
         reach = np.sqrt(np.where(squares > 0, squares, 1.0))
+        self.norms = Norms(weights.groups, squares)
         l1, low, high, fixed = weights.l1, weights.lower, weights.upper, weights.fixed
         absolute, above, below = (np.flatnonzero(kind) for kind in (l1 > 0, low > -np.inf, high < np.inf))
         above, below = above[~fixed[above]], below[~fixed[below]]
@@ -191,15 +195,16 @@ class CentralPath:
             u = np.where(self.open[0], slope + inside, np.where(self.open[1], slope - inside, u))
             u = np.where(self.open[0] & self.open[1], slope, u)
         r = r - self.width * u
-        nothing = np.zeros(0)
-        return PathState(v, z, u, np.maximum(r, 0) + width, np.maximum(-r, 0) + width, nothing, nothing)
+        norms = self.norms.start(v, width)
+        return PathState(v, z, u, np.maximum(r, 0) + width, np.maximum(-r, 0) + width, *norms)
 
     def value(self, at: PathState) -> float:
         """The objective, whatever the bounds say."""
         some = slice(self.valued)
         r = at.z[some] - self.position[some]
         ramps = float(self.weight[some] @ ramp_values(r, self.low[some], self.high[some], self.width[some]))
-        return ramps + float(self.linear @ at.v) + 0.5 * float((self.weights.l2 * at.v[:-1] ** 2).sum())
+        norms = self.norms.slack(at.v, 0.0 * at.s)
+        return ramps + norms + float(self.linear @ at.v) + 0.5 * float((self.weights.l2 * at.v[:-1] ** 2).sum())
 
     def gap(self, at: PathState) -> float:
         """What is left to gain, at most, if the gradient of the whole counts by the point: no bound, but near one.
@@ -213,8 +218,9 @@ class CentralPath:
         slack += 0.5 * self.width * at.u * at.u - at.u * r
         slack[walls] = np.abs(slack[walls])
         g = self.sums(self.weight * at.u) + self.linear + self.curvature * at.v
+        self.norms.gradient(at.s, g)
         g[self.fixed] = 0.0
-        return float(self.weight @ slack) + float(np.abs(g * at.v).sum())
+        return float(self.weight @ slack) + self.norms.slack(at.v, at.s) + float(np.abs(g * at.v).sum())
 
     def settled(self, at: PathState) -> Array:
         """The point; weights whose slope has more room than they have size are zero, or at their bound."""
@@ -224,9 +230,12 @@ class CentralPath:
         # where all of them are to be zero, the largest is one of those
         distance = float(np.abs(at.z[: self.n_rows] - self.position[: self.n_rows]).mean()) if self.n_rows else 0.0
         size = self.reach[absolute] * np.abs(v[weights[absolute]])
+        norms = np.sqrt(self.norms.sums(self.norms.of(v) ** 2))
+        small = norms < (1.0 - self.norms.sums(at.s**2)) * max(norms.max(initial=0.0), distance)
+        v[self.norms.at[small[self.norms.number]]] = 0.0
         v[weights[absolute][size < (1.0 - slopes[absolute]) * max(size.max(initial=0.0), distance)]] = 0.0
-        # slopes of walls beside those of rows
-        of_rows = max(float(self.weight[: self.n_rows] @ np.abs(at.u[: self.n_rows])), 1e-300)
+        # slopes of walls beside those of rows, which may be nil
+        of_rows = max(float(self.weight[: self.n_rows] @ np.abs(at.u[: self.n_rows])), _STEEP * self.total, 1e-300)
         share = self.weight[self.valued :] * slopes[walls] / of_rows
         held = np.abs(at.z - self.position)[self.valued :] < share * distance
         at_wall = self.position[self.valued :] / self.reach[walls]
@@ -253,9 +262,10 @@ class CentralPath:
 
     def _step(self, at: PathState) -> None:
         above, below = self.high - at.u, at.u - self.low
-        total = 2 * self.weight.sum()
+        total = 2 * (self.weight.sum() + self.norms.strength.sum())
+        norms = Steps(self.norms, at)
         first, second = self.products(at.p, above, at.q, below)
-        mu = float(self.weight @ (first + second)) / total
+        mu = (float(self.weight @ (first + second)) + float(self.norms.strength @ (at.size * norms.room))) / total
         D = 1.0 / (self.width + at.p / above + at.q / below)
         W = self.weight * D
         rows = W[: self.n_rows].reshape(self.kinks, self.m).sum(axis=0)
@@ -263,74 +273,82 @@ class CentralPath:
         if len(self.of):
             curvature[:-1] += np.bincount(self.of, W[self.n_rows :] * self.reach**2, len(curvature) - 1)
         curvature[self.fixed] = _STIFF * max(self.total, 1.0)
-        self.equations.factor(rows, curvature)
-        newton = _Newton(self, at, above, below, D)
-        move = newton.toward(0.0, 0.0)
+        self.equations.factor(rows, curvature, self.norms.blocks(at.size, at.s, curvature))
+        newton = _Newton(self, at, above, below, D, norms)
+        move = newton.toward(0.0, 0.0, (np.zeros(self.norms.n), 0.0))
         t = min(1.0, newton.length(move))
         first, second = newton.products(move, t)
-        goal = (float(self.weight @ (first + second)) / total / mu) ** 3 * mu
+        left = float(self.weight @ (first + second)) + float(
+            self.norms.strength @ norms.products(move[-2], move[-1], t)
+        )
+        goal = (left / total / mu) ** 3 * mu
         move, t = self._corrected(newton, move, goal)
         t = min(1.0, _NEARLY * t)
         sound = np.isfinite(t) and all(np.isfinite(part).all() for part in move)
         if not sound or t < _SHORTEST:
             self.stuck = True
             return
-        for now, change in zip((at.v, at.z, at.u, at.p, at.q), move, strict=True):
+        for now, change in zip((at.v, at.z, at.u, at.p, at.q, at.size, at.s), move, strict=True):
             now += t * change
 
     def _corrected(self, newton: _Newton, move: tuple[Array, ...], goal: float) -> tuple[tuple[Array, ...], float]:
         """The step to products `goal`, with what the first one has shown, and its length."""
-        _, _, du, dp, dq = move
-        targets = goal + dp * du, goal - dq * du
-        move = newton.toward(*targets)
+        _, _, du, dp, dq, *of_norms = move
+        first, second = goal + dp * du, goal - dq * du
+        product, bend = newton.norms.beyond(*of_norms)
+        norms = 2 * goal + product, bend
+        move, targets = newton.toward(first, second, norms), (first, second)
         t = newton.length(move)
         for _ in range(_CORRECTIONS):
             if t > 0.95:
                 break
             products = newton.products(move, min(1.0, 1.5 * t + 0.3))
-            corrected = tuple(
+            first, second = (
                 target + np.maximum(np.clip(product, 0.1 * goal, 10 * goal) - product, -10 * goal)
                 for target, product in zip(targets, products, strict=True)
             )
-            other = newton.toward(*corrected)
+            other = newton.toward(first, second, norms)
             longer = newton.length(other)
             if not min(longer, 1.0) >= min(t, 1.0) + 0.01:
                 break
-            move, t, targets = other, longer, corrected
+            move, t, targets = other, longer, (first, second)
         return move, t
 
 
 class _Newton:
     """Newton steps from one point, which share a factor."""
 
-    def __init__(self, path: CentralPath, at: PathState, above: Array, below: Array, D: Array) -> None:
-        self.path, self.at, self.above, self.below, self.D = path, at, above, below, D
+    def __init__(self, path: CentralPath, at: PathState, above: Array, below: Array, D: Array, norms: Steps) -> None:
+        self.path, self.at, self.above, self.below, self.D, self.norms = path, at, above, below, D, norms
         self.r = at.z - path.position - path.width * at.u
         self.constant = path.linear + path.curvature * at.v
 
-    def toward(self, first: Any, second: Any) -> tuple[Array, ...]:
-        """The step to products `first` and `second` of distances and room of slopes."""
+    def toward(self, first: Any, second: Any, norms: tuple[Array, Any]) -> tuple[Array, ...]:
+        """The step to products `first` and `second` of distances and room of slopes, and to those of `norms`."""
         path, at = self.path, self.at
         e = self.r - first / self.above + second / self.below
-        dv = -path.equations.solve(path.sums(path.weight * (at.u + self.D * e)) + self.constant)
+        g = path.sums(path.weight * (at.u + self.D * e)) + self.constant
+        rest = self.norms.rest(*norms)
+        path.norms.gradient(at.s + rest, g)
+        dv = -path.equations.solve(g)
         dz = path.ramps_of(dv)
         du = self.D * (dz + e)
         dp = (first + at.p * du) / self.above - at.p
         dq = (second - at.q * du) / self.below - at.q
         if not path.ends:
             dp[path.open[0]] = dq[path.open[1]] = 0.0
-        return dv, dz, du, dp, dq
+        return dv, dz, du, dp, dq, *self.norms.toward(dv, rest, norms[0])
 
     def length(self, move: tuple[Array, ...]) -> float:
         """The length that reaches the boundary."""
-        _, _, du, dp, dq = move
+        _, _, du, dp, dq, *of_norms = move
         at = self.at
         most = max((-dp / at.p).max(), (-dq / at.q).max(), (du / self.above).max(), (-du / self.below).max())
-        return 1.0 / max(float(most), 1e-12)
+        return 1.0 / max(float(most), self.norms.most(*of_norms), 1e-12)
 
     def products(self, move: tuple[Array, ...], t: float) -> tuple[Array, Array]:
         """Products of distances and room of slopes after a step of length `t`."""
-        _, _, du, dp, dq = move
+        _, _, du, dp, dq, _, _ = move
         at = self.at
         return self.path.products(at.p + t * dp, self.above - t * du, at.q + t * dq, self.below + t * du)
 

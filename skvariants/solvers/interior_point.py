@@ -57,7 +57,7 @@ class InteriorPoint(Solver):
             )
 
     def check_penalty(self, penalty: Any) -> None:
-        if not penalty.separable:
+        if not penalty.modelled:
             raise ValueError(
                 "solver='interior_point' needs a penalty of L1, L2, bounds or groups, one that says elastic = True or "
                 f"is of the package, and {type(penalty).__name__} is not: use solver='auto', which chooses among all "
