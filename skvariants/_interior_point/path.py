@@ -8,11 +8,11 @@ Minimised is a sum of ramps, a linear part and squares,
 
 over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |w_j|` is a ramp of :math:`w_j` itself.
 With :math:`a_k^\top v - t_k - \gamma_k u_k = p_k - q_k` the optimum has
-:math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu` instead of zero, for
-weights :math:`\mu \bar\omega / \omega_k`, and Newton's method on it, with second-order corrections [1]_ and corrections of
-the centrality [2]_, ends in some twenty steps whatever the condition of the data. A bound of a weight is a ramp of which
-one slope is nil and the other without an end; norms of groups are in ``norms.py``. Each step costs one factor of :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that
-primal minus dual bounds what is left to gain.
+:math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu` instead of zero, and for weights
+:math:`\mu \bar\omega / \omega_k`. Newton's method on it, with second-order corrections [1]_ and corrections of the
+centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
+:math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal minus dual bounds what is left to gain.
+A bound of a weight is a ramp of which one slope is nil and the other has no end; norms of groups are in ``norms.py``.
 
 References
 ----------
@@ -284,9 +284,8 @@ class CentralPath:
         move = newton.toward(0.0, 0.0, (np.zeros(self.norms.n), 0.0))
         t = min(1.0, newton.length(move))
         first, second = newton.products(move, t)
-        left = float(self.weight @ (first + second)) + float(
-            self.norms.strength @ norms.products(move[-2], move[-1], t)
-        )
+        left = float(self.weight @ (first + second))
+        left += float(self.norms.strength @ norms.products(move[-2], move[-1], t))
         goal = (left / now) ** 3 * now / self.sum_of_goals
         move, t = self._corrected(newton, move, goal)
         t = min(1.0, _NEARLY * t)
@@ -294,8 +293,8 @@ class CentralPath:
         if not sound or t < _SHORTEST:
             self.stuck = True
             return
-        for now, change in zip((at.v, at.z, at.u, at.p, at.q, at.size, at.s), move, strict=True):
-            now += t * change
+        for part, change in zip((at.v, at.z, at.u, at.p, at.q, at.size, at.s), move, strict=True):
+            part += t * change
 
     def _corrected(self, newton: _Newton, move: tuple[Array, ...], goal: float) -> tuple[tuple[Array, ...], float]:
         """The step to products `goal`, with what the first one has shown, and its length."""
