@@ -21,7 +21,7 @@ import numpy as np
 from skvariants._interior_point.ascent import Ridge
 from skvariants._interior_point.path import CentralPath, Ramps
 from skvariants._interior_point.proximal import ProximalPoint
-from skvariants._interior_point.rows import FACTORED, Frame, factored, normal_equations
+from skvariants._interior_point.rows import FACTORED, LARGEST, Frame, factored, normal_equations
 from skvariants._interior_point.weights import Weights
 from skvariants._training.state import Fields, informative
 
@@ -260,11 +260,15 @@ class Column:
             linear = self.frame.gradient(self._table(rows), far)
         taking_part = linear if features is None else np.append(linear[:-1][features], linear[-1])
         matrix = self._matrix(near_rows)
-        weights = self.weights.take(which).ridged(self._least)
-        if matrix.d > FACTORED and weights.ridge and not state.central:
+        weights = self.weights.take(which)
+        # free weights are beyond the digits of Gram matrices
+        free = weights.ridge and not (weights.l2[self.frame.units[which] > 0] > 0).all() and matrix.d <= LARGEST
+        free = free and (state.central or 2 * matrix.n >= matrix.d)
+        direct, weights = free or weights.groups is not None, weights.ridged(self._least)
+        if matrix.d > FACTORED and weights.ridge and not (direct or state.central):
             path: Any = ProximalPoint(matrix, near_ramps, taking_part, weights.l2)
         else:
-            equations = normal_equations(matrix, np.append(weights.l2, 0.0), weights.groups is not None)
+            equations = normal_equations(matrix, np.append(weights.l2, 0.0), direct)
             path = CentralPath(matrix, near_ramps, taking_part, weights, equations)
         if state.path is None:
             v = state.v if features is None else np.append(state.v[:-1][features], state.v[-1])

@@ -408,7 +408,7 @@ def factored(matrix: Matrix) -> bool:
     return min(2 * matrix.n, matrix.d) <= LARGEST
 
 
-def normal_equations(matrix: Matrix, curvature: Array, grouped: bool = False) -> Any:
+def normal_equations(matrix: Matrix, curvature: Array, direct: bool = False) -> Any:
     """The way to solve with ``C' W C + diag(curvature)`` that suits a matrix.
 
     Parameters
@@ -417,10 +417,10 @@ def normal_equations(matrix: Matrix, curvature: Array, grouped: bool = False) ->
         Rows.
     curvature : ndarray of shape (n_features + 1,)
         What is on the diagonal at first.
-    grouped : bool, default=False
-        Whether blocks come beside it.
+    direct : bool, default=False
+        Whether it must be a factor of the Hessian of the features: blocks come beside it, or some of it is nil.
     """
-    if matrix.d <= FACTORED or grouped:
+    if matrix.d <= FACTORED or direct:
         return HessianFactor(matrix, curvature)
     if not factored(matrix):
         return ConjugateGradients(matrix, curvature)
@@ -428,4 +428,4 @@ def normal_equations(matrix: Matrix, curvature: Array, grouped: bool = False) ->
     return (MovingGramFactor if 2 * matrix.n < matrix.d else HessianFactor)(matrix, curvature)
 
 
-__all__ = ["FACTORED", "Frame", "Matrix", "factored", "newton_system", "normal_equations"]
+__all__ = ["FACTORED", "LARGEST", "Frame", "Matrix", "factored", "newton_system", "normal_equations"]
