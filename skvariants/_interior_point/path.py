@@ -245,8 +245,8 @@ class CentralPath:
         of_rows = max(float(self.weight[: self.n_rows] @ np.abs(at.u[: self.n_rows])), _STEEP * self.total, 1e-300)
         share = self.weight[self.valued :] * slopes[walls] / of_rows
         held = np.abs(at.z - self.position)[self.valued :] < share * distance
-        at_wall = self.position[self.valued :] / self.reach[walls]
-        v[weights[walls][held]] = at_wall[held]
+        walled, below = weights[walls], self.open[0][self.valued :]
+        v[walled[held]] = np.where(below, self.weights.upper[walled], self.weights.lower[walled])[held]
         v[:-1] = self.weights.fitting(v[:-1])
         return v
 
