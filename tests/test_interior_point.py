@@ -340,6 +340,42 @@ def test_more_features_than_a_factor_is_made_of(monkeypatch, n, loss, penalty, l
     assert -1e-8 < beyond(model, whole, X, y, loss, penalty) < 1e-5
 
 
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize("n", [25, 45, 90])
+def test_bounds_where_features_are_many(monkeypatch, n, penalty):
+    X, y = table("hinge", n=n, d=60, zeros=0.7)
+    X = StandardScaler().fit_transform(X)
+    bounds = np.where(np.arange(60) % 2, 0.0, -0.02), np.where(np.arange(60) % 3, 0.05, np.inf)
+    whole = estimator("hinge", penalty, bounds=bounds).fit(X, y)
+    few_features(monkeypatch)
+    model = estimator("hinge", penalty, bounds=bounds, tol=1e-5).fit(X, y)
+    assert (whole.status_, model.status_) == ("converged", "converged")
+    assert -1e-8 < beyond(model, whole, X, y, "hinge", penalty) < 1e-5
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_bounds_and_stages(monkeypatch, penalty):
+    X, y = table("epsilon_insensitive", n=1500)
+    bounds = 0.5, None
+    whole = estimator("epsilon_insensitive", penalty, bounds=bounds).fit(X, y)
+    small_parts(monkeypatch)
+    model = estimator("epsilon_insensitive", penalty, bounds=bounds, tol=1e-6).fit(X, y)
+    assert (whole.status_, model.status_) == ("converged", "converged")
+    assert -1e-8 < beyond(model, whole, X, y, "epsilon_insensitive", penalty) < 1e-6
+
+
+@pytest.mark.parametrize("n", [30, 90])
+def test_free_features_among_many(monkeypatch, n):
+    X, y = table("epsilon_insensitive", n=n, d=60, zeros=0.7)
+    X = sp.csr_array(X / X.std(axis=0))
+    factor = np.where(np.arange(60) < 3, 0.0, 1.0)
+    whole = estimator("epsilon_insensitive", "l2", penalty_factor=factor).fit(X, y)
+    few_features(monkeypatch)
+    model = estimator("epsilon_insensitive", "l2", penalty_factor=factor, tol=1e-6).fit(X, y)
+    assert model.status_ == "converged"
+    np.testing.assert_allclose(model.coef_, whole.coef_, atol=1e-3 * np.abs(whole.coef_).max())
+
+
 @pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_many_features_and_stages(monkeypatch, loss, penalty):
