@@ -127,11 +127,24 @@ def test_penalties_add_up():
         expected = ElasticNet(0.1, 0.5).value(inside) + elastic.value(inside)
         np.testing.assert_allclose(total.value(inside), expected, rtol=1e-13)
         assert np.isinf(total.value(W)).all()
+    both = Bounded(0.1, 0.5, lower=0.0, upper=5.0) + Bounded(0.3, 0.0, upper=4.0)
+    elastic_of_both = ElasticNet(0.1, 0.5) + ElasticNet(0.3, 0.0)
+    np.testing.assert_allclose(both.value(inside), elastic_of_both.value(inside), rtol=1e-13)
+    assert np.isinf(both.value(W)).all()
+    assert np.isinf(both.value(0 * W + 4.5)).all()
     nothing = ElasticNet(0.0) + ElasticNet(0.0)
     assert (nothing.alpha, nothing.l1_ratio) == (0, 0)
-    for pair in ((groups, groups), (groups, Bounded(lower=0.0)), (elastic, 1)):
-        with pytest.raises(TypeError, match="unsupported operand"):
+    twice = groups + GroupLasso([f"group {g}" for g in GROUPS], 0.2, 0.7, 0.3)
+    other = GroupLasso(GROUPS, 0.2, 0.7, 0.3)
+    np.testing.assert_allclose(twice.value(W), groups.value(W) + other.value(W), rtol=1e-13)
+    with pytest.raises(ValueError, match="Norms of different groups do not add up, .* give one GroupLasso"):
+        groups + GroupLasso(np.arange(18))
+    for pair in ((groups, Bounded(lower=0.0)), (Bounded(lower=0.0), groups)):
+        with pytest.raises(ValueError, match="are not for GroupLasso: .* Choose 'l1'"):
             pair[0] + pair[1]
+    for penalty in (groups, elastic):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            penalty + 1
     with pytest.raises(ValueError, match="has strengths of its own for features"):
         elastic + ElasticNet(factor=np.arange(18.0))
 
