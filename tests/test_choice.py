@@ -72,6 +72,8 @@ def test_l1_on_a_kinked_loss_is_exact_where_rows_or_features_are_few_enough_for_
     assert not too_wide(4096, 10**6, True)
     assert not too_wide(10**6, 10**6, False)
     assert too_wide(5000, 5000, True)
+    assert too_wide(100, 5000, True, grouped=True)
+    assert not too_wide(10**6, 4096, True, grouped=True)
     wide = Asked(smooth=False, piecewise_linear=True, wide=True)
     narrow = Asked(smooth=False, piecewise_linear=True)
     assert choose(narrow, dict).solver_name == "interior_point"

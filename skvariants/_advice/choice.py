@@ -29,7 +29,7 @@ class Asked:
     modelled : bool, default=True
         Whether it is these, bounds, or a norm of groups.
     wide : bool, default=False
-        Whether L1 goes with so many rows and features that no factor is made of either: :func:`too_wide`.
+        Whether L1, bounds or groups go with so many rows and features that no factor is made: :func:`too_wide`.
     streaming : bool, default=False
         Whether rows come in chunks, each seen once.
     free : bool, default=True
@@ -48,7 +48,7 @@ class Asked:
     summable: bool = False
 
 
-def too_wide(n: int, d: int, has_l1: bool) -> bool:
+def too_wide(n: int, d: int, has_l1: bool, grouped: bool = False) -> bool:
     """Whether interior-point steps would take minutes.
 
     Parameters
@@ -56,9 +56,11 @@ def too_wide(n: int, d: int, has_l1: bool) -> bool:
     n, d : int
         Rows and features.
     has_l1 : bool
-        Whether L1 is part of the penalty.
+        Whether L1, bounds or groups are part of the penalty.
+    grouped : bool, default=False
+        Whether groups are, so that a factor is that of the features.
     """
-    return has_l1 and min(n, d) > _FACTORED
+    return has_l1 and (d if grouped else min(n, d)) > _FACTORED
 
 
 #: What "auto" stands for: the first that applies. Where none does, the rules for named solvers decide.

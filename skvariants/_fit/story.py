@@ -159,7 +159,7 @@ def _chosen(job: Job) -> Any:
         )  # fmt: skip
 
     penalty, rows = job.problem.penalty, data.rows
-    wide = too_wide(rows.n, rows.d, penalty.has_prox)
+    wide = too_wide(rows.n, rows.d, penalty.has_prox, penalty.grouped)
     kinds = loss.smooth, loss.piecewise_linear, penalty.elastic, penalty.modelled
     asked = Asked(*kinds, wide, job.streaming, spec.free)
     return SOLVERS[choose(asked, facts).solver_name]()
