@@ -15,12 +15,13 @@ class InteriorPoint(Solver):
 
     where a loss is a sum of ramps of slopes :math:`l_k \le u_k \le h_k` and :math:`p_k - q_k` is the distance of a
     prediction from the kink; bounds of weights are ramps without an end, and norms of groups cones. Use it for the
-    hinge loss, the perceptron, the epsilon-insensitive loss and quantiles; ``solver="auto"`` does. A gradient says nothing about how far a kink is, so that stochastic steps creep along it;
-    here the kink is part of the model of each step, and the number of steps hardly depends on the data. The slopes are
-    a feasible point of the dual problem: primal minus dual bounds what is left to gain, and the fit ends when that is
-    small. On sparse rows of more than 1,536 features, with an L2 penalty, the same dual problem is climbed row by
-    row, all classes at once. It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a
-    stream, `partial_fit` does what it does for "auto" (:class:`Recursive`).
+    hinge loss, the perceptron, the epsilon-insensitive loss and quantiles; ``solver="auto"`` does. A gradient says
+    nothing about how far a kink is, so that stochastic steps creep along it; here the kink is part of the model of
+    each step, and the number of steps hardly depends on the data. The slopes are a feasible point of the dual
+    problem: primal minus dual bounds what is left to gain, and the fit ends when that is small. On sparse rows of
+    more than 1,536 features, with an L2 penalty, the same dual problem is climbed row by row, all classes at once.
+    It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a stream, `partial_fit` does
+    what it does for "auto" (:class:`Recursive`).
 
     Parameters
     ----------
