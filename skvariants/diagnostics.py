@@ -325,8 +325,9 @@ def diagnose(
         X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
         random_state=rng,
     )  # fmt: skip
-    wide = too_wide(X.shape[0], X.shape[1], resolved_penalty.has_prox)
-    asked = Asked(resolved.smooth, resolved.piecewise_linear, resolved_penalty.elastic, wide)
+    wide = too_wide(X.shape[0], X.shape[1], resolved_penalty.has_prox, resolved_penalty.grouped)
+    kinds = resolved_penalty.elastic, resolved_penalty.modelled
+    asked = Asked(resolved.smooth, resolved.piecewise_linear, *kinds, wide)
     auto, advice = choose(asked, lambda: numbers), recommend(numbers)
     result = None
     if race:

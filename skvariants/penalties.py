@@ -26,6 +26,10 @@ _BLOCK, _FEW = 1 << 20, 1 << 11
 _SLACK = 1e-6
 # steps of Newton's method for the norm of a group, halvings for the share of a bound
 _ROUNDS, _HALVINGS = 50, 50
+_NO_BOUNDS = (
+    "positive, bounds and monotonic_cst are not for GroupLasso: a weight that its bound holds still counts in "
+    "the norm of its group, so that there is no common prox. Choose 'l1', 'l2' or 'elasticnet'."
+)
 # exponents of which nothing is left, so that none is infinite
 _GONE = 1e3
 
@@ -63,6 +67,18 @@ def _require_plain(*penalties: Any) -> None:
                 f"{shown(penalty)} has strengths of its own for features or columns, and only penalties of one "
                 "strength add up: add them first, then pass penalty_factor to the estimator."
             )
+
+
+def _parts(penalty: Any) -> tuple[float, float, float]:
+    """Strengths of the norms of groups, of L1 and of L2."""
+    l1, rest = penalty.alpha * penalty.l1_ratio, penalty.alpha * (1 - penalty.l1_ratio)
+    return (rest, l1, penalty.ridge) if penalty.grouped else (0.0, l1, rest)
+
+
+def _partition(groups: Any) -> Array:
+    """The first feature of the group of each, whatever groups are called."""
+    first, number = np.unique(np.asarray(groups), return_index=True, return_inverse=True)[1:]
+    return np.asarray(first[number])
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -401,11 +417,13 @@ class ElasticNet(Penalty):
         paid += W - before
 
     def __add__(self, other: Any) -> ElasticNet:
-        if not (isinstance(other, ElasticNet) and (self.elastic or other.elastic)):
+        if not isinstance(other, ElasticNet):
             return NotImplemented
-        if not other.elastic:  # bounds stay
+        if not other.elastic and self.elastic:  # bounds stay
             return other + self
         _require_plain(self, other)
+        if not other.elastic:
+            return (self + ElasticNet(other.alpha, other.l1_ratio)).within(*_ends(other.lower, other.upper))
         l1 = self.alpha * self.l1_ratio + other.alpha * other.l1_ratio
         alpha = self.alpha + other.alpha
         return self.with_fields(alpha=alpha, l1_ratio=_ratio(l1, alpha))
@@ -640,6 +658,21 @@ class GroupLasso(Penalty):
     def has_prox(self) -> bool:
         return bool(np.any(np.asarray(self.objective_scale) * self.alpha))
 
+    @property
+    def l1_strength(self) -> Any:
+        """Coefficient of the absolute weights."""
+        return self._strengths[1] * self._strengths[3]
+
+    @property
+    def l2_strength(self) -> Any:
+        """Coefficient of half the squared weights."""
+        return self._strengths[2] * self._strengths[3] ** 2
+
+    def norms(self) -> tuple[Array, Array, Array]:
+        """The group of each feature by number, its strength, and what the weights are multiplied by in its norm."""
+        strength, _, _, units = self._strengths
+        return self._members[0], strength, units
+
     def _summed(self, values: Array) -> Array:
         """Sums over the members of each group, for each member."""
         number, order, begin = self._members
@@ -724,14 +757,18 @@ class GroupLasso(Penalty):
         return conjugate, low
 
     def __add__(self, other: Any) -> GroupLasso:
-        if not (isinstance(other, ElasticNet) and other.elastic):
+        if not isinstance(other, (ElasticNet, GroupLasso)):
             return NotImplemented
-        groups = self.alpha * (1 - self.l1_ratio)
-        l1 = self.alpha * self.l1_ratio + other.alpha * other.l1_ratio
+        if other.bounded:
+            raise ValueError(_NO_BOUNDS)
         _require_plain(self, other)
-        return self.with_fields(
-            alpha=groups + l1, l1_ratio=_ratio(l1, groups + l1), ridge=self.ridge + other.alpha * (1 - other.l1_ratio)
-        )
+        if other.grouped and not np.array_equal(_partition(self.groups), _partition(other.groups)):
+            raise ValueError(
+                "Norms of different groups do not add up, as their sum has no common prox: give one GroupLasso, whose "
+                "l1_ratio and ridge make single weights small."
+            )
+        groups, l1, l2 = (a + b for a, b in zip(_parts(self), _parts(other), strict=True))
+        return self.with_fields(alpha=groups + l1, l1_ratio=_ratio(l1, groups + l1), ridge=l2)
 
     __radd__ = __add__
 
@@ -746,10 +783,7 @@ class GroupLasso(Penalty):
         return self.with_fields(factor=_as_rows(self.factor) * factor)
 
     def within(self, lower: Any, upper: Any) -> Penalty:
-        raise ValueError(
-            "positive, bounds and monotonic_cst are not for GroupLasso: a weight that its bound holds still counts in "
-            "the norm of its group, so that there is no common prox. Choose 'l1', 'l2' or 'elasticnet'."
-        )
+        raise ValueError(_NO_BOUNDS)
 
     def rescaled(self, units: Array, objective_scale: Any) -> GroupLasso:
         scale = self.objective_scale * objective_scale

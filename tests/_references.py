@@ -379,15 +379,21 @@ LINES = {
 }
 
 
-def cutting_planes(X, lines, alpha, l1_ratio=0.0, weight=None, intercept=True):
+def cutting_planes(
+    X, lines, alpha, l1_ratio=0.0, weight=None, intercept=True, limits=(-np.inf, np.inf), groups=None, strength=0.0
+):  # fmt: skip
     """Minimum of a mean of the largest of lines and an elastic net, by linear programs (Kelley 1960): a lower bound.
 
-    Squares are replaced by their tangents; more are added until nothing is gained. Returns the bound, `w` and `b`.
+    Squares, and norms of groups (times the root of their sizes), are replaced by their tangents; more are added until
+    nothing is gained. Returns the bound, `w` and `b`.
     """
     n, d = X.shape
     s = (np.ones(n) if weight is None else weight) / (n if weight is None else weight.sum())
     l1, l2 = alpha * l1_ratio, alpha * (1 - l1_ratio)
     unit, none = sp.identity(d), sp.csr_matrix((d, n + 1))
+    number = np.zeros(d, int) if groups is None else np.unique(groups, return_inverse=True)[1]
+    root = strength * np.sqrt(np.bincount(number))
+    limits = np.broadcast_to(np.array(limits, float).reshape(2, -1), (2, d))
     zeros, ones = sp.csr_matrix((d, d)), np.full((n, 1), float(intercept))
     # w, b, losses, absolute weights, squares
     above = [
@@ -397,8 +403,12 @@ def cutting_planes(X, lines, alpha, l1_ratio=0.0, weight=None, intercept=True):
     rows = [*above, sp.hstack([unit, none, -unit, zeros]), sp.hstack([-unit, none, -unit, zeros])]
     right = [-c for _, c in lines] + [np.zeros(2 * d)]
     cost = np.concatenate([np.zeros(d + 1), s, np.full(d, l1), np.full(d, 0.5 * l2)])
-    bounds = [(None, None)] * (d + 1) + [(None, None)] * n + [(0, None)] * (2 * d)
+    bounds = [*zip(*limits, strict=True), (None, None)] + [(None, None)] * n + [(0, None)] * (2 * d)
     digits = dict(primal_feasibility_tolerance=1e-10, dual_feasibility_tolerance=1e-10)
+    if groups is not None:  # sizes of groups are variables too
+        rows = [sp.hstack([part, sp.csr_matrix((part.shape[0], len(root)))]) for part in rows]
+        cost, bounds = np.concatenate([cost, root]), bounds + [(0, None)] * len(root)
+        return _norms_cut(rows, right, cost, bounds, digits, number, root)
     for _ in range(60 if l2 else 1):
         found = linprog(cost, sp.vstack(rows).tocsr(), np.concatenate(right), bounds=bounds, options=digits)
         assert found.status == 0, found.message
@@ -408,6 +418,24 @@ def cutting_planes(X, lines, alpha, l1_ratio=0.0, weight=None, intercept=True):
         rows.append(sp.hstack([sp.diags_array(2 * w), none, zeros, -unit]))
         right.append(w * w)
     return found.fun, w, b
+
+
+def _norms_cut(rows, right, cost, bounds, digits, number, root):
+    d = len(number)
+    members = np.eye(len(root))[number].T
+    for _ in range(300):
+        found = linprog(cost, sp.vstack(rows).tocsr(), np.concatenate(right), bounds=bounds, options=digits)
+        assert found.status == 0, found.message
+        w, sizes = found.x[:d], found.x[-len(root) :]
+        norms = np.sqrt(members @ w**2)
+        if root @ np.maximum(norms - sizes, 0) <= 1e-10 * max(found.fun, 1e-6):
+            break
+        cut = norms > 0
+        normal = np.where(cut[:, None], members * w / np.maximum(norms, 1e-300)[:, None], 0.0)
+        rest = sp.csr_matrix((len(root), len(cost) - d - len(root)))
+        rows.append(sp.hstack([sp.csr_matrix(normal), rest, -sp.identity(len(root))]).tocsr()[cut])
+        right.append(np.zeros(cut.sum()))
+    return found.fun, w, found.x[d]
 
 
 # ------------------------------------------------------------------ small problems

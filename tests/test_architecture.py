@@ -37,6 +37,8 @@ LEVELS = [
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",
+    "_interior_point.weights",
+    "_interior_point.norms",
     "_interior_point.path _interior_point.rows",
     "_interior_point.proximal _interior_point.ascent",
     "_interior_point.column",
@@ -117,9 +119,11 @@ ELSEWHERE = {
     "_interior_point.column": "test_interior_point",
     "_interior_point.method": "test_interior_point",  # there is another of its name
     "_interior_point.path": "test_interior_point",  # all of them are one way to one optimum
+    "_interior_point.norms": "test_groups",
     "_interior_point.proximal": "test_interior_point",
     "distributed": "test_cluster",
     "_blocks.engines": "test_cluster",
+    "_interior_point.weights": "test_interior_point",
     "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
     "_blocks.predictions": "test_cluster",
     "_blocks.sums": "test_blocks",

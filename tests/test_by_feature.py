@@ -9,8 +9,9 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
-from _references import asked
+from _references import LINES, asked, cutting_planes
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.losses import Quantile
 from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.penalties import ElasticNet, Penalty
 from test_laws import EXACT, NAMES, assert_close_fit, assert_same_fit, columns, quiet, table
@@ -186,7 +187,6 @@ def test_a_warm_start_goes_on_with_them():
 
 # ---------------------------------------------------------------------- positive, bounds, monotonic_cst
 
-TAKES_BOUNDS = [name for name in NAMES if name != "interior_point"]
 #: Bounds of eight weights, some of which exclude zero, in standard deviations of the columns.
 LOWER = np.array([-np.inf, 0.0, -5.0, 8.0, -1.0, 2.0, 0.0, -np.inf])
 UPPER = np.array([np.inf, np.inf, 5.0, 60.0, 1.0, 9.0, 30.0, -0.5])
@@ -204,7 +204,7 @@ def assert_within(model, lower, upper):
 
 @pytest.mark.parametrize("scale", [True, slow(False)])
 @pytest.mark.parametrize("kind", [slow("binary"), "classes", slow("real"), slow("targets")])
-@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+@pytest.mark.parametrize("solver", NAMES)
 def test_every_solver_stays_within_the_bounds(kind, solver, scale):
     X, y = table(kind)
     lower, upper = limits_of(X) if X.shape[1] == 8 else (-0.001, 0.002)
@@ -227,7 +227,7 @@ def test_so_do_averages_single_rows_and_every_schedule(way):
     assert not np.allclose(bounded.coef_, quiet(clone(model).set_params(bounds=None), X, y).coef_)
 
 
-@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+@pytest.mark.parametrize("solver", [name for name in NAMES if name != "interior_point"])
 def test_every_solver_comes_near_the_constrained_optimum(solver):
     X, y = table("real")
     lower, upper = limits_of(X)
@@ -280,6 +280,128 @@ def test_the_default_is_the_optimum_of_l_bfgs_b(loss, bounds, alpha, l1_ratio):
     assert ours <= best.fun + 1e-8
     assert model.status_ == "converged"
     assert_within(model, low, high)
+
+
+#: Losses of linear pieces, as estimators have them.
+KINKS = {
+    "hinge": dict(loss="hinge"),
+    "epsilon_insensitive": dict(loss="epsilon_insensitive", epsilon=0.1),
+    "absolute_error": dict(loss="absolute_error"),
+    "nine tenths": dict(loss=Quantile(0.9)),
+}
+#: Bounds of eight weights of columns of one size: signs, boxes, some that exclude zero, constants.
+LIMITS = {
+    "positive": (np.zeros(8), np.full(8, np.inf)),
+    "boxes": (np.full(8, -0.1), np.full(8, 0.2)),
+    "without zero": (np.full(8, 0.05), np.where(np.arange(8) % 2, 0.3, np.inf)),
+    "constants": (np.where(np.arange(8) % 3, -np.inf, 0.1), np.where(np.arange(8) % 3, np.inf, 0.1)),
+    "signs": (np.where(np.arange(8) % 3, -np.inf, 0.0), np.where(np.arange(8) % 3 == 1, 0.0, np.inf)),
+}
+
+
+def kinked(loss, n=100, d=8, seed=0):
+    """Columns of one size, and the loss's targets."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) + 0.5 * rng.standard_normal((n, 1))
+    z = X @ rng.uniform(-0.5, 1, d) + rng.standard_normal(n)
+    return X, np.sign(z) if loss in ("hinge", "perceptron") else z
+
+
+def kinked_model(loss, **params):
+    cls = SGDVariantClassifier if loss in ("hinge", "perceptron") else SGDVariantRegressor
+    return cls(**KINKS.get(loss, dict(loss=loss)), **params)
+
+
+def assert_kinked_optimum(model, X, y, loss, limits, alpha, l1_ratio, tolerance, weight=None):
+    """No more than that above the linear programs' least, beside what it gains over the weights nearest to zero."""
+    lines = LINES[loss](y)
+    nearest = np.clip(0.0, *limits)
+    cost = alpha * (l1_ratio * np.abs(nearest).sum() + 0.5 * (1 - l1_ratio) * nearest @ nearest)
+    least, w, _ = cutting_planes(X, lines, alpha, l1_ratio, weight, limits=limits)
+    start = cutting_planes((X @ nearest)[:, None], lines, 0.0, 0.0, weight, limits=(1, 1))[0] + cost
+    coef = np.ravel(model.coef_)
+    z = X @ coef + np.ravel(model.intercept_)[0]
+    found = np.average(np.max([a * z + c for a, c in lines], axis=0), weights=weight)
+    found += alpha * (l1_ratio * np.abs(coef).sum() + 0.5 * (1 - l1_ratio) * coef @ coef)
+    truth = (found - least) / (start - least)
+    assert -1e-8 < truth <= tolerance
+    assert truth <= model.suboptimality_ + 1e-8
+    assert model.suboptimality_ <= tolerance
+    assert_within(model, *limits)
+    assert (type(model.solver_).__name__, model.status_) == ("InteriorPoint", "converged")
+    return w
+
+
+@pytest.mark.parametrize("penalty", ["l1", None, slow("l2"), slow("elasticnet")])
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("loss", KINKS)
+def test_losses_with_kinks_are_exact_within_bounds(loss, limits, penalty):
+    limits, ratio = LIMITS[limits], {"l1": 1.0, "elasticnet": 0.5}.get(penalty, 0.0)
+    alpha = 0.02 if penalty else 0.0
+    X, y = kinked(loss)
+    params = dict(penalty=penalty, bounds=limits, tol=1e-7, l1_ratio=ratio) | (dict(alpha=alpha) if penalty else {})
+    model = kinked_model(loss, **params).fit(X, y)
+    w = assert_kinked_optimum(model, X, y, loss, limits, alpha, ratio, 1e-7)
+    if ratio == 1 or penalty is None:  # where linear programs end in a corner
+        held = ((w == limits[0]) | (w == limits[1])) & np.isfinite(w)
+        np.testing.assert_array_equal(((model.coef_ == limits[0]) | (model.coef_ == limits[1])).ravel(), held)
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-3])
+@pytest.mark.parametrize("loss", ["hinge", "absolute_error"])
+def test_what_is_said_to_be_left_within_bounds_is_no_less_than_what_is_left(loss, tol):
+    for limits in LIMITS.values():
+        X, y = kinked(loss, seed=1)
+        weight = np.random.default_rng(1).integers(0, 3, len(y)) * 1.0
+        model = kinked_model(loss, penalty="l1", alpha=0.02, bounds=limits, tol=tol)
+        model.fit(X, y, sample_weight=weight)
+        assert_kinked_optimum(model, X, y, loss, limits, 0.02, 1.0, tol, weight)
+
+
+@pytest.mark.parametrize("penalty", ["l1", slow("l2"), slow(None)])
+@pytest.mark.parametrize("loss", ["hinge", "nine tenths"])
+def test_more_features_than_rows_within_bounds(loss, penalty):
+    X, y = kinked(loss, 30, 60)
+    limits = np.zeros(60), np.where(np.arange(60) % 2, 0.1, np.inf)
+    strength = dict(alpha=0.01) if penalty else {}
+    model = kinked_model(loss, penalty=penalty, bounds=limits, tol=1e-6, **strength).fit(X, y)
+    assert_kinked_optimum(model, X, y, loss, limits, strength.get("alpha", 0.0), 1.0 * (penalty == "l1"), 1e-6)
+
+
+def test_layouts_precisions_classes_targets_and_steps_of_a_loss_with_kinks():
+    limits = LIMITS["boxes"]
+    X, y = kinked("absolute_error")
+    X = X * (np.random.default_rng(0).random(X.shape) < 0.5)
+    model = SGDVariantRegressor("absolute_error", bounds=limits, tol=1e-6)
+    dense = clone(model).fit(X, y)
+    assert_close_fit(clone(model).fit(sp.csr_matrix(X), y), dense, 1e-3)
+    single = clone(model).set_params(tol=1e-4).fit(X.astype(np.float32), y)
+    assert_close_fit(single, dense, 0.05)
+    assert_within(single, *limits)
+    both = clone(model).fit(X, np.column_stack([y, -y]))
+    for j, sign in enumerate((1, -1)):
+        np.testing.assert_allclose(both.coef_[j], clone(model).fit(X, sign * y).coef_, atol=1e-4)
+    hinge = SGDVariantClassifier("hinge", bounds=limits, tol=1e-6)
+    labels = np.digitize(y, [-1, 1])
+    classes = clone(hinge).fit(X, labels)
+    for j in range(3):
+        np.testing.assert_array_equal(classes.coef_[j], clone(hinge).fit(X, labels == j).coef_[0])
+    models = [clone(model).set_params(alpha=alpha) for alpha in (1e-3, 0.1)]
+    for together, alone in zip(columns(models, X, y), models, strict=True):
+        assert_same_fit(together, quiet(alone, X, y))
+    model.set_params(tol=None, warm_start=True)
+    parts = quiet(quiet(clone(model).set_params(max_iter=3), X, y).set_params(max_iter=4), X, y)
+    np.testing.assert_array_equal(parts.coef_, quiet(clone(model).set_params(max_iter=7), X, y).coef_)
+
+
+def test_the_perceptron_has_an_optimum_where_bounds_exclude_zero():
+    X, y = kinked("perceptron")
+    limits = np.full(8, 0.5), np.full(8, 2.0)
+    model = kinked_model("perceptron", penalty="l1", alpha=0.01, bounds=limits, tol=1e-4).fit(X, y)
+    assert_kinked_optimum(model, X, y, "perceptron", limits, 0.01, 1.0, 1e-4)
+    free = kinked_model("perceptron", penalty="l1", alpha=0.01, positive=True).fit(X, y)
+    assert free.status_ == "converged"
+    assert (free.coef_ >= 0).all()
 
 
 def test_classes_and_targets_have_bounds_of_their_own():
@@ -346,7 +468,7 @@ def test_a_constant_column_has_its_bounds_too(fit_intercept):
 
 
 @pytest.mark.parametrize("penalty", [slow("l2"), slow("l1"), "elasticnet", slow(None)])
-@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+@pytest.mark.parametrize("solver", NAMES)
 def test_of_bounds_sparse_is_dense(solver, penalty):
     rng = np.random.default_rng(0)
     X = sp.random(200, 60, 0.05, random_state=rng, format="csr")
@@ -374,7 +496,7 @@ def test_postponed_steps_keep_the_bounds(solver, penalty, scale):
     assert_close_fit(sparse, dense, 1e-9)
 
 
-@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+@pytest.mark.parametrize("solver", NAMES)
 def test_of_bounds_a_column_is_a_fit_and_resuming_is_continuing(solver):
     X, y = table("real")
     lower, upper = limits_of(X)
@@ -411,7 +533,7 @@ def test_a_warm_start_with_bounds_begins_within_them():
     assert_within(started, 0, np.inf)
 
 
-@pytest.mark.parametrize("solver", TAKES_BOUNDS)
+@pytest.mark.parametrize("solver", NAMES)
 def test_a_stream_stays_within_its_bounds(solver):
     X, y = table("real")
     lower, upper = limits_of(X)
@@ -474,7 +596,6 @@ REFUSED = [
     (dict(monotonic_cst=np.full(8, 2)), "monotonic_cst=.* is not accepted: give -1"),
     (dict(monotonic_cst=[1, 0]), r"monotonic_cst=.* has the shape \(2,\)"),
     (dict(positive=True, penalty=Cubic(), scale_features=False), "positive, bounds and monotonic_cst are not for"),
-    (dict(positive=True, solver="interior_point", loss="epsilon_insensitive"), "'interior_point' knows no bounds"),
 ]
 
 

@@ -57,7 +57,7 @@ def test_a_stream_does_what_is_chosen(loss, given, d, summable):
 
 def test_the_data_are_looked_at_only_where_no_choice_applies():
     assert choose(Asked(smooth=False, piecewise_linear=True), unasked).solver_name == "interior_point"
-    for asked in (Asked(False, True, elastic=False), Asked(False), Asked(False, True, free=False)):
+    for asked in (Asked(False, True, modelled=False), Asked(False), Asked(False, True, free=False)):
         assert choose(asked, measured) == recommend(measured())
     chosen = choose(Asked(smooth=True), unasked)
     assert chosen.shortlist == (chosen.solver_name,)
@@ -72,6 +72,8 @@ def test_l1_on_a_kinked_loss_is_exact_where_rows_or_features_are_few_enough_for_
     assert not too_wide(4096, 10**6, True)
     assert not too_wide(10**6, 10**6, False)
     assert too_wide(5000, 5000, True)
+    assert too_wide(100, 5000, True, grouped=True)
+    assert not too_wide(10**6, 4096, True, grouped=True)
     wide = Asked(smooth=False, piecewise_linear=True, wide=True)
     narrow = Asked(smooth=False, piecewise_linear=True)
     assert choose(narrow, dict).solver_name == "interior_point"

@@ -1,20 +1,30 @@
 """Groups of weights that are zero together: the model's minimum, and fits with it."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from _references import asked
+from _references import LINES, asked, cutting_planes
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._interior_point import column
+from skvariants._interior_point import rows as matrices
 from skvariants._quasi_newton.groups import minimise
+from skvariants.losses import Quantile
 from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.penalties import Bounded, ElasticNet, GroupLasso
 from test_laws import EXACT, NAMES, assert_close_fit, assert_same_fit, columns, quiet
 
 GROUPS = np.repeat(np.arange(6), 3)[::-1]
 TAKES_GROUPS = [name for name in NAMES if name != "interior_point"]
+
+
+def slow(value):
+    """A value whose tests are left to CI."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def table(n=200):
@@ -117,11 +127,24 @@ def test_penalties_add_up():
         expected = ElasticNet(0.1, 0.5).value(inside) + elastic.value(inside)
         np.testing.assert_allclose(total.value(inside), expected, rtol=1e-13)
         assert np.isinf(total.value(W)).all()
+    both = Bounded(0.1, 0.5, lower=0.0, upper=5.0) + Bounded(0.3, 0.0, upper=4.0)
+    elastic_of_both = ElasticNet(0.1, 0.5) + ElasticNet(0.3, 0.0)
+    np.testing.assert_allclose(both.value(inside), elastic_of_both.value(inside), rtol=1e-13)
+    assert np.isinf(both.value(W)).all()
+    assert np.isinf(both.value(0 * W + 4.5)).all()
     nothing = ElasticNet(0.0) + ElasticNet(0.0)
     assert (nothing.alpha, nothing.l1_ratio) == (0, 0)
-    for pair in ((groups, groups), (groups, Bounded(lower=0.0)), (elastic, 1)):
-        with pytest.raises(TypeError, match="unsupported operand"):
+    twice = groups + GroupLasso([f"group {g}" for g in GROUPS], 0.2, 0.7, 0.3)
+    other = GroupLasso(GROUPS, 0.2, 0.7, 0.3)
+    np.testing.assert_allclose(twice.value(W), groups.value(W) + other.value(W), rtol=1e-13)
+    with pytest.raises(ValueError, match="Norms of different groups do not add up, .* give one GroupLasso"):
+        groups + GroupLasso(np.arange(18))
+    for pair in ((groups, Bounded(lower=0.0)), (Bounded(lower=0.0), groups)):
+        with pytest.raises(ValueError, match="are not for GroupLasso: .* Choose 'l1'"):
             pair[0] + pair[1]
+    for penalty in (groups, elastic):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            penalty + 1
     with pytest.raises(ValueError, match="has strengths of its own for features"):
         elastic + ElasticNet(factor=np.arange(18.0))
 
@@ -216,6 +239,110 @@ def test_sparse_rows_columns_and_resuming():
         np.testing.assert_array_equal(parts.coef_, quiet(clone(model).set_params(max_iter=5), X, y).coef_)
 
 
+#: Losses of linear pieces, as estimators have them.
+KINKS = {
+    "hinge": dict(loss="hinge"),
+    "epsilon_insensitive": dict(loss="epsilon_insensitive", epsilon=0.1),
+    "absolute_error": dict(loss="absolute_error"),
+    "nine tenths": dict(loss=Quantile(0.9)),
+}
+
+
+def kinked(loss, penalty, n=60, **params):
+    """Columns of one size of which some groups matter, targets of a loss with kinks, and the model."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 18)) + 0.5 * rng.standard_normal((n, 1))
+    z = X @ (np.isin(GROUPS, (1, 4)) * rng.standard_normal(18)) + rng.standard_normal(n)
+    cls = SGDVariantClassifier if loss == "hinge" else SGDVariantRegressor
+    return X, np.sign(z) if loss == "hinge" else z, cls(**KINKS[loss], penalty=penalty, **params)
+
+
+def left(model, X, y, loss, weight=None):
+    """How far above the linear programs' least, beside what the optimum gains over a constant."""
+    lines, penalty, coef = LINES[loss](y), model.penalty, np.ravel(model.coef_)
+    strength = penalty.alpha * (1 - penalty.l1_ratio)
+    l1 = dict(alpha=penalty.alpha * penalty.l1_ratio, l1_ratio=1.0)
+    least, w, _ = cutting_planes(X, lines, weight=weight, groups=GROUPS, strength=strength, **l1)
+    start = cutting_planes(np.zeros((len(y), 1)), lines, 0.0, weight=weight)[0]
+    z = X @ coef + np.ravel(model.intercept_)[0]
+    found = np.average(np.max([a * z + c for a, c in lines], axis=0), weights=weight)
+    return (found + penalty.value(coef[:, None])[0] - least) / (start - least), w
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "loss", [slow(loss) if loss in ("epsilon_insensitive", "nine tenths") else loss for loss in KINKS]
+)
+def test_losses_with_kinks_are_exact(loss, l1_ratio):
+    for alpha, weighted, tol in ((0.06, True, 1e-7), (0.02, False, 1e-3)):
+        X, y, model = kinked(loss, GroupLasso(GROUPS, alpha, l1_ratio), tol=tol)
+        weight = np.random.default_rng(1).integers(0, 3, len(y)) * 1.0 if weighted else None
+        model.fit(X, y, sample_weight=weight)
+        truth, w = left(model, X, y, loss, weight)
+        assert -1e-7 < truth <= tol + 1e-7
+        assert truth - 1e-7 <= model.suboptimality_ <= tol
+        assert (type(model.solver_).__name__, model.status_) == ("InteriorPoint", "converged")
+        if tol < 1e-6:
+            np.testing.assert_array_equal(np.ravel(model.coef_) == 0, np.abs(w) < 1e-5)
+
+
+def test_one_weight_a_group_is_l1():
+    X, y, model = kinked("absolute_error", GroupLasso(np.arange(18), 0.1, ridge=0.02), tol=1e-9)
+    rest = dict(penalty="elasticnet", alpha=0.12, l1_ratio=0.1 / 0.12)
+    assert_close_fit(clone(model).fit(X, y), clone(model).set_params(**rest).fit(X, y), 1e-6)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_kinks_where_features_are_many_or_rows_come_in_stages(monkeypatch, wide):
+    rng = np.random.default_rng(0)
+    X = sp.random(80 if wide else 1500, 120, 0.3, random_state=rng, format="csr", data_rvs=rng.standard_normal)
+    groups = np.arange(120) // 4
+    y = X @ np.where(groups < 3, 1.0, 0.0) + 0.5 * rng.standard_normal(X.shape[0])
+    model = SGDVariantRegressor("absolute_error", penalty=GroupLasso(groups, 0.03), tol=1e-7)
+    whole = clone(model).fit(X, y)
+    if wide:
+        for module in (column, matrices):
+            monkeypatch.setattr(module, "FACTORED", 30)
+        monkeypatch.setattr(column, "_FEATURES", 8)
+    else:
+        for name, value in dict(_FIRST=60, _PER_FEATURE=1, _GROWTH=3).items():
+            monkeypatch.setattr(column, name, value)
+    parts = clone(model).fit(X, y)
+    assert parts.status_ == "converged"
+    assert 0 < np.count_nonzero(parts.coef_) < 120
+    assert_close_fit(parts, whole, 1e-4)
+    np.testing.assert_array_equal(parts.coef_ == 0, whole.coef_ == 0)
+
+
+def test_kinks_in_columns_sparse_rows_and_resumed_fits():
+    X, y, model = kinked("absolute_error", GroupLasso(GROUPS, 0.06), tol=1e-8)
+    X = X * (np.random.default_rng(1).random(X.shape) < 0.5)
+    dense = clone(model).fit(X, y)
+    assert_close_fit(clone(model).fit(sp.csr_matrix(X), y), dense, 1e-5)
+    assert_close_fit(clone(model).set_params(tol=1e-4).fit(X.astype(np.float32), y), dense, 1e-2)
+    models = [clone(model).set_params(penalty__alpha=alpha) for alpha in (0.01, 0.06)]
+    for together, alone in zip(columns(models, X, y), models, strict=True):
+        assert_same_fit(together, quiet(alone, X, y))
+    model.set_params(tol=None, warm_start=True)
+    first = quiet(clone(model).set_params(max_iter=3), X, y)
+    parts = quiet(pickle.loads(pickle.dumps(first)).set_params(max_iter=4), X, y)
+    np.testing.assert_array_equal(parts.coef_, quiet(clone(model).set_params(max_iter=7), X, y).coef_)
+    labels = np.digitize(y, [-1, 1])
+    hinge = SGDVariantClassifier("hinge", penalty=GroupLasso(GROUPS, 0.02))
+    classes = clone(hinge).fit(X, labels)
+    for j in range(3):
+        np.testing.assert_array_equal(classes.coef_[j], clone(hinge).fit(X, labels == j).coef_[0])
+
+
+def test_free_groups_of_a_loss_with_kinks():
+    factor = np.where(GROUPS == 2, 0.0, 1.0)
+    X, y, model = kinked("nine tenths", GroupLasso(GROUPS, 100.0), penalty_factor=factor, tol=1e-6)
+    model.fit(X, y)
+    np.testing.assert_array_equal(model.coef_ != 0, GROUPS == 2)
+    free = clone(model).set_params(penalty=None, penalty_factor=None).fit(X[:, GROUPS == 2], y)
+    np.testing.assert_allclose(model.coef_[GROUPS == 2], free.coef_, atol=1e-5)
+
+
 def test_a_search_and_a_stream():
     X, y = table()
     grid = {"penalty__alpha": [0.01, 0.1, 1.0]}
@@ -261,10 +388,6 @@ def test_factors_of_groups_and_names():
         (dict(penalty=GroupLasso(GROUPS), penalty_factor=np.arange(18)), "penalty_factor=.* differs within a group"),
         (dict(penalty=GroupLasso(GROUPS), positive=True), "not for GroupLasso: .* Choose 'l1'"),
         (dict(penalty=GroupLasso(GROUPS), forgetting=100.0), "forgetting=100.0 needs what solver='auto' does"),
-        (
-            dict(penalty=GroupLasso(GROUPS), solver="interior_point", loss="epsilon_insensitive"),
-            "'interior_point' needs a penalty of L1 and L2 alone",
-        ),
     ],
 )
 def test_what_does_not_go_with_groups_is_refused(params, sentence):

@@ -26,6 +26,7 @@ from skvariants._interior_point.ascent import DualAscent
 from skvariants._interior_point.column import lower_bound, ramps_of
 from skvariants._interior_point.path import CentralPath
 from skvariants._interior_point.proximal import ProximalPoint
+from skvariants._interior_point.weights import Weights
 from skvariants.losses import LOSSES, EpsilonInsensitive, Hinge, Loss, Ramp
 from skvariants.penalties import PENALTIES
 from skvariants.solvers import InteriorPoint
@@ -339,6 +340,42 @@ def test_more_features_than_a_factor_is_made_of(monkeypatch, n, loss, penalty, l
     assert -1e-8 < beyond(model, whole, X, y, loss, penalty) < 1e-5
 
 
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize("n", [25, 45, 90])
+def test_bounds_where_features_are_many(monkeypatch, n, penalty):
+    X, y = table("hinge", n=n, d=60, zeros=0.7)
+    X = StandardScaler().fit_transform(X)
+    bounds = np.where(np.arange(60) % 2, 0.0, -0.02), np.where(np.arange(60) % 3, 0.05, np.inf)
+    whole = estimator("hinge", penalty, bounds=bounds).fit(X, y)
+    few_features(monkeypatch)
+    model = estimator("hinge", penalty, bounds=bounds, tol=1e-5).fit(X, y)
+    assert (whole.status_, model.status_) == ("converged", "converged")
+    assert -1e-8 < beyond(model, whole, X, y, "hinge", penalty) < 1e-5
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_bounds_and_stages(monkeypatch, penalty):
+    X, y = table("epsilon_insensitive", n=1500)
+    bounds = 0.5, None
+    whole = estimator("epsilon_insensitive", penalty, bounds=bounds).fit(X, y)
+    small_parts(monkeypatch)
+    model = estimator("epsilon_insensitive", penalty, bounds=bounds, tol=1e-6).fit(X, y)
+    assert (whole.status_, model.status_) == ("converged", "converged")
+    assert -1e-8 < beyond(model, whole, X, y, "epsilon_insensitive", penalty) < 1e-6
+
+
+@pytest.mark.parametrize("n", [30, 90])
+def test_free_features_among_many(monkeypatch, n):
+    X, y = table("epsilon_insensitive", n=n, d=60, zeros=0.7)
+    X = sp.csr_array(X / X.std(axis=0))
+    factor = np.where(np.arange(60) < 3, 0.0, 1.0)
+    whole = estimator("epsilon_insensitive", "l2", penalty_factor=factor).fit(X, y)
+    few_features(monkeypatch)
+    model = estimator("epsilon_insensitive", "l2", penalty_factor=factor, tol=1e-6).fit(X, y)
+    assert model.status_ == "converged"
+    np.testing.assert_allclose(model.coef_, whole.coef_, atol=1e-3 * np.abs(whole.coef_).max())
+
+
 @pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_many_features_and_stages(monkeypatch, loss, penalty):
@@ -561,7 +598,7 @@ def test_smooth_losses_and_other_penalties_are_refused_in_a_sentence():
     class Odd(PENALTIES["l2"]().__class__):
         elastic = False
 
-    with pytest.raises(ValueError, match=r"L1 and L2 alone.* Odd is not"):
+    with pytest.raises(ValueError, match=r"L1, L2, bounds or groups.* Odd is not"):
         SGDVariantClassifier(solver="interior_point", loss="hinge", penalty=Odd()).fit(X, y)
 
 
@@ -738,8 +775,7 @@ def test_the_dual_of_any_slopes_is_a_lower_bound(ratio, intercept):
         z = X @ rng.standard_normal(5) * rng.exponential() + rng.standard_normal()
         sharp = ramps.slopes(z)
         slopes = sharp if rng.random() < 0.5 else ramps.low + rng.random(40) * (ramps.high - ramps.low)
-        l1, l2 = np.full(5, 0.05 * ratio), np.full(5, 0.05 * (1 - ratio))
-        lower, exact, _ = lower_bound(frame, X, ramps, slopes, l1, l2, np.zeros(6))
+        lower, exact, _ = lower_bound(frame, X, ramps, slopes, Weights.of(p.penalty, 5), np.zeros(6))
         assert exact
         assert lower <= least + 1e-12
         best = max(best, lower)
@@ -752,13 +788,13 @@ def test_paths_end_at_the_optimum_of_their_rows_and_their_gap_is_near_the_truth(
     X, y = rng.standard_normal((40, 5)), rng.choice([-1.0, 1.0], (40, 1))
     least, w, b = cutting_planes(X, LINES["hinge"](y[:, 0]), 0.05)
     p = problem(X, y, Hinge(), alpha=0.05, scaled=False)
-    frame, ramps, l2 = columns.Frame(p), ramps_of(p), np.full(5, 0.05)
+    frame, ramps, weights = columns.Frame(p), ramps_of(p), Weights.of(p.penalty, 5)
     matrix = frame.matrix(p.rows, slice(None), None)
     if way is CentralPath:
-        equations = matrices.normal_equations(matrix, np.append(l2, 0.0))
-        path = CentralPath(matrix, ramps, np.zeros(6), np.zeros(5), l2, equations)
+        equations = matrices.normal_equations(matrix, np.append(weights.l2, 0.0))
+        path = CentralPath(matrix, ramps, np.zeros(6), weights, equations)
     else:
-        path = ProximalPoint(matrix, ramps, np.zeros(6), l2)
+        path = ProximalPoint(matrix, ramps, np.zeros(6), weights.l2)
     at = path.start(np.zeros(6), 1.0)
     for _ in range(60):
         value, gap = path.step(at)

@@ -26,8 +26,10 @@ class Asked:
         Whether it is made of linear pieces.
     elastic : bool, default=True
         Whether the penalty is L2 and L1 alone.
+    modelled : bool, default=True
+        Whether it is these, bounds, or a norm of groups.
     wide : bool, default=False
-        Whether L1 goes with so many rows and features that no factor is made of either: `too_wide`.
+        Whether L1, bounds or groups go with so many rows and features that no factor is made: `too_wide`.
     streaming : bool, default=False
         Whether rows come in chunks, each seen once.
     free : bool, default=True
@@ -39,13 +41,14 @@ class Asked:
     smooth: bool
     piecewise_linear: bool = False
     elastic: bool = True
+    modelled: bool = True
     wide: bool = False
     streaming: bool = False
     free: bool = True
     summable: bool = False
 
 
-def too_wide(n: int, d: int, has_l1: bool) -> bool:
+def too_wide(n: int, d: int, has_l1: bool, grouped: bool = False) -> bool:
     """Whether interior-point steps would take minutes.
 
     Parameters
@@ -53,9 +56,11 @@ def too_wide(n: int, d: int, has_l1: bool) -> bool:
     n, d : int
         Rows and features.
     has_l1 : bool
-        Whether L1 is part of the penalty.
+        Whether L1, bounds or groups are part of the penalty.
+    grouped : bool, default=False
+        Whether groups are, so that a factor is that of the features.
     """
-    return has_l1 and min(n, d) > _FACTORED
+    return has_l1 and (d if grouped else min(n, d)) > _FACTORED
 
 
 #: What "auto" stands for: the first that applies. Where none does, the rules for named solvers decide.
@@ -87,8 +92,9 @@ CHOICES: tuple[Rule[Asked], ...] = (
         "Byrd, Chin, Nocedal and Wu (2012), doi:10.1007/s10107-012-0572-5",
     ),
     Rule(
-        "a loss of linear pieces, with L2 and L1 penalties or none (L1 where rows or features are at most 4,096)",
-        lambda asked: asked.free and asked.piecewise_linear and asked.elastic and not asked.wide,
+        "a loss of linear pieces, with L2 and L1 penalties, bounds, groups or none of these (L1 and bounds where rows "
+        "or features are at most 4,096, groups where features are)",
+        lambda asked: asked.free and asked.piecewise_linear and asked.modelled and not asked.wide,
         ("interior_point",),
         "The loss has kinks, along which stochastic steps creep: Newton steps on the central path have each kink in "
         "their model, and the dual problem says how much is left to gain.",

@@ -86,7 +86,7 @@ def _curved(job: Job, outcome: Outcome, j: int) -> bool:
 def _finish_along_path(part: Job, outcome: Outcome, solver: Any) -> None:
     """End a model by interior-point steps, where that is possible and they prove more."""
     p = part.problem
-    possible = p.loss.has_ramps and p.penalty.elastic and p.d <= FACTORED and p.n * p.d * p.d <= _AFFORDABLE
+    possible = p.loss.has_ramps and p.penalty.modelled and p.d <= FACTORED and p.n * p.d * p.d <= _AFFORDABLE
     if not possible:
         return
     fraction = np.array([solver.safety * promised(part.spec, float(np.finfo(part.dtype).eps))])

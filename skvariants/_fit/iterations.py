@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from skvariants._fit.job import Job, constants_of, promised, tolerances, watch_of
+from skvariants._fit.job import Job, constants_of, promised, tolerances, watch_of, within_reach
 from skvariants._interior_point.method import InteriorPointSteps
 from skvariants._quasi_newton.method import Tolerance, quasi_newton
 from skvariants._training.loop import Outcome, Training
+from skvariants._training.problem import by_model
 
 Array = np.ndarray
 #: Least accuracy of what stands for the limit of a loss: the limit itself is farther.
@@ -41,13 +42,17 @@ def train_along_paths(job: Job, solver: Any, callback: Any, fresh: bool) -> list
     fraction = solver.safety * np.array([promised(spec, eps) for spec in job.specs])
     problem, constant = job.problem, job.column_constants
     loss = problem.loss.limit()
-    limit = loss is not problem.loss
-    if limit:
-        fraction = np.maximum(fraction, _LIMIT)
+    limit = None
+    if loss is not problem.loss:
         problem = replace(problem, loss=loss)
         losses = [job.data.task.bind_loss(spec.loss).limit() for spec in job.specs]
-        of_one = replace(problem.take(np.arange(job.width)), loss=losses[0])
-        constant = constants_of(of_one, losses)[1] * problem.coordinates.objective_scale
+        plain = constants_of(replace(problem.take(np.arange(job.width)), loss=losses[0]), losses)[1]
+        constant = within_reach(problem, job.state.theta, plain)
+        # where bounds exclude zero, the loss itself has an optimum
+        fraction = np.where(by_model(constant != plain, job.width) > 0, fraction, np.maximum(fraction, _LIMIT))
+        constant = constant * problem.coordinates.objective_scale
+        y, _ = problem.labels_of(slice(None))
+        limit = float(loss.value(y, np.zeros_like(y)).max())
     method = InteriorPointSteps(problem, job.state, fraction.copy(), constant, limit)
     return Training(method, job.spec.stopping, job.reference, tol, watch_of(job, callback)).run()
 

@@ -111,7 +111,7 @@ def assemble(
             for s in specs
         ]
         state = _start(problem, k, spec, constants, starts)
-        costs = _within_bounds(problem, state.theta, costs)
+        costs = within_reach(problem, state.theta, costs)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]
         state = previous[0].state.copy()
@@ -195,7 +195,7 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     return Setup(None, task, coordinates, moments, targets, **counts)
 
 
-def _within_bounds(problem: Problem, theta: Array, costs: Array) -> Array:
+def within_reach(problem: Problem, theta: Array, costs: Array) -> Array:
     """What constant models cost; where bounds exclude them, what the nearest weights do, penalty included."""
     if not problem.penalty.bounded:
         return costs
@@ -358,4 +358,5 @@ __all__ = [
     "seed",
     "tolerances",
     "watch_of",
+    "within_reach",
 ]

@@ -161,8 +161,9 @@ def _chosen(job: Job) -> Any:
         )  # fmt: skip
 
     penalty, rows = job.problem.penalty, data.rows
-    wide = too_wide(rows.n, rows.d, penalty.has_prox)
-    asked = Asked(loss.smooth, loss.piecewise_linear, penalty.elastic, wide, job.streaming, spec.free)
+    wide = too_wide(rows.n, rows.d, penalty.has_prox, penalty.grouped)
+    kinds = loss.smooth, loss.piecewise_linear, penalty.elastic, penalty.modelled
+    asked = Asked(*kinds, wide, job.streaming, spec.free)
     return SOLVERS[choose(asked, facts).solver_name]()
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from skvariants._interior_point.ascent import Ridge
 from skvariants._interior_point.path import CentralPath, Ramps
 from skvariants._interior_point.proximal import ProximalPoint
-from skvariants._interior_point.rows import FACTORED, Frame, factored, normal_equations
+from skvariants._interior_point.rows import FACTORED, LARGEST, Frame, factored, normal_equations
+from skvariants._interior_point.weights import Weights
 from skvariants._training.state import Fields, informative
 
 Array = np.ndarray
@@ -131,8 +132,7 @@ class Column:
         self.problem, self.order, self.constant, self.fraction = problem, order, constant, fraction
         self.frame = Frame(problem)
         self.d = problem.d
-        penalty = problem.penalty
-        self.l1, self.l2 = (_by_feature(s, self.d) for s in (penalty.l1_strength, penalty.l2_strength))
+        self.weights = Weights.of(problem.penalty, self.d)
         ramps = ramps_of(problem)
         self.total = float(ramps.weight.sum())
         used = ramps.weight > 0
@@ -143,7 +143,8 @@ class Column:
         self._path: Any = None
         kinked = ramps.kinked and np.isfinite(ramps.low).all() and np.isfinite(ramps.high).all()
         wide = self.frame.sparse and self.d > FACTORED and len(self.sizes) == 1
-        self._climbs = bool(wide and kinked and not self.l1.any() and (self.l2[self.frame.units > 0] > 0).all())
+        curved = self.weights.ridge and (self.weights.l2[self.frame.units > 0] > 0).all()
+        self._climbs = bool(wide and kinked and curved)
         #: what the slopes of rows far from their kinks add to the objective
         self._offset = 0.0
         fingerprint = self._fingerprint(ramps)
@@ -159,7 +160,7 @@ class Column:
         probe = np.cos(np.arange(self.d))
         columns = np.cos(np.arange(X.shape[0])) @ np.asarray(X @ probe, dtype=np.float64)
         places = ramps.position.shape[1], float((ramps.position * np.cos(np.arange(ramps.weight.size))).sum())
-        return *places, self.total, float(columns), float(probe @ self.l1), float(probe @ self.l2)
+        return *places, self.total, float(columns), *self.weights.fingerprint()
 
     def _sizes(self) -> list[int]:
         """Rows of each stage."""
@@ -206,10 +207,10 @@ class Column:
         n = ramps.weight.size
         if state.stage == 0:
             state.near, state.slopes = None, np.zeros(ramps.low.shape)
-            if self.l1.any() and self.d > FACTORED:
+            if self.weights.sparse and self.d > FACTORED:
                 slopes = ramps.slopes(self._predictions(rows, state.v))
                 gradient = self.frame.gradient(self._table(rows), self._row_sums(ramps, slopes))
-                state.features = self._strongest(np.abs(gradient[:-1]) / np.maximum(self.l1, 1e-300), _FEATURES)
+                state.features = self._strongest(self.weights.pull(gradient[:-1]), _FEATURES)
             return
         z = self._predictions(rows, state.v)
         state.slopes = ramps.slopes(z)
@@ -235,9 +236,9 @@ class Column:
         return ramps.weight * slopes.sum(axis=0)
 
     def _strongest(self, strength: Array, count: int) -> Array:
-        free = np.flatnonzero((self.l1 <= 0) & (self.frame.units > 0))
+        free = np.flatnonzero(np.isinf(strength) & (self.frame.units > 0))
         order = np.argsort(-strength, kind="stable")[:count]
-        return np.union1d(np.union1d(order, free), np.flatnonzero(self.state.v[:-1]))
+        return self.weights.whole(np.union1d(np.union1d(order, free), np.flatnonzero(self.state.v[:-1])))
 
     def _make_path(self) -> Any:
         """The path of this round: rows near a kink and features that take part."""
@@ -259,11 +260,16 @@ class Column:
             linear = self.frame.gradient(self._table(rows), far)
         taking_part = linear if features is None else np.append(linear[:-1][features], linear[-1])
         matrix = self._matrix(near_rows)
-        l1, l2 = self.l1[which], self._ridged(self.l2[which])
-        if matrix.d > FACTORED and not l1.any() and not state.central:
-            path: Any = ProximalPoint(matrix, near_ramps, taking_part, l2)
+        weights = self.weights.take(which)
+        # free weights are beyond the digits of Gram matrices
+        free = weights.ridge and not (weights.l2[self.frame.units[which] > 0] > 0).all() and matrix.d <= LARGEST
+        free = free and (state.central or 2 * matrix.n >= matrix.d)
+        direct, weights = free or weights.groups is not None, weights.ridged(self._least)
+        if matrix.d > FACTORED and weights.ridge and not (direct or state.central):
+            path: Any = ProximalPoint(matrix, near_ramps, taking_part, weights.l2)
         else:
-            path = CentralPath(matrix, near_ramps, taking_part, l1, l2, normal_equations(matrix, np.append(l2, 0.0)))
+            equations = normal_equations(matrix, np.append(weights.l2, 0.0), direct)
+            path = CentralPath(matrix, near_ramps, taking_part, weights, equations)
         if state.path is None:
             v = state.v if features is None else np.append(state.v[:-1][features], state.v[-1])
             state.path = path.start(v.copy(), self._width(near_ramps, matrix, v))
@@ -292,9 +298,10 @@ class Column:
         """Forget the matrix of the path; it is made again when it is needed."""
         self._path = None
 
-    def _ridged(self, l2: Array) -> Array:
-        """L2 strengths; so many features that not even a factor exists without one get the least that makes one."""
-        return l2 if self.d <= FACTORED else np.maximum(l2, 1e-10 * self.total)
+    @property
+    def _least(self) -> float:
+        """L2 strength that so many features get that not even a factor exists without one."""
+        return 0.0 if self.d <= FACTORED else 1e-10 * self.total
 
     def _width(self, ramps: Ramps, matrix: Any, v: Array) -> float:
         """Distance from the kinks where a path starts."""
@@ -319,7 +326,7 @@ class Column:
         position, low, high, width = (
             np.take_along_axis(a, kinks, axis=0) for a in (ramps.position, ramps.low, ramps.high, ramps.width)
         )
-        l2 = self._ridged(self.l2)
+        l2 = self.weights.ridged(self._least).l2
         most = float(l2.max())
         scale, share = np.sqrt(most / l2), ramps.weight / self.total
         ramps = Ramps(position, low, high, width, share)
@@ -400,7 +407,8 @@ class Column:
         state.steps += 1
         scale = self._worth(self.constant - value)
         if self.last_stage:
-            goal = (_LOOSE if path.loose else _ZEROS if self.l1.any() else _FARTHER) * max(scale, 1e-14 * abs(value))
+            share = _LOOSE if path.loose else _FARTHER if self.weights.ridge else _ZEROS
+            goal = share * max(scale, 1e-14 * abs(value))
         else:
             goal = max(0.05 * (self.d + 1) / self.sizes[state.stage] * abs(value), scale)
         most = _PATH_STEPS if state.near is None else _PART_STEPS
@@ -421,7 +429,7 @@ class Column:
         else:
             state.slopes = state.slopes.copy()
             state.slopes[:, state.near] = slopes
-        state.v = self._whole(path.v_with_zeros(at) if self.l1.any() else at.v)
+        state.v = self._whole(at.v if self.weights.ridge else path.settled(at))
         if not self.last_stage:
             state.stage += 1
             self._begin_stage()
@@ -434,9 +442,7 @@ class Column:
         """Objective and bound over all rows, and whether that is the end; predictions, and the gradient of the loss."""
         state = self.state
         z = self._predictions(rows, state.v)
-        value = ramps.loss(z) + float(
-            (self.l1 * np.abs(state.v[:-1])).sum() + 0.5 * (self.l2 * state.v[:-1] ** 2).sum()
-        )
+        value = ramps.loss(z) + self.weights.value(state.v[:-1])
         if value < state.best:
             state.best, state.best_v = value, state.v.copy()
         lower, exact, gradient = self._lower(rows, ramps)
@@ -462,11 +468,11 @@ class Column:
         if state.features is not None:
             outside = np.ones(self.d, bool)
             outside[state.features] = False
-            violated = np.flatnonzero(outside & (np.abs(gradient[:-1]) > self.l1 * (1 + 1e-9)))
+            pull = self.weights.pull(gradient[:-1])
+            violated = np.flatnonzero(outside & (pull > 1 + 1e-9))
             if violated.size:
-                excess = np.abs(gradient[:-1][violated]) - self.l1[violated]
-                chosen = violated[np.argsort(-excess, kind="stable")[: max(_FEATURES, state.features.size)]]
-                state.features, joined = np.union1d(state.features, chosen), True
+                chosen = violated[np.argsort(-pull[violated], kind="stable")[: max(_FEATURES, state.features.size)]]
+                state.features, joined = np.union1d(state.features, self.weights.whole(chosen)), True
         if state.near is not None:
             side = ramps.slopes(z)
             wrong = (side != state.slopes).any(axis=0)
@@ -502,17 +508,18 @@ class Column:
         state = self.state
         wanted = state.best - max(self.enough, 1e-13 * abs(state.best))
         table = self._table(rows)
-        return lower_bound(self.frame, table, ramps, state.slopes, self.l1, self.l2, state.v, wanted)
+        return lower_bound(self.frame, table, ramps, state.slopes, self.weights, state.v, wanted)
 
 
 def lower_bound(
-    frame: Frame, X: Any, ramps: Ramps, slopes: Array, l1: Array, l2: Array, v: Array, wanted: float = -np.inf
+    frame: Frame, X: Any, ramps: Ramps, slopes: Array, weights: Weights, v: Array, wanted: float = -np.inf
 ) -> tuple[float, bool, Array]:  # fmt: skip
     r"""The dual objective :math:`-\sum_k \omega_k u_k t_k - R^*(-\sum_k \omega_k u_k x_k)`.
 
-    Slopes are shrunk to add up to zero where there is an intercept, and to stay within the L1 strength where there is
-    no L2. Where neither is, what is left of the gradient counts by the weights at hand, and the bound is an estimate.
-    So it is where L1 strengths are about as small as roundings and the bound is not as high as `wanted`.
+    Slopes are shrunk to add up to zero where there is an intercept, and to stay within the strength of L1, or of the
+    norm of a group, where there is neither L2 nor a bound. Where there is none of these, what is left of the gradient
+    counts by the weights at hand, and the bound is an estimate. So it is where L1 strengths are about as small as
+    roundings and the bound is not as high as `wanted`.
     """
     u = slopes
     if frame.intercept:
@@ -521,28 +528,26 @@ def lower_bound(
             most = max(up, down)
             u = np.where((u > 0) == (up > down), u * (min(up, down) / most), u)
     s = frame.gradient(X, ramps.weight * u.sum(axis=0))
-    gradient = s.copy()
+    g, w, l1 = s[:-1], v[:-1], weights.l1
     linear = float(ramps.weight @ (u * ramps.position).sum(axis=0))
     square = float(ramps.weight @ (0.5 * ramps.width * u * u).sum(axis=0))
-    excess = np.maximum(np.abs(s[:-1]) - l1, 0.0)
-    curved, hard = l2 > 0, (l2 <= 0) & (l1 > 0)
-    free, noise = ~curved, 1e-12 * float(np.abs(v[:-1]) @ np.abs(s[:-1]))
+    hard, free = weights.endless(g)
+    noise = 1e-12 * float(np.abs(w) @ np.abs(g))
 
-    def bound(share: float, free: Array) -> tuple[float, bool]:
-        over = np.maximum(share * np.abs(s[:-1]) - l1, 0.0)
-        rest = float(over[free] @ np.abs(v[:-1][free]))
-        squares = float((over[curved] ** 2 / (2 * l2[curved])).sum())
-        return -share * linear - share * share * square - squares - rest, rest <= noise
+    def bound(share: float, loose: Array) -> tuple[float, bool]:
+        rest = float(np.maximum(share * np.abs(g) - l1, 0.0)[loose] @ np.abs(w[loose]))
+        conjugate = weights.conjugate(share * g, ~loose, hard)
+        return -share * linear - share * share * square - conjugate - rest, rest <= noise
 
-    if not (hard & (excess > 0)).any():
-        return *bound(1.0, free), gradient
-    share = l1 / np.maximum(np.abs(s[:-1]), 1e-300)
-    found = bound(float(share[hard].min()), free & ~hard)
+    share = np.where(hard, weights.shares(g), 1.0)
+    if not (share < 1).any():
+        return *bound(1.0, free), s
+    found = bound(float(share.min()), free)
     # weights that are not zero, whose gradient is as good as their strength
-    settled = hard & (v[:-1] != 0) & (excess <= _ROUNDING * float(ramps.weight @ np.abs(u).sum(axis=0)))
-    if found[0] < wanted and (hard & settled).any():
-        found = max(found, bound(min(1.0, float(share[hard & ~settled].min(initial=1.0))), free & (settled | ~hard)))
-    return *found, gradient
+    settled = hard & (w != 0) & (np.abs(g) - l1 <= _ROUNDING * float(ramps.weight @ np.abs(u).sum(axis=0)))
+    if found[0] < wanted and settled.any() and weights.groups is None:
+        found = max(found, bound(min(1.0, float(share[~settled].min(initial=1.0))), free | settled))
+    return *found, s
 
 
 def ramps_of(problem: Any) -> Ramps:
@@ -555,11 +560,6 @@ def ramps_of(problem: Any) -> Ramps:
     scale = float(np.ravel(problem.coordinates.objective_scale)[0]) / problem.n
     weight = np.full(problem.n, scale) if s is None else s[:, 0].astype(np.float64) * scale
     return Ramps(position, low, high, width, weight)
-
-
-def _by_feature(strength: Any, d: int) -> Array:
-    strength = np.asarray(strength, dtype=np.float64)
-    return np.broadcast_to(strength.reshape(-1, 1) if strength.ndim < 2 else strength, (d, 1))[:, 0].copy()
 
 
 __all__ = ["Column", "ColumnState", "lower_bound", "ramps_of"]

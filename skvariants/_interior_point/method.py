@@ -128,11 +128,13 @@ class InteriorPointSteps(Method):
         Share of the gain over a constant that is not worth another step.
     constant : ndarray of shape (n_columns,)
         Objective of the best constant of each column, in the units worked in.
-    limit : bool, default=False
-        Whether the loss stands for its limit, which costs nothing at the optimum.
+    limit : float, optional
+        By how much the loss is above its limit at most, where it stands for that: then no model need cost anything.
     """
 
-    def __init__(self, problem: Any, state: State, fraction: Array, constant: Array, limit: bool = False) -> None:
+    def __init__(
+        self, problem: Any, state: State, fraction: Array, constant: Array, limit: float | None = None
+    ) -> None:  # fmt: skip
         self.problem, self.state, self.limit = problem, state, limit
         self._order: Array | None = None
         kept = state.method
@@ -178,10 +180,11 @@ class InteriorPointSteps(Method):
         scale = scale[first : first + self.state.width]
         objective = float(sum(state.best / unit for state, unit in zip(states, scale, strict=True)))
         gap = float(sum((state.best - state.lower) / unit for state, unit in zip(states, scale, strict=True)))
-        if self.limit:  # no model costs less than nothing
-            return Certificate(objective, bound=objective)
         exact = all(state.exact for state in states)
         known = max(gap, 0.0)
+        if self.limit is not None:  # no model costs less than nothing
+            known = min(objective, known + self.limit * self.state.width) if exact else objective
+            return Certificate(objective, bound=known)
         return Certificate(objective, bound=known) if exact else Certificate(objective, estimate=known)
 
     def iterate(self) -> Record:

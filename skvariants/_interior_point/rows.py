@@ -6,6 +6,7 @@ columns (dense) or scaled, uncentred ones (sparse); with an intercept both are t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 
 Array = np.ndarray
+Blocks = Sequence[tuple[Array, Array]]
 #: Features up to which a Cholesky factor of their Hessian is made.
 FACTORED = 1536
 #: Rows or features, whichever are fewer, up to which a factor is made where L1 leaves more features than that.
@@ -212,9 +214,11 @@ class HessianFactor:
     def __init__(self, matrix: Matrix, curvature: Array) -> None:
         self.matrix = matrix
 
-    def factor(self, weight: Array, curvature: Array) -> None:
-        """Factor ``C' diag(weight) C + diag(curvature)``."""
+    def factor(self, weight: Array, curvature: Array, blocks: Blocks = ()) -> None:
+        """Factor ``C' diag(weight) C + diag(curvature)``, less the squares of `blocks`."""
         H = self.matrix.hessian(weight)
+        for features, z in blocks:
+            H[np.ix_(features, features)] -= np.outer(z, z)
         if not self.matrix.intercept:
             H[-1, -1] = 1.0
         H.flat[:: len(H) + 1] += curvature
@@ -243,7 +247,7 @@ class GramFactor:
         self.matrix, self.inverse = matrix, 1.0 / curvature[:-1]
         self.K = matrix.gram(self.inverse)
 
-    def factor(self, weight: Array, curvature: Array) -> None:
+    def factor(self, weight: Array, curvature: Array, blocks: Blocks = ()) -> None:
         """Factor ``K + diag(1 / weight)``."""
         M = self.K.copy()
         M.flat[:: len(M) + 1] += 1.0 / np.maximum(weight, 1e-300)
@@ -269,7 +273,7 @@ class MovingGramFactor(GramFactor):
     def __init__(self, matrix: Matrix, curvature: Array) -> None:
         self.matrix = matrix
 
-    def factor(self, weight: Array, curvature: Array) -> None:
+    def factor(self, weight: Array, curvature: Array, blocks: Blocks = ()) -> None:
         """Factor the Gram matrix of this diagonal."""
         self.inverse = 1.0 / np.maximum(curvature[:-1], 1e-300)
         self.K = self.matrix.gram(self.inverse)
@@ -297,7 +301,7 @@ class GramGradients:
         self.S = matrix.stretched(np.sqrt(self.inverse))
         self.T = self.S.T
 
-    def factor(self, weight: Array, curvature: Array) -> None:
+    def factor(self, weight: Array, curvature: Array, blocks: Blocks = ()) -> None:
         """Take down the weights."""
         self.diagonal = 1.0 / np.maximum(weight, 1e-300)[:, None]
         squares = self.S.multiply(self.S).sum(axis=1) if sp.issparse(self.S) else (self.S * self.S).sum(axis=1)
@@ -340,7 +344,7 @@ class ConjugateGradients:
     def __init__(self, matrix: Matrix, curvature: Array) -> None:
         self.matrix = matrix
 
-    def factor(self, weight: Array, curvature: Array) -> None:
+    def factor(self, weight: Array, curvature: Array, blocks: Blocks = ()) -> None:
         """Take down the weights."""
         self.weight, self.curvature = weight, curvature
         diagonal = self.matrix.diagonal(weight) + curvature
@@ -404,7 +408,7 @@ def factored(matrix: Matrix) -> bool:
     return min(2 * matrix.n, matrix.d) <= LARGEST
 
 
-def normal_equations(matrix: Matrix, curvature: Array) -> Any:
+def normal_equations(matrix: Matrix, curvature: Array, direct: bool = False) -> Any:
     """The way to solve with ``C' W C + diag(curvature)`` that suits a matrix.
 
     Parameters
@@ -413,8 +417,10 @@ def normal_equations(matrix: Matrix, curvature: Array) -> Any:
         Rows.
     curvature : ndarray of shape (n_features + 1,)
         What is on the diagonal at first.
+    direct : bool, default=False
+        Whether it must be a factor of the Hessian of the features: blocks come beside it, or some of it is nil.
     """
-    if matrix.d <= FACTORED:
+    if matrix.d <= FACTORED or direct:
         return HessianFactor(matrix, curvature)
     if not factored(matrix):
         return ConjugateGradients(matrix, curvature)
@@ -422,4 +428,4 @@ def normal_equations(matrix: Matrix, curvature: Array) -> Any:
     return (MovingGramFactor if 2 * matrix.n < matrix.d else HessianFactor)(matrix, curvature)
 
 
-__all__ = ["FACTORED", "Frame", "Matrix", "factored", "newton_system", "normal_equations"]
+__all__ = ["FACTORED", "LARGEST", "Frame", "Matrix", "factored", "newton_system", "normal_equations"]

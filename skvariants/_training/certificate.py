@@ -33,6 +33,8 @@ _ROUNDING = 64
 _WIDTHS = (1.0, 0.3, 0.1, 0.03)
 # of a slope's sum, what the search for the best intercept leaves to the balancing; looks; rows that tell the curvature
 _BALANCED, _SEARCH, _LOOKED_AT = 1e-3, 3, 4096
+# halvings that find the best intercept where slopes jump
+_BISECTIONS = 40
 # shares of the slopes that are tried beside all of them
 _SHARES = np.linspace(0.1, 0.9, 9)[:, None]
 # share of the mean loss that a bound must promise to be worth its price; of a slope's sum, what may hide that
@@ -144,8 +146,11 @@ class Predicted:
     def at_best_intercept(self, u: Array) -> tuple[Array, Array]:
         """Predictions with intercepts that make the slopes sum to zero, as nearly as a few looks find; slopes there."""
         best, Z = self.Z, self.Z
-        if not (self.problem.fit_intercept and self.loss.smooth):
+        if not self.problem.fit_intercept:
             return Z, u
+        if not self.loss.smooth:
+            Z = self._bisected()
+            return Z, self.slopes(Z)
         least = np.full(Z.shape[1], np.inf)
         for look in range(_SEARCH + 1):
             v = self.slopes(Z) if look else u
@@ -160,6 +165,17 @@ class Predicted:
                 break
             Z = Z - np.where(better, self._newton(Z, v, total), 0.0).astype(Z.dtype)
         return best, u
+
+    def _bisected(self) -> Array:
+        """Predictions with the best intercepts of a loss whose slopes jump."""
+        Z = self.Z.astype(np.float64)
+        high = 2 * (1 + np.abs(Z).max(axis=0, initial=0.0) + float(np.abs(self.y).max(initial=0.0)))
+        low = -high
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            falls = self.mean(self.slopes(Z + middle)) < 0
+            low, high = np.where(falls, middle, low), np.where(falls, high, middle)
+        return Z + high
 
     def _newton(self, Z: Array, u: Array, total: Array) -> Array:
         """Newton's step of each intercept from the mean of the slopes, with the curvature of some rows."""

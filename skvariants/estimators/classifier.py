@@ -61,7 +61,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     penalty : {"l2", "l1", "elasticnet"}, None or Penalty, default="l2"
         What a large weight costs.
     alpha : float, default=1e-4
-        Strength of the penalty, on the weights in the units of the data.
+        Strength of the penalty, on the weights in the units of the data. A `penalty` that is an object holds its own
+        (``penalty__alpha`` in searches), and `alpha` and `l1_ratio` leave it as it is.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
     penalty_factor : None, array-like of shape (n_features,) or dict, default=None

@@ -15,13 +15,14 @@ class InteriorPoint(Solver):
     .. math:: p_k (h_k - u_k) = q_k (u_k - l_k) = \mu_t, \qquad \mu_t \downarrow 0
 
     where a loss is a sum of ramps of slopes :math:`l_k \le u_k \le h_k` and :math:`p_k - q_k` is the distance of a
-    prediction from the kink. Use it for the hinge loss, the perceptron and the epsilon-insensitive loss;
-    ``solver="auto"`` does. A gradient says nothing about how far a kink is, so that stochastic steps creep along it;
-    here the kink is part of the model of each step, and the number of steps hardly depends on the data. The slopes are
-    a feasible point of the dual problem: primal minus dual bounds what is left to gain, and the fit ends when that is
-    small. On sparse rows of more than 1,536 features, with an L2 penalty, the same dual problem is climbed row by
-    row, all classes at once. It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a
-    stream, `partial_fit` does what it does for "auto" (:class:`~skvariants.solvers.Recursive`).
+    prediction from the kink; bounds of weights are ramps without an end, and norms of groups cones. Use it for the
+    hinge loss, the perceptron, the epsilon-insensitive loss and quantiles; ``solver="auto"`` does. A gradient says
+    nothing about how far a kink is, so that stochastic steps creep along it; here the kink is part of the model of
+    each step, and the number of steps hardly depends on the data. The slopes are a feasible point of the dual
+    problem: primal minus dual bounds what is left to gain, and the fit ends when that is small. On sparse rows of
+    more than 1,536 features, with an L2 penalty, the same dual problem is climbed row by row, all classes at once.
+    It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a stream, `partial_fit` does
+    what it does for "auto" (:class:`~skvariants.solvers.Recursive`).
 
     Parameters
     ----------
@@ -58,13 +59,9 @@ class InteriorPoint(Solver):
             )
 
     def check_penalty(self, penalty: Any) -> None:
-        if penalty.bounded:
+        if not penalty.modelled:
             raise ValueError(
-                "solver='interior_point' knows no bounds of weights (positive, bounds, monotonic_cst): leave "
-                "solver='auto', or choose one that takes steps."
-            )
-        if not penalty.elastic:
-            raise ValueError(
-                "solver='interior_point' needs a penalty of L1 and L2 alone, one that says elastic = True, and "
-                f"{type(penalty).__name__} is not: use solver='auto', which chooses among all solvers."
+                "solver='interior_point' needs a penalty of L1, L2, bounds or groups, one that says elastic = True or "
+                f"is of the package, and {type(penalty).__name__} is not: use solver='auto', which chooses among all "
+                "solvers."
             )
