@@ -108,6 +108,22 @@ class Tolerance:
         return self.fraction[models] * np.maximum(self.constant[models] - f, 0.0)
 
 
+class _RowOrder:
+    """A random order of the rows; drawn when it is needed, the same each time, as nothing else is drawn.
+
+    Batches hold it, so it knows nothing of the method: what is large goes when a fit ends, not when Python next looks
+    for cycles.
+    """
+
+    def __init__(self, rng: np.random.Generator, n: int) -> None:
+        self._rng, self._n, self._order = rng, n, np.empty(0, int)
+
+    def __call__(self) -> Array:
+        if len(self._order) < self._n:
+            self._order = same_generator(self._rng).permutation(self._n)
+        return self._order
+
+
 class QuasiNewtonSteps(Method):
     """Quasi-Newton steps on a growing batch.
 
@@ -126,7 +142,7 @@ class QuasiNewtonSteps(Method):
     def __init__(self, problem: Problem, state: State, tolerance: Tolerance, near: bool = False) -> None:
         self.problem, self.state, self.tolerance = problem, state, tolerance
         self.smooth = not problem.penalty.has_prox
-        self._order: Array | None = None
+        self._rows_in_order = _RowOrder(state.rng, problem.n)
         if state.method is None or not self._goes_on():
             state.method = self._start()
             self.descent: Descent | None = None
@@ -181,12 +197,6 @@ class QuasiNewtonSteps(Method):
         return bool(np.abs(Z - state.Z).max() <= rounding * size and np.allclose(f, state.f, rtol=rounding, atol=0))
 
     # ------------------------------------------------------------------ batches
-
-    def _rows_in_order(self) -> Array:
-        """A random order of the rows; drawn when it is needed, the same each time, as nothing else is drawn."""
-        if self._order is None:
-            self._order = same_generator(self.state.rng).permutation(self.problem.n)
-        return self._order
 
     def _batch(self, active: Array) -> StageBatch:
         """The first rows in random order; all rows in theirs, and uncopied."""
