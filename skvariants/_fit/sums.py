@@ -107,12 +107,17 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     weight = chunk.s[-len(losses) :]
     _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
     published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
-    if state.method.stands_for_model:
-        state.theta, kept = None, Kept(setup, state, intercept=published[-1].copy())
-    else:
-        kept = Kept(setup, state, published)
+    kept = _to_be_kept(setup, state, published)
     known = (None, None) if predicted is None else (predicted, losses)
     return Fitted(spec, data.header, kept, published, "max_iter", 1, [], None, None, *known)
+
+
+def _to_be_kept(setup: Setup, state: State, published: Array) -> Kept:
+    """From what the next chunk goes on; the model once at most, where it is large."""
+    if not state.method.stands_for_model:
+        return Kept(setup, state, published)
+    state.theta = None
+    return Kept(setup, state, intercept=published[-1].copy())
 
 
 def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._data.shuffle import SameOrder
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.costs import CHEAP
@@ -31,7 +32,7 @@ from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import Problem, columns_of
 from skvariants._training.race import Race
-from skvariants._training.state import Fields, State, nested, per_column, per_model, same_generator, shared
+from skvariants._training.state import Fields, State, nested, per_column, per_model, shared
 
 Array = np.ndarray
 # rows of the first batch, at least, and by what the next is larger; a fifth of all, up to so many, where that is more
@@ -108,22 +109,6 @@ class Tolerance:
         return self.fraction[models] * np.maximum(self.constant[models] - f, 0.0)
 
 
-class _RowOrder:
-    """A random order of the rows; drawn when it is needed, the same each time, as nothing else is drawn.
-
-    Batches hold it, so it knows nothing of the method: what is large goes when a fit ends, not when Python next looks
-    for cycles.
-    """
-
-    def __init__(self, rng: np.random.Generator, n: int) -> None:
-        self._rng, self._n, self._order = rng, n, np.empty(0, int)
-
-    def __call__(self) -> Array:
-        if len(self._order) < self._n:
-            self._order = same_generator(self._rng).permutation(self._n)
-        return self._order
-
-
 class QuasiNewtonSteps(Method):
     """Quasi-Newton steps on a growing batch.
 
@@ -142,7 +127,7 @@ class QuasiNewtonSteps(Method):
     def __init__(self, problem: Problem, state: State, tolerance: Tolerance, near: bool = False) -> None:
         self.problem, self.state, self.tolerance = problem, state, tolerance
         self.smooth = not problem.penalty.has_prox
-        self._rows_in_order = _RowOrder(state.rng, problem.n)
+        self._rows_in_order = SameOrder(state.rng, problem.n)
         if state.method is None or not self._goes_on():
             state.method = self._start()
             self.descent: Descent | None = None
