@@ -227,6 +227,7 @@ def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str
     if task.classification and isinstance(given, str) and given in LOSSES and given not in losses:
         raise ValueError(f"loss={given!r} is for regression, not for labels; use one of {', '.join(losses)}.")
     loss = resolve(given, losses, Loss, "loss", context)
+    loss.validate("" if isinstance(given, str) else "loss")
     if task.classification and loss.outputs > 1:
         raise ValueError(f"loss={shown(given)} has {loss.outputs} outputs, and labels have one: give one level.")
     if not (task.classification or loss.regression):
