@@ -213,7 +213,7 @@ def test_predictions_are_products_whatever_the_containers(container, targets):
     coef = model.coef_.copy()
     np.testing.assert_allclose(model.sparsify().predict(container(X)), expected, rtol=1e-12)
     assert sp.issparse(model.coef_)
-    np.testing.assert_array_equal(model.densify().coef_.reshape(coef.shape), coef)
+    np.testing.assert_array_equal(model.densify().coef_, coef)
 
 
 def test_probabilities_of_no_class_at_all_are_uniform():

@@ -293,7 +293,9 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             The fitted estimator.
         """
         check_is_fitted(self)
-        self.coef_ = dense(self.coef_)
+        if sp.issparse(self.coef_):  # which has two dimensions always
+            coef, intercept = self._task.as_columns(dense(self.coef_), self.intercept_)
+            self.coef_ = self._task.as_published(np.concatenate([coef.T, intercept[None]]))[0]
         return self
 
     def sparsify(self) -> Any:
