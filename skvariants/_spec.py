@@ -285,6 +285,7 @@ def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str
             f"target: pass loss=LogCosh(scale={epsilon}), or leave epsilon={_EPSILON}."
         )
     loss = resolve(given, losses, Loss, "loss", context)
+    loss.validate("" if isinstance(given, str) else "loss")
     if task.classification and loss.outputs > 1:
         raise ValueError(f"loss={shown(given)} has {loss.outputs} outputs, and labels have one: give one level.")
     if not (task.classification or loss.regression):

@@ -85,6 +85,12 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
+def _within(strength: Any) -> Any:
+    """Strengths, or units, that can be added and multiplied: beyond these, weights are zero to the last digit."""
+    single = getattr(strength, "dtype", None) == np.float32
+    return np.minimum(strength, np.float32(1e30) if single else 1e150)
+
+
 class Penalty(Component):
     """Interface of all penalties; subclass it for your own.
 
@@ -291,8 +297,10 @@ class ElasticNet(Penalty):
     @cached_property
     def _strengths(self) -> tuple[Any, Any, bool, bool]:
         units, factor = _as_rows(self.units), _as_rows(self.factor)
-        l1 = self.objective_scale * self.alpha * self.l1_ratio * units * factor
-        l2 = self.objective_scale * self.alpha * (1 - self.l1_ratio) * units * units * factor
+        with np.errstate(over="ignore", under="ignore"):
+            alpha = _within(self.objective_scale * self.alpha)
+            l1 = _within(alpha * self.l1_ratio * units * factor)
+            l2 = _within(alpha * (1 - self.l1_ratio) * units * units * factor)
         return l1, l2, bool(np.any(l1)), bool(np.any(l2))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -436,9 +444,9 @@ class ElasticNet(Penalty):
         return Bounded(**fields, lower=lower, upper=upper)
 
     def rescaled(self, units: Array, objective_scale: Any) -> ElasticNet:
-        return self.with_fields(
-            units=_as_rows(self.units) * units, objective_scale=self.objective_scale * objective_scale
-        )
+        with np.errstate(over="ignore"):
+            units = _within(_as_rows(self.units) * units)
+        return self.with_fields(units=units, objective_scale=self.objective_scale * objective_scale)
 
 
 class Bounded(ElasticNet):
@@ -632,7 +640,8 @@ class GroupLasso(Penalty):
         number, _, begin = self._members
         units, factor = np.atleast_2d(_as_rows(self.units)), np.atleast_2d(_as_rows(self.factor))
         scale = self.objective_scale * factor
-        whole = scale * self.alpha
+        with np.errstate(over="ignore"):
+            whole = _within(scale * self.alpha)
         size = np.diff(begin, append=len(number))[number][:, None]
         shape = np.broadcast_shapes(np.shape(whole * units), (len(number), 1))
         groups = np.broadcast_to(whole * (1 - self.l1_ratio) * np.sqrt(size), shape)
@@ -786,8 +795,9 @@ class GroupLasso(Penalty):
         raise ValueError(_NO_BOUNDS)
 
     def rescaled(self, units: Array, objective_scale: Any) -> GroupLasso:
-        scale = self.objective_scale * objective_scale
-        return self.with_fields(units=_as_rows(self.units) * units, objective_scale=scale)
+        with np.errstate(over="ignore"):
+            units = _within(_as_rows(self.units) * units)
+        return self.with_fields(units=units, objective_scale=self.objective_scale * objective_scale)
 
 
 #: Every penalty by name: four names of one class.

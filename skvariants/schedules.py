@@ -150,7 +150,8 @@ class Optimal(Schedule):
     t0: Any = hyperparameter("auto", _OPEN)
 
     def __call__(self, t: int) -> Any:
-        return 1.0 / (self.alpha * (self.t0 + (t - 1)))
+        with np.errstate(over="ignore"):  # no step
+            return 1.0 / (self.alpha * (self.t0 + (t - 1)))
 
     def bind(self, loss: Any, alpha: Any) -> Schedule:
         if not np.all(np.asarray(self.alpha) > 0):

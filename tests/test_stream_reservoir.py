@@ -363,3 +363,26 @@ def test_a_stream_far_beyond_the_room_keeps_a_row_at_least(monkeypatch, forgetti
     model = streamed(SGDVariantRegressor(forgetting=forgetting, random_state=0), X, y, 4)
     assert len(model._state.state.method.kept.s) > 0
     assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fitted", [False, True], ids=["from nothing", "after a fit"])
+def test_a_wide_model_is_kept_once_and_still_known_from_one_set_by_hand(dtype, fitted):
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(sp.random(120, 3000, 0.004, random_state=0, dtype=dtype))
+    y = rng.integers(0, 3, 120)
+    model = SGDVariantClassifier(random_state=0)
+    model = model.fit(X, y) if fitted else model
+    model.partial_fit(X[:60], y[:60], classes=[0, 1, 2])
+    plain, copied, loaded, moved = (pickle.loads(pickle.dumps(model)) for _ in range(4))
+    copied.coef_ = np.asfortranarray(copied.coef_.astype(np.float64))
+    moved.coef_[1, 7] += 5.0
+    for stream in (plain, copied, loaded, moved):
+        stream.partial_fit(X[60:], y[60:])
+    np.testing.assert_array_equal(copied.coef_, plain.coef_)
+    np.testing.assert_array_equal(loaded.coef_, plain.coef_)
+    assert abs(moved.coef_[1, 7] - plain.coef_[1, 7]) > 1
+    # another solver goes on from the model
+    before = model.coef_.copy()
+    model.set_params(solver="sgd", learning_rate="constant", eta0=1e-12).partial_fit(X[60:], y[60:])
+    np.testing.assert_allclose(model.coef_, before, atol=1e-6)

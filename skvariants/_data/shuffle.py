@@ -6,6 +6,7 @@ batch. On a large table both are waiting for memory, as every row, and every swa
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -33,6 +34,23 @@ def permutation(rng: np.random.Generator, n: int) -> Array:
     order.sort()
     order &= (1 << bits) - 1
     return order
+
+
+class SameOrder:
+    """A random order of the rows, drawn when it is first asked for, and the same each time.
+
+    The generator is left as it was. Batches hold this, and nothing of what holds them, so that a fit leaves no cycle:
+    what is large goes when it ends, not when Python next looks for cycles.
+    """
+
+    def __init__(self, rng: np.random.Generator, n: int) -> None:
+        self._rng, self._n = rng, n
+        self._order: Array | None = None
+
+    def __call__(self) -> Array:
+        if self._order is None:
+            self._order = copy.deepcopy(self._rng).permutation(self._n)
+        return self._order
 
 
 class Shuffle:
@@ -112,4 +130,4 @@ def fetched(fetch: Callable[[int], Any], count: int, held: int) -> Iterator[Any]
         helper.shutdown(cancel_futures=True)
 
 
-__all__ = ["Shuffle", "fetched", "permutation"]
+__all__ = ["SameOrder", "Shuffle", "fetched", "permutation"]

@@ -352,6 +352,11 @@ class _Classes(Task):
             remedy = "Give a weight for each class; those left out weigh 1."
             with refused("class_weight", self.class_weight, remedy):
                 by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
+            if not by_class.any():
+                raise ValueError(
+                    f"class_weight={shown(self.class_weight)} is zero for all classes: at least one class must have a "
+                    "positive weight."
+                )
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
 

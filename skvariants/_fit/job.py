@@ -259,11 +259,10 @@ def _carry(solver: Any, state: State, old: Coordinates, new: Coordinates) -> Non
     def carried(point: Array) -> Array:
         if point.size <= _AT_ONCE:
             return new.standardised(old.original(point)).astype(state.theta.dtype, copy=False)
-        out = np.empty(point.shape, state.theta.dtype)
-        for j in range(point.shape[1]):  # where room is scarce
+        for j in range(point.shape[1]):  # in place, as room is scarce: the state is a copy
             at = np.array([j])
-            out[:, at] = new.take(at).standardised(old.take(at).original(point[:, at]))
-        return out
+            point[:, at] = new.take(at).standardised(old.take(at).original(point[:, at]))
+        return point
 
     state.theta = carried(state.theta)
     if state.average is not None:

@@ -88,7 +88,8 @@ class Setup:
 class Kept:
     """What a fit goes on from: setup, state, the model as it was published, and how a stream went so far.
 
-    Of a stream whose classes have grown, also the rows that it recalls, and numbers of their classes now.
+    Of a stream whose classes have grown, also the rows that it recalls, and numbers of their classes now. A stream of
+    many features needs no second copy of its model, only the intercept: what it has learned gives the weights again.
     """
 
     setup: Setup
@@ -96,6 +97,7 @@ class Kept:
     theta: Any = None
     progress: Progress | None = None
     recalled: Any = None
+    intercept: Any = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, for the same targets."""
@@ -108,12 +110,23 @@ class Kept:
 
     def published(self, coef: Array, intercept: Array) -> bool:
         """Whether these are the parameters that were published; others were set by hand."""
+        if self.theta is None:
+            same = np.array_equal(intercept, self.intercept)
+            return same and self.state.method.gives(coef, self.intercept.dtype)
         return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
     def recalls(self, coef: Array, intercept: Array) -> bool:
         """Whether rows that a stream has kept may stand for it: no model was set by hand."""
         has_sums = self.setup.solver.method == "recursive" and self.state.method is not None
         return has_sums and self.published(coef, intercept)
+
+    def whole(self) -> Kept:
+        """The same with its model as an array."""
+        if self.theta is not None:
+            return self
+        theta = self.state.method.model()
+        published = theta.astype(self.intercept.dtype, copy=False)
+        return replace(self, state=replace(self.state, theta=theta), theta=published, intercept=None)
 
     def grown(self, task: Any, coef: Array, intercept: Array, recalled: Any = None) -> Kept:
         """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.
@@ -122,7 +135,7 @@ class Kept:
         of these, the model stands for them, and is worth as much.
         """
         given = np.concatenate([coef.T, intercept[None]])
-        theta = np.ascontiguousarray(self.setup.coordinates.standardised(given), self.state.theta.dtype)
+        theta = np.ascontiguousarray(self.setup.coordinates.standardised(given), self.whole().state.theta.dtype)
         state = State.start(theta, task.n_columns, same_generator(self.state.rng))
         setup = replace(self.setup, task=task, costs=None)
         if setup.pace is not None and setup.pace.rungs is not None:  # what races has the old columns

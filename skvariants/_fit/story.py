@@ -87,7 +87,8 @@ def fit(
         check_forgetting(specs[0], data, kept)
     if streaming and recursive(specs[0], data, kept):
         return [learn(specs[0], data, kept, start, trust)]
-    job = assemble(specs, data, previous, starts, streaming)
+    whole = None if previous is None else [kept.whole() for kept in previous]
+    job = assemble(specs, data, whole, starts, streaming)
     return _trained(job, previous is None, callback, certified)
 
 

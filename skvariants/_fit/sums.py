@@ -63,14 +63,15 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         total_weight=data.total_weight + (0.0 if old is None else old.total_weight),
     )  # fmt: skip
     if kept is None:
-        state = State.start(np.zeros((rows.d + 1, task.n_columns)), task.n_columns, np.random.default_rng(0))
+        state = State.start(np.zeros((1, task.n_columns)), task.n_columns, np.random.default_rng(0))
     else:
         # what is not replaced below is not changed
         sums = None if kept.state.method is None else kept.state.method.copy()
         state, setup.history = replace(kept.state, method=sums, history=[]), kept.setup.history
     if state.method is None or start is not None:
         if start is None and kept is not None:
-            start = kept.theta[:-1].T, kept.theta[-1]
+            theta = kept.whole().theta
+            start = theta[:-1].T, theta[-1]
         trust = Trust() if trust is None else trust
         state.method = _empty(spec, rows.X, loss, task, None if start is None else trust.centre)
         recalls = kept is not None and kept.recalled is not None
@@ -108,9 +109,17 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     weight = chunk.s[-len(losses) :]
     _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
     published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
-    kept = Kept(setup, state, published)
+    kept = _to_be_kept(setup, state, published)
     known = (None, None) if predicted is None else (predicted, losses)
     return Fitted(spec, data.header, kept, published, "max_iter", 1, [], None, None, *known)
+
+
+def _to_be_kept(setup: Setup, state: State, published: Array) -> Kept:
+    """From what the next chunk goes on; the model once at most, where it is large."""
+    if not state.method.stands_for_model:
+        return Kept(setup, state, published)
+    state.theta = None
+    return Kept(setup, state, intercept=published[-1].copy())
 
 
 def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> None:
@@ -156,7 +165,7 @@ def _left_out(spec: Spec, data: Data, kept: Kept | None, setup: Setup, start: An
             theta[:-1], theta[-1] = start[0].T, start[1]
         state = State.start(theta, data.task.n_columns, np.random.default_rng(0))
         kept = Kept(replace(setup, total_weight=0.0), state, theta.copy())
-    return Fitted(spec, data.header, kept, kept.theta, "diverged", 1, [left_out()])
+    return Fitted(spec, data.header, kept, kept.whole().theta, "diverged", 1, [left_out()])
 
 
 __all__ = ["check_forgetting", "learn", "recursive"]

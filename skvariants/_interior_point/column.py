@@ -159,7 +159,8 @@ class Column:
         X = self.problem.rows.X[:64]
         probe = np.cos(np.arange(self.d))
         columns = np.cos(np.arange(X.shape[0])) @ np.asarray(X @ probe, dtype=np.float64)
-        places = ramps.position.shape[1], float((ramps.position * np.cos(np.arange(ramps.weight.size))).sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # of positions next to the largest number
+            places = ramps.position.shape[1], float((ramps.position * np.cos(np.arange(ramps.weight.size))).sum())
         return *places, self.total, float(columns), *self.weights.fingerprint()
 
     def _sizes(self) -> list[int]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._data.shuffle import SameOrder
 from skvariants._interior_point.ascent import DualAscent, Ridge
 from skvariants._interior_point.column import Column
 from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import by_column, columns_of
-from skvariants._training.state import Fields, State, informative, same_generator
+from skvariants._training.state import Fields, State, informative
 
 Array = np.ndarray
 # numbers of rows near a kink that all columns hold together
@@ -136,7 +137,7 @@ class InteriorPointSteps(Method):
         self, problem: Any, state: State, fraction: Array, constant: Array, limit: float | None = None
     ) -> None:  # fmt: skip
         self.problem, self.state, self.limit = problem, state, limit
-        self._order: Array | None = None
+        order = SameOrder(state.rng, problem.n)
         kept = state.method
         if kept is not None and len(kept.columns) != state.theta.shape[1]:
             kept = None
@@ -148,7 +149,7 @@ class InteriorPointSteps(Method):
             single_column = problem.take(np.array([j]))
             old = None if kept is None else kept.columns[j]
             column = Column(
-                single_column, self._rows_in_order, float(constant[j]), float(fractions[j]), old,
+                single_column, order, float(constant[j]), float(fractions[j]), old,
                 state.theta[:, j : j + 1], self.shared,
             )  # fmt: skip
             self.columns.append(column)
@@ -156,12 +157,6 @@ class InteriorPointSteps(Method):
 
     def _remember(self) -> None:
         self.state.method = InteriorPointState(width=self.state.width, columns=[c.state for c in self.columns])
-
-    def _rows_in_order(self) -> Array:
-        """A random order of the rows, the same each time, as nothing else is drawn."""
-        if self._order is None:
-            self._order = same_generator(self.state.rng).permutation(self.problem.n)
-        return self._order
 
     def _of_model(self, j: int) -> list[Column]:
         return self.columns[j * self.state.width : (j + 1) * self.state.width]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._data.shuffle import SameOrder
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.costs import CHEAP
@@ -31,7 +32,7 @@ from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
 from skvariants._training.problem import Problem, columns_of
 from skvariants._training.race import Race
-from skvariants._training.state import Fields, State, nested, per_column, per_model, same_generator, shared
+from skvariants._training.state import Fields, State, nested, per_column, per_model, shared
 
 Array = np.ndarray
 # rows of the first batch, at least, and by what the next is larger; a fifth of all, up to so many, where that is more
@@ -126,7 +127,7 @@ class QuasiNewtonSteps(Method):
     def __init__(self, problem: Problem, state: State, tolerance: Tolerance, near: bool = False) -> None:
         self.problem, self.state, self.tolerance = problem, state, tolerance
         self.smooth = not problem.penalty.has_prox
-        self._order: Array | None = None
+        self._rows_in_order = SameOrder(state.rng, problem.n)
         if state.method is None or not self._goes_on():
             state.method = self._start()
             self.descent: Descent | None = None
@@ -181,12 +182,6 @@ class QuasiNewtonSteps(Method):
         return bool(np.abs(Z - state.Z).max() <= rounding * size and np.allclose(f, state.f, rtol=rounding, atol=0))
 
     # ------------------------------------------------------------------ batches
-
-    def _rows_in_order(self) -> Array:
-        """A random order of the rows; drawn when it is needed, the same each time, as nothing else is drawn."""
-        if self._order is None:
-            self._order = same_generator(self.state.rng).permutation(self.problem.n)
-        return self._order
 
     def _batch(self, active: Array) -> StageBatch:
         """The first rows in random order; all rows in theirs, and uncopied."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -113,6 +113,8 @@ class Reservoir(Fields):
     given_centre: Any = informative(None)
     seed: tuple[int, int] = informative((0, 0))
     memory: Any = informative(None)
+    #: Whether the model need not be kept beside it.
+    stands_for_model: ClassVar[bool] = True
 
     def join_key(self) -> Any:
         return id(self)  # a stream is one model
@@ -138,6 +140,16 @@ class Reservoir(Fields):
         W = self.theta[1:] * self.factor[:, None]
         theta[self.columns], theta[-1] = W, self.theta[0] - self.centre @ W
         return theta
+
+    def gives(self, coef: Array, dtype: Any) -> bool:
+        """Whether these are the weights of :meth:`model`, rounded to `dtype`; by column, as they may be large."""
+        W = (self.theta[1:] * self.factor[:, None]).astype(dtype)
+        for j, weights in enumerate(coef):
+            ours = np.zeros(self.n_features, dtype) if self.anchor is None else self.anchor[:-1, j].astype(dtype)
+            ours[self.columns] = W[:, j]
+            if not np.array_equal(weights, ours):
+                return False
+        return True
 
     def forget(self, factor: float) -> None:
         """Let everything before count less."""
@@ -346,13 +358,15 @@ class ReservoirLearner:
         l2 = total * l2 * f * f
         if not self.loss.quadratic:
             l2 = l2 + _PRIOR * self.bend * (at.second / max(at.counted, 1e-300))[:, None]
-        return np.concatenate([zero, l2]), np.concatenate([zero, total * l1 * f])
+        l1 = np.concatenate([zero, total * l1 * f]) if np.any(l1) else np.broadcast_to(0.0, at.theta.shape)
+        return np.concatenate([zero, l2]), l1
 
     def _anchored(self) -> tuple[Array, Array]:
         """Linear and diagonal terms that hold the model that the stream goes on from: its rows by their variances."""
         at = self.at
         if at.trust <= 0:
-            return np.zeros_like(at.theta), np.zeros_like(at.theta)
+            nothing = np.broadcast_to(0.0, at.theta.shape)  # takes no memory
+            return nothing, nothing
         W = at.anchor[at.columns]
         theta = np.concatenate([at.anchor[-1:] + at.centre @ W, W / at.factor[:, None]])
         variance = at.second / max(at.counted, 1e-300)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -143,6 +143,7 @@ class Sums(Fields):
     typical: Any = informative(None)
     factors: Any = informative(list)
     memory: Any = informative(None)
+    stands_for_model: ClassVar[bool] = False
 
     def join_key(self) -> Any:
         return id(self)  # a stream is one model

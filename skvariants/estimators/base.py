@@ -276,15 +276,11 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         check("n_epochs", n_epochs, integers(1))
         spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
-        task = self._stream_task(spec, self._task if fitted_before else None, classes, given.y)
+        task = self._stream_task(spec, getattr(self, "_task", None), classes, given.y)
         data = prepare(spec, self._header(fitted_before), given, task, streaming=True)
         if data.rows.n == 0:
-            if not fitted_before:
-                classes_too = ", or class_weight for all of its classes" * spec.task.classification
-                raise ValueError(
-                    f"sample_weight is zero for all samples of the first call of partial_fit{classes_too}: at least "
-                    "one weight must be positive. In later calls none has to be, and they change nothing."
-                )
+            if not fitted_before and classes is not None:
+                self._task = data.task  # the classes need not be told again
             return []
         kept, start, progress = None, None, Progress()
         if fitted_before:
@@ -390,7 +386,9 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             The fitted estimator.
         """
         check_is_fitted(self)
-        self.coef_ = dense(self.coef_)
+        if sp.issparse(self.coef_):  # which has two dimensions always
+            coef, intercept = self._task.as_columns(dense(self.coef_), self.intercept_)
+            self.coef_ = self._task.as_published(np.concatenate([coef.T, intercept[None]]))[0]
         return self
 
     def sparsify(self) -> Self:

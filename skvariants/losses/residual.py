@@ -112,6 +112,7 @@ class Huber(InSpreads):
     array([[2.5]])
     """
 
+    epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0, closed="neither")))
     share = _OUTLYING
     max_curvature = 1.0
     saturates = True
@@ -172,7 +173,8 @@ class LogCosh(Loss):
     array([[2.3093]])
     """
 
-    scale: Any = hyperparameter(1.0, OneOf("auto", Interval(0, closed="neither")))
+    # its square is a number
+    scale: Any = hyperparameter(1.0, OneOf("auto", Interval(1e-150, 1e150, closed="both")))
     regression = True
     max_curvature = 1.0
     saturates = True
