@@ -27,9 +27,6 @@ _COMPONENTS = ("loss", "penalty", "schedule", "solver")
 # the parameters of an estimator that hold them
 _OWNERS = ("loss", "penalty", "learning_rate", "solver")
 
-# the default of the estimators
-_EPSILON = 0.1
-
 
 @dataclass(frozen=True)
 class Spec:
@@ -278,12 +275,6 @@ def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str
     if isinstance(given, str) and given in LOSSES and given not in losses:
         what = "regression, not for labels" if task.classification else "classification"
         raise ValueError(f"loss={given!r} is for {what}; use one of {', '.join(losses)}.")
-    if isinstance(given, str) and given == "log_cosh" and context["epsilon"] != _EPSILON:
-        epsilon = shown(context["epsilon"])
-        raise ValueError(
-            f"epsilon={epsilon} is not a parameter of loss='log_cosh', which turns linear around one unit of the "
-            f"target: pass loss=LogCosh(scale={epsilon}), or leave epsilon={_EPSILON}."
-        )
     loss = resolve(given, losses, Loss, "loss", context)
     loss.validate("" if isinstance(given, str) else "loss")
     if task.classification and loss.outputs > 1:

@@ -148,7 +148,6 @@ REFUSED = [
     ({"loss": "log"}, r"loss='log' is not one of .*Did you mean 'log_loss'\?"),
     ({"loss": "mse"}, r"loss='mse' is not one of .*Did you mean 'squared_error'\?"),
     ({"loss": "poisson"}, r"loss='poisson' is for regression, not for labels; use one of log_loss"),
-    ({"loss": "log_cosh", "epsilon": 2}, r"epsilon=2 is not .* of loss='log_cosh'.*pass loss=LogCosh\(scale=2"),
     ({"learning_rate": 0.01}, r"learning_rate=0.01 is not one of .* A number is the first step: pass eta0=0.01\."),
     ({"learning_rate": "pa1"}, r"learning_rate='pa1' only works with the hinge loss.*not with LogLoss"),
     ({"solver": PassiveAggressiveI()}, r"only works with the hinge loss.*not with LogLoss"),

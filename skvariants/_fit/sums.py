@@ -69,14 +69,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         sums = None if kept.state.method is None else kept.state.method.copy()
         state, setup.history = replace(kept.state, method=sums, history=[]), kept.setup.history
     if state.method is None or start is not None:
-        if start is None and kept is not None:
-            theta = kept.whole().theta
-            start = theta[:-1].T, theta[-1]
-        trust = Trust() if trust is None else trust
-        state.method = _empty(spec, rows.X, loss, task, None if start is None else trust.centre)
-        recalls = kept is not None and kept.recalled is not None
-        if start is not None and not recalls:
-            state.method.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
+        state.method = _begun(spec, data, loss, kept, start, Trust() if trust is None else trust)
     started = time.perf_counter()
     how = loss, spec.penalty, spec.fit_intercept, loss.margin * task.unit(moments, spec.fit_intercept)
     chunk = _chunk(data)
@@ -105,13 +98,25 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
     state.epoch = state.epoch + 1
     losses = np.concatenate(learner.before)
     if loss is not asked and predicted is not None:
-        losses = asked.value(chunk.y, predicted).sum(axis=1)
+        losses = asked.value(chunk.y, predicted).sum(axis=1)  # not those of its limit
     weight = chunk.s[-len(losses) :]
     _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
     published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
     kept = _to_be_kept(setup, state, published)
     known = (None, None) if predicted is None else (predicted, losses)
     return Fitted(spec, data.header, kept, published, "max_iter", 1, [], None, None, *known)
+
+
+def _begun(spec: Spec, data: Data, loss: Any, kept: Kept | None, start: Any, trust: Trust) -> Any:
+    """Sums of no rows yet, at the model that the stream goes on from, if there is one."""
+    if start is None and kept is not None:
+        theta = kept.whole().theta
+        start = theta[:-1].T, theta[-1]
+    sums = _empty(spec, data.rows.X, loss, data.task, None if start is None else trust.centre)
+    recalls = kept is not None and kept.recalled is not None
+    if start is not None and not recalls:
+        sums.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
+    return sums
 
 
 def _to_be_kept(setup: Setup, state: State, published: Array) -> Kept:

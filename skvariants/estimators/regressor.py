@@ -103,7 +103,7 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     epsilon : float or "auto", default=0.1
         Of the losses "huber", "epsilon_insensitive" and "squared_epsilon_insensitive", in units of the target. "auto"
         suits targets of any unit: a quarter of their robust spread for "huber", a tenth for the others. "huber" takes
-        no zero, where it would be zero everywhere.
+        no zero, where it would be zero everywhere. Other losses do without it ("log_cosh" has ``LogCosh(scale=)``).
     early_stopping : bool, default=False
         Whether to score the model on rows held out (or on ``X_val``) after each epoch, to stop when the score stops
         rising, and to return the best epoch.
