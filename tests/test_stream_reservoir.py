@@ -243,7 +243,7 @@ def test_a_flip_of_the_labels_is_forgotten():
     assert forgets.score(X[last], y[last]) > 0.8 > kept.score(X[last], y[last])
 
 
-@pytest.mark.parametrize("order", [-480, -30, 30, 330])
+@pytest.mark.parametrize("order", [-480, -30, 30, 240])
 def test_units_change_nothing(order):
     X, y = words(n=600)
     scale = 2.0**order
