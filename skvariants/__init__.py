@@ -8,8 +8,10 @@ from skvariants._version import __version__
 from skvariants.estimators import SGDVariantClassifier, SGDVariantRegressor
 
 if TYPE_CHECKING:
+    from skvariants import batches as batches
     from skvariants import diagnostics as diagnostics
     from skvariants import displays as displays
+    from skvariants import distributed as distributed
     from skvariants import losses as losses
     from skvariants import model_selection as model_selection
     from skvariants import penalties as penalties
@@ -18,7 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SGDVariantClassifier", "SGDVariantRegressor", "__version__", "set_docs_url"]
 
-_MODULES = ("diagnostics", "displays", "losses", "model_selection", "penalties", "schedules", "solvers")
+_MODULES = (
+    "batches",
+    "diagnostics",
+    "displays",
+    "distributed",
+    "losses",
+    "model_selection",
+    "penalties",
+    "schedules",
+    "solvers",
+)
 
 
 def __getattr__(name: str) -> Any:

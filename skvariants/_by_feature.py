@@ -121,7 +121,9 @@ def _limits(given: Any, shape: Shape) -> tuple[Array, Array]:
         return np.array(-np.inf), np.array(np.inf)
     if isinstance(given, Mapping):
         lower, upper = (
-            from_names("bounds", {name: _pair(name, pair)[side] for name, pair in given.items()}, shape, none, float)
+            from_names(
+                "bounds", {name: _pair(name, pair)[side] for name, pair in given.items()}, shape, none, float, given
+            )
             for side, none in ((0, -np.inf), (1, np.inf))
         )
     else:
@@ -217,13 +219,18 @@ def by_feature(parameter: str, given: Any, shape: Shape, otherwise: Any) -> Arra
 
 
 def from_names(
-    parameter: str, given: Mapping[Any, Any], shape: Shape, otherwise: Any, read: Callable[[Any], Any]
+    parameter: str, given: Mapping[Any, Any], shape: Shape, otherwise: Any, read: Callable[[Any], Any],
+    asked: Any = None,
 ) -> Array:  # fmt: skip
-    """Values by the name of the column as an array of all features; `read` makes numbers of what was given."""
+    """Values by the name of the column as an array of all features; `read` makes numbers of what was given.
+
+    `asked` is what the user gave, where these are a part of it.
+    """
     if shape.names is None:
         raise ValueError(
-            f"{parameter}={shown(given)} is not accepted: it is a dict by the name of the column, and the columns of X "
-            "have no names. Fit on a DataFrame, or give an array with a value for each feature."
+            f"{parameter}={shown(given if asked is None else asked)} is not accepted: it is a dict by the name of the "
+            "column, and the columns of X have no names. Fit on a DataFrame (steps of a pipeline keep the names after "
+            "set_output(transform='pandas')), or give an array with a value for each feature."
         )
     names = [str(name) for name in shape.names]
     values = np.array([otherwise] * shape.n_features, dtype=np.float64)

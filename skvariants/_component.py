@@ -478,7 +478,9 @@ def _meant(given: Any, registry: Mapping[Any, Any], parameter: str) -> str:
     known = ALSO_KNOWN.get(parameter, {}).get(words.replace("_", "").replace("-", "").replace(" ", ""))
     if known is not None:
         return f" Did you mean {known}?"
-    close = difflib.get_close_matches(words, [name for name in registry if name], n=1)
+    names = [name for name in registry if name]
+    swapped = [name for name in names if sorted(name) == sorted(words)]  # letters in another order
+    close = swapped or difflib.get_close_matches(words, names, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

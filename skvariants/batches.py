@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skvariants._blocks.survey import places, scattered
-from skvariants._component import check, integers, shown
+from skvariants._component import check, integers, refused, shown
 from skvariants._data.rows import is_memory_map
 
 Array = np.ndarray
@@ -136,8 +136,9 @@ class ParquetBatches:
         Column of the weights.
     rows : int, default=65_536
         Rows of a batch.
-    dtype : {"float32", "float64"}, default="float32"
-        Of the features.
+    dtype : {"float32", "float64"}, default=None
+        Of the features; None for the smaller that holds the columns of the first file as they are: single precision
+        for floats of at most 32 and integers of at most 16 bits. "float32" halves the memory, and rounds the others.
     transform : callable, default=None
         Makes features of a data frame of pandas that holds the columns of a batch, such as ``pipeline[:-1].transform``
         of fitted steps; columns may then be of any kind.
@@ -152,13 +153,15 @@ class ParquetBatches:
 
     def __init__(
         self, paths: Any, target: str, *, features: Sequence[str] | None = None, sample_weight: str | None = None,
-        rows: int = 65_536, dtype: Any = "float32", transform: Callable[[Any], Any] | None = None,
+        rows: int = 65_536, dtype: Any = None, transform: Callable[[Any], Any] | None = None,
     ) -> None:  # fmt: skip
         check("rows", rows, integers(1))
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"dtype={dtype!r} is not accepted: give 'float32' or 'float64'.")
+        with refused("dtype", dtype, "Give 'float32', 'float64' or None."):
+            known = dtype is None or np.dtype(dtype) in (np.float32, np.float64)
+        if not known:
+            raise ValueError(f"dtype={shown(dtype)} is not accepted: give 'float32', 'float64' or None.")
         self.paths, self.target, self.sample_weight = _files(paths), target, sample_weight
-        self.rows, self.dtype, self.transform = rows, np.dtype(dtype), transform
+        self.rows, self.transform = rows, transform
         with self._open(self.paths[0]) as file:
             schema = file.schema_arrow
         beside = {target, sample_weight}
@@ -174,6 +177,7 @@ class ParquetBatches:
                     file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)
                 ])  # fmt: skip
         self.n_rows = sum(map(sum, self.groups))
+        self.dtype = np.dtype(_precision(schema, self.features) if dtype is None else dtype)
         self.feature_names = np.array(self.features, dtype=object) if transform is None else None
 
     def __iter__(self) -> Iterator[Any]:
@@ -275,6 +279,18 @@ class ParquetBatches:
         if self.sample_weight is None:
             return y, None
         return y, batch.column(self.sample_weight).to_numpy(zero_copy_only=False)
+
+
+def _precision(schema: Any, features: Sequence[str]) -> Any:
+    """The smaller type that holds all columns as they are."""
+    import pyarrow.types as kinds
+
+    def is_short(kind: Any) -> bool:
+        if kinds.is_boolean(kind):
+            return True
+        return kinds.is_primitive(kind) and kind.bit_width <= (32 if kinds.is_floating(kind) else 16)
+
+    return np.float32 if all(is_short(schema.field(name).type) for name in features) else np.float64
 
 
 def _files(paths: Any) -> list[str]:

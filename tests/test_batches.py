@@ -506,6 +506,24 @@ def test_parquet_files_give_the_model_of_an_array(kind, parquet):
     assert model.status_ == "converged"
 
 
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        ((np.float32, np.int16, np.bool_, np.float32), np.float32),
+        ((np.float32, np.int32, np.float32), np.float64),
+        ((np.float32, np.float64), np.float64),
+    ],
+)
+def test_columns_of_a_file_are_read_as_they_are(parquet, types, expected):
+    columns = {f"x{j}": np.arange(40).astype(kind) for j, kind in enumerate(types)}
+    batches = ParquetBatches(parquet({**columns, "y": np.arange(40.0)}), "y", rows=ROWS)
+    assert next(iter(batches))[0].dtype == expected
+    halved = ParquetBatches(batches.paths, "y", rows=ROWS, dtype="float32")
+    assert next(iter(halved))[0].dtype == np.float32
+    with pytest.raises(ValueError, match="dtype='int8' is not accepted: give"):
+        ParquetBatches(batches.paths, "y", dtype="int8")
+
+
 def test_parquet_batches_are_the_rows(parquet):
     X, y = problem("real", n=3000)
     path = parquet(columns_of(X, y, label=y > 5, count=np.arange(3000)))
@@ -513,8 +531,8 @@ def test_parquet_batches_are_the_rows(parquet):
     batches = ParquetBatches([path / "part0.parquet", str(path / "part1.parquet")], "y", features=names, rows=ROWS)
     parts = list(batches)
     assert batches.n_rows == 3000
-    assert parts[0][0].dtype == np.float32
-    want = np.c_[X[:, 3], np.arange(3000), y > 5, X[:, 0]].astype(np.float32)
+    assert parts[0][0].dtype == np.float64  # as the file has them
+    want = np.c_[X[:, 3], np.arange(3000), y > 5, X[:, 0]]
     np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), want)
     np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), y)
     for number in range(len(parts)):

@@ -136,7 +136,11 @@ def test_class_weights_multiply_weights_and_a_class_of_none_is_absent(X, rng):
     ("params", "weight", "sentence"),
     [
         ({}, np.zeros(N), "sample_weight is zero for all samples: at least one weight must be positive"),
-        ({"class_weight": {0: 0.0, 1: 0.0}}, None, "class_weight={0: 0.0, 1: 0.0} is zero for all classes: at least one class"),
+        (
+            {"class_weight": {0: 0.0, 1: 0.0}},
+            None,
+            "class_weight={0: 0.0, 1: 0.0} is zero for all classes: at least one class",
+        ),
     ],
 )
 def test_weights_that_leave_nothing_are_refused(X, params, weight, sentence):

@@ -286,7 +286,7 @@ class CentralPath:
         first, second = newton.products(move, t)
         left = float(self.weight @ (first + second))
         left += float(self.norms.strength @ norms.products(move[-2], move[-1], t))
-        goal = (left / now) ** 3 * now / self.sum_of_goals
+        goal = (left / now) ** 3 * now / self.sum_of_goals if now > 0 else 0.0
         move, t = self._corrected(newton, move, goal)
         t = min(1.0, _NEARLY * t)
         sound = np.isfinite(t) and all(np.isfinite(part).all() for part in move)

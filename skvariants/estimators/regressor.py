@@ -63,14 +63,14 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Whether there is an intercept; it is never penalised.
     solver : str or Solver, default="auto"
         How the model learns: "gd", "sgd", "minibatch", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop",
-        "adam", "quasi_newton", "interior_point", or an instance with its own hyperparameters such as
-        ``Momentum(momentum=0.95)``. "auto" chooses among them before training: where no step, batch or average is
-        asked for, "quasi_newton" if the loss is smooth and "interior_point" if it is piecewise linear (`max_iter`,
-        `n_iter_` and `history_` then count iterations), else what the rules of
-        :func:`skvariants.diagnostics.diagnose` advise for the data. In `partial_fit` it is
+        "adam", "quasi_newton", "interior_point", another of ``skvariants.solvers.SOLVERS`` (the guide has a table), or
+        an instance with its own hyperparameters such as ``Momentum(momentum=0.95)``. "auto" chooses among them before
+        training: where no step, batch or average is asked for, "quasi_newton" if the loss is smooth and
+        "interior_point" if it is piecewise linear (`max_iter`, `n_iter_` and `history_` then count iterations), else
+        what the rules of :func:`skvariants.diagnostics.diagnose` advise for the data. In `partial_fit` it is
         :class:`skvariants.solvers.Recursive`, sums over all rows, where no step, batch or average is asked for, the
-        penalty is L2, L1, both or none, and there are at most 1,023 features, or 1,024 values other than zero in a
-        row; else "adagrad". `solver_` says which.
+        penalty is L2, L1, both or none, and there are at most 1,023 features, or 1,024 values other than zero in a row;
+        else "adagrad". `solver_` says which.
     batch_size : int, "auto" or "full", default="auto"
         Rows per step. "auto" is the solver's natural one: all for "gd", one for "sgd", else up to 256 (2,048 for
         wide sparse data; at least 32, at most a 32nd of the table); a table of at most 32 rows is one batch.
