@@ -475,6 +475,34 @@ def test_a_row_far_from_all_others_ends_no_better_than_its_column_deserves(loss,
     assert cost < constant
 
 
+@pytest.mark.parametrize("loss", ["gamma", "poisson", "tweedie"])
+@pytest.mark.parametrize("size", [20, 100])
+def test_a_loss_that_grows_as_an_exponential_is_reached_from_afar(loss, size):
+    for seed in range(3):  # rows that a model gives the loss of 1e14 are among them
+        rng = np.random.default_rng(seed)
+        X = rng.standard_t(2.0, (1000, 4))
+        t = np.clip(X, -5, 5) @ rng.standard_normal(4) / 2
+        y = np.exp(np.clip(t, -5, 4)) * rng.gamma(2.0, 0.5, 1000) + 1e-6
+        model = SGDVariantRegressor(loss, random_state=0)
+        for rows in np.array_split(np.arange(1000), 1000 // size):
+            model.partial_fit(X[rows], y[rows])
+        assert model.score(X, y) > clone(model).fit(X, y).score(X, y) - 0.01
+
+
+def test_rows_that_have_moved_after_a_fit_say_little_of_those_of_the_fit():
+    left = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((1500, 10))
+        y = (X @ rng.standard_normal(10) + rng.logistic(size=1500) > 0).astype(int)
+        X[500:] += 100
+        model = estimator("log_loss").fit(X[:500], y[:500])
+        for start in range(500, 1500, 100):
+            model.partial_fit(X[start : start + 100], y[start : start + 100])
+        left.append(costs(model, X, y)[0])
+    assert np.median(left) < np.log(2)  # 1.1 where the mean of new rows was taken for that of old ones
+
+
 @pytest.mark.parametrize("size", [100, 1000])
 def test_a_column_of_heavy_tails_counts_as_most_rows_have_it(size):
     left = []

@@ -51,6 +51,9 @@ _NARROW, _FEW = 0.1, 64
 _STEPS, _STEPS_WAITING, _ENOUGH, _LITTLE = 16, 3, 1e-5, 1e-2
 # share of the gain of a step below which the next is taken with its Hessian
 _CHORD = 0.1
+# steps where curvature has no bound, as each takes a prediction whose loss is an exponential down by one; and twice the
+# gain of a step, for one row, that is the first of many
+_STEPS_DOWN, _FAR_DOWN = 100, 32.0
 _HALVINGS = 14
 # share of the expected gain that a step must have, and gain that is rounding
 _ARMIJO, _ROUNDING = 1e-4, 1e-12
@@ -118,6 +121,8 @@ class Learner:
         self.whole = self.coupled and sums.A.shape[1] == sums.theta.size
         self.shared = loss.quadratic and not self.coupled
         self.kinks = has_kinks(loss)
+        #: whether the curvature may be any, so that a step of Newton's may be much too short
+        self.unbounded = not (self.kinks or loss.quadratic or loss.max_curvature is not None)
         self.lines: Any = None
         self.ends: Any = None
         self.z = np.empty((0, self.k))
@@ -230,6 +235,8 @@ class Learner:
             sure = self.shared or (at.narrow and not self._keeps_factors)
             waits = not (sure or self._small(len(C))) and len(at.C) < most + (_OUTLIERS if at.rows else 0)
             steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS
+            if self.unbounded:
+                steps = _STEPS_DOWN
             few = (waits or self.shared) and len(C) <= d1 // _CALL_OF_FEW and self._keeps_factors
             factors = self._solve(steps, None, z, at.factors if few else [])
             if factors:
@@ -285,6 +292,8 @@ class Learner:
             spread = self._spread(C, self._factors(at.A, l2))
             at.narrow = spread is None  # more rows make no prediction less certain
         slope, bend = self._lines(y, z, spread)
+        if self.unbounded and np.any(slope * slope > _FAR_DOWN * bend):
+            return False
         A, pull = self._grams(C, bend, s), C.T @ (slope * s[:, None])
         total = at.A + A
         self._look_back(C, y, s, z)
@@ -448,12 +457,14 @@ class Learner:
         return [_factor(M, l2[:, j] if len(H) > 1 else l2.max(axis=1)) for j, M in enumerate(H)]
 
     def _no_wider(self, mean: Array) -> Array:
-        """Mean curvature of the rows of an anchor: that of rows seen since, but of columns no wider than theirs."""
+        """Mean curvature of the rows of an anchor: of rows seen since, no wider than theirs, nor away from them."""
         at = self.at
         if at.extent is None or len(at.extent) != len(at.frame.factor):
             return mean
         known = np.append(np.ldexp(at.frame.factor, np.where(at.extent > NO_EXTENT, at.extent, 0)), 1.0)
         for M in mean:
+            if not self.whole:
+                _no_farther(M, known[:-1])
             diagonal = M.diagonal().reshape(-1, len(known))
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 share = np.sqrt(_WIDER * diagonal[:, -1:] * known * known / diagonal)
@@ -695,6 +706,21 @@ class Learner:
             bend = bend * (1 - bend)
         self.at.squares += float(((s * s) @ (slope * slope)).sum())
         self.at.bend += float((s @ bend).sum())
+
+
+def _no_farther(M: Array, known: Array) -> None:
+    """Move the mean of the rows of a matrix of curvatures, which ends with ones, to within a deviation of zero."""
+    total = M[-1, -1]
+    if not total > 0:
+        return
+    mean = M[:-1, -1] / total
+    nearer = np.clip(mean, -known, known)
+    if np.array_equal(nearer, mean):
+        return
+    variance = np.maximum(M.diagonal()[:-1] - total * mean * mean, 0.0)
+    M[:-1, :-1] += total * (np.outer(nearer, nearer) - np.outer(mean, mean))
+    M[np.arange(len(mean)), np.arange(len(mean))] = variance + total * nearer * nearer
+    M[:-1, -1] = M[-1, :-1] = total * nearer
 
 
 def _robust(unit: Any, y: Array) -> Any:
