@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._fit.batches import First
 from skvariants.batches import ArrayBatches, ParquetBatches
+from skvariants.losses import LogCosh
 from test_blocks import SETTINGS, objective, problem
 
 ROWS = 700
@@ -441,6 +442,96 @@ def test_a_checkpoint_is_of_one_fit_alone(tmp_path):
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="no checkpoint of fit_batches"):
         of_kind("binary").fit_batches(cut(X, y), checkpoint=path)
+
+
+class Again:
+    """An iterable that can be read again, and fails at a batch of all that it gave."""
+
+    def __init__(self, parts, last):
+        self.parts, self.left = parts, last
+
+    def __iter__(self):
+        for part in self.parts:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError("the disk is gone")
+            yield part
+
+
+class Rows(ArrayBatches):
+    """The same of an array."""
+
+    def __init__(self, parts, last, rows=ROWS):
+        super().__init__(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), rows=rows)
+        self.left = last
+
+    def following(self, number):
+        for part in super().following(number):
+            self.left -= 1
+            if self.left < 0:
+                raise OSError("the disk is gone")
+            yield part
+
+
+@pytest.mark.parametrize("last", [3, 8, 13])
+@pytest.mark.parametrize("before", [Again, Rows])
+def test_a_checkpoint_meets_another_kind_of_batches(before, last, tmp_path):
+    X, y = problem("binary", n=3000)
+    path, parts = tmp_path / "checkpoint", cut(X, y)
+    ways = {**WAYS, "rows": lambda parts: Rows(parts, 10**6, rows=500), "again": lambda parts: Again(parts, 10**6)}
+    with pytest.raises(OSError, match="the disk is gone"):
+        of_kind("binary").fit_batches(before(parts, last), classes=[0, 1], checkpoint=path)
+    kept, goes_on = path.read_bytes(), {"again", "callable"} if before is Again else {"array"}
+    for name, way in ways.items():
+        path.write_bytes(kept)
+        whole = of_kind("binary").fit_batches(way(parts), classes=[0, 1])
+        if name in goes_on:
+            model = of_kind("binary").fit_batches(way(parts), classes=[0, 1], checkpoint=path)
+            np.testing.assert_array_equal(model.coef_, whole.coef_)
+            continue
+        with pytest.raises(ValueError, match="of other parameters or batches"):
+            of_kind("binary").fit_batches(way(parts), classes=[0, 1], checkpoint=path)
+        assert path.read_bytes() == kept or name == "rows"
+
+
+def test_a_checkpoint_that_has_no_place_is_named(tmp_path):
+    X, y = problem("binary", n=1500)
+    for path in (tmp_path / "none" / "checkpoint", tmp_path, "/proc/checkpoint"):
+        with pytest.raises((ValueError, OSError), match="^checkpoint="):
+            of_kind("binary").fit_batches(cut(X, y), checkpoint=path)
+    of_kind("binary").fit_batches(cut(X, y), checkpoint=tmp_path / "checkpoint")
+
+
+# ------------------------------------------------------------------ a loss that follows the spread of the targets
+
+
+OPEN = [
+    {"loss": "huber", "epsilon": "auto"}, {"loss": LogCosh("auto")},
+    {"loss": "squared_epsilon_insensitive", "epsilon": "auto"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("params", OPEN, ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loss_follows_the_targets_of_batches(way, params):
+    X, y = problem("real", n=3000)
+    weight = np.random.default_rng(1).integers(0, 3, len(X))
+    here = of_kind("real", **params).fit(X, 100 * y, sample_weight=weight)
+    there = of_kind("real", **params).fit_batches(WAYS[way](cut(X, 100 * y, weight)))
+    np.testing.assert_allclose(there.coef_, here.coef_, rtol=1e-5)
+    two = 100 * np.column_stack([y, X[:, 0] + y**2])
+    here = of_kind("real", **params).fit(X, two)
+    there = of_kind("real", **params).fit_batches(WAYS[way](cut(X, two)))
+    np.testing.assert_allclose(there.coef_, here.coef_, rtol=1e-5, atol=1e-6 * np.abs(here.coef_).max())
+
+
+def test_a_sample_of_targets_tells_their_spread():
+    X, y = problem("real", n=150_000)
+    here = of_kind("real", **OPEN[0]).fit(X, y)
+    parts = cut(X, y, rows=30_000)
+    models = [of_kind("real", **OPEN[0]).fit_batches(batches) for batches in (parts, lambda: iter(parts), iter(parts))]
+    for model in models:
+        np.testing.assert_allclose(model.coef_, here.coef_, rtol=0, atol=1e-3 * np.abs(here.coef_).max())
 
 
 # ------------------------------------------------------------------ arrays, and steps before

@@ -19,6 +19,7 @@ from skvariants._blocks import table as tables
 from skvariants._blocks.sums import tree
 from skvariants._fit import blocks as fits
 from skvariants.diagnostics import diagnose
+from skvariants.losses import Huber, LogCosh, SquaredEpsilonInsensitive
 from skvariants.model_selection import BatchedGridSearchCV
 
 N, D = 6000, 6
@@ -172,6 +173,17 @@ def test_many_features(d, mapped):
     here, there = (SGDVariantClassifier(alpha=0.1, tol=1e-9).fit(data, y) for data in (X, mapped(X)))
     assert there.status_ == "converged"
     assert objective(there, X, y) <= objective(here, X, y) * (1 + 1e-8)
+
+
+@pytest.mark.parametrize("loss", [Huber("auto"), LogCosh("auto"), SquaredEpsilonInsensitive("auto")], ids=str)
+def test_a_loss_follows_the_targets_of_a_map(loss, mapped):
+    X, y = problem("real")
+    weight = np.random.default_rng(1).integers(0, 3, len(X))
+    weight[: len(X) // 2] = 0  # in shards, all of them
+    here = of_kind("real", loss=loss).fit(X, 100 * y, sample_weight=weight)
+    there = of_kind("real", loss=loss).fit(mapped(X), 100 * y, sample_weight=weight)
+    assert there.history_["rows"][-1] >= len(X) // 2
+    np.testing.assert_allclose(there.coef_, here.coef_, rtol=1e-5)
 
 
 def test_losses_with_kinks_are_fitted_as_ever(mapped):

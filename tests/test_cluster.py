@@ -88,6 +88,14 @@ def test_an_executor_gives_the_bits_of_one_process():
     np.testing.assert_array_equal(fit(model(), blocks, engine=own).coef_, alone.coef_)
 
 
+def test_a_loss_follows_the_targets_of_blocks():
+    X, _, weight = problem()
+    y = 100 * (X / X.std(axis=0)).sum(axis=1) + 50 * np.random.default_rng(1).standard_t(2, N)
+    asked = SGDVariantRegressor("huber", epsilon="auto", tol=1e-12)
+    there, here = fit(asked, in_blocks(X, y, weight)), asked.fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(there.coef_, here.coef_, rtol=1e-5)
+
+
 def test_blocks_are_functions_sparse_or_frames():
     import pandas as pd
     import scipy.sparse as sp

@@ -24,8 +24,12 @@ from skvariants._component import shown
 from skvariants._data.validate import Header, row_weights
 
 Array = np.ndarray
+#: Name of a pass, and the models that are asked about.
+Asked = tuple[str, Any]
 #: Seconds after which a line tells how far a pass is.
 _SILENT = 10.0
+#: Share by which models of the same pass may differ; those of samples of other rows do by far more.
+_ROUNDING = 1e-6
 _WHAT = "give batches that can be read again and are the same each time, such as a list or a callable that makes them"
 
 
@@ -44,6 +48,11 @@ class Checkpoint:
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise TypeError(f"checkpoint={path!r} is not accepted: give the path of a file, or None.")
         self.path, self.key = None if path is None else Path(path), key
+        if self.path is not None and not self.path.parent.is_dir():
+            raise ValueError(
+                f"checkpoint={str(path)!r} is not accepted: there is no directory {str(self.path.parent)!r}. Make it "
+                "before, or give another path."
+            )
         self.log: list[Any] = []
         self.partial: Any = None
         if self.path is not None and self.path.exists():
@@ -51,11 +60,37 @@ class Checkpoint:
                 before, self.log, self.partial = pickle.loads(self.path.read_bytes())
             except Exception as error:
                 raise ValueError(f"checkpoint={str(path)!r} is no checkpoint of fit_batches: {error}.") from error
-            if before != key:
-                raise ValueError(
-                    f"checkpoint={str(path)!r} is of a fit of other parameters or batches: give another path, or "
-                    "delete the file to begin anew."
-                )
+            self.refuse(before != key)
+
+    def refuse(self, differs: bool) -> None:
+        """Raise the sentence about another fit, where it is one."""
+        if differs:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} is of a fit of other parameters or batches: give another path, or "
+                "delete the file to begin anew."
+            )
+
+    def result(self, number: int, asked: Asked) -> Any:
+        """What came of a pass, counted from 0; None where it has not ended.
+
+        Raises
+        ------
+        ValueError
+            If something else was asked for there.
+        """
+        if number >= len(self.log):
+            return None
+        before, *result = self.log[number]
+        self.refuse(not _same(before, asked))
+        return result
+
+    def begun(self, asked: Asked) -> Any:
+        """Where the pass that was killed stood, and an error as before; None where none has begun."""
+        if self.partial is None:
+            return None
+        before, *reached = self.partial
+        self.refuse(not _same(before, asked))
+        return reached
 
     def ended(self, result: Any) -> None:
         """A pass has ended."""
@@ -69,13 +104,32 @@ class Checkpoint:
             return
         self.partial = partial
         new = self.path.with_name(self.path.name + ".new")
-        new.write_bytes(pickle.dumps((self.key, self.log, partial), protocol=pickle.HIGHEST_PROTOCOL))
-        os.replace(new, self.path)
+        try:
+            new.write_bytes(pickle.dumps((self.key, self.log, partial), protocol=pickle.HIGHEST_PROTOCOL))
+            os.replace(new, self.path)
+        except OSError as error:
+            raise OSError(f"checkpoint={str(self.path)!r} cannot be written: {error}.") from error
 
     def delete(self) -> None:
         """The fit has ended."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _asked(function: Callable[..., Any], args: Sequence[Any]) -> Asked:
+    """What is asked of all rows."""
+    if function is statistics:
+        question = args[0]
+        return f"statistics, {question.hessian}, {len(question.lengths)}", question.theta
+    return function.__name__, args[2] if function is cost_of else None
+
+
+def _same(before: Asked, asked: Asked) -> bool:
+    """Whether one pass answers the other; models may differ by rounding, as of other threads."""
+    (name, theta), (other, now) = before, asked
+    if name != other or np.shape(theta) != np.shape(now):
+        return False
+    return theta is None or bool(np.linalg.norm(theta - now) <= _ROUNDING * np.linalg.norm(theta))
 
 
 @contextlib.contextmanager
@@ -215,13 +269,14 @@ class Passes:
                     total.add(function(shard, *args))
             result = total.total()
         else:
-            result = self.through(Tree(), lambda tree, shard: tree.add(function(shard, *args))).total()
+            asked = _asked(function, args)
+            result = self.through(Tree(), lambda tree, shard: tree.add(function(shard, *args)), asked).total()
         if function is look:
             self.n_rows = result.n
             self.check_classes(result)
         return [result]
 
-    def through(self, start: Any, add: Callable[[Any, Shard], Any]) -> Any:
+    def through(self, start: Any, add: Callable[[Any, Shard], Any], asked: Asked) -> Any:
         """One pass, from where it was killed if it was: what came of the start.
 
         Parameters
@@ -230,21 +285,25 @@ class Passes:
             Is changed by every batch, and pickled.
         add : callable
             Is given it and each batch; ends the pass by a true answer.
+        asked : tuple
+            What is the same where such a pass is gone through again.
         """
         kept, total, number, n = self.checkpoint, start, -1, 0
         self.n_passes += 1
-        if len(kept.log) >= self.n_passes:
-            total, self.n_rows = kept.log[self.n_passes - 1]
+        known = kept.result(self.n_passes - 1, asked)
+        if known is not None:
+            total, self.n_rows = known
             return total
-        if kept.partial is not None:
-            total, number, n = kept.partial
+        reached = kept.begun(asked)
+        if reached is not None:
+            total, number, n = reached
         began, told, before = time.perf_counter(), 0.0, n
         for at, shard in self.shards(number + 1):
             with numbered(at):
                 done = add(total, shard)
             number = at
             n += shard[0].shape[0]
-            kept.save((total, number, n))
+            kept.save((asked, total, number, n))
             seconds = time.perf_counter() - began
             if self.verbose and seconds >= told + _SILENT:
                 told = seconds
@@ -256,9 +315,10 @@ class Passes:
         if self.verbose:
             self._tell(number, n, (n - before) / max(time.perf_counter() - began, 1e-9), ", whole")
         if self.n_rows not in (None, n):
+            kept.refuse(reached is not None)
             raise ValueError(f"batches held {self.n_rows:,} rows in one pass and {n:,} in another: {_WHAT}.")
         self.n_rows = n
-        kept.ended((total, n))
+        kept.ended((asked, total, n))
         return total
 
     def _tell(self, number: int, n: int, rate: float, end: str = "") -> None:

@@ -28,6 +28,8 @@ _RUN = 256
 #: Bytes of a sample and share of the rows; rows for each feature, where they are more but no more than so many bytes
 #: (of 40, 80 and 160 the last took 2, 4 and 7 passes on adult, credit_default and bank_full, the first 4, 12 and 8).
 _SAMPLE, _SHARE, _ROWS, _LARGEST = 1 << 25, 16, 160, 3 << 25
+#: Rows that tell the spread of the targets: its standard error is 1.17 / sqrt(n) of it, where they are normal.
+_SPREAD = 1 << 16
 
 
 @dataclass
@@ -222,7 +224,7 @@ def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
         raise ValueError("X holds no rows: give at least one.")
     task, by_class = task_of(survey, spec.task, spec.loss)
     row = table.d * table.dtype.itemsize
-    least = least_of(table, large)
+    least = least_of(table, spec.loss, large)
     share = min(1.0, max(_SAMPLE // row, least) / survey.n, max(1 / _SHARE, least / survey.n))
     drawn = [part for part in table.each(draw, share) if part[0].shape[0]]
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
@@ -231,9 +233,9 @@ def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
     return of_sample(spec, header, Surveyed(table, survey, by_class), task, (X, y, weight))
 
 
-def least_of(table: Table, large: int = 1) -> int:
+def least_of(table: Table, loss: Any, large: int = 1) -> int:
     """Rows that a sample should have; so many times as many, as long as their bytes are those of a usual one."""
-    row, wanted = table.d * table.dtype.itemsize, _ROWS * (table.d + 1)
+    row, wanted = table.d * table.dtype.itemsize, max(_ROWS * (table.d + 1), _SPREAD if loss.in_spreads else 0)
     return max(1, min(wanted, _LARGEST // row), min(large * wanted, _SAMPLE // row))
 
 
@@ -258,12 +260,15 @@ def of_sample(spec: Any, header: Header, about: Surveyed, task: Task, sample: Sh
     if table.names is not None:
         header.feature_names_in_ = table.names
     y = task.validated(y)
-    weight = task.weights(y, weight)
+    weight, stored = task.weights(y, weight), task.stored(y, X.dtype)
+    if weight is not None and not weight.any():
+        weight = np.ones(len(y))
+    if not task.classification:
+        task = task.counted(stored, weight)  # the spread of all targets is that of the sample
     if weight is not None:
-        weight = weight if weight.any() else np.ones(len(y))
         weight = (weight / weight.mean()).astype(X.dtype)
     total = survey.weight if by_class is None else float(by_class @ survey.totals)
-    rows = rows_of(X, task.stored(y, X.dtype), weight)
+    rows = rows_of(X, stored, weight)
     return Data(rows, y, None, task, header, total, table=about)
 
 

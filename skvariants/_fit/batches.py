@@ -191,7 +191,7 @@ class _Fit:
             [survey] = passes.run(look, table.shards, spec.task, spec.loss, table.d)
             self.classes = survey.classes
         learn = self._learn if self.asked.start is None else self._survey
-        first = passes.through(First(), learn)
+        first = passes.through(First(), learn, (learn.__name__, None))
         streamed = None if first.kept is None else self._streamed(first.kept, first)
         self.left -= 1
         if streamed is not None and (passes.once or first.late or not self.left):
@@ -205,7 +205,7 @@ class _Fit:
         d, dtype = shard[0].shape[1], working_dtype(shard[0].dtype)
         first.survey = first.survey + look(shard, self.spec.task, self.spec.loss, d)
         if not self.passes.once:
-            first.draw(shard, least_of(Table([], self.passes.run, d, dtype)))
+            first.draw(shard, least_of(Table([], self.passes.run, d, dtype), self.spec.loss))
         first.n_batches += 1
         first.late = self.limit is not None and time.perf_counter() - self.began >= self.limit
         return first.late
