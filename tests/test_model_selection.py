@@ -369,6 +369,12 @@ def test_a_winner_chosen_by_a_function():
         BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, refit=lambda r: 3).fit(*BINARY)
 
 
+@pytest.mark.parametrize("scoring", [None, "accuracy"])
+def test_the_name_of_a_metric_to_refit_by_is_not_looked_at_where_there_is_one_score(scoring):
+    ours = assert_same(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, *BINARY, scoring=scoring, refit="zz")
+    assert ours.best_score_ == ours.cv_results_["mean_test_score"].max()
+
+
 def test_without_refit_there_is_no_model():
     search = BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, refit=False).fit(*BINARY)
     assert search.best_params_["alpha"] in ALPHAS

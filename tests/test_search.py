@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.special import logsumexp
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
@@ -561,7 +562,7 @@ def test_the_sums_of_a_fold_are_those_of_its_rows(cv):
     found = sums_by_fold(context(NOISY, metrics={None: "r2"}), group, folds)
     both = np.column_stack([X, NOISY])
     for sums, parts in zip(found, folds, strict=True):
-        for part, rows in zip((sums.train, sums.test), parts, strict=True):
+        for part, rows in zip((sums.train, sums.scored[0]), parts, strict=True):
             np.testing.assert_allclose(part.mean, both[rows].mean(axis=0), rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(part.squares, np.cov(both[rows].T, ddof=0) * len(rows), rtol=1e-9, atol=1e-9)
 
@@ -600,6 +601,62 @@ def test_sums_give_what_fits_of_their_own_give(model, grid, rows, weight, monkey
     ours = BatchedGridSearchCV(model, grid, **options).fit(rows, NOISY, **params)
     atol = 1e-5 if getattr(rows, "dtype", None) == np.float32 else 1e-7
     np.testing.assert_allclose(scores_of(ours), scores_of(theirs), atol=atol)
+
+
+ONES = np.ones((90, 1))
+ODD = {
+    "zeros": 0 * ONES,
+    "constant": 3 * ONES,
+    "constants": ONES * [3.0, -1e3],
+    "constant among others": np.hstack([X, 0.1 * ONES]),
+    "constant in the training": np.hstack([X[:, 3:], np.eye(90, 1)]),
+    "one column": X[:, 3:4],
+    "one row of weight zero": X,
+    "more columns than rows": np.random.default_rng(3).standard_normal((30, 45)),
+}
+RIDGE = SGDVariantRegressor(tol=1e-10, random_state=0)
+
+
+@pytest.mark.parametrize("table_", ODD)
+@pytest.mark.parametrize(
+    ("model", "dense"),
+    [
+        (RIDGE, True),
+        pytest.param(RIDGE, False, marks=pytest.mark.slow),
+        (LASSO, True),
+        pytest.param(LASSO, False, marks=pytest.mark.slow),
+        (clone(RIDGE).set_params(bounds=(1.0, 2.0)), True),
+        pytest.param(clone(RIDGE).set_params(fit_intercept=False), True, marks=pytest.mark.slow),
+        (make_pipeline(StandardScaler(with_mean=False), RIDGE), False),
+    ],
+)
+def test_odd_tables_give_what_fits_of_their_own_give(table_, model, dense):
+    rows, prefix = ODD[table_], "sgdvariantregressor__" if isinstance(model, Pipeline) else ""
+    weight = np.ones(len(rows))
+    weight[4] = 0
+    params = {f"{prefix}sample_weight": weight} if table_ == "one row of weight zero" else {}
+    rows, y = rows if dense else sp.csr_array(rows), NOISY[: len(rows)]
+    ours, theirs = (
+        search(model, {f"{prefix}alpha": [0.1, 1.0]}, cv=3, return_train_score=True, refit=False).fit(rows, y, **params)
+        for search in (BatchedGridSearchCV, GridSearchCV)
+    )
+    np.testing.assert_allclose(scores_of(ours), scores_of(theirs), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_training_scores_have_the_weights_of_the_score_not_those_of_the_fit(routed):
+    weight = np.random.default_rng(1).random(90)
+    grid, name = {"sgdvariantregressor__alpha": ALPHAS}, "sgdvariantregressor__sample_weight"
+    with config_context(enable_metadata_routing=routed):
+        model = make_pipeline(StandardScaler(), RIDGE)
+        if routed:  # the score has weights, the fit has none
+            final = clone(RIDGE).set_fit_request(sample_weight=False).set_score_request(sample_weight=True)
+            model, name = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), final), "sample_weight"
+        ours, theirs = (
+            search(model, grid, cv=3, return_train_score=True, refit=False).fit(X, NOISY, **{name: weight})
+            for search in (BatchedGridSearchCV, GridSearchCV)
+        )
+    np.testing.assert_allclose(scores_of(ours), scores_of(theirs), rtol=1e-9)
 
 
 def test_jobs_and_maps_give_the_same_bits(tmp_path, without_rows):

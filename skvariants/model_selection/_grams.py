@@ -127,8 +127,10 @@ class FoldSums:
 
     Attributes
     ----------
-    train, test : Sums
-        Over its rows.
+    train : Sums
+        Over the rows that are trained with.
+    scored : list of Sums
+        Over the rows held out, and over those of the training, with the weights of the score.
     shape : Shape
         Of the coefficients.
     task : Task
@@ -138,7 +140,7 @@ class FoldSums:
     """
 
     train: Sums
-    test: Sums
+    scored: list[Sums]
     shape: Shape
     task: Any
     seconds: float
@@ -159,7 +161,7 @@ def sums_by_fold(
     else:
         sums = [(Sums.of(data.rows, train), Sums.of(data.rows, test)) for train, test in folds]
     seconds = (time.perf_counter() - clock) / len(folds)
-    return [FoldSums(train, test, _shape(data), data.task, seconds) for train, test in sums]
+    return [FoldSums(train, [test, train], _shape(data), data.task, seconds) for train, test in sums]
 
 
 def sums_of_fold(context: SearchContext, fold: Fold, candidates: Sequence[Candidate]) -> FoldSums | None:
@@ -170,16 +172,24 @@ def sums_of_fold(context: SearchContext, fold: Fold, candidates: Sequence[Candid
     data = _prepared(context, candidates, fold.X, fold.y, fold.params)
     if data is None:
         return None
-    y, scored = take(context.y, fold.test), take_metadata(context.score_params, n_rows(context.X), fold.test)
+    weights = fold.params.get("sample_weight"), context.score_params.get("sample_weight")
+    again = context.return_train_score and any(weight is not None for weight in weights)
     try:
-        checks = _asked(candidates)[0].spec.task.checks_of(y)
-        X, y = data.header.checked(fold.X_test, y, False, **checks)
-        y, weight = data.task.validated(y), row_weights(scored.get("sample_weight"), X.shape[0])
+        scored = [_scored(context, candidates, data, X, rows) for _, X, rows in fold.scored_rows(again)]
     except (TypeError, ValueError):  # the ordinary way says what is wrong
         return None
-    held_out = rows_of(canonical(X), data.task.stored(y, X.dtype), weight)
-    train, test = (Sums.of(rows, np.arange(rows.n)) for rows in (data.rows, held_out))
-    return FoldSums(train, test, _shape(data), data.task, time.perf_counter() - clock)
+    train = Sums.of(data.rows, np.arange(data.rows.n))
+    scored += [] if again else [train]
+    return FoldSums(train, scored, _shape(data), data.task, time.perf_counter() - clock)
+
+
+def _scored(context: SearchContext, candidates: Sequence[Candidate], data: Any, X: Any, numbers: Array) -> Sums:
+    """Sums over some rows as the score sees them, whose weights need not be those of the training."""
+    y, params = take(context.y, numbers), take_metadata(context.score_params, n_rows(context.X), numbers)
+    X, y = data.header.checked(X, y, False, **_asked(candidates)[0].spec.task.checks_of(y))
+    y, weight = data.task.validated(y), row_weights(params.get("sample_weight"), X.shape[0])
+    rows = rows_of(canonical(X), data.task.stored(y, X.dtype), weight)
+    return Sums.of(rows, np.arange(rows.n))
 
 
 def _shape(data: Any) -> Shape:
@@ -282,7 +292,7 @@ def answers(context: SearchContext, candidates: Sequence[Candidate], sums: FoldS
         if V is None:
             continue
         starts[center] = V
-        parts = [sums.test, sums.train] if context.return_train_score else [sums.test]
+        parts = sums.scored if context.return_train_score else sums.scored[:1]
         scored = [scores for part in parts if (scores := quadratic.scores(V, part, metrics)) is not None]
         if len(scored) == len(parts):
             found[candidate.number] = [scores[None] if context.names is None else scores for scores in scored]
@@ -328,6 +338,10 @@ class Quadratic:
         """Weights in these coordinates; None where the search did not arrive."""
         d, k = self.d, self.c.shape[1]
         spec.check_shapes(d, k)
+        if len(self.used) < d and spec.penalty.bounded:
+            lower, upper = spec.penalty.limits(np.float64)
+            if (np.maximum(lower, -upper) > 0).any():  # columns of one value get weights, too
+                return None
         penalty = spec.penalty.rescaled(self.coordinates.units, self.coordinates.objective_scale)
         l2, kinks, V = l2_strengths(penalty, d, k), Kinks.of(penalty, np.zeros((d + 1, k))), np.zeros((d, k))
         tol = max(spec.stopping.tol or 0.0, _EXACT)
@@ -363,6 +377,8 @@ class Quadratic:
 
 def _ridge(Q: Array, c: Array) -> Array | None:
     """Where the gradient is zero; None if that is nowhere, or everywhere along a line."""
+    if not len(c):  # LAPACK refuses it
+        return c
     factor, failed = lapack.dpotrf(Q.T, lower=1, clean=0)
     return None if failed else -lapack.dpotrs(factor, c, lower=1)[0]
 
