@@ -91,6 +91,15 @@ class ArrayBatches:
         ----------
         number : int
             Of the first.
+
+        Yields
+        ------
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
+            Features.
+        y : ndarray of shape (n_rows,)
+            Targets.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Their weights.
         """
         for start in range(number * self.rows, self.X.shape[0], self.rows):
             some = slice(start, start + self.rows)
@@ -98,7 +107,15 @@ class ArrayBatches:
             yield (X if self.transform is None else self.transform(X), *self._beside(some))
 
     def targets(self) -> Iterator[tuple[Any, Any]]:
-        """Targets and weights of all batches, without their features."""
+        """Targets and weights of all batches, without their features.
+
+        Yields
+        ------
+        y : ndarray of shape (n_rows,)
+            Targets.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Their weights.
+        """
         for start in range(0, self.X.shape[0], self.rows):
             yield self._beside(slice(start, start + self.rows))
 
@@ -109,6 +126,15 @@ class ArrayBatches:
         ----------
         share : float
             Of all rows, about.
+
+        Yields
+        ------
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
+            Features.
+        y : ndarray of shape (n_rows,)
+            Targets.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Their weights.
         """
         at = (places if is_memory_map(self.X) else scattered)(self.X.shape[0], share)
         X = getattr(self.X, "iloc", self.X)[at]
@@ -191,11 +217,24 @@ class ParquetBatches:
         ----------
         number : int
             Of the first.
+
+        Returns
+        -------
+        iterator
+            Features, targets, and weights or None, of each.
         """
         return _ahead(self._read(number), _AHEAD)
 
     def targets(self) -> Iterator[tuple[Any, Any]]:
-        """Targets and weights of all batches, without their features."""
+        """Targets and weights of all batches, without their features.
+
+        Yields
+        ------
+        y : ndarray of shape (n_rows,)
+            Targets.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Their weights.
+        """
         columns = [name for name in (self.target, self.sample_weight) if name is not None]
         for path in self.paths:
             with self._open(path) as file:
@@ -209,6 +248,15 @@ class ParquetBatches:
         ----------
         share : float
             Of all rows, about.
+
+        Yields
+        ------
+        X : {array-like, sparse matrix} of shape (n_rows, n_features)
+            Features.
+        y : ndarray of shape (n_rows,)
+            Targets.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Their weights.
         """
         flat = [(path, i, n) for path, of in zip(self.paths, self.groups, strict=True) for i, n in enumerate(of)]
         wanted, mean = share * self.n_rows, self.n_rows / max(1, len(flat))

@@ -42,7 +42,7 @@ def fit(
     sample_weight : str, optional
         Of data frames the column of the weights.
     engine : Executor, Client, module or callable, optional
-        Who computes: a :class:`concurrent.futures.Executor`, a client of `dask.distributed`, the module ``ray``, or
+        Who computes: a ``concurrent.futures.Executor``, a client of `dask.distributed`, the module ``ray``, or
         ``run(function, shards, *args)``, which returns ``[function(shard, *args) for shard in shards]``. None is this
         process, or those who have the blocks. Of an executor of processes blocks should be functions, as what they are
         is sent in each pass.
