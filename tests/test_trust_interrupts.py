@@ -22,7 +22,7 @@ from sklearn.datasets import make_classification, make_regression
 from threadpoolctl import threadpool_info
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
+from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV, _search
 from skvariants.model_selection._search import workers
 
 pytestmark = [
@@ -250,6 +250,20 @@ def test_streams_at_many_moments(case):
 @pytest.mark.parametrize("case", SEARCHES)
 def test_searches_at_many_moments(case, jobs):
     check_searches(case, jobs, 10 if jobs == 1 else 6)
+
+
+@pytest.mark.parametrize("step", ["report", "_refit"])
+def test_an_interrupt_when_all_folds_are_done_ends_their_workers(step, monkeypatch):
+    def interrupted(*args, **kwargs):
+        assert children()
+        raise KeyboardInterrupt
+
+    get_reusable_executor().shutdown(wait=True)
+    search = SEARCHES["named"](2)
+    monkeypatch.setattr(_search.Evaluation if step == "report" else type(search), step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(*BINARY)
+    assert not children()
 
 
 def test_an_interrupt_ends_workers_that_are_being_started_and_what_clearing_up_says_of_them_is_not_raised():

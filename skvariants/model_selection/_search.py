@@ -236,6 +236,18 @@ def workers(n_jobs: int | None, pre_dispatch: Any) -> Iterator[tuple[Any, Any]]:
         raise KeyboardInterrupt from None
 
 
+@contextlib.contextmanager
+def no_worker_stays(n_jobs: int | None) -> Iterator[None]:
+    """End idle processes of loky's, too, where a signal comes when all tasks are done."""
+    try:
+        yield
+    except BaseException as error:
+        several = joblib.effective_n_jobs(n_jobs) > 1
+        if several and _interrupted(error) and type(get_active_backend()[0]).__name__ == "LokyBackend":
+            _end_workers()
+        raise
+
+
 def _interrupted(error: BaseException | None) -> bool:
     """Whether a signal is what an error began with: clearing up after it may have failed in its turn."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
@@ -473,13 +485,14 @@ class BatchedSearch(Versioned, LinksToDocs):
         if not settings:
             raise ValueError(f"{_NOTHING} {self._candidates}={shown(asked)} gives no candidate: add values.")
         evaluation = Evaluation(self, context, base, settings, folds)
-        found = self._run_search(evaluation, callback_ctx)
-        found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
-        found |= self._winner(found, scoring)
-        if self.refit:
-            model = clone(base).set_params(**clone(found["best_params_"], safe=False))
-            with evaluation.timer.limits(final_step(model)[1]):
-                found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
+        with no_worker_stays(self.n_jobs):
+            found = self._run_search(evaluation, callback_ctx)
+            found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
+            found |= self._winner(found, scoring)
+            if self.refit:
+                model = clone(base).set_params(**clone(found["best_params_"], safe=False))
+                with evaluation.timer.limits(final_step(model)[1]):
+                    found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
         kept = {name: value for name, value in vars(self).items() if name not in _OF_THE_WINNER}
         self.__dict__ = kept | found  # at once: a signal finds the search as it was, or as it is now
         callback_ctx.call_on_fit_task_end(**data)
