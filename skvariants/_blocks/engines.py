@@ -27,21 +27,36 @@ LOST = (
 )
 
 
+class Tree:
+    """Parts added pairwise by number, as few as possible held at a time."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, Any]] = []
+
+    def add(self, part: Any) -> None:
+        """Take in the next part."""
+        size, total = 1, part
+        while self.waiting and self.waiting[-1][0] == size:
+            total = self.waiting.pop()[1] + total
+            size *= 2
+        self.waiting.append((size, total))
+
+    def total(self) -> Any:
+        """The sum; None of none."""
+        if not self.waiting:
+            return None
+        *others, (_, total) = self.waiting
+        for _, part in reversed(others):
+            total = part + total
+        return total
+
+
 def tree(parts: Iterable[Any]) -> Any:
     """The sum of parts, pairwise by number, as few as possible held at a time; None of none."""
-    waiting: list[tuple[int, Any]] = []
+    sums = Tree()
     for part in parts:
-        size, total = 1, part
-        while waiting and waiting[-1][0] == size:
-            total = waiting.pop()[1] + total
-            size *= 2
-        waiting.append((size, total))
-    if not waiting:
-        return None
-    total = waiting.pop()[1]
-    while waiting:
-        total = waiting.pop()[1] + total
-    return total
+        sums.add(part)
+    return sums.total()
 
 
 @dataclass(eq=False, repr=False)
@@ -165,5 +180,5 @@ def ray_of(block: Any) -> Any:
 
 
 __all__ = [
-    "LOST", "Engine", "OnExecutor", "OnRay", "Run", "in_turn", "listed", "ray_of", "runs_of", "summed", "tree",
+    "LOST", "Engine", "OnExecutor", "OnRay", "Run", "Tree", "in_turn", "listed", "ray_of", "runs_of", "summed", "tree",
 ]  # fmt: skip

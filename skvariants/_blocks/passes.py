@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._blocks.engines import Tree
 from skvariants._blocks.sums import cost_of, statistics
 from skvariants._blocks.survey import Survey, draw, look, scattered
 from skvariants._blocks.table import Shard, Table, working_dtype
@@ -140,30 +141,6 @@ def numbered(number: int) -> Iterator[None]:
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"Batch {number} (counted from 0) is not accepted: {error}") from error
-
-
-class Tree:
-    """Parts added pairwise by number, as few as possible held at a time."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[int, Any]] = []
-
-    def add(self, part: Any) -> None:
-        """Take in the next part."""
-        size, total = 1, part
-        while self.waiting and self.waiting[-1][0] == size:
-            total = self.waiting.pop()[1] + total
-            size *= 2
-        self.waiting.append((size, total))
-
-    def total(self) -> Any:
-        """The sum; None of none."""
-        if not self.waiting:
-            return None
-        *others, (_, total) = self.waiting
-        for _, part in reversed(others):
-            total = part + total
-        return total
 
 
 class Passes:
