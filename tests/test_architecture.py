@@ -32,6 +32,7 @@ LEVELS = [
     " _quasi_newton.groups",
     "_training.rungs _quasi_newton.hessian _stream.sums _stream.truncated",
     "_stream.learner",
+    "_stream.given",
     "_stream.correction _stream.reservoir",
     "_stream.memory _quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
@@ -94,6 +95,7 @@ BY_PACKAGE = {"_fit", "losses", "solvers", "estimators", "displays", "model_sele
 ELSEWHERE = {
     "_stream.correction": "test_stream_sample",
     "_stream.frame": "test_stream_learner",
+    "_stream.given": "test_stream_given",
     "_stream.learner": "test_stream_learner",
     "_stream.linearization": "test_stream_learner",
     "_stream.memory": "test_stream_learner",

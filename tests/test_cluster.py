@@ -406,7 +406,7 @@ def client():
 
 @pytest.fixture
 def own_client():
-    """Of a cluster that no other test has made larger and smaller: what is scattered to a worker that leaves is lost."""
+    """Of a cluster that no other test has scaled: what is scattered to a worker that leaves is lost."""
     yield from clients()
 
 
