@@ -21,6 +21,8 @@ from skvariants._blocks.sums import Question, Sums, statistics
 from skvariants._blocks.table import Shard, Table
 
 Array = np.ndarray
+#: Number of a set of cells, a function of their rows, further arguments, and whether to make a list of its result.
+Asked = tuple[int, Callable[..., Any], Any, bool]
 
 
 # ---------------------------------------------------------------------- which rows
@@ -131,7 +133,7 @@ class Answers(list[Any]):
         return Answers(a + b for a, b in zip(self, other, strict=True))
 
 
-def answered(shard: Any, members: Sequence[Array], asked: Sequence[tuple[int, Callable[..., Any], Any, bool]]) -> Answers:
+def answered(shard: Any, members: Sequence[Array], asked: Sequence[Asked]) -> Answers:
     """Answers of a shard, cells beside it.
 
     Parameters

@@ -274,9 +274,9 @@ def metrics_of(named: dict[Any, Any] | None, classification: bool) -> dict[Any, 
     known = LABELS if classification else REALS
     for metric in (None,) if named is None else named.values():
         if named is None or not (metric is None or metric in known):
-            what = "is no name of a metric" if named is None else f"{metric!r} is no mean over rows"
+            what = "scoring is no name of a metric" if named is None else f"scoring={metric!r} is no sum over rows"
             raise TypeError(
-                f"scoring={what}, and rows that are elsewhere are scored by sums over them. Give None, or some of "
+                f"{what}, and by such rows that are not in memory are scored. Give None, or some of "
                 f"{', '.join(map(repr, known))}; or rows that are in memory, as X.compute() where that fits."
             )
     default: Metric | None = known["accuracy"] if classification else None

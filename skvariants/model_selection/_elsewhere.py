@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import get_tags
 
-from skvariants._blocks.folds import ByBatch, Cells, FoldedTable, Request, SideBySide
+from skvariants._blocks.cluster import ByDask, delayed_blocks
+from skvariants._blocks.folds import ByBatch, FoldedTable, Request, SideBySide
 from skvariants._blocks.passes import Passes
-from skvariants._blocks.table import Table, of_dask
+from skvariants._blocks.table import Table, features_of, of_dask
 from skvariants._data.rows import is_lazy
 from skvariants._data.validate import Given, Header
 from skvariants._fit import Fitted, fit, on_table
@@ -63,9 +64,13 @@ class Outline:
         )
 
 
-def _length(shard: Any, wanted: bool) -> tuple[int, Any]:
-    """Rows of a shard and, where they are wanted, their targets."""
-    return shard[0].shape[0], np.asarray(shard[1]) if wanted else None
+def _length(y: Any, wanted: bool) -> tuple[int, Any]:
+    """How many targets there are and, where they are wanted, what they are."""
+    return len(y), np.asarray(y) if wanted else None
+
+
+def _length_of_block(block: tuple[Any], wanted: bool) -> tuple[int, Any]:
+    return _length(block[0], wanted)
 
 
 class Collections:
@@ -86,13 +91,19 @@ class Collections:
 
     def look(self, targets: bool) -> tuple[list[int], Any, int]:
         """Lengths of the blocks; targets, where they are wanted; and the number of the features."""
-        table = of_dask(self.X, self.y, None)
-        lengths = list(self.X.chunks[0]) if hasattr(self.X, "chunks") else [np.nan]
-        in_memory = not is_lazy(self.y)
-        if not np.isnan(lengths).any() and (in_memory or not targets):
-            return lengths, np.asarray(self.y) if in_memory else None, table.d
-        found = list(table.each(_length, targets))
-        return [n for n, _ in found], np.concatenate([y for _, y in found]) if targets else None, table.d
+        d = features_of(self.X)[0]
+        lengths: list[Any] = [int(n) if n == n else None for n in getattr(self.X, "chunks", [[np.nan]])[0]]
+        known = None not in lengths
+        if not is_lazy(self.y):
+            if not known:
+                of_dask(self.X, self.y, None)  # says how they become known
+            return lengths, np.asarray(self.y), d
+        if known and not targets:
+            return lengths, None, d
+        blocks = Table([(block,) for block in delayed_blocks(self.y)], ByDask(), 1, None)
+        found = list(blocks.each(_length_of_block, targets))
+        y = np.concatenate([y for _, y in found]) if targets else None
+        return lengths if known else [n for n, _ in found], y, d
 
     def table(self, beside: list[Array]) -> Table:
         """The rows, with something beside those of each block."""
@@ -129,9 +140,9 @@ class InBatches:
 
     def look(self, targets: bool) -> tuple[list[int], Any, int]:
         """Lengths of the batches; targets, where they are wanted; and the number of the features."""
-        self.names, d = (table := self.passes.table()).names, table.d
+        d = self.passes.table().d
         shards = self.passes.targets() if self.passes.seekable else (shard for _, shard in self.passes.shards())
-        found = [_length(shard, targets) for shard in shards]
+        found = [_length(shard[1], targets) for shard in shards]
         return [n for n, _ in found], np.concatenate([y for _, y in found]) if targets else None, d
 
     def table(self, beside: list[Array]) -> Table:
@@ -161,7 +172,7 @@ def check_candidates(source: Any, groups: Sequence[PipelineGroup]) -> None:
             if reason is not None:
                 raise TypeError(
                     f"{source.what}, and {reason}: the search would need all rows in this process for the candidate "
-                    f"{candidate.params}. Leave it out, or give rows that are in memory, as X.compute() where that fits."
+                    f"{candidate.params}. Leave it out, or give rows in memory, as X.compute() where that fits."
                 )
 
 

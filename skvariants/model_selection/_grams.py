@@ -349,7 +349,10 @@ def answered_by_cells(
     task = spec.task.learn(np.zeros((1, n_targets)), spec.loss)
     found = []
     for train, test in zip(cells.train, cells.test, strict=True):
-        of = [tree(part for part, inside in zip(parts, member, strict=True) if inside and part) for member in (train, test)]
+        of = [
+            tree(part for part, inside in zip(parts, member, strict=True) if inside and part is not None)
+            for member in (train, test)
+        ]
         if any(part is None or part.n < 2 for part in of):
             return None
         found.append(of)

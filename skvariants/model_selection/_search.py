@@ -29,8 +29,8 @@ from sklearn.utils import Bunch, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from skvariants._callbacks import with_callbacks
 from skvariants._blocks.folds import Cells, FoldedTable
+from skvariants._callbacks import with_callbacks
 from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
 from skvariants._data.rows import is_lazy
 from skvariants._data.tasks import Classification, Regression
@@ -236,16 +236,19 @@ class EvaluationElsewhere(Evaluation):
     ----------
     search, context, base, settings
         As for :class:`Evaluation`.
-    rows : Elsewhere
-        The rows, in folds.
+    source : Collections or InBatches
+        Where the rows are.
+    rows : callable
+        Draws the folds; called when all else is known to be in order.
     """
 
     def __init__(
-        self, search: Any, context: SearchContext, base: Any, settings: list[dict[str, Any]], rows: Elsewhere
+        self, search: Any, context: SearchContext, base: Any, settings: list[dict[str, Any]], source: Any,
+        rows: Callable[[], Elsewhere],
     ) -> None:  # fmt: skip
         super().__init__(search, context, base, settings, [])
-        self.rows = rows
-        check_candidates(rows.source, self.groups)
+        check_candidates(source, self.groups)
+        self.rows = rows()
 
     @property
     def n_splits(self) -> int:
@@ -566,27 +569,35 @@ class BatchedSearch(Versioned, LinksToDocs):
                 f"{source.what}, and a search passes {given} to fits and scores: of these only the sample_weight of a "
                 "fit goes with such rows. Leave out the others, or give rows that are in memory."
             )
-        named = self._names_of_metrics()
-        metrics_of(named, is_classifier(self.estimator))
-        stratified = is_classifier(self.estimator) and not hasattr(self.cv, "__iter__")
-        lengths, y, d = source.look(stratified or hasattr(self.cv, "split"))
-        split = {
-            name: np.asarray(value.compute() if is_lazy(value) else value)  # numbers of groups, one a row
-            for name, value in routed.splitter.split.items() if value is not None
-        }  # fmt: skip
-        folds = self._drawn(Outline((sum(lengths), d)), y, split)
-        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
-            cells = Cells.of(folds, sum(lengths))
+        metrics_of(self._names_of_metrics(), is_classifier(self.estimator))
         weighed = weights[0] is None or weights[1] is not None  # those of batches are weights of both
-        rows = Elsewhere(source, FoldedTable(source.table(cells.split(lengths)), cells), named, weighed)
         context = SearchContext(
             None, None, {}, {}, scoring.scorer, scoring.names, True, self.scoring is None, self.error_score,
             bool(self.return_train_score), self._metrics(),
         )  # fmt: skip
         callback_ctx, data = self._begin(told["X"], told["y"], params.get("sample_weight"))
+
+        def rows() -> Elsewhere:
+            return self._folded(source, routed.splitter.split, weighed)
+
         return self._searched(
-            lambda base, settings: EvaluationElsewhere(self, context, base, settings, rows), scoring, source.fit,
-            callback_ctx, data,
+            lambda base, settings: EvaluationElsewhere(self, context, base, settings, source, rows), scoring,
+            source.fit, callback_ctx, data,
+        )  # fmt: skip
+
+    def _folded(self, source: Any, split_params: dict[str, Any], weighed: bool) -> Elsewhere:
+        """Rows that are not in memory, in folds."""
+        stratified = is_classifier(self.estimator) and not hasattr(self.cv, "__iter__")
+        lengths, y, d = source.look(stratified or hasattr(self.cv, "split"))
+        split = {
+            name: np.asarray(value.compute() if is_lazy(value) else value)  # numbers of groups, one a row
+            for name, value in split_params.items() if value is not None
+        }  # fmt: skip
+        folds = self._drawn(Outline((sum(lengths), d)), y, split)
+        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
+            cells = Cells.of(folds, sum(lengths))
+        return Elsewhere(
+            source, FoldedTable(source.table(cells.split(lengths)), cells), self._names_of_metrics(), weighed
         )  # fmt: skip
 
     def _drawn(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Array, Array]]:
