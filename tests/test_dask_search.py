@@ -257,6 +257,20 @@ def test_scores_by_blocks_are_those_of_scikit_learn(kind):
             assert found == pytest.approx(expected, rel=1e-6, abs=1e-8), name
 
 
+def test_labels_that_a_fold_has_not_seen_are_no_scores():
+    X, y = problem("binary", 300)
+    y = np.where(np.arange(300) < 200, y, 2)
+    search = BatchedGridSearchCV(
+        SGDVariantClassifier(), {"alpha": [1e-3, 1e-2]}, cv=[(np.arange(150), np.arange(150, 300))], refit=False,
+        scoring=["accuracy", "f1_macro", "neg_log_loss"],
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="non-finite"):
+        search.fit_batches(ArrayBatches(X, y, rows=90))
+    found = search.cv_results_
+    assert (found["mean_test_accuracy"] > 0.2).all()
+    assert np.isnan([found["mean_test_f1_macro"], found["mean_test_neg_log_loss"]]).all()
+
+
 # ---------------------------------------------------------------------- collections of dask
 
 

@@ -90,6 +90,8 @@ class Metric:
 
     #: whether a score is told from the best constant model
     against_constant: ClassVar[bool] = False
+    #: whether it counts labels that a model knows
+    counts_labels: ClassVar[bool] = False
 
     def parts(self, models: Models, z: Array, y: Array, w: Array) -> Totals:
         """What is added up over rows: of predictions ``(n_rows, n_models, n_columns)``, targets and weights."""
@@ -118,6 +120,8 @@ class OfLabels(Metric):
     function: Callable[..., Any]
     average: str | None = None
 
+    counts_labels: ClassVar[bool] = True
+
     def parts(self, models: Models, z: Array, y: Array, w: Array) -> Totals:
         k, true = models.task.n_classes, models.task.codes(y)
         counts = [
@@ -140,6 +144,8 @@ class OfProbabilities(Metric):
     """Mean of a function of the probabilities and of the number of the true label."""
 
     function: Callable[[Array, Array], Array]
+
+    counts_labels: ClassVar[bool] = True
 
     def parts(self, models: Models, z: Array, y: Array, w: Array) -> Totals:
         return Totals.of(self.function(models.probable(z), models.task.codes(y)), w)
@@ -298,7 +304,12 @@ def measured(shard: Shard, models: Models, metrics: Sequence[Metric], weighed: b
         z += b
         y, w = _targets(models, y, weight if weighed else None)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-            found = Sums(metric.parts(models, z.reshape(len(y), -1, k), y, w) for metric in metrics)
+            known = not models.task.classification or bool(np.isin(y, models.task.classes).all())
+            z3 = z.reshape(len(y), -1, k)
+            found = Sums(
+                metric.parts(models, z3, y, w) if known or not metric.counts_labels else Totals(np.nan, np.nan)
+                for metric in metrics
+            )
         total = found if total is None else total + found
     return NOTHING if total is None else total
 

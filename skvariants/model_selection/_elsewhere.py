@@ -184,7 +184,10 @@ def _reason(group: PipelineGroup, candidate: Candidate) -> str | None:
         )
     if not candidate.as_columns or scores_itself(type(candidate.final)):
         return f"{type(candidate.final).__name__} has a fit, scores or callbacks of its own"
-    return None if candidate.spec is None else refused(candidate.spec)
+    spec = candidate.spec
+    if spec is not None and spec.by_feature.bounded:
+        return "weights are to stay within bounds"
+    return None if spec is None else refused(spec)
 
 
 # ---------------------------------------------------------------------- candidates on folds
@@ -370,6 +373,8 @@ class _Matrix:
         for (kind, _, members, models, metrics), totals, constant in zip(asked, found, constants, strict=True):
             scores = {
                 name: metric.scores(total, models, constant)
+                if total.weight == total.weight
+                else [np.nan] * len(members)
                 for (name, metric), total in zip(metrics.items(), totals, strict=True)
             }
             for j, (result, _) in enumerate(members):

@@ -24,6 +24,7 @@ from sklearn.utils import get_tags
 
 from skvariants._blocks.engines import tree
 from skvariants._blocks.sums import refuse_infinite
+from skvariants._blocks.survey import checked
 from skvariants._by_feature import Shape
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Moments
@@ -305,7 +306,7 @@ def sums_of_cells(shard: Any, count: int, asked: Any, loss: Any) -> _OfCells:
     found = _OfCells([None] * count)
     if not len(cells):
         return found
-    y, weight = asked.validated(np.asarray(y)), row_weights(weight, len(cells))
+    y, weight = checked(y, asked), row_weights(weight, len(cells))
     asked.learn(y, loss)
     rows = rows_of(canonical(X.tocsr() if sp.issparse(X) else np.asarray(X)), y, weight)
     used = cells if weight is None else np.where(weight > 0, cells.astype(int), -1)
