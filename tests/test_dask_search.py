@@ -230,7 +230,10 @@ def test_a_search_in_batches_says_what_it_cannot_read():
 # ---------------------------------------------------------------------- scores
 
 
-@pytest.mark.parametrize("kind", ["binary", "classes", "real", "counts", "targets"])
+@pytest.mark.parametrize(
+    "kind",
+    ["binary", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("classes", "counts", "real", "targets"))],
+)
 def test_scores_by_blocks_are_those_of_scikit_learn(kind):
     X, y = problem(kind, 600)
     y = y + 1 if kind == "counts" else y  # all metrics are defined for these
