@@ -283,7 +283,7 @@ def da():
 
 
 def lazy_of(da, X, y, rows=700):
-    return da.from_array(X, chunks=(rows, 4)), da.from_array(y, chunks=(rows + 200, *y.shape[1:]))
+    return da.from_array(X, chunks=(rows, 4)), da.from_array(y, chunks=(rows + 200, 1)[: y.ndim])
 
 
 def test_a_search_of_a_collection_is_that_in_memory(da):
@@ -391,8 +391,9 @@ def test_what_else_is_refused_of_collections(da):
     X, y = problem("binary", 300)
     X_lazy, y_lazy = lazy_of(da, X, y, 100)
     search = BatchedGridSearchCV(SGDVariantClassifier(), ALPHAS)
-    with pytest.raises(ValueError, match="y of a dask collection X is to have a target for each row"):
-        search.fit(X_lazy)
+    for targets in (None, da.stack([y_lazy, y_lazy], axis=1)):
+        with pytest.raises(ValueError, match="X is a dask collection, and y is to have a label for each row"):
+            search.fit(X_lazy, targets)
     with pytest.raises(TypeError, match=r"passes \['coef_init'\] to fits.*only the sample_weight"):
         search.fit(X_lazy, y_lazy, coef_init=np.zeros(D))
 

@@ -80,14 +80,21 @@ class Collections:
     ----------
     X, y, weight : object
         As the user gave them.
+    labels : bool
+        Whether targets are labels, one a row.
     """
 
     what = "X is a dask collection"
 
-    def __init__(self, X: Any, y: Any, weight: Any) -> None:
+    def __init__(self, X: Any, y: Any, weight: Any, labels: bool) -> None:
+        if y is None or getattr(y, "ndim", 1) not in ((1,) if labels else (1, 2)):
+            raise ValueError(
+                f"{self.what}, and y is to have a {'label' if labels else 'target'} for each row: give a column of "
+                "them, along the rows of X."
+            )
         self.X, self.y, self.weight = X, y, weight
-        if y is None or getattr(y, "ndim", 1) not in (1, 2):
-            raise ValueError("y of a dask collection X is to have a target for each row: give a column of them.")
+        if hasattr(y, "rechunk") and y.ndim == 2:
+            self.y = y.rechunk({1: -1})
 
     def look(self, targets: bool) -> tuple[list[int], Any, int]:
         """Lengths of the blocks; targets, where they are wanted; and the number of the features."""

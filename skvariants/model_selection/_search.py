@@ -518,13 +518,15 @@ class BatchedSearch(Versioned, LinksToDocs):
         ------
         ValueError
             If a parameter is not accepted, or every fit failed; an earlier fit stays as it was.
+        TypeError
+            If X is a dask collection, of which sums over rows do not say what is asked.
         """
         self._check_params()
         scoring = self._scoring()
         if scoring.names is not None:
             self._check_refit(scoring.names)
         if self._fits_elsewhere and is_lazy(X):
-            source = Collections(X, y, params.get("sample_weight"))
+            source = Collections(X, y, params.get("sample_weight"), is_classifier(self.estimator))
             return self._fit_elsewhere(source, scoring, params, {"X": X, "y": y})
         X, y = indexable(in_process(X, "X"), in_process(y, "y"))
         n = n_rows(X)
