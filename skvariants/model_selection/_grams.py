@@ -43,6 +43,8 @@ Array = np.ndarray
 _CHUNK = 1 << 17
 # numbers in the sums of all folds together
 _HELD = 1 << 24
+# cells of rows that are elsewhere: of each block all are looked at
+_CELLS = 1 << 10
 # multiplications for a stored value and a candidate that sums may cost: what a few iterations do
 _WORTH = 32
 # epochs from which a fit of squared error is not ended by their number
@@ -309,10 +311,11 @@ def sums_of_cells(shard: Any, count: int, asked: Any, loss: Any) -> _OfCells:
     y, weight = checked(y, asked), row_weights(weight, len(cells))
     asked.learn(y, loss)
     rows = rows_of(canonical(X.tocsr() if sp.issparse(X) else np.asarray(X)), y, weight)
-    used = cells if weight is None else np.where(weight > 0, cells.astype(int), -1)
+    used = cells.astype(int) if weight is None else np.where(weight > 0, cells.astype(int), -1)
+    order = np.argsort(used, kind="stable")
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        for cell in range(count):
-            if (index := np.flatnonzero(used == cell)).size:
+        for index in np.split(order, np.flatnonzero(np.diff(used[order])) + 1):
+            if (cell := used[index[0]]) >= 0:
                 found[cell] = Sums.of(rows, index)
     if not all(part is None or np.isfinite(part.squares).all() for part in found):
         refuse_infinite((X, y, weight), np.float64)
@@ -340,7 +343,11 @@ def answered_by_cells(
         return None
     cells, spec = folded.cells, asked[0].spec
     n_folds, count = cells.train.shape
-    if count * d * d > _HELD or not _is_squared(spec.loss.with_spread(1.0).by_output(), np.linspace(0, 1, 8)[:, None]):
+    if (
+        count > _CELLS
+        or count * d * d > _HELD
+        or not _is_squared(spec.loss.with_spread(1.0).by_output(), np.linspace(0, 1, 8)[:, None])
+    ):
         return None
     parts = folded.table.total(sums_of_cells, count, spec.task, spec.loss)
     known = next((part for part in parts if part is not None), None)
