@@ -22,7 +22,7 @@ from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Interrupted, fit
 from skvariants._interior_point import column as columns
 from skvariants._interior_point import rows as matrices
-from skvariants._interior_point.ascent import DualAscent
+from skvariants._interior_point.ascent import DualAscent, balanced_slopes
 from skvariants._interior_point.column import lower_bound, ramps_of
 from skvariants._interior_point.path import CentralPath
 from skvariants._interior_point.proximal import ProximalPoint
@@ -503,6 +503,39 @@ def test_an_ascent_that_leads_up_too_slowly_gives_way_to_a_path(ascents, monkeyp
     assert model.status_ == "converged"
     assert model.n_iter_ > len(ascents)
     assert len(ascents) <= 3
+
+
+@pytest.mark.parametrize("kinks", [1, 2])
+def test_balanced_slopes_are_the_nearest_whose_sum_is_the_goal(kinks):
+    rng = np.random.default_rng(kinks)
+    x, balance = rng.standard_normal((kinks, 60)), rng.exponential(size=60)
+    low, high = -rng.random((kinks, 60)), rng.random((kinks, 60))
+    for goal in (0.0, 0.9 * float((high @ balance).sum()), 0.9 * float((low @ balance).sum())):
+        u = balanced_slopes(x, (low, high), balance, goal)
+        assert float((u @ balance).sum()) == pytest.approx(goal, abs=1e-10)
+        # what is between its ends says how much of the balance was taken; the others follow from that
+        inside = (u > low) & (u < high)
+        taken = ((x - u) / balance)[inside]
+        np.testing.assert_allclose(taken, taken[0], atol=1e-9)
+        np.testing.assert_allclose(u, np.clip(x - taken[0] * balance, low, high), atol=1e-9)
+
+
+def test_values_of_an_ascent_bound_the_optimum_from_both_sides(ascents, monkeypatch):
+    X, y, _ = text_like()
+    given = dict(loss="hinge", alpha=1e-6, tol=1e-9, random_state=0)
+    optimum = SGDVariantClassifier(**given).fit(X.toarray(), y).loss_curve_[-1]
+    epoch, bounds = DualAscent.epoch, []
+
+    def seen(self, states):
+        epoch(self, states)
+        bounds.append((states[0].value, states[0].dual))
+
+    monkeypatch.setattr(DualAscent, "epoch", seen)
+    SGDVariantClassifier(**given).fit(X, y)
+    value, dual = np.array(bounds).T
+    assert value.min() >= optimum * (1 - 1e-8)
+    assert dual.max() <= optimum * (1 + 1e-8)
+    assert value[-1] - dual[-1] <= 1e-8
 
 
 # ------------------------------------------------------------------ the perceptron, and losses of users
