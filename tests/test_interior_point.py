@@ -22,7 +22,7 @@ from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Interrupted, fit
 from skvariants._interior_point import column as columns
 from skvariants._interior_point import rows as matrices
-from skvariants._interior_point.ascent import DualAscent
+from skvariants._interior_point.ascent import DualAscent, balanced_slopes
 from skvariants._interior_point.column import lower_bound, ramps_of
 from skvariants._interior_point.path import CentralPath
 from skvariants._interior_point.proximal import ProximalPoint
@@ -405,7 +405,7 @@ def test_wide_text_like_rows_are_the_support_vector_machine():
     assert value(ours) <= value(theirs) + 1e-5 * (1 - value(theirs))
 
 
-# ------------------------------------------------------------------ dual coordinate ascent
+# ------------------------------------------------------------------ dual ascent
 
 
 def text_like(n=240, d=150, classes=2, seed=0):
@@ -419,13 +419,13 @@ def text_like(n=240, d=150, classes=2, seed=0):
 
 @pytest.fixture
 def ascents(monkeypatch):
-    """Numbers of columns of the epochs that are taken."""
+    """Numbers of columns of the iterations that are taken."""
     taken = []
     epoch = DualAscent.epoch
 
-    def counted(self):
-        taken.append(len(self.states))
-        epoch(self)
+    def counted(self, states):
+        taken.append(len(states))
+        epoch(self, states)
 
     few_features(monkeypatch)
     monkeypatch.setattr(DualAscent, "epoch", counted)
@@ -447,7 +447,9 @@ def test_ascent_ends_at_the_optimum(ascents, loss, intercept, weighted):
     assert len(ascents) == epochs
     assert model.status_ == whole.status_ == "converged"
     if loss == "perceptron":
-        np.testing.assert_array_equal(np.sign(X @ model.coef_[0]), np.sign(X @ whole.coef_[0]))
+        cosine = model.coef_[0] @ whole.coef_[0] / np.linalg.norm(model.coef_) / np.linalg.norm(whole.coef_)
+        assert cosine > 1 - 1e-5
+        np.testing.assert_array_equal(model.predict(X), whole.predict(X))
     else:
         assert -1e-6 < beyond(model, whole, X.toarray(), y, loss, "l2", weight) < 1e-6
 
@@ -501,6 +503,39 @@ def test_an_ascent_that_leads_up_too_slowly_gives_way_to_a_path(ascents, monkeyp
     assert model.status_ == "converged"
     assert model.n_iter_ > len(ascents)
     assert len(ascents) <= 3
+
+
+@pytest.mark.parametrize("kinks", [1, 2])
+def test_balanced_slopes_are_the_nearest_whose_sum_is_the_goal(kinks):
+    rng = np.random.default_rng(kinks)
+    x, balance = rng.standard_normal((kinks, 60)), rng.exponential(size=60)
+    low, high = -rng.random((kinks, 60)), rng.random((kinks, 60))
+    for goal in (0.0, 0.9 * float((high @ balance).sum()), 0.9 * float((low @ balance).sum())):
+        u = balanced_slopes(x, (low, high), balance, goal)
+        assert float((u @ balance).sum()) == pytest.approx(goal, abs=1e-10)
+        # what is between its ends says how much of the balance was taken; the others follow from that
+        inside = (u > low) & (u < high)
+        taken = ((x - u) / balance)[inside]
+        np.testing.assert_allclose(taken, taken[0], atol=1e-9)
+        np.testing.assert_allclose(u, np.clip(x - taken[0] * balance, low, high), atol=1e-9)
+
+
+def test_values_of_an_ascent_bound_the_optimum_from_both_sides(ascents, monkeypatch):
+    X, y, _ = text_like()
+    given = dict(loss="hinge", alpha=1e-6, tol=1e-9, random_state=0)
+    optimum = SGDVariantClassifier(**given).fit(X.toarray(), y).loss_curve_[-1]
+    epoch, bounds = DualAscent.epoch, []
+
+    def seen(self, states):
+        epoch(self, states)
+        bounds.append((states[0].value, states[0].dual))
+
+    monkeypatch.setattr(DualAscent, "epoch", seen)
+    SGDVariantClassifier(**given).fit(X, y)
+    value, dual = np.array(bounds).T
+    assert value.min() >= optimum * (1 - 1e-8)
+    assert dual.max() <= optimum * (1 + 1e-8)
+    assert value[-1] - dual[-1] <= 1e-8
 
 
 # ------------------------------------------------------------------ the perceptron, and losses of users

@@ -1,68 +1,102 @@
-r"""Dual coordinate ascent in blocks of rows: wide sparse rows, all columns at once.
+r"""Dual ascent for wide sparse rows: gradient projection finds slopes at an end, conjugate gradients the others.
 
-The dual of :math:`\sum_i p_i \ell_i(x_i^\top v + b) + \tfrac\tau2 |v|^2` is maximised one row at a time [1]_: with
-:math:`v = -X^\top (p \circ s) / \tau` the slope of row `i` becomes
+With squares of all weights the optimum has :math:`w = -\sum_i \omega_i s_i x_i / \lambda`, and the slopes :math:`s`
+minimise
 
-.. math:: s_i \leftarrow \operatorname{prox}(s_i + (z_i - t_i) / \kappa_i), \qquad
-          \kappa_i = p_i (|x_i|^2 + \rho) / \tau
+.. math:: \frac1{2 \lambda} \Bigl\| \sum_i \omega_i s_i x_i \Bigr\|^2 + \sum_i \omega_i \ell_i^*(s_i)
+          \quad\text{where}\quad \sum_i \omega_i s_i = 0
 
-which is exact. Rows come in blocks: one product gives the predictions of a block, its Gram matrix carries them from row
-to row, and another product takes the slopes into the weights, for all columns together. The intercept has no
-penalty; each epoch gives it one around where it stood, as if rows had another feature :math:`\sqrt\rho`
-(Rockafellar's multipliers [2]_), so that slopes add up to zero in the end.
+if there is an intercept. The conjugates :math:`\ell_i^*` are piecewise linear and end somewhere: with one ramp a row
+this is a quadratic between bounds, over a plane. A projected gradient moves many slopes to an end, or off it, at once;
+conjugate gradients then minimise over slopes between two kinks of their conjugate, and what leaves that range is
+projected back [1]_. Where sums have to stay nil, the projection is a search for one number [2]_. All of it is products
+with sparse matrices. Slopes whose gradient alone would lead them beyond their end are left to the projected gradient,
+as a direction that is cut off need not lead down [3]_. The best intercept of given weights is a weighted quantile, so
+every iteration ends with primal and dual values that bound the optimum from both sides.
 
 References
 ----------
-.. [1] Hsieh, Chang, Lin, Keerthi and Sundararajan (2008), "A dual coordinate descent method for large-scale linear
-   SVM", doi:10.1145/1390156.1390208; Shalev-Shwartz and Zhang (2013), "Stochastic dual coordinate ascent methods for
-   regularized loss minimization", JMLR 14, 567-599.
-.. [2] Rockafellar (1976), "Augmented Lagrangians and applications of the proximal point algorithm in convex
-   programming", doi:10.1287/moor.1.2.97.
+.. [1] Moré and Toraldo (1991), "On the solution of large quadratic programming problems with bound constraints",
+   doi:10.1137/0801008.
+.. [2] Dai and Fletcher (2006), "New algorithms for singly linearly constrained quadratic programs subject to lower and
+   upper bounds", doi:10.1007/s10107-005-0595-2.
+.. [3] Bertsekas (1982), "Projected Newton methods for optimization problems with simple constraints",
+   doi:10.1137/0320018.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import blas
 
 from skvariants._interior_point.path import Ramps
 
 Array = np.ndarray
-# rows of a block, for several columns and for one, which may have more while the Gram matrices hold so few numbers
-_BLOCK, _BLOCK_OF_ONE, _LARGER, _GRAMS = 64, 128, 256, 1 << 23
-# penalty of the intercept's move, in mean squares of rows: 0.003 to 0.03 are alike, 0.1 and 1 take two and five times
-# the epochs (3,000 rows of newsgroups, 1,200 of synthetic text)
-_RHO = 0.01
-# of the mean curvature of rows, the least that a row has
-_LEAST = 1e-9
-# epochs before the last whose gaps are kept
+# of the mean square of rows, the least that a row is given
+_LEAST = 1e-3
+# projected gradients of an iteration; one takes fewer products in the mean, two fewer iterations (newsgroups, messages,
+# synthetic text)
+_PROJECTIONS = 2
+# share of the largest gain of a conjugate gradient below which these end, and their most
+_GAIN, _CONJUGATE = 0.1, 50
+# share of slopes past their ends that says that a direction is too long for them: 0.02 to 0.25 are alike, and without
+# a limit hardly a direction is of use where regularisation is weak (15,000 rows of newsgroups, alpha=1e-5)
+_PAST = 0.1
+# lengths of a direction that are tried, each a share of the one before; then the first slope to meet its end says
+_TRIED, _SHORTER = 4, 0.3
+# least share of the gain that a gradient promises
+_DECREASE = 0.1
+# share of a range within which a slope is at its end
+_END = 1e-12
+# rounds of the search for the number that balances slopes, and what is balanced, of their largest sum
+_ROUNDS, _BALANCED = 60, 1e-13
+# iterations before the last whose gaps are kept
 _BACK = 10
 
 
 @dataclass(eq=False, repr=False)
 class AscentState:
-    """Where a column stands: scaled weights, slopes of the rows in their order, intercept, epochs.
+    """Where a column stands; its arrays are replaced, never changed.
 
-    Objective, and primal minus dual in the last epochs, are summed while slopes change, where weights of rows add up to
-    one; below ``goal`` a gap is worth a look at all rows.
+    Attributes
+    ----------
+    p : ndarray of shape (n_rows,)
+        Slopes of the rows, in units in which each alone has a curvature of one.
+    combined, forces : ndarray of shape (n_features,), (n_rows,)
+        What they add up to over the features, and its products with the rows.
+    b : float
+        Multiplier of the sum of slopes.
+    length : float
+        Of the last projected gradient.
+    best : ndarray of shape (n_features + 1,)
+        The best weights so far, and their intercept.
+    value, dual : float
+        Their objective, and the highest bound, where weights of rows add up to one.
+    gaps : tuple of float
+        Between both, in the last iterations.
+    goal : float
+        Below it a gap is worth a look at all rows.
     """
 
-    v: Array
-    s: Array
+    p: Array
+    combined: Array
+    forces: Array
     b: float
+    best: Array
+    length: float = 1.0
     epoch: int = 0
     value: float = np.inf
-    gaps: tuple[float, ...] = ()
+    dual: float = -np.inf
+    gaps: tuple[float, ...] = field(default=())
     goal: float = np.inf
 
     def copy(self) -> AscentState:
         """The same, to change."""
-        return replace(self, v=self.v.copy(), s=self.s.copy())
+        return replace(self)
 
 
 @dataclass(eq=False, repr=False)
@@ -71,8 +105,8 @@ class Ridge:
 
     Attributes
     ----------
-    rows : ndarray of int
-        Numbers of the rows of the table, in a random order.
+    rows : ndarray of int or slice
+        Which rows of the table.
     stretch, scale : ndarray of shape (n_features,)
         By what features, and then weights, are multiplied so that the penalty is that of squares of weights.
     share : ndarray of shape (n_rows,)
@@ -80,14 +114,14 @@ class Ridge:
     strength : float
         Of the squares, where the weights of rows add up to one.
     ramps : Ramps
-        Of the rows in this order, those of a row by position.
+        Of these rows, those of a row by position.
     kinks : ndarray of int
         Which they are in the order of the loss.
     intercept : bool
         Whether there is one.
     """
 
-    rows: Array
+    rows: Any
     stretch: Array
     scale: Array
     share: Array
@@ -97,44 +131,107 @@ class Ridge:
     intercept: bool
 
     def joins(self, other: Ridge) -> bool:
-        """Whether both can climb together."""
+        """Whether both can climb together: on one matrix."""
         return (
-            self.intercept == other.intercept and self.ramps.low.shape == other.ramps.low.shape
+            self.intercept == other.intercept
             and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.share, other.share)
             and np.allclose(self.stretch, other.stretch, rtol=1e-12, atol=0)
-            and np.allclose(self.scale, other.scale, rtol=1e-12, atol=0)
-            and np.allclose(self.share, other.share, rtol=1e-12, atol=0)
-        )  # fmt: skip
+        )
 
 
 @dataclass(eq=False, repr=False)
-class Block:
-    """Rows of a block in the features that they store.
+class Conjugates:
+    """Conjugates of the losses of a column, in the units of :class:`AscentState`: all ``(n_kinks, n_rows)``.
 
     Attributes
     ----------
-    rows : slice
-        Which.
-    features : ndarray of int
-        That any of them stores.
-    X, XT : sparse matrices
-        Their values, and times the weights of the rows.
-    gram : ndarray of shape (n_rows, n_rows)
-        What a slope adds to the other predictions, over their curvature; nil for its own.
-    curvature : ndarray of shape (n_rows, 1)
-        Of each row, for a strength of one.
+    position, low, high : ndarray
+        Of the ramps, in units of predictions and slopes; those of a row by position.
+    share : ndarray of shape (n_rows,)
+        Weights of rows.
+    unit : ndarray of shape (n_rows,)
+        By what slopes are multiplied.
+    balance : ndarray of shape (n_rows,)
+        What a slope adds to the sum of all.
+    cost : ndarray
+        Slope of the conjugate on each of its segments, whose `start` and `end` are where they are.
     """
 
-    rows: slice
-    features: Array
-    X: Any
-    XT: Any
-    gram: Array
-    curvature: Array
+    position: Array
+    low: Array
+    high: Array
+    share: Array
+    unit: Array
+    balance: Array
+
+    def __post_init__(self) -> None:
+        # of ramps in their order, those before the one that a prediction is on are at their high end
+        before = np.cumsum(self.high, axis=0) - self.high
+        offset = before + self.low.sum(axis=0) - np.cumsum(self.low, axis=0)
+        self.offset = offset * self.unit
+        self.start, self.end = (offset + self.low) * self.unit, (offset + self.high) * self.unit
+        self.ends = self.low * self.unit, self.high * self.unit
+        self.cost = self.position * self.balance
+
+    def slopes(self, p: Array) -> Array:
+        """Of each ramp."""
+        return np.clip((p - self.offset) / self.unit, self.low, self.high)
+
+    def value(self, p: Array) -> float:
+        """Sum of the conjugates."""
+        return float((self.cost * np.clip(p - self.offset, *self.ends)).sum())
+
+    def loss(self, z: Array) -> float:
+        """Weighted sum at predictions."""
+        r = z - self.position
+        return float(self.share @ np.maximum(self.low * r, self.high * r).sum(axis=0))
+
+    def projected(self, p: Array, length: float, b: float, balanced: bool) -> Array:
+        """Nearest to `p` where slopes add up to nil, while their conjugates cost what they do on this length."""
+        places = p - length * self.cost - self.offset
+        balance = self.balance if balanced else np.zeros(len(p))
+        u = balanced_slopes(places, self.ends, balance, 0.0, -length * b)
+        return u.sum(axis=0)
+
+    def best_intercept(self, z: Array) -> float:
+        """Of predictions without one: a quantile of the kinks."""
+        kinks = (self.position - z).ravel()
+        order = np.argsort(kinks)
+        steps = np.cumsum((self.share * (self.high - self.low)).ravel()[order])
+        first = int(np.searchsorted(steps, -float(self.share @ self.low.sum(axis=0))))
+        return float(kinks[order[min(first, len(order) - 1)]])
+
+
+def balanced_slopes(x: Array, ends: tuple[Array, Array], balance: Array, goal: float, at: float = 0.0) -> Array:
+    r"""What `x`, ``(n_kinks, n_rows)``, less a multiple of `balance` is between its ends, so that sums meet the goal.
+
+    The multiple is found by Newton's method, its steps kept between what is too little and too much; `at` is a guess.
+    """
+    low, high = ends
+    if not balance.any():
+        return np.clip(x, low, high)
+    below, above = -np.inf, np.inf
+    enough = _BALANCED * float(np.maximum(np.abs(low), np.abs(high)).sum(axis=0) @ balance)
+    reach = float(np.abs(x).max() / balance.max())
+    for _ in range(_ROUNDS):
+        moved = x - at * balance
+        u = np.clip(moved, low, high)
+        excess = float(u.sum(axis=0) @ balance) - goal
+        if abs(excess) <= enough:
+            break
+        below, above = (at, above) if excess > 0 else (below, at)
+        slope = float(((moved > low) & (moved < high)).sum(axis=0) @ (balance * balance))
+        after = at + excess / slope if slope > 0 else np.nan
+        if not below < after < above:
+            farther = at + np.copysign(max(2 * abs(at), reach), excess)
+            after = 0.5 * (below + above) if np.isfinite(below) and np.isfinite(above) else farther
+        at = after
+    return u
 
 
 class DualAscent:
-    """Epochs of dual coordinate ascent of several columns.
+    """Dual ascent of columns that have their rows in common.
 
     Parameters
     ----------
@@ -146,174 +243,146 @@ class DualAscent:
 
     def __init__(self, X: Any, ridges: Sequence[Ridge]) -> None:
         first = ridges[0]
-        self.ridges = list(ridges)
-        self.share, self.intercept = first.share, first.intercept
-        S = (X[first.rows].astype(np.float64) @ sp.diags_array(first.stretch)).tocsr()
-        self.S = S
-        norms = np.asarray(S.multiply(S).sum(axis=1)).ravel()
-        self.rho = _RHO * float(self.share @ norms) if self.intercept else 0.0
-        curvature = self.share * (norms + self.rho)
-        self.curvature = np.maximum(curvature, _LEAST * curvature.mean() + 1e-300)
-        size = _BLOCK if len(ridges) > 1 else int(np.clip(_GRAMS // S.shape[0], _BLOCK_OF_ONE, _LARGER))
-        self.blocks = [self._block(S, slice(i, min(i + size, S.shape[0]))) for i in range(0, S.shape[0], size)]
-        self.states: list[AscentState] = []
-        self._tabulate()
+        self.ridges, self.intercept = list(ridges), first.intercept
+        S = (X if len(first.rows) == X.shape[0] else X[first.rows]).astype(np.float64)
+        S = (S @ sp.diags_array(first.stretch)).tocsr()
+        squares = np.asarray(S.multiply(S).sum(axis=1)).ravel()
+        self.norm = np.sqrt(np.maximum(squares, max(_LEAST * squares.mean(), 1e-300)))
+        self.A = (sp.diags_array(1 / self.norm) @ S).tocsr()
+        self.conjugates = [self._conjugates(ridge) for ridge in ridges]
 
-    def _block(self, S: Any, rows: slice) -> Block:
-        part = S[rows]
-        features, numbers = np.unique(part.indices, return_inverse=True)
-        shape = part.shape[0], features.size
-        own = sp.csr_matrix((part.data, numbers.astype(np.int32), part.indptr), shape=shape)
-        share, curvature = self.share[rows], self.curvature[rows]
-        gram = ((own @ own.T).toarray() + self.rho) * (share[:, None] / curvature)
-        np.fill_diagonal(gram, 0.0)
-        weighted = sp.csr_matrix((own.data * np.repeat(share, np.diff(own.indptr)), own.indices, own.indptr), shape)
-        return Block(rows, features, own, weighted.T, gram, curvature[:, None])
-
-    def _tabulate(self) -> None:
-        """Ramps of all columns, ``(n_kinks, n_rows, n_columns)``, with their ends in units of :meth:`_climb`."""
-        ramps = [ridge.ramps for ridge in self.ridges]
-        self.position = np.stack([r.position for r in ramps], axis=-1)
-        self.low, self.high = np.stack([r.low for r in ramps], axis=-1), np.stack([r.high for r in ramps], axis=-1)
-        self.strength = np.array([r.strength for r in self.ridges])
-        # of ramps in their order, those before the one that a prediction is on are at their high end
-        before = np.cumsum(self.high, axis=0) - self.high
-        after = self.low.sum(axis=0) - np.cumsum(self.low, axis=0)
-        self.offset = before + after
-        middle = self.position * (self.strength / self.curvature[:, None]) + self.offset
-        self.lowest, self.highest, self.middle = middle + self.low, middle + self.high, middle.sum(axis=0)
-        self.least, self.most = self.low.sum(axis=0), self.high.sum(axis=0)
-
-    # ------------------------------------------------------------------ columns
-
-    def start(self, j: int, b: float) -> AscentState:
-        """Column `j` at slopes of zero, or as near to that as they can be."""
-        s = np.clip(0.0, self.least[:, j], self.most[:, j])
-        v = -(self.S.T @ (self.share * s)) / self.strength[j] if s.any() else np.zeros(self.S.shape[1])
-        return AscentState(v, s, b if self.intercept else 0.0)
-
-    def hold(self, states: Sequence[AscentState]) -> None:
-        """Let columns that stand there be those that :meth:`epoch` moves; they share two matrices from now on."""
-        if len(states) == len(self.states) and all(a is b for a, b in zip(states, self.states, strict=True)):
-            return
-        self.states = list(states)
-        self.V = np.stack([state.v for state in states], axis=1)
-        self.s = np.stack([state.s for state in states], axis=1)
-        self.b = np.array([state.b for state in states])
-        for j, state in enumerate(states):
-            state.v, state.s = self.V[:, j], self.s[:, j]
+    def _conjugates(self, ridge: Ridge) -> Conjugates:
+        ramps, share = ridge.ramps, ridge.share
+        balance = np.sqrt(ridge.strength) / self.norm
+        return Conjugates(ramps.position, ramps.low, ramps.high, share, share / balance, balance)
 
     def keep(self, columns: Sequence[int]) -> None:
         """Keep some of the columns."""
-        if len(columns) < len(self.ridges):
-            self.ridges = [self.ridges[j] for j in columns]
-            self._tabulate()
+        self.ridges = [self.ridges[j] for j in columns]
+        self.conjugates = [self.conjugates[j] for j in columns]
 
-    def slopes(self, j: int) -> Array:
-        """Slopes of the ramps of column `j`, ``(n_kinks, n_rows)``, its rows in the order of the table."""
-        u = np.clip(self.states[j].s - self.offset[:, :, j], self.low[:, :, j], self.high[:, :, j])
+    def start(self, j: int, b: float) -> AscentState:
+        """Column `j` at slopes of zero, or as near to that as they can be."""
+        conjugates = self.conjugates[j]
+        p = conjugates.projected(np.zeros(len(self.norm)), 0.0, 0.0, self.intercept)
+        combined = self.A.T @ p
+        best = np.zeros(len(combined) + 1)
+        best[-1] = b if self.intercept else 0.0
+        return AscentState(p, combined, self.A @ combined, best[-1], best)
+
+    def slopes(self, j: int, state: AscentState) -> Array:
+        """Slopes of the ramps of column `j`, ``(n_kinks, n_rows)``."""
+        u = self.conjugates[j].slopes(state.p)
         slopes = np.empty_like(u)
         np.put_along_axis(slopes, self.ridges[j].kinks, u, axis=0)
-        return slopes[:, np.argsort(self.ridges[j].rows, kind="stable")]
+        return slopes
 
-    def weights(self, j: int) -> Array:
-        """``(w, b)`` of column `j` that its slopes stand for."""
-        state, ridge = self.states[j], self.ridges[j]
-        v = -(self.S.T @ (self.share * state.s)) / ridge.strength
-        return np.append(v * ridge.scale, state.b)
+    def weights(self, j: int, state: AscentState) -> Array:
+        """``(w, b)``, the best so far."""
+        return state.best * np.append(self.ridges[j].scale, 1.0)
 
-    def present(self, j: int) -> Array:
-        """``(w, b)`` of column `j` where it stands."""
-        return np.append(self.V[:, j] * self.ridges[j].scale, self.b[j])
+    # ------------------------------------------------------------------ an iteration
 
-    # ------------------------------------------------------------------ an epoch
+    def epoch(self, states: Sequence[AscentState]) -> None:
+        """An iteration of every column, in place."""
+        for conjugates, state, ridge in zip(self.conjugates, states, self.ridges, strict=True):
+            for _ in range(_PROJECTIONS):
+                self._project(conjugates, state)
+            self._conjugate_gradients(conjugates, state)
+            self._measure(conjugates, state, np.sqrt(ridge.strength))
+            state.epoch += 1
 
-    def epoch(self) -> None:
-        """Every row once, in place; all columns have seen as many epochs."""
-        states = self.states
-        climb = self._climb_one if len(states) == 1 else self._climb
-        losses, slack = np.zeros(len(states)), np.zeros(len(states))
-        order = np.random.default_rng(states[0].epoch).permutation(len(self.blocks))
-        for number in order.tolist():
-            block = self.blocks[number]
-            W = self.V.take(block.features, axis=0, mode="clip")
-            z = block.X @ W
-            z += self.b
-            loss, excess = self._measured(block, z)
-            losses += loss
-            slack += excess
-            c = z * (self.strength / block.curvature)
-            c += self.s[block.rows]
-            change = climb(block, c)
-            if change is None:
-                continue
-            change /= self.strength
-            W -= block.XT @ change
-            self.V[block.features] = W
-            self.b -= self.rho * (self.share[block.rows] @ change)
-        self.b -= self.rho * (self.share @ self.s) / self.strength
-        values = losses + 0.5 * self.strength * np.einsum("ij,ij->j", self.V, self.V)
-        for j, state in enumerate(states):
-            state.b, state.epoch, state.value = float(self.b[j]), state.epoch + 1, float(values[j])
-            state.gaps = (*state.gaps[-_BACK:], float(slack[j]))
+    def _project(self, conjugates: Conjugates, state: AscentState) -> None:
+        """A projected gradient, as long as the last should have been."""
+        p, length = state.p, state.length
+        s = conjugates.projected(p - length * state.forces, length, state.b, self.intercept) - p
+        moved = self.A.T @ s
+        promised = float(state.forces @ s) + conjugates.value(p + s) - conjugates.value(p)
+        curvature = float(moved @ moved)
+        share = -promised / curvature if curvature > 0 else 1.0
+        if share < 0.5 / (1 - _DECREASE):
+            s, moved = s * max(share, 0.0), moved * max(share, 0.0)
+        state.length *= float(np.clip(share, _SHORTER, 1 / _SHORTER))
+        state.p, state.combined = p + s, state.combined + moved
+        state.forces = state.forces + self.A @ moved
+        u = state.p - conjugates.offset
+        inside = (u > conjugates.ends[0]) & (u < conjugates.ends[1])
+        weight = conjugates.balance * inside
+        if self.intercept and inside.any():
+            state.b = float((weight * (state.forces + conjugates.cost)).sum() / (weight * conjugates.balance).sum())
 
-    def _measured(self, block: Block, z: Array) -> tuple[Array, Array]:
-        """Weighted losses of each column, and by how much they and their conjugates exceed the products."""
-        rows, share = block.rows, self.share[block.rows]
-        r, s, low, high = z - self.position[:, rows], self.s[rows], self.low[:, rows], self.high[:, rows]
-        u = s[None] if len(low) == 1 else np.clip(s - self.offset[:, rows], low, high)
-        losses = np.maximum(low * r, high * r)
-        u = losses - u * r
-        return share @ losses.sum(axis=0), share @ u.sum(axis=0)
+    def _conjugate_gradients(self, conjugates: Conjugates, state: AscentState) -> None:
+        """Minimise over slopes that are between two kinks of their conjugate, and would be if they moved alone."""
+        force = state.forces + conjugates.cost - state.b * conjugates.balance
+        start, end, p = conjugates.start, conjugates.end, state.p
+        free = (p > start) & (p < end) & (p - force > start) & (p - force < end)
+        kink, rows = np.nonzero(free)
+        if not rows.size:
+            return
+        A, balance = self.A[rows], conjugates.balance[rows] * self.intercept
+        force = (state.forces + conjugates.cost)[kink, rows]
+        ends = start[kink, rows] - p[rows], end[kink, rows] - p[rows]
+        step = _minimised(A, force, balance, ends)
+        s, moved = _searched(A, p[rows], step, force, balance, (start[kink, rows], end[kink, rows]))
+        state.p = p.copy()
+        state.p[rows] += s
+        state.combined = state.combined + moved
+        state.forces = state.forces + self.A @ moved
 
-    def _climb(self, block: Block, c: Array) -> Array:
-        """Slopes of the rows of a block, one after the other; how they change."""
-        rows = block.rows
-        old = self.s[rows]
-        base = old + self.middle[rows]
-        lowest, highest = self.lowest[:, rows], self.highest[:, rows]
-        change = np.empty_like(c)
-        walk = zip(change, c, lowest[0], highest[0], base, block.gram, strict=True)
-        for i, (x, now, least, most, start, carried) in enumerate(walk):
-            np.minimum(now, most, out=x)
-            np.maximum(x, least, out=x)
-            for k in range(1, len(lowest)):
-                x += np.clip(now, lowest[k, i], highest[k, i])
-            x -= start
-            blas.dger(-1.0, x, carried, a=c.T, overwrite_a=1)
-        return self._moved(rows, old, change)
+    def _measure(self, conjugates: Conjugates, state: AscentState, root: float) -> None:
+        """Primal and dual values, and the best weights."""
+        z = -state.forces / conjugates.balance
+        b = conjugates.best_intercept(z) if self.intercept else 0.0
+        square = 0.5 * float(state.combined @ state.combined)
+        value, dual = conjugates.loss(z + b) + square, -square - conjugates.value(state.p)
+        if value < state.value:
+            state.value, state.best = value, np.append(-state.combined / root, b)
+        state.dual = max(state.dual, dual)
+        state.gaps = (*state.gaps[-_BACK:], state.value - state.dual)
 
-    def _climb_one(self, block: Block, c: Array) -> Array | None:
-        """The same for a single column and the rows that would move at first: few others come to it in their turn."""
-        rows, gram, c = block.rows, block.gram, c[:, 0]
-        lowest, highest = self.lowest[:, rows, 0], self.highest[:, rows, 0]
-        old = self.s[rows]
-        base = (old + self.middle[rows])[:, 0]
-        moving = np.flatnonzero(np.minimum(np.maximum(c, lowest), highest).sum(axis=0) != base)
-        if not moving.size:
-            return None
-        change, item = np.zeros(len(base)), c.item
-        (least, *others_least), (most, *others_most) = lowest[:, moving].tolist(), highest[:, moving].tolist()
-        others = list(zip(others_least, others_most, strict=True))
-        walk = zip(moving.tolist(), base[moving].tolist(), least, most, strict=True)
-        for k, (i, start, low, high) in enumerate(walk):
-            now = item(i)
-            x = (low if now < low else high if now > high else now) - start
-            for lows, highs in others:
-                x += min(max(now, lows[k]), highs[k])
-            if x:
-                blas.daxpy(gram[i], c, a=-x)
-                change[i] = x
-        return self._moved(rows, old, change[:, None])
 
-    def _moved(self, rows: slice, old: Array, change: Array) -> Array:
-        """Slopes within their ends, whatever was rounded."""
-        new = old + change
-        np.minimum(new, self.most[rows], out=new)
-        np.maximum(new, self.least[rows], out=new)
-        change = new - old
-        self.s[rows] = new
-        return change
+def _minimised(A: Any, force: Array, balance: Array, ends: tuple[Array, Array]) -> Array:
+    """Conjugate gradients on rows `A`: to where forces end, while the sum stays, or until many are past an end."""
+    size = float(balance @ balance)
+    unit, (low, high) = balance / np.sqrt(size) if size else balance, ends
+    x, residual = np.zeros(len(force)), (unit @ force) * unit - force
+    direction, square, largest, AT = residual, float(residual @ residual), 0.0, A.T
+    for _ in range(_CONJUGATE):
+        curved = A @ (AT @ direction)
+        curved -= (unit @ curved) * unit
+        curvature = float(direction @ curved)
+        if not curvature > 0:
+            break
+        length = square / curvature
+        x += length * direction
+        residual = residual - length * curved
+        gain, before = length * square, square
+        largest, square = max(largest, gain), float(residual @ residual)
+        if gain < _GAIN * largest or np.mean((x < low) | (x > high)) > _PAST:
+            break
+        direction = residual + (square / before) * direction
+    return x
+
+
+def _searched(
+    A: Any, p: Array, step: Array, force: Array, balance: Array, ends: tuple[Array, Array]
+) -> tuple[Array, Array]:  # fmt: skip
+    """How far along the step, projected back, and what that adds up to over the features; nowhere if it leads up."""
+    low, high = ends
+    near, total, length = _END * (high - low), float(balance @ p), 1.0
+    for tried in range(_TRIED + 1):
+        if tried == _TRIED:
+            room = np.where(step > 0, high - p, p - low)
+            length = min(length, float((room[step != 0] / np.abs(step[step != 0])).min(initial=1.0)))
+        q = balanced_slopes((p + length * step)[None], (low[None], high[None]), balance, total)[0]
+        q = np.where(q - low < near, low, np.where(high - q < near, high, q))
+        s = q - p
+        moved = A.T @ s
+        promised = float(force @ s)
+        if promised + 0.5 * float(moved @ moved) <= _DECREASE * promised:
+            return s, moved
+        length *= _SHORTER
+    return np.zeros_like(s), np.zeros_like(moved)
 
 
 __all__ = ["AscentState", "DualAscent", "Ridge"]

@@ -38,7 +38,7 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
-# most epochs of dual coordinate ascent, and after how many that would need more it is given up
+# most iterations of dual ascent, and after how many that would need more it is given up
 _EPOCHS, _SLOW = 200, 30
 # the gap worth a second look, of the one that was not enough
 _AGAIN = 0.6
@@ -313,16 +313,14 @@ class Column:
 
     @property
     def climbing(self) -> bool:
-        """Whether the column is, or is to be, moved by dual coordinate ascent."""
+        """Whether the column is, or is to be, moved by dual ascent."""
         state = self.state
         return self._climbs and not (state.climbed or state.done or state.stuck)
 
     def ridge(self) -> Ridge:
-        """The problem as dual coordinate ascent sees it."""
-        order = self.order()
-        if self.used is not None:
-            order = order[np.isin(order, self.used)]
-        ramps = ramps_of(self.problem).take(order)
+        """The problem as dual ascent sees it."""
+        rows = np.arange(self.problem.n) if self.used is None else self.used
+        ramps = ramps_of(self.problem).take(rows)
         kinks = np.argsort(ramps.position, axis=0, kind="stable")
         position, low, high, width = (
             np.take_along_axis(a, kinks, axis=0) for a in (ramps.position, ramps.low, ramps.high, ramps.width)
@@ -332,7 +330,7 @@ class Column:
         scale, share = np.sqrt(most / l2), ramps.weight / self.total
         ramps = Ramps(position, low, high, width, share)
         return Ridge(
-            order, self.frame.units * scale, scale, share, most / self.total, ramps, kinks, self.frame.intercept
+            rows, self.frame.units * scale, scale, share, most / self.total, ramps, kinks, self.frame.intercept
         )  # fmt: skip
 
     def left(self) -> tuple[float, float]:
@@ -361,7 +359,7 @@ class Column:
         self.state.done, self.state.path, self.state.v = True, None, self.state.best_v.copy()
 
     def tired(self) -> bool:
-        """Count an epoch; whether the ascent leads up too slowly."""
+        """Count an iteration; whether the ascent leads up too slowly."""
         state, path = self.state, self.state.path
         state.steps += 1
         if state.done or state.steps < _SLOW:

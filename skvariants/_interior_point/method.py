@@ -39,7 +39,7 @@ class InteriorPointState(Fields):
 
 
 class Climbers:
-    """Columns that climb together by dual coordinate ascent.
+    """Columns that climb together by dual ascent.
 
     Parameters
     ----------
@@ -66,12 +66,11 @@ class Climbers:
 
     def epoch(self) -> None:
         """An epoch of all."""
-        self.ascent.hold([column.state.path for column in self.columns])
-        self.ascent.epoch()
+        self.ascent.epoch([column.state.path for column in self.columns])
 
     def weights(self, column: Column) -> Array:
         """``(w, b)`` where a column stands."""
-        return self.ascent.present(self.columns.index(column))
+        return self.ascent.weights(self.columns.index(column), column.state.path)
 
     def publish(self, columns: list[Column], theta: Array) -> None:
         """Write down where those of the columns stand that climb here."""
@@ -82,7 +81,7 @@ class Climbers:
     def land(self, column: Column) -> None:
         """Ask all rows about a column."""
         j = self.columns.index(column)
-        column.land(self.ascent.weights(j), self.ascent.slopes(j))
+        column.land(self.weights(column), self.ascent.slopes(j, column.state.path))
 
 
 def _settle(columns: list[Column], group_of: dict[int, Climbers]) -> None:
