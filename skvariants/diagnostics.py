@@ -5,8 +5,8 @@ features are updated, size, density, classes). It says what "auto" chooses (``CH
 finds with their cures (``TROUBLES``), and looks up in one table of rules, ``RULES``, which solver to take where one is
 to be named, and what that costs beside "auto". ``FURTHER`` says which solvers beyond the nine
 classical ones are worth a try, and where they are not. ``race=True`` lets "auto" and the shortlisted solvers run on
-the data, so that the advice can be checked. Where the rules and their figures come from is in the documentation (*Choosing a
-solver: the evidence*).
+the data, so that the advice can be checked. Where the rules and their figures come from is in the documentation
+(*Choosing a solver: the evidence*).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class AllAtOnce(BatchedSearch):
             print(f"{together} {verb} {_counted(shared, 'matrix', 'matrices')}{each}")
         if alone:
             kinds = sorted({type(candidate.final).__name__ for candidate in alone})
-            how = "are fitted one by one" if len(alone) > 1 else "is fitted alone"
+            how = f"{'are' if len(alone) > 1 else 'is'} fitted one by one"
             print(f"{_counted(len(alone), 'candidate')} {how} ({', '.join(kinds)})")
 
 
