@@ -1,7 +1,7 @@
 """Linear models by every variant of stochastic gradient descent."""
 
 import importlib
-import sys
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from skvariants._doclinks import set_docs_url
@@ -43,8 +43,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'skvariants' has no attribute {name!r}")
     words = f"{name} is in skvariants.{module}: from skvariants.{module} import {name}."
     # "from skvariants import" asks by this function, and would say no more of an AttributeError than that
-    asking = sys._getframe(1).f_code.co_name
-    raise ImportError(words) if asking == "_handle_fromlist" else AttributeError(words)
+    frame = inspect.currentframe()
+    asking = frame.f_back if frame is not None else None
+    from_list = asking is not None and asking.f_code.co_name == "_handle_fromlist"
+    raise ImportError(words) if from_list else AttributeError(words)
 
 
 def _home(name: str) -> str | None:
