@@ -283,8 +283,8 @@ class SolverComparisonDisplay:
         self.histories = histories
         self.statuses = statuses
         self.seconds = seconds
-        self.scores = scores
-        self.estimators = estimators
+        self.scores: Mapping[str, float] | Any = scores
+        self.estimators: Mapping[str, Any] | Any = estimators
         self.refused = refused
 
     @classmethod
