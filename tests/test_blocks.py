@@ -20,7 +20,7 @@ from skvariants._blocks.sums import tree
 from skvariants._fit import blocks as fits
 from skvariants.diagnostics import diagnose
 from skvariants.losses import Huber, LogCosh, SquaredEpsilonInsensitive
-from skvariants.model_selection import BatchedGridSearchCV
+from skvariants.model_selection import BatchedHalvingSearchCV
 
 N, D = 6000, 6
 
@@ -416,7 +416,7 @@ def lazy(monkeypatch):
 def test_collections_are_never_read_in_silence(lazy):
     X, y = problem("binary", n=100)
     model = SGDVariantClassifier().fit(X, y)
-    search = BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
+    search = BatchedHalvingSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
     calls = [
         lambda: model.partial_fit(lazy, y), lambda: search.fit(lazy, y), lambda: diagnose(lazy, y),
         lambda: model.fit(X, lazy), lambda: model.fit(X, y, sample_weight=lazy),

@@ -20,7 +20,7 @@ from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._blocks import cluster as clusters
 from skvariants._blocks.engines import runs_of, summed, tree
 from skvariants.distributed import fit
-from skvariants.model_selection import BatchedGridSearchCV
+from skvariants.model_selection import BatchedHalvingSearchCV
 
 N, D = 6000, 6
 
@@ -366,8 +366,8 @@ def test_scores_of_real_targets_are_those_in_memory(loss, target, collections):
     np.testing.assert_allclose(fitted.predict(X_lazy).compute(), fitted.predict(X), rtol=1e-10)
 
 
-def test_searches_say_that_they_would_read_all(collections):
-    search = BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
+def test_searches_say_where_they_would_read_all(collections):
+    search = BatchedHalvingSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
     with pytest.raises(TypeError, match="X is a dask collection.*give X.compute"):
         search.fit(*collections.lazy[:2])
     search.fit(collections.X, collections.y)
@@ -406,7 +406,7 @@ def client():
 
 @pytest.fixture
 def own_client():
-    """Of a cluster that no other test has made larger and smaller: what is scattered to a worker that leaves is lost."""
+    """Of a cluster that no other test has scaled: what is scattered to a worker that leaves is lost."""
     yield from clients()
 
 

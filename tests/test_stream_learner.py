@@ -347,7 +347,7 @@ def test_variances_of_predictions_are_their_definition(n_rows):
     rng = np.random.default_rng(0)
     H, C = np.cov(rng.standard_normal((10, 50))), rng.standard_normal((n_rows, 10))
     exact = np.einsum("ij,jk,ik->i", C, np.linalg.inv(H + np.eye(10)), C)
-    assert_allclose(learner.quadratic_forms(C, [learner._factor(H, np.ones(10))])[:, 0], exact, rtol=1e-10)
+    assert_allclose(learner.quadratic_forms(C, [learner.cholesky(H, np.ones(10))])[:, 0], exact, rtol=1e-10)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "huber"])

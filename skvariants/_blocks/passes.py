@@ -241,7 +241,7 @@ class Passes:
             return [function(shard, *args) for _, shard in self.shards()]
         if function is not statistics and self.seekable:
             total = Tree()
-            for number, shard in enumerate(self._targets()):
+            for number, shard in enumerate(self.targets()):
                 with numbered(number):
                     total.add(function(shard, *args))
             result = total.total()
@@ -311,7 +311,7 @@ class Passes:
         for label in np.setdiff1d(known, survey.classes).tolist():
             raise ValueError(f"classes={shown(self.classes)} holds {label!r}, which no row has: leave it out.")
 
-    def _targets(self) -> Iterator[Shard]:
+    def targets(self) -> Iterator[Shard]:
         """Batches without their features, which a zero stands for."""
         if not hasattr(self.batches, "targets"):
             yield from (shard for _, shard in self.shards())

@@ -103,7 +103,7 @@ def statistics(shard: Shard, question: Question) -> Sums:
         for X, y, weight in parts(shard):
             _add(total, X, y, weight, question)
         if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()):
-            _refuse(shard, question.reading.dtype)
+            refuse_infinite(shard, question.reading.dtype)
     return total
 
 
@@ -117,7 +117,7 @@ def cost_of(shard: Shard, reading: Any, loss: Any, constants: Array) -> Array:
     return total
 
 
-def _refuse(shard: Shard, dtype: Any) -> None:
+def refuse_infinite(shard: Shard, dtype: Any) -> None:
     """Say that features are not finite, if that is what it is: asked where a sum is not."""
     for part, _, _ in parts(shard):
         for _, X in blocks(part, dtype, part.shape[1]):
@@ -175,4 +175,4 @@ def _add_hessian(
         A += np.dot(B.T, B)
 
 
-__all__ = ["Question", "Sums", "cost_of", "statistics", "tree"]
+__all__ = ["Question", "Sums", "cost_of", "refuse_infinite", "statistics", "tree"]

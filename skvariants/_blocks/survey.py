@@ -328,6 +328,7 @@ __all__ = [
     "Reading",
     "Survey",
     "Surveyed",
+    "checked",
     "draw",
     "least_of",
     "look",

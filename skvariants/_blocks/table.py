@@ -118,13 +118,15 @@ def features_of(X: Any) -> tuple[int, Any, Any]:
     return len(columns), dtype, np.asarray(columns, object) if all(isinstance(name, str) for name in columns) else None
 
 
-def of_dask(X: Any, y: Any, weight: Any) -> Table:
+def of_dask(X: Any, y: Any, weight: Any, *beside: list[Any]) -> Table:
     """Collections of dask as a table, a shard for each block of rows.
 
     Parameters
     ----------
     X, y, weight : object
         As the user gave them; `y` and `weight` may be arrays where the lengths of the blocks are known.
+    *beside : list
+        What else goes with each block, after its weights.
     """
     if not hasattr(X, "columns"):
         if np.ndim(X) != 2:
@@ -134,7 +136,7 @@ def of_dask(X: Any, y: Any, weight: Any) -> Table:
     blocks = delayed_blocks(X)
     targets = _beside(y, "y", X, len(blocks))
     weights = [None] * len(blocks) if weight is None else _beside(weight, "sample_weight", X, len(blocks))
-    shards = list(zip(blocks, targets, weights, strict=True))
+    shards = list(zip(blocks, targets, weights, *beside, strict=True))
     client = client_of(X)
     if client is None:
         return Table(shards, ByDask(), d, dtype, names)

@@ -167,7 +167,7 @@ def _set_up(job: Job, starts: Sequence[Any] | None) -> None:
         return
     # what is the same in all rows of the sample may not be so in others
     flat, found = np.flatnonzero(c.inverse_scale[:, 0] == 0), Moments()
-    for part in data.table.table.run(moments_of, data.table.table.shards, flat, job.dtype):
+    for part in data.table.table.each(moments_of, flat, job.dtype):
         found.merge(part)
     sampled = setup.moments
     mean, squares = np.array(sampled.mean, np.float64), np.array(sampled.squares, np.float64)

@@ -188,6 +188,8 @@ class Fitted:
     predicted: Any = None
     losses: Any = None
     crossing: float | None = None
+    #: rows that stand for those of the fit, until a stream goes on from it
+    remaining: Any = None
 
     @property
     def task(self) -> Any:
@@ -201,8 +203,9 @@ class Fitted:
             return sums.worth(setup.total_weight)
         moments = setup.moments
         if moments is None:
-            return Trust(setup.total_weight)
-        return Trust.of(setup.total_weight, moments.squares / moments.count, np.atleast_1d(moments.mean))
+            return Trust(setup.total_weight, known=self.remaining)
+        variance = moments.squares / moments.count
+        return Trust.of(setup.total_weight, variance, np.atleast_1d(moments.mean), self.remaining)
 
     def attributes(self) -> dict[str, Any]:
         """Fitted attributes by name, as an estimator publishes them."""

@@ -14,6 +14,7 @@ from skvariants._fit.job import seed
 from skvariants._fit.results import Fitted, Kept, Setup, log, print_asked
 from skvariants._messages import left_out
 from skvariants._spec import Spec
+from skvariants._stream.given import Remaining, remaining
 from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers, shorter
 from skvariants._stream.sums import Trust, empty_sums, matrices
@@ -46,6 +47,17 @@ def check_forgetting(spec: Spec, data: Data, kept: Kept | None) -> None:
             f"forgetting={spec.forgetting!r} needs what solver='auto' does in a stream, and that is not possible with "
             f"these parameters and {data.rows.d:,} features: leave forgetting=None, as steps forget by themselves."
         )
+
+
+def rows_of_fit(spec: Spec, data: Data, fitted: Fitted) -> Remaining | None:
+    """Rows that tell a stream how sharply the model of a fit is known; None where none would ask by default."""
+    if data.table is not None or not recursive(spec, data, None):
+        return None
+    task, loss = data.task, data.task.bind_loss(spec.loss).limit()
+    if not loss.quadratic and shorter(data.rows.X):
+        return None
+    unit = loss.margin * task.unit(fitted.kept.setup.target_moments, spec.fit_intercept)
+    return remaining(data, fitted.theta, (loss, spec.penalty, spec.fit_intercept, unit))
 
 
 def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | None) -> Fitted:
@@ -113,6 +125,7 @@ def _begun(spec: Spec, data: Data, loss: Any, kept: Kept | None, start: Any, tru
         theta = kept.whole().theta
         start = theta[:-1].T, theta[-1]
     sums = _empty(spec, data.rows.X, loss, data.task, None if start is None else trust.centre)
+    trust = trust.for_sums(sums, loss)
     recalls = kept is not None and kept.recalled is not None
     if start is not None and not recalls:
         sums.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
@@ -173,4 +186,4 @@ def _left_out(spec: Spec, data: Data, kept: Kept | None, setup: Setup, start: An
     return Fitted(spec, data.header, kept, kept.whole().theta, "diverged", 1, [left_out()])
 
 
-__all__ = ["check_forgetting", "learn", "recursive"]
+__all__ = ["check_forgetting", "learn", "recursive", "rows_of_fit"]

@@ -126,7 +126,8 @@ class CorrectedLearner(Learner):
         """Forget the sums: the rows of the sample become pending, and then lines, once more."""
         at, sample = self.at, self.at.sample
         weight, rows = sample.weight, self._pending()
-        at.A, at.b = np.zeros_like(at.A), np.zeros_like(at.b)
+        given = (np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0) if at.given is None else at.given
+        at.A, at.b = given[:2]
         if self.kinks:
             spread = np.concatenate([spread, np.broadcast_to(self.reach, (len(rows.s), self.k))])
         together = Pending(
@@ -137,14 +138,14 @@ class CorrectedLearner(Learner):
         z = sample.C @ at.theta
         spread = None if self.coupled else self._spread(sample.C, factors)
         slope, bend = self._lines(sample.y, z, spread)
-        at.squares = at.bend = 0.0
+        at.squares, at.bend = given[2:]
         self._count(slope * np.sqrt(sample.s / weight)[:, None], bend, weight)
         if self.kinks:
             # rows to come may be of another kind, and move predictions further than those that were seen tell
             bend = np.maximum(bend, self._lines(sample.y, z, np.broadcast_to(self.reach, z.shape))[1])
         bend = self._no_flatter(bend, sample.y, z)
-        at.A = self._grams(sample.C, bend, weight)
-        at.b = self._times(at.A, at.theta) - sample.C.T @ (slope * weight[:, None])
+        A = self._grams(sample.C, bend, weight)
+        at.A, at.b = given[0] + A, given[1] + self._times(A, at.theta) - sample.C.T @ (slope * weight[:, None])
         sample.z, sample.slope, sample.curvature = z, slope, bend
 
     def _replace(self, z: Array, expected: Array, off: Array, bend: Array) -> None:

@@ -15,6 +15,8 @@ Array = np.ndarray
 _FAR = 20
 # values whose squares do not overflow, and do not vanish
 LARGEST, SMALLEST = 1e150, 1e-150
+# rounding of a mean, as a share of it
+_ROUNDING = 2.0**-44
 # numbers of rows that are worked on in one turn
 _TURN = 1 << 16
 
@@ -26,14 +28,18 @@ class Frame:
     ----------
     centre : ndarray of shape (n_features,)
         What is subtracted.
+    factor : ndarray of shape (n_features,), optional
+        By what is multiplied, where that is known; a column that did not differ has 1.
+    largest : float, default=0
+        Largest value that was seen, in these units.
     """
 
-    def __init__(self, centre: Array) -> None:
+    def __init__(self, centre: Array, factor: Any = 1.0, largest: float = 0.0) -> None:
         # with those of the one at the end, as an array without gaps is worked on in half of the time
         self._shift, self._scale = np.append(centre, 0.0), np.ones(len(centre) + 1)
-        self.known = np.zeros(len(centre), bool)
-        #: largest value that was seen, in these units
-        self.largest = 0.0
+        self._scale[:-1] = factor
+        self.known = self.factor != 1.0
+        self.largest = largest
 
     @property
     def centre(self) -> Array:
@@ -81,6 +87,10 @@ class Frame:
             return None
         D = C[:, :-1]
         largest = np.maximum(D.max(axis=0, initial=0.0), -D.min(axis=0, initial=0.0))
+        # a column that is always the same differs from a mean by rounding, and is no second intercept
+        noise = ~self.known & (largest > 0) & (largest <= _ROUNDING * np.abs(self.centre))
+        if noise.any():
+            D[:, noise], largest[noise] = 0.0, 0.0
         moves = (largest > 0) & (~self.known | (largest > 2.0**_FAR))
         if not moves.any():
             self.largest = max(self.largest, highest)

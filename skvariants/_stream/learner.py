@@ -163,7 +163,7 @@ class Learner:
                 usual = np.sqrt(spread * np.minimum(spread, at.spread))
             prior = _PRIOR * usual + _EARLY * len(l2) * min(1.0, len(l2) / n_rows) ** 2 * spread
             # a model that the stream goes on from says more
-            l2[:-1] += self._constant * self.bend * prior[:, None]
+            l2[:-1] += self._unknown * self.bend * prior[:, None]
         return l2, l1
 
     def _rescale(self, change: Array) -> None:
@@ -176,6 +176,9 @@ class Learner:
         at.A, at.factors = at.A * of_block[:, None] * of_block, factors_in_units(at.factors, of_block)
         at.C = at.C * c
         at.first, at.second = at.first * change, at.second * (change * change)
+        if at.given is not None:
+            A, b, *sums = at.given
+            at.given = A * of_block[:, None] * of_block, b * c[:, None], *sums
         if at.spread is not None:
             at.spread = at.spread * (change * change)
         at.sample.times(c)
@@ -423,8 +426,8 @@ class Learner:
             return np.zeros_like(self.at.A)
         if not self.whole:
             if len(self.at.A) == 1:
-                return _gram(C, s * bend[:, 0])[None]
-            return np.stack([_gram(C, s * bend[:, j]) for j in range(self.k)])
+                return weighted_gram(C, s * bend[:, 0])[None]
+            return np.stack([weighted_gram(C, s * bend[:, j]) for j in range(self.k)])
         if not isinstance(C, Array):
             return np.sum([self._grams(dense, bend[part], s[part]) for part, dense in C.parts()], axis=0)
         k, d1 = self.k, C.shape[1]
@@ -453,8 +456,8 @@ class Learner:
             common = np.arange(len(l2) - 1, H.shape[1], len(l2))
             H = H.copy()
             H[0, common[:, None], common] += max(H[0, common, common].mean(), 1e-300) / self.k
-            return [_factor(H[0], l2.ravel("F"))]
-        return [_factor(M, l2[:, j] if len(H) > 1 else l2.max(axis=1)) for j, M in enumerate(H)]
+            return [cholesky(H[0], l2.ravel("F"))]
+        return [cholesky(M, l2[:, j] if len(H) > 1 else l2.max(axis=1)) for j, M in enumerate(H)]
 
     def _no_wider(self, mean: Array) -> Array:
         """Mean curvature of the rows of an anchor: of rows seen since, no wider than theirs, nor away from them."""
@@ -495,6 +498,13 @@ class Learner:
         """Which columns the stream began with as constants."""
         at = self.at
         return np.ones(self.k, bool) if not at.trust > 0 else ~at.anchor[:-1].any(axis=0)
+
+    @property
+    def _unknown(self) -> Array:
+        """Which weights of which columns no row spoke of before the stream."""
+        if self.at.given is None:
+            return self._constant
+        return np.einsum("kii->ki", self.at.given[0]).reshape(-1, len(self.at.theta)).T[:-1] <= 0
 
     def _no_sharper(self, mean: Array) -> Array:
         """Mean curvature of the rows of an anchor, no more than what it is from there on, as far as that is known.
@@ -737,7 +747,7 @@ def _squares(C: Array, weight: Array) -> Array:
     return np.sum([weight[i : i + size] @ np.square(C[i : i + size]) for i in range(0, len(C), size)], axis=0)
 
 
-def _gram(C: Array, weight: Array) -> Array:
+def weighted_gram(C: Array, weight: Array) -> Array:
     """``C' diag(weight) C`` for weights of any sign; BLAS does half the work where they have one."""
     if not isinstance(C, Array):
         return C.gram(weight)
@@ -754,7 +764,7 @@ def _gram(C: Array, weight: Array) -> Array:
     return np.dot((C * weight[:, None]).T, C)
 
 
-def _factor(H: Array, diagonal: Array) -> tuple[Array, Array, Array]:
+def cholesky(H: Array, diagonal: Array) -> tuple[Array, Array, Array]:
     """Cholesky factor of a matrix with something added to its diagonal, in units of it; those; the matrix."""
     Q = H.copy()
     at = np.arange(len(Q))
@@ -807,4 +817,4 @@ def quadratic_forms(C: Any, factors: list[Any]) -> Array:
     return forms
 
 
-__all__ = ["Learner", "quadratic_forms"]
+__all__ = ["Learner", "cholesky", "quadratic_forms", "weighted_gram"]

@@ -173,6 +173,10 @@ class Reservoir(Fields):
         """Nothing: what was kept of the rows is not at hand as rows of other classes."""
         return
 
+    def takes(self, shape: tuple[int, ...], n_features: int) -> bool:
+        """Nothing: there are no matrices."""
+        return False
+
     def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
         """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
         W = theta[:-1].astype(np.float64)

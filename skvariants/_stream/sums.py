@@ -48,23 +48,33 @@ class Trust(NamedTuple):
         Binary order of the standard deviation of each of their columns, where it is known.
     centre : ndarray or None
         Their means, where they are known.
+    known : Remaining, Summary or None
+        How sharply they tell a model, where that is known.
     """
 
     weight: float = 0.0
     extent: Any = None
     centre: Any = None
+    known: Any = None
 
     @classmethod
-    def of(cls, weight: float, variance: Array | None, centre: Array | None = None) -> Trust:
+    def of(cls, weight: float, variance: Array | None, centre: Array | None = None, known: Any = None) -> Trust:
         """The same from variances of the columns."""
         if variance is None:
-            return cls(weight)
+            return cls(weight, known=known)
         deviation = np.sqrt(np.atleast_1d(variance))
-        return cls(weight, np.where(deviation > 0, np.frexp(deviation)[1], NO_EXTENT).astype(np.int16), centre)
+        return cls(weight, np.where(deviation > 0, np.frexp(deviation)[1], NO_EXTENT).astype(np.int16), centre, known)
+
+    def for_sums(self, sums: Any, loss: Any) -> Trust:
+        """The same for a stream of a loss; curvature is known of this loss and this number of columns only."""
+        known = None if self.known is None else self.known.summary
+        if known is None or known.loss.key() != loss.key() or not sums.takes(known.curvature.shape, len(known.centre)):
+            return self._replace(known=None)
+        return self._replace(known=known)
 
     def in_short(self) -> Trust:
-        """The same in a quarter of the model's size: without the means."""
-        return Trust(self.weight, self.extent)
+        """The same without rows; without the means, too, so that it is a quarter of the model's size."""
+        return Trust(self.weight, self.extent, None, None if self.known is None else self.known.summary)
 
 
 @dataclass(eq=False, repr=False)
@@ -102,6 +112,8 @@ class Sums(Fields):
     anchor, trust, extent, pull : ndarray, float, ndarray or None, ndarray
         Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
         gradient.
+    given : tuple or None
+        What rows say that are gone, and are part of the sums: `A`, `b`, `squares` and `bend`.
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait for its line's sake.
     seed : tuple of int
@@ -138,6 +150,7 @@ class Sums(Fields):
     trust: float = informative(0.0)
     extent: Any = informative(None)
     pull: Any = informative(None)
+    given: Any = informative(None)
     narrow: bool = informative(False)
     seed: tuple[int, int] = informative((0, 0))
     typical: Any = informative(None)
@@ -156,6 +169,7 @@ class Sums(Fields):
         """Let everything before count less."""
         self.A, self.b, self.s = (a * factor for a in (self.A, self.b, self.s))
         self.first, self.second = self.first * factor, self.second * factor
+        self.given = None if self.given is None else tuple(part * factor for part in self.given)
         self.sample.fade(factor)
         self.narrow, self.factors = False, factors_in_units(self.factors, np.sqrt(factor))
         for name in ("held", "weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
@@ -195,14 +209,30 @@ class Sums(Fields):
 
     def go_on_from(self, theta: Array, trust: Trust, penalty: Any) -> None:
         """Begin at a model that is worth as much as the rows that it has learned, and was their optimum."""
+        if self.seen is not None:
+            self.seen = np.ones(len(self.seen), bool)
+        known = trust.known
+        if known is not None:
+            self.frame = known.frame
         W = theta[:-1]
         pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
         pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
         pull[:-1] *= self.frame.factor[:, None]
         self.anchor = self.frame.of_original(theta)
         self.theta, self.pull, self.trust, self.extent = self.anchor.copy(), pull, trust.weight, trust.extent
-        if self.seen is not None:
-            self.seen = np.ones(len(self.seen), bool)
+        if known is not None:
+            self._add(known, trust.weight)
+
+    def _add(self, known: Any, weight: float) -> None:
+        """Rows that are gone, of whose loss the model is the optimum: their curvature is known, and so their line."""
+        A = weight * known.matrices(self.A.shape[1])
+        each = self.theta.ravel("F")[None, :, None] if A.shape[1] == self.theta.size else self.theta.T[:, :, None]
+        b = np.matmul(A, each)[..., 0].reshape(self.theta.shape[::-1]).T + weight * self.pull
+        self.given = A, b, weight * known.squares, weight * known.bend
+        self.A, self.b, self.squares, self.bend = self.given
+        self.first, self.second, self.counted = weight * known.first, weight * known.second, weight
+        self.weight, self.rows = weight, weight * known.rows
+        self.anchor, self.pull, self.trust, self.extent = None, None, 0.0, None
 
     @property
     def squares_about_mean(self) -> Array:
@@ -213,6 +243,11 @@ class Sums(Fields):
         """What the model is worth on its own."""
         unit = self.frame.factor * np.sqrt(max(self.counted, 1e-300))
         return Trust.of(weight, self.squares_about_mean / (unit * unit), self.frame.centre)
+
+    def takes(self, shape: tuple[int, ...], n_features: int) -> bool:
+        """Whether these can begin with matrices whose triangles have this shape."""
+        count, size, _ = self.A.shape
+        return shape == (count, size * (size + 1) // 2) and n_features == len(self.theta) - 1
 
     def copy(self) -> Sums:
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""

@@ -42,6 +42,7 @@ from skvariants._fit import (
     fit_batches,
     model_attributes,
     on_table,
+    rows_of_fit,
 )  # fmt: skip
 from skvariants._messages import is_quiet
 from skvariants._numerics import usual_errors
@@ -165,8 +166,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         state = super().__getstate__()
         if not state.get("_keeps_state", False):
             state = {name: value for name, value in state.items() if name != "_state"}
-            if "_learned" in state:
-                state["_learned"] = state["_learned"].in_short()
+        if "_learned" in state:
+            state["_learned"] = state["_learned"].in_short()
         return state
 
     def _kept(self) -> Kept | None:
@@ -211,6 +212,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             )  # fmt: skip
         except Interrupted as signal:
             (fitted,), interrupted = signal.left, True
+        fitted.remaining = rows_of_fit(spec, data, fitted)
         self.__skvariants_publish__(fitted)
         if callback is not None:
             callback.end()

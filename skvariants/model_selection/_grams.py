@@ -22,6 +22,9 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 from sklearn.utils import get_tags
 
+from skvariants._blocks.engines import tree
+from skvariants._blocks.sums import refuse_infinite
+from skvariants._blocks.survey import checked
 from skvariants._by_feature import Shape
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Moments
@@ -40,6 +43,8 @@ Array = np.ndarray
 _CHUNK = 1 << 17
 # numbers in the sums of all folds together
 _HELD = 1 << 24
+# cells of rows that are elsewhere: of each block all are looked at
+_CELLS = 1 << 10
 # multiplications for a stored value and a candidate that sums may cost: what a few iterations do
 _WORTH = 32
 # epochs from which a fit of squared error is not ended by their number
@@ -262,9 +267,105 @@ def _prepared(context: SearchContext, candidates: Sequence[Candidate], X: Any, y
     worth = rows.d <= FACTORED and float(rows.n) * rows.d * rows.d <= _WORTH * float(rows.stored) * len(asked)
     if not worth or rows.n != n_rows(X):  # rows of weight zero are left out
         return None
-    y = rows.y[:_CHUNK].astype(np.float64)
+    return data if _is_squared(loss, rows.y[:_CHUNK].astype(np.float64)) else None
+
+
+def _is_squared(loss: Any, y: Array) -> bool:
+    """Whether a loss is the squared error, as far as targets say."""
     squared = np.array_equal(loss.gradient(y, np.zeros_like(y), np.empty_like(y)), -y)
-    return data if squared and np.array_equal(loss.inverse_link(y), y) else None
+    return squared and np.array_equal(loss.inverse_link(y), y)
+
+
+# ---------------------------------------------------------------------- rows that are elsewhere
+
+
+class _OfCells(list[Any]):
+    """Sums by cell, None of no rows."""
+
+    def __add__(self, other: Any) -> _OfCells:
+        return _OfCells(_both(a, b) for a, b in zip(self, other, strict=True))
+
+
+def _both(a: Sums | None, b: Sums | None) -> Sums | None:
+    return b if a is None else a if b is None else a + b
+
+
+def sums_of_cells(shard: Any, count: int, asked: Any, loss: Any) -> _OfCells:
+    """Sums of a shard with cells of its rows beside it, by cell.
+
+    Parameters
+    ----------
+    shard : tuple
+        Features, targets, weights and cells.
+    count : int
+        Of the cells.
+    asked : Regression
+        What targets are to be.
+    loss : Loss
+        What is minimised.
+    """
+    X, y, weight, cells = shard
+    found = _OfCells([None] * count)
+    if not len(cells):
+        return found
+    y, weight = checked(y, asked), row_weights(weight, len(cells))
+    asked.learn(y, loss)
+    rows = rows_of(canonical(X.tocsr() if sp.issparse(X) else np.asarray(X)), y, weight)
+    used = cells.astype(int) if weight is None else np.where(weight > 0, cells.astype(int), -1)
+    order = np.argsort(used, kind="stable")
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        for index in np.split(order, np.flatnonzero(np.diff(used[order])) + 1):
+            if (cell := used[index[0]]) >= 0:
+                found[cell] = Sums.of(rows, index)
+    if not all(part is None or np.isfinite(part.squares).all() for part in found):
+        refuse_infinite((X, y, weight), np.float64)
+    return found
+
+
+def answered_by_cells(
+    context: SearchContext, candidates: Sequence[Candidate], folded: Any, names: Any
+) -> list[FoldSums] | None:  # fmt: skip
+    """Sums of each fold of a table that is elsewhere, where candidates are answered by these; else None.
+
+    Parameters
+    ----------
+    context : SearchContext
+        What is searched with.
+    candidates : sequence of Candidate
+        Without steps before them.
+    folded : FoldedTable
+        The rows.
+    names : ndarray of str or None
+        Of the features.
+    """
+    clock, asked, d = time.perf_counter(), _asked(candidates), folded.table.d
+    if not asked or context.metrics is None or d > min(FACTORED, _WORTH * len(asked)):
+        return None
+    cells, spec = folded.cells, asked[0].spec
+    n_folds, count = cells.train.shape
+    if (
+        count > _CELLS
+        or count * d * d > _HELD
+        or not _is_squared(spec.loss.with_spread(1.0).by_output(), np.linspace(0, 1, 8)[:, None])
+    ):
+        return None
+    parts = folded.table.total(sums_of_cells, count, spec.task, spec.loss)
+    known = next((part for part in parts if part is not None), None)
+    if known is None:
+        return None
+    n_targets = len(known.mean) - d
+    task = spec.task.learn(np.zeros((1, n_targets)), spec.loss)
+    found = []
+    for train, test in zip(cells.train, cells.test, strict=True):
+        of = [
+            tree(part for part, inside in zip(parts, member, strict=True) if inside and part is not None)
+            for member in (train, test)
+        ]
+        if any(part is None or part.n < 2 for part in of):
+            return None
+        found.append(of)
+    seconds, shape = (time.perf_counter() - clock) / n_folds, Shape(names, d, task.n_columns, task.n_classes)
+    return [FoldSums(train, [test, train], shape, task, seconds) for train, test in found]
 
 
 # ---------------------------------------------------------------------- fits and scores
@@ -394,4 +495,7 @@ def _arrived(Q: Array, c: Array, kinks: Kinks, v: Array, share: float) -> bool:
     return bool(np.isfinite(left) and left <= share * gain)
 
 
-__all__ = ["METRICS", "FoldSums", "Quadratic", "Sums", "answers", "sums_by_fold", "sums_of_fold"]
+__all__ = [
+    "METRICS", "FoldSums", "Quadratic", "Sums", "answered_by_cells", "answers", "sums_by_fold", "sums_of_cells",
+    "sums_of_fold",
+]  # fmt: skip

@@ -25,15 +25,27 @@ from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import check_cv
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import Bunch, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
+from skvariants._blocks.folds import Cells, FoldedTable
 from skvariants._callbacks import with_callbacks
 from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
-from skvariants._data.validate import in_process
+from skvariants._data.rows import is_lazy
+from skvariants._data.tasks import Classification, Regression
+from skvariants._data.validate import Header, in_process
 from skvariants._doclinks import LinksToDocs
 from skvariants._saving import Versioned
+from skvariants.model_selection._block_scores import metrics_of
+from skvariants.model_selection._elsewhere import (
+    Collections,
+    Elsewhere,
+    InBatches,
+    Outline,
+    check_candidates,
+    evaluate_elsewhere,
+)
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row, told_rows
 from skvariants.model_selection._grams import METRICS, sums_by_fold
@@ -140,7 +152,18 @@ class Evaluation:
         list of list of FoldResult
             By candidate and fold.
         """
-        chosen, tasks = set(candidates), {}
+        results = self._evaluated(set(candidates), callback_ctx, epochs)
+        self._latest |= {(result.candidate, result.fold): result for result in results}
+        rows = table(results, candidates, self.search.error_score)
+        self._rows += rows
+        self._settings_of_rows += [self.settings[number] for number in candidates]
+        for name, value in columns.items():
+            self._columns.setdefault(name, []).extend([value] * len(rows))
+        return rows
+
+    def _evaluated(self, chosen: set[int], callback_ctx: Any, epochs: int | None) -> list[FoldResult]:
+        """Results of some candidates on all folds."""
+        tasks = {}
         sums = [
             [None] * self.n_splits if epochs is not None else sums_by_fold(self.context, group, self.folds)
             for group in self.groups
@@ -159,14 +182,7 @@ class Evaluation:
             self.search, callback_ctx, self.settings, self.n_splits,
             lambda fold: told_rows(self.context, self.folds[fold][0]),
         )  # fmt: skip
-        results = self._run(tasks, progress)
-        self._latest |= {(result.candidate, result.fold): result for result in results}
-        rows = table(results, candidates, self.search.error_score)
-        self._rows += rows
-        self._settings_of_rows += [self.settings[number] for number in candidates]
-        for name, value in columns.items():
-            self._columns.setdefault(name, []).extend([value] * len(rows))
-        return rows
+        return self._run(tasks, progress)
 
     def _run(self, tasks: dict[tuple[int, int], tuple[Any, ...]], progress: Progress) -> list[FoldResult]:
         """Results of all tasks, in one process or in several."""
@@ -211,6 +227,42 @@ class Evaluation:
             "cv_results_": cv_results(self._settings_of_rows, self._rows, train, self._columns),
             "multimetric_": isinstance(self._rows[0][0].test, dict),
         }
+
+
+class EvaluationElsewhere(Evaluation):
+    """The same on rows that are not in memory.
+
+    Parameters
+    ----------
+    search, context, base, settings
+        As for :class:`Evaluation`.
+    source : Collections or InBatches
+        Where the rows are.
+    rows : callable
+        Draws the folds; called when all else is known to be in order.
+    """
+
+    def __init__(
+        self, search: Any, context: SearchContext, base: Any, settings: list[dict[str, Any]], source: Any,
+        rows: Callable[[], Elsewhere],
+    ) -> None:  # fmt: skip
+        super().__init__(search, context, base, settings, [])
+        check_candidates(source, self.groups)
+        self.rows = rows()
+
+    @property
+    def n_splits(self) -> int:
+        return self.rows.n_folds
+
+    def _evaluated(self, chosen: set[int], callback_ctx: Any, epochs: int | None) -> list[FoldResult]:
+        progress, collected = Progress(self.search, callback_ctx, self.settings, self.n_splits), []
+        for group in self.groups:
+            heard = [progress.tasks(group.candidates, fold) for fold in range(self.n_splits)]
+            for results in evaluate_elsewhere(self.context, group, self.rows, self.timer):
+                for result in results:
+                    progress.done([result], heard[result.fold])
+                collected += results
+        return collected
 
 
 @contextlib.contextmanager
@@ -320,6 +372,8 @@ class BatchedSearch(Versioned, LinksToDocs):
 
     #: the parameter that holds the candidates
     _candidates: ClassVar[str] = "param_grid"
+    #: whether rows may stay where they are
+    _fits_elsewhere: ClassVar[bool] = False
 
     @abstractmethod
     def _settings(self) -> list[dict[str, Any]]:
@@ -373,14 +427,19 @@ class BatchedSearch(Versioned, LinksToDocs):
 
     def _metrics(self) -> dict[str | None, str] | None:
         """Metrics by the names of their scores, where sums over rows say all of them."""
+        named = self._names_of_metrics()
+        metrics = None if named is None else {name: "r2" if m is None else m for name, m in named.items()}
+        return None if metrics is None or not METRICS.keys() >= set(metrics.values()) else metrics
+
+    def _names_of_metrics(self) -> dict[str | None, str | None] | None:
+        """Names of the metrics by those of their scores; None where one of them is no name."""
         scoring = self.scoring
         if scoring is None or isinstance(scoring, str):
-            metrics: dict[str | None, Any] = {None: "r2" if scoring is None else scoring}
-        elif callable(scoring):
+            return {None: scoring}
+        if callable(scoring):
             return None
-        else:
-            metrics = dict(scoring) if isinstance(scoring, dict) else {name: name for name in scoring}
-        return metrics if all(isinstance(metric, str) and metric in METRICS for metric in metrics.values()) else None
+        named = dict(scoring) if isinstance(scoring, dict) else {name: name for name in scoring}
+        return named if all(isinstance(metric, str) for metric in named.values()) else None
 
     def _check_refit(self, names: Iterable[str]) -> None:
         known = isinstance(self.refit, str) and self.refit in names
@@ -442,7 +501,7 @@ class BatchedSearch(Versioned, LinksToDocs):
 
         Parameters
         ----------
-        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or dask collection of shape (n_samples, n_features)
             Training data.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets.
@@ -459,19 +518,21 @@ class BatchedSearch(Versioned, LinksToDocs):
         ------
         ValueError
             If a parameter is not accepted, or every fit failed; an earlier fit stays as it was.
+        TypeError
+            If X is a dask collection, of which sums over rows do not say what is asked.
         """
         self._check_params()
         scoring = self._scoring()
         if scoring.names is not None:
             self._check_refit(scoring.names)
+        if self._fits_elsewhere and is_lazy(X):
+            source = Collections(X, y, params.get("sample_weight"), is_classifier(self.estimator))
+            return self._fit_elsewhere(source, scoring, params, {"X": X, "y": y})
         X, y = indexable(in_process(X, "X"), in_process(y, "y"))
         n = n_rows(X)
         params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
         routed = self._route(params, scoring)
-        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
-            folds = self._folds(X, y, routed.splitter.split)
-        if not folds:
-            raise ValueError(f"{_NOTHING} cv={shown(self.cv)} gives no fold: give a number of folds from 2 on.")
+        folds = self._drawn(X, y, routed.splitter.split)
         own_score = self.scoring is None
         plain = not get_config()["enable_metadata_routing"] if own_score else scoring.plain()
         context = SearchContext(
@@ -479,21 +540,96 @@ class BatchedSearch(Versioned, LinksToDocs):
             self.error_score, bool(self.return_train_score), self._metrics(),
         )  # fmt: skip
         callback_ctx, data = self._begin(X, y, params.get("sample_weight"))
+
+        def fit(model: Any) -> None:
+            model.fit(*((X,) if y is None else (X, y)), **routed.estimator.fit)
+
+        return self._searched(
+            lambda base, settings: Evaluation(self, context, base, settings, folds), scoring, fit, callback_ctx, data
+        )
+
+    @with_callbacks
+    def _fit_batches(self, batches: Any) -> Self:
+        """The same on batches."""
+        self._check_params()
+        scoring = self._scoring()
+        if scoring.names is not None:
+            self._check_refit(scoring.names)
+        header = Header.of(type(self.estimator).__name__, get_tags(self.estimator))
+        asked = Classification() if is_classifier(self.estimator) else Regression()
+        return self._fit_elsewhere(InBatches(batches, header, asked), scoring, {}, {"X": batches, "y": None})
+
+    def _fit_elsewhere(self, source: Any, scoring: Scoring, params: dict[str, Any], told: dict[str, Any]) -> Self:
+        """The same on rows that are not in memory; `told` is what callbacks are told of them."""
+        routed = self._route(params, scoring)
+        weights = routed.estimator.fit.get("sample_weight"), routed.scorer.score.get("sample_weight")
+        if not (set(routed.estimator.fit) | set(routed.scorer.score) <= {"sample_weight"}) or (
+            weights[1] is not None and weights[1] is not weights[0]
+        ):
+            given = sorted({*routed.estimator.fit, *routed.scorer.score})
+            raise TypeError(
+                f"{source.what}, and a search passes {given} to fits and scores: of these only the sample_weight of a "
+                "fit goes with such rows. Leave out the others, or give rows that are in memory."
+            )
+        metrics_of(self._names_of_metrics(), is_classifier(self.estimator))
+        weighed = weights[0] is None or weights[1] is not None  # those of batches are weights of both
+        context = SearchContext(
+            None, None, {}, {}, scoring.scorer, scoring.names, True, self.scoring is None, self.error_score,
+            bool(self.return_train_score), self._metrics(),
+        )  # fmt: skip
+        callback_ctx, data = self._begin(told["X"], told["y"], params.get("sample_weight"))
+
+        def rows() -> Elsewhere:
+            return self._folded(source, routed.splitter.split, weighed)
+
+        return self._searched(
+            lambda base, settings: EvaluationElsewhere(self, context, base, settings, source, rows), scoring,
+            source.fit, callback_ctx, data,
+        )  # fmt: skip
+
+    def _folded(self, source: Any, split_params: dict[str, Any], weighed: bool) -> Elsewhere:
+        """Rows that are not in memory, in folds."""
+        stratified = is_classifier(self.estimator) and not hasattr(self.cv, "__iter__")
+        lengths, y, d = source.look(stratified or hasattr(self.cv, "split"))
+        split = {
+            name: np.asarray(value.compute() if is_lazy(value) else value)  # numbers of groups, one a row
+            for name, value in split_params.items() if value is not None
+        }  # fmt: skip
+        folds = self._drawn(Outline((sum(lengths), d)), y, split)
+        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
+            cells = Cells.of(folds, sum(lengths))
+        return Elsewhere(
+            source, FoldedTable(source.table(cells.split(lengths)), cells), self._names_of_metrics(), weighed
+        )  # fmt: skip
+
+    def _drawn(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Array, Array]]:
+        """Folds, at least one."""
+        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
+            folds = self._folds(X, y, split_params)
+        if not folds:
+            raise ValueError(f"{_NOTHING} cv={shown(self.cv)} gives no fold: give a number of folds from 2 on.")
+        return folds
+
+    def _searched(
+        self, evaluation_of: Callable[[Any, Any], Evaluation], scoring: Scoring, fit: Callable[[Any], None],
+        callback_ctx: Any, data: dict[str, Any],
+    ) -> Self:  # fmt: skip
+        """Evaluate the candidates, fit the winner to all rows, and publish that."""
         base, asked = clone(self.estimator), getattr(self, self._candidates)
         with refused(self._candidates, asked, "Give a dict of names of parameters and lists of their values."):
             settings = self._settings()
         if not settings:
             raise ValueError(f"{_NOTHING} {self._candidates}={shown(asked)} gives no candidate: add values.")
         _check_names(base, settings)
-        evaluation = Evaluation(self, context, base, settings, folds)
+        evaluation = evaluation_of(base, settings)
         with no_worker_stays(self.n_jobs):
             found = self._run_search(evaluation, callback_ctx)
-            found |= {"n_splits_": len(folds), "scorer_": scoring.scorers}
+            found |= {"n_splits_": evaluation.n_splits, "scorer_": scoring.scorers}
             found |= self._winner(found, scoring)
             if self.refit:
                 model = clone(base).set_params(**clone(found["best_params_"], safe=False))
                 with evaluation.timer.limits(final_step(model)[1]):
-                    found |= self._refit(model, routed.estimator.fit, callback_ctx, data)
+                    found |= self._refit(model, fit, callback_ctx, data)
         kept = {name: value for name, value in vars(self).items() if name not in _OF_THE_WINNER}
         self.__dict__ = kept | found  # at once: a signal finds the search as it was, or as it is now
         callback_ctx.call_on_fit_task_end(**data)
@@ -533,17 +669,15 @@ class BatchedSearch(Versioned, LinksToDocs):
             return int(index)
         return results[f"rank_test_{metric}"].argmin()
 
-    def _refit(self, model: Any, params: dict[str, Any], callback_ctx: Any, data: dict[str, Any]) -> dict[str, Any]:
+    def _refit(
+        self, model: Any, fit: Callable[[Any], None], callback_ctx: Any, data: dict[str, Any]
+    ) -> dict[str, Any]:  # fmt: skip
         """Fit the winner on all rows; the attributes that follow from it."""
-        X, y = data["X"], data["y"]
         task = callback_ctx.subcontext(task_name="refit-with-best-params")
         with task.propagate_callback_context(model):
             task.call_on_fit_task_begin(**data)
             clock = time.perf_counter()
-            if y is None:
-                model.fit(X, **params)
-            else:
-                model.fit(X, y, **params)
+            fit(model)
         refitted = {"best_estimator_": model, "refit_time_": time.perf_counter() - clock}
         if hasattr(model, "feature_names_in_"):
             refitted["feature_names_in_"] = model.feature_names_in_

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler, RandomizedSearchCV
@@ -13,6 +13,36 @@ from skvariants.model_selection._search import BatchedSearch, Evaluation
 
 class AllAtOnce(BatchedSearch):
     """The strategy of both searches: each candidate is fitted once on each fold."""
+
+    _fits_elsewhere: ClassVar[bool] = True
+
+    def fit_batches(self, batches: Any) -> Self:
+        """Evaluate all candidates on rows that come in batches, and refit the best one by its `fit_batches`.
+
+        Candidates and folds share the passes over the batches. Squared error is answered by sums of products, which
+        one pass makes; other smooth losses by Newton's steps on sums. Folds, scores and winner are those of `fit` on
+        the same rows; labels are held in memory where folds are stratified, features never.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            Of ``(X, y)`` or ``(X, y, sample_weight)``: what can be iterated again and again, such as a list,
+            `skvariants.batches.ArrayBatches` or `ParquetBatches`, or a callable that makes an iterator. Weights are
+            those of fits and scores.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+
+        Raises
+        ------
+        TypeError
+            If a candidate is not fitted by sums over rows, or a metric is none; the sentence names the remedy.
+        ValueError
+            If a parameter or a batch is not accepted, or every fit failed; an earlier fit stays as it was.
+        """
+        return self._fit_batches(batches)
 
     def _run_search(self, evaluate: Evaluation, callback_ctx: Any) -> dict[str, Any]:
         self._announce(evaluate)

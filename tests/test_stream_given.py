@@ -1,0 +1,154 @@
+"""What a fit leaves to a stream: the curvature of its rows, and none of them."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+
+
+def world(seed=0, n=1200, d=6):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) * np.logspace(-3, 3, d) + np.logspace(3, -2, d)
+    t = ((X - X.mean(0)) / X.std(0)) @ rng.standard_normal(d)
+    return X, t, rng
+
+
+def cost(model, X, y):
+    z = model.decision_function(X)
+    loss = model._minimised.value(np.where(y > 0, 1.0, -1.0)[:, None], z[:, None])
+    return float(loss.mean())
+
+
+def goes_on(model, X, y, first, size=50, **more):
+    for start in range(first, len(y), size):
+        model.partial_fit(X[start : start + size], y[start : start + size], **more)
+    return model
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [1e-4, 1.0])
+def test_squared_errors_of_a_fit_and_a_stream_have_the_optimum_of_all(alpha, fit_intercept):
+    X, t, rng = world()
+    y = t + rng.standard_normal(len(t))
+    y[600:] += 2 * X[600:, -1] / X[:, -1].std()  # other rows, so that the curvature of the first ones matters
+    model = SGDVariantRegressor(alpha=alpha, tol=1e-12, fit_intercept=fit_intercept)
+    whole = clone(model).fit(X, y)
+    stream = goes_on(model.fit(X[:600], y[:600]), X, y, 600)
+    assert_allclose(stream.predict(X), whole.predict(X), atol=1e-6 * whole.predict(X).std())
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge", "modified_huber"])
+def test_columns_that_move_after_a_fit_do_not_undo_it(loss):
+    left = []
+    for seed in range(5):
+        X, t, rng = world(seed)
+        y = (t + rng.logistic(size=len(t)) > 0).astype(int)
+        X[400:] += 100 * X.std(0)
+        model = SGDVariantClassifier(loss, tol=1e-8)
+        best, constant = cost(clone(model).fit(X, y), X, y), cost(clone(model).fit(0 * X, y), X, y)
+        left.append((cost(goes_on(model.fit(X[:400], y[:400]), X, y, 400), X, y) - best) / (constant - best))
+    assert np.median(left) < 0.02
+
+
+CASES = {
+    "binary": (SGDVariantClassifier(), lambda: load_digits(n_class=2, return_X_y=True)),
+    "classes": (SGDVariantClassifier(), lambda: load_iris(return_X_y=True)),
+    "many columns": (SGDVariantClassifier(multi_class="ovr"), lambda: load_iris(return_X_y=True)),
+    "kinks": (SGDVariantClassifier("hinge"), lambda: load_iris(return_X_y=True)),
+    "balanced": (SGDVariantClassifier("squared_hinge", class_weight="balanced"), lambda: load_iris(return_X_y=True)),
+    "real targets": (SGDVariantRegressor("huber"), lambda: load_iris(return_X_y=True)),
+    "several targets": (SGDVariantRegressor(), lambda: (load_iris().data[:, :2], load_iris().data[:, 2:])),
+    "warm": (SGDVariantRegressor(warm_start=True), lambda: load_iris(return_X_y=True)),
+}
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("case", CASES)
+def test_a_pickle_between_a_fit_and_a_stream_changes_nothing(case, kind):
+    model, load = CASES[case]
+    X, y = load()
+    rows = np.random.default_rng(0).permutation(len(y))
+    X, y = kind(X[rows]), y[rows]
+    fitted = clone(model).fit(X[:100], y[:100])
+    saved = pickle.dumps(fitted)
+    there, copied = pickle.loads(saved), copy.deepcopy(fitted)
+    fitted.partial_fit(X[100:130], y[100:130])
+    for other in (there, copied, pickle.loads(pickle.dumps(there))):
+        assert_array_equal(other.partial_fit(X[100:130], y[100:130]).coef_, fitted.coef_)
+
+
+def test_a_pickle_of_a_fit_has_no_row_of_it():
+    X, t, _ = world()
+    X[7, 2], y = 0.123456789012345, (t > 0).astype(int)
+    model = SGDVariantClassifier().fit(X, y)
+    saved = pickle.dumps(model)
+    assert X[7, 2].tobytes() not in saved
+    assert len(saved) < 1 << 13
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
+def test_weights_of_a_fit_are_repetitions_for_a_stream(loss):
+    X, t, rng = world(n=400)
+    y = (t + rng.logistic(size=len(t)) > 0).astype(int)
+    weight = rng.integers(0, 4, 300)
+    again = np.repeat(np.arange(300), weight)
+    model = SGDVariantClassifier(loss, tol=1e-10)
+    weighed = clone(model).fit(X[:300], y[:300], sample_weight=weight).partial_fit(X[300:], y[300:])
+    repeated = clone(model).fit(X[again], y[again]).partial_fit(X[300:], y[300:])
+    assert_allclose(weighed.decision_function(X), repeated.decision_function(X), atol=1e-3)
+
+
+def test_a_rare_class_of_a_long_fit_is_not_forgotten():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60_000, 10))
+    y = np.zeros(60_000, int)
+    y[::6000] = 1
+    X[y == 1, 0] += 6
+    model = SGDVariantClassifier(tol=1e-8).fit(X, y)
+    before, rows = model.decision_function(X), np.flatnonzero(y == 0)[:2000]
+    whole = clone(model).fit(np.concatenate([X, X[rows]]), np.concatenate([y, y[rows]])).decision_function(X)
+    after = goes_on(model, X[rows], y[rows], 0, 200).decision_function(X)
+    assert np.abs(after - whole).max() < 0.2 * np.abs(before - whole).max()
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
+@pytest.mark.parametrize("fits", [0, 200])
+def test_a_column_that_is_constant_for_long_is_no_second_intercept(loss, fits):
+    """Its mean is off by rounding, and what differs from it is noise."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((500, 4))
+        X[:, 3] *= rng.random(500) < 0.02
+        X[:300, 3] = 0
+        y = (X[:, 0] > rng.standard_normal(500)).astype(int)
+        X = X * 10.0 ** rng.uniform(-3, 3, 4) + 10.0 ** rng.uniform(-2, 5, 4)
+        model = SGDVariantClassifier(loss, penalty=None)
+        if fits:
+            model.fit(X[:fits], y[:fits])
+        goes_on(model, X, y, fits, 20, classes=[0, 1])
+        assert cost(model, X, y) < (2 * np.log(2) if loss == "log_loss" else 2.0)
+
+
+def test_another_loss_after_a_fit_goes_on_from_the_model():
+    X, t, rng = world()
+    y = (t + rng.logistic(size=len(t)) > 0).astype(int)
+    model = SGDVariantClassifier("log_loss").fit(X[:1000], y[:1000]).set_params(loss="squared_hinge")
+    model.partial_fit(X[1000:1010], y[1000:1010])
+    assert model.score(X, y) > SGDVariantClassifier("squared_hinge").fit(X, y).score(X, y) - 0.03
+
+
+def test_a_fit_of_few_rows_told_apart_does_not_wreck_a_stream():
+    """66 rows of 40 heavy-tailed columns are told apart by chance, with next to no curvature at the optimum."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_t(1.2, (600, 40)) * (rng.random((600, 40)) < 0.1)
+        y = (np.clip(X, -5, 5) @ rng.standard_normal(40) + rng.logistic(size=600) > 0).astype(int)
+        model = SGDVariantClassifier(random_state=0).fit(X[:66], y[:66])
+        assert cost(goes_on(model, X, y, 66, 20), X, y) < np.log(2)
