@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar, dataclass_transform
@@ -150,13 +151,15 @@ class OneOf(Accepts):
 
 @dataclasses.dataclass(frozen=True)
 class Flag(Accepts):
-    """True or False, NumPy's included."""
+    """True or False, NumPy's included; `beside` says where else goes what was meant."""
+
+    beside: str = ""
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, (bool, np.bool_))
 
     def __str__(self) -> str:
-        return "True or False"
+        return f"True or False{self.beside}"
 
 
 #: How many processes; a negative number counts down from that of the cores.
@@ -475,13 +478,18 @@ def _meant(given: Any, registry: Mapping[Any, Any], parameter: str) -> str:
     if isinstance(given, Real) and parameter == "learning_rate":
         return f" A number is the first step: pass eta0={shown(given)}."
     words = str(given).lower() if given is None or isinstance(given, str) else ""
-    known = ALSO_KNOWN.get(parameter, {}).get(words.replace("_", "").replace("-", "").replace(" ", ""))
-    if known is not None:
-        return f" Did you mean {known}?"
-    names = [name for name in registry if name]
-    swapped = [name for name in names if sorted(name) == sorted(words)]  # letters in another order
-    close = swapped or difflib.get_close_matches(words, names, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    compact = re.sub(r"[\W_]", "", words)
+    names = {re.sub(r"[\W_]", "", name): name for name in registry if name}
+    known = ALSO_KNOWN.get(parameter, {})
+    shorter = compact.removesuffix(parameter).removesuffix("error")
+    for name in (compact, shorter, f"{shorter}error", f"{shorter}loss"):
+        if name in names:
+            return f" Did you mean {names[name]!r}?"
+        if name in known:
+            return f" Did you mean {known[name]}?"
+    swapped = [name for name in names if sorted(name) == sorted(compact)]  # letters in another order
+    close = swapped or (difflib.get_close_matches(compact, names, n=1, cutoff=0.7) if given is not None else [])
+    return f" Did you mean {names[close[0]]!r}?" if close else ""
 
 
 def resolve(

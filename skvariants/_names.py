@@ -76,39 +76,62 @@ RegressorLossName: TypeAlias = Literal[
     "log_loss",
 ]
 
+#: What a squared loss is called where its root is reported.
+_ROOT = "'squared_error' (of the same minimum as its root; score with scoring='neg_root_mean_squared_error')"
 #: What other libraries call a component, by the parameter that holds it; asked for in small letters without separators.
 ALSO_KNOWN: dict[str, dict[str, str]] = {
     "loss": {
         **dict.fromkeys(
-            ("log", "logloss", "logistic", "crossentropy", "binarycrossentropy", "bce", "softmax", "deviance"),
+            ("log", "logloss", "logistic", "logit", "crossentropy", "binarycrossentropy", "bce", "softmax", "deviance"),
             "'log_loss'",
         ),
         **dict.fromkeys(
-            ("mse", "l2", "ls", "squared", "squaredloss", "leastsquares", "meansquarederror"), "'squared_error'"
+            ("mse", "l2", "ls", "ols", "squared", "squaredloss", "leastsquares", "meansquarederror", "linear", "r2"),
+            "'squared_error'",
         ),
-        **dict.fromkeys(("mae", "l1", "lad", "absolute", "meanabsoluteerror"), "'absolute_error'"),
+        **dict.fromkeys(("gaussian", "normal"), "'squared_error'"),
+        **dict.fromkeys(("rmse", "rootmeansquarederror"), _ROOT),
+        **dict.fromkeys(("mae", "l1", "lad", "absolute", "median", "meanabsoluteerror"), "'absolute_error'"),
+        **dict.fromkeys(("mape", "meanabsolutepercentageerror"), "'absolute_error' with sample_weight=1 / np.abs(y)"),
         **dict.fromkeys(("pinball", "pinballloss", "quantileloss"), "'quantile'"),
         **dict.fromkeys(("svm", "svc", "svr"), "'hinge' (of labels) or 'epsilon_insensitive' (of numbers)"),
         **dict.fromkeys(("smoothl1",), "'huber'"),
+        **dict.fromkeys(("ridge", "tikhonov"), "loss='squared_error' with penalty='l2'"),
+        **dict.fromkeys(("lasso",), "loss='squared_error' with penalty='l1'"),
+        **dict.fromkeys(("elasticnet", "enet"), "loss='squared_error' with penalty='elasticnet'"),
     },
     "penalty": {
         **dict.fromkeys(("ridge", "tikhonov", "weightdecay"), "'l2'"),
         **dict.fromkeys(("lasso",), "'l1'"),
-        **dict.fromkeys(("enet", "l1l2"), "'elasticnet'"),
+        **dict.fromkeys(("enet", "l1l2", "en"), "'elasticnet'"),
         **dict.fromkeys(("none", "no", "null"), "None, without quotation marks"),
         **dict.fromkeys(("grouplasso", "group"), "an instance of GroupLasso"),
     },
     "solver": {
         **dict.fromkeys(
-            ("lbfgs", "bfgs", "newton", "newtoncg", "newtoncholesky", "irls"), "'quasi_newton' (or leave 'auto')"
+            ("lbfgs", "lbfgsb", "bfgs", "newton", "newtoncg", "newtoncholesky", "newtonraphson", "irls"),
+            "'quasi_newton' (or leave 'auto')",
         ),
-        **dict.fromkeys(("liblinear", "none", "default"), "'auto'"),
+        **dict.fromkeys(
+            ("liblinear", "none", "default", "svd", "cholesky", "lsqr", "sparsecg", "cd", "coordinatedescent", "admm"),
+            "'auto'",
+        ),
+        **dict.fromkeys(("ipm", "interior"), "'interior_point'"),
+        **dict.fromkeys(("nesterovmomentum", "nesterovacceleratedgradient"), "'nesterov'"),
         "sag": "'saga'",
-        "heavyball": "'momentum'",
+        **dict.fromkeys(("heavyball", "sgdm", "sgdmomentum"), "'momentum'"),
+        **dict.fromkeys(("gradientdescent", "batchgd", "fullbatch"), "'gd'"),
+        **dict.fromkeys(("stochastic", "stochasticgradientdescent"), "'sgd' (a row a step) or 'minibatch'"),
+        **dict.fromkeys(("asgd", "averaged", "averagedsgd"), "'sgd' with average=True"),
         "batch": "'gd' (all rows a step) or 'minibatch'",
         "rls": "'auto' with partial_fit",
     },
-    "learning_rate": {"inverse": "'invscaling'", "cosineannealing": "'cosine'", "fixed": "'constant'"},
+    "learning_rate": {
+        **dict.fromkeys(("inverse", "inversescaling"), "'invscaling'"),
+        **dict.fromkeys(("cos", "cosineannealing"), "'cosine'"),
+        "fixed": "'constant'",
+        "none": "'auto'",
+    },
 }
 
 __all__ = ["ALSO_KNOWN", "ClassifierLossName", "LearningRateName", "PenaltyName", "RegressorLossName", "SolverName"]

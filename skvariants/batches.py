@@ -6,6 +6,7 @@ more: they give targets alone, rows from all over the table, and what follows a 
 
 from __future__ import annotations
 
+import glob
 import os
 import queue
 import threading
@@ -84,6 +85,10 @@ class ArrayBatches:
         """Number of batches."""
         return -(-int(self.X.shape[0]) // self.rows)
 
+    def __repr__(self) -> str:
+        shape = " x ".join(f"{n:,}" for n in self.X.shape)
+        return f"ArrayBatches(X of {shape}, in batches of {self.rows:,} rows)"
+
     def following(self, number: int) -> Iterator[Any]:
         """Batches from a number on.
 
@@ -153,7 +158,8 @@ class ParquetBatches:
     Parameters
     ----------
     paths : str, path, or list of them
-        Files, or directories whose ``*.parquet`` are read in the order of their names.
+        Files, directories whose ``*.parquet`` are read in the order of their names, or patterns such as
+        ``"sales/2026-*.parquet"``, in which ``**`` stands for directories.
     target : str
         Column of the targets.
     features : list of str, default=None
@@ -209,6 +215,11 @@ class ParquetBatches:
     def __iter__(self) -> Iterator[Any]:
         """Batches in the order of the files."""
         return self.following(0)
+
+    def __repr__(self) -> str:
+        what = repr(self.paths[0]) if len(self.paths) == 1 else f"{len(self.paths):,} files"
+        shape = f"{self.n_rows:,} rows, {len(self.features):,} features"
+        return f"ParquetBatches({what}, target={self.target!r}, {shape}, in batches of {self.rows:,} rows)"
 
     def following(self, number: int) -> Iterator[Any]:
         """Batches from a number on; files before it are not opened.
@@ -345,9 +356,14 @@ def _files(paths: Any) -> list[str]:
     """Files that are meant."""
     found: list[str] = []
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        inside = sorted(map(str, Path(path).glob("*.parquet"))) if Path(path).is_dir() else [os.fspath(path)]
+        if Path(path).is_dir():
+            inside = sorted(map(str, Path(path).glob("*.parquet")))
+        elif not Path(path).exists() and glob.has_magic(os.fspath(path)):
+            inside = sorted(glob.glob(os.fspath(path), recursive=True))
+        else:
+            inside = [os.fspath(path)]
         if not inside:
-            raise ValueError(f"{path} holds no file *.parquet: give files of that kind, or directories of them.")
+            raise ValueError(f"{path} holds no file *.parquet: give such files, directories of them, or a pattern.")
         found += inside
     if not found:
         raise ValueError("paths names no file: give at least one.")
@@ -393,3 +409,7 @@ def _ahead(batches: Iterator[Any], count: int) -> Iterator[Any]:
 
 
 __all__ = ["ArrayBatches", "ParquetBatches"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -3,10 +3,10 @@ r"""What ``solver="auto"`` does for a problem and why, which troubles the data h
 :func:`diagnose` measures a table (:class:`~skvariants.diagnostics.Facts`: how steep the ravine is, how unequally often
 features are updated, size, density, classes). It says what "auto" chooses (``CHOICES``), names the troubles that it
 finds with their cures (``TROUBLES``), and looks up in one table of rules, ``RULES``, which solver to take where one is
-to be named, and what that costs beside "auto". ``FURTHER`` says which solvers beyond the lecture's are worth a try, and
-where they are not. ``race=True`` lets "auto" and the shortlisted solvers run on the data,
-so that the advice can be checked. Where the rules and their figures come from is in the documentation (*Choosing a
-solver: the evidence*).
+to be named, and what that costs beside "auto". ``FURTHER`` says which solvers beyond the nine
+classical ones are worth a try, and where they are not. ``race=True`` lets "auto" and the shortlisted solvers run on
+the data, so that the advice can be checked. Where the rules and their figures come from is in the documentation
+(*Choosing a solver: the evidence*).
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ __all__ = [
     "recommend",
     "troubles",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
 
 Array = np.ndarray
 #: Advice and race agree where "auto" made this share of the winner's progress.
@@ -180,7 +185,7 @@ class Diagnosis:
         yield "If you name a solver", self._named()
         if lines := further(f):
             said = [(", ".join(line.solvers), f"{line.worth}. Not for {line.limits}.") for line in lines]
-            yield "Worth a try beyond the lecture's; on tables at hand 'auto' ends nearer the optimum", said
+            yield "Worth a try beyond the nine classical ones; on tables at hand 'auto' ends nearer the optimum", said
         if self.race is not None:
             yield f"Race ({self.race.n_samples:,} rows, named solvers at most {self.race.epochs} epochs)", self._raced()
 

@@ -23,6 +23,10 @@ from skvariants._data.validate import Given
 __all__ = ["fit"]
 
 
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 def fit(
     estimator: Any, blocks: Iterable[Any], *, target: str | None = None, sample_weight: str | None = None,
     engine: Any = None,

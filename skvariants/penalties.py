@@ -19,6 +19,11 @@ from skvariants._component import Component, Interval, field_names, hyperparamet
 
 __all__ = ["PENALTIES", "Bounded", "ElasticNet", "GroupLasso", "Penalty"]
 
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 Array = np.ndarray
 # weights that are summed at a time; and those whose shares are made in less time than old ones are told to fit
 _BLOCK, _FEW = 1 << 20, 1 << 11

@@ -32,6 +32,11 @@ __all__ = [
     "Schedule",
 ]
 
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 Array = np.ndarray
 _OPEN = OneOf("auto", Interval(0, closed="neither"))
 

@@ -314,7 +314,7 @@ BAD_X = {
     "frame of text": (pd.DataFrame({"a": X[:, 0], "b": "u", "c": "v"}), NUMBER),
     "frame with NA": (pd.DataFrame({c: pd.array([1.0, None] * (N // 2), dtype="Float64") for c in COLUMNS}), "NaN"),
     "frame of categories": (pd.DataFrame({"a": pd.Categorical(["u", "v"] * (N // 2))}), NUMBER),
-    "frame of times": (pd.DataFrame({"a": pd.date_range("2020", periods=N)}), "times"),
+    "frame of times": (pd.DataFrame({"a": pd.date_range("2020", periods=N)}), "times in the column 'a'"),
     "frame of mixed names": (pd.DataFrame(X, columns=["a", 1, 2]), "string names"),
     "series": (pd.Series(X[:, 0]), "2"),
     "polars of text": (pl.DataFrame({"a": ["u", "v"] * (N // 2)}), NUMBER),
@@ -328,6 +328,30 @@ BAD_X = {
     "too large, sparse": (sp.csr_matrix(X * 1e200), "divide"),
     "other number of rows": (X[:-1], "inconsistent numbers of samples"),
 }
+TEXTS = {
+    "frame": (pd.DataFrame({"a": X[:, 0], "b": "u", "c": "v"}), r"text in the columns \['b', 'c'\]"),
+    "categories": (pd.DataFrame({"a": pd.Categorical(["u", "v"] * (N // 2)), "b": 1.0}), "text in the column 'a'"),
+    "polars": (pl.DataFrame({"a": X[:, 0], "b": ["u", "v"] * (N // 2)}), "text in the column 'b'"),
+    "array": (np.c_[X.astype(object), np.full(N, "u")], f"text in the column {D} "),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_columns_of_text_are_named(name):
+    X_bad, words = TEXTS[name]
+    for call in (
+        lambda: SGDVariantClassifier().fit(X_bad, LABELS),
+        lambda: SGDVariantRegressor().partial_fit(X_bad, TARGETS),
+        lambda: diagnose(X_bad, LABELS),
+    ):
+        with pytest.raises(ValueError, match=f"X has {words}.*{NUMBER}.*encode it, as OneHotEncoder does"):
+            call()
+    X_good = pd.DataFrame(np.ones(X_bad.shape), columns=getattr(X_bad, "columns", None))
+    X_good = X_good if hasattr(X_bad, "columns") else X_good.to_numpy()
+    with pytest.raises(ValueError, match=f"X_val has {words}"):
+        SGDVariantClassifier(early_stopping=True).fit(X_good, LABELS, X_val=X_bad, y_val=LABELS)
+
+
 PREDICTED = {name: case for name, case in BAD_X.items() if "other number" not in name and "too large" not in name}
 BAD_LABELS = {
     "None": (None, "y"),

@@ -562,6 +562,7 @@ def test_array_batches_are_the_rows():
         ArrayBatches(X, y[:2])
     with pytest.raises(ValueError, match="rows=0"):
         ArrayBatches(X, y, rows=0)
+    assert repr(batches) == f"ArrayBatches(X of 3,000 x {X.shape[1]}, in batches of {ROWS} rows)"
 
 
 # ------------------------------------------------------------------ Parquet
@@ -632,6 +633,18 @@ def test_parquet_batches_are_the_rows(parquet):
     some = np.concatenate([part[1] for part in batches.sample(0.1)])
     assert 250 <= len(some) <= 400
     assert np.isin(some, y).all()
+
+
+def test_files_may_be_a_pattern(parquet):
+    X, y = problem("real", n=3000)
+    path = parquet(columns_of(X, y))
+    batches = ParquetBatches(path / "part*.parquet", "y", rows=ROWS)
+    assert batches.paths == ParquetBatches(path, "y").paths
+    assert ParquetBatches(str(path / "**" / "*1.parquet"), "y").paths == batches.paths[1:]
+    size = f"3,000 rows, {X.shape[1]} features, in batches of {ROWS} rows)"
+    assert repr(batches) == f"ParquetBatches(2 files, target='y', {size}"
+    with pytest.raises(ValueError, match=r"no file \*\.parquet: give such files, directories of them, or a pattern"):
+        ParquetBatches(path / "q*.parquet", "y")
 
 
 def test_parquet_columns_that_are_not_numbers_are_refused_or_encoded(parquet):

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.model_selection import GridSearchCV
-from sklearn.multioutput import MultiOutputRegressor
+from sklearn.ensemble import BaggingClassifier
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -341,6 +344,62 @@ def test_coefficients_have_the_names_of_their_features_and_one_unit():
     of_line = CoefficientsDisplay.from_estimator(line, X)
     assert set(of_line.shown_) == set(X)
     np.testing.assert_allclose(of_line.coef[0], trained(line).coef_, rtol=1e-6)
+
+
+def test_coefficients_of_wrappers_of_several_fits_are_those_of_each_fit():
+    X, y = load_iris(return_X_y=True)
+    inside = make_pipeline(StandardScaler(), SGDVariantClassifier())
+    outside = make_pipeline(StandardScaler(with_std=False), OneVsRestClassifier(inside)).fit(X, y)
+    display = CoefficientsDisplay.from_estimator(outside, X)
+    assert display.outputs == ["towards 0", "towards 1", "towards 2"]
+    np.testing.assert_allclose(display.coef, [fit[-1].coef_[0] for fit in outside[-1].estimators_])
+    Y = np.c_[DIABETES[1], DIABETES[1] ** 2]
+    each = MultiOutputRegressor(SGDVariantRegressor()).fit(DIABETES[0], Y)
+    display = CoefficientsDisplay.from_estimator(each)
+    assert display.outputs == ["output 0", "output 1"]
+    np.testing.assert_array_equal(display.coef, [fit.coef_ for fit in each.estimators_])
+    calibrated = CalibratedClassifierCV(SGDVariantClassifier(), cv=3).fit(*CANCER)
+    assert CoefficientsDisplay.from_estimator(calibrated).outputs == ["fold 0", "fold 1", "fold 2"]
+    bagged = BaggingClassifier(SGDVariantClassifier(), 2, random_state=0).fit(*CANCER)
+    assert CoefficientsDisplay.from_estimator(bagged).outputs == ["bag 0", "bag 1"]
+    chain = RegressorChain(SGDVariantRegressor()).fit(DIABETES[0], Y)
+    with pytest.raises(ValueError, match="have different features: give one of its estimators_"):
+        CoefficientsDisplay.from_estimator(chain)
+    with pytest.raises(ValueError, match="MultiOutputRegressor has 2 fits, each with a race of its own"):
+        RaceDisplay.from_estimator(each)
+
+
+def test_rows_go_through_all_steps_on_their_way_to_the_coefficients():
+    X, y = CANCER
+    inner = make_pipeline(StandardScaler(), SGDVariantClassifier())
+    for nested in (make_pipeline(StandardScaler(with_mean=False), inner), TunedThresholdClassifierCV(inner)):
+        display = CoefficientsDisplay.from_estimator(nested.fit(X, y), X)
+        np.testing.assert_allclose(display.coef, trained(nested).coef_, rtol=1e-6)  # all deviations are one
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity"),
+    [
+        (SGDVariantRegressor(), "prediction"),
+        (SGDVariantRegressor(loss="poisson"), "linear predictor"),
+        (SGDVariantClassifier(), "decision function"),
+    ],
+)
+def test_the_label_of_coefficients_says_what_is_linear_in_them(model, quantity):
+    display = CoefficientsDisplay.from_estimator(model.fit(CANCER[0], CANCER[1]))
+    assert f"change of the {quantity} for one unit" in display.ax_.get_xlabel()
+
+
+def test_solvers_are_compared_on_several_outputs_by_the_sums_of_their_fits():
+    X, y = DIABETES
+    Y = np.c_[y, y[::-1]]
+    wrapper = MultiOutputRegressor(SGDVariantRegressor(max_iter=4, random_state=0))
+    display = SolverComparisonDisplay.from_estimator(wrapper, X, Y, solvers=["auto", "momentum"])
+    for name, model in display.estimators.items():
+        curves = [fit.loss_curve_ for fit in model.estimators_]
+        assert display.histories[name]["objective"][0] == pytest.approx(sum(curve[0] for curve in curves))
+        assert display.histories[name]["objective"][-1] == pytest.approx(sum(curve[-1] for curve in curves))
+    assert display.statuses == {"auto": "converged", "momentum": "max_iter"}
 
 
 def test_coefficients_of_classes_and_targets_have_panels():

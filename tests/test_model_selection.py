@@ -249,6 +249,23 @@ class Centred(SGDVariantClassifier):
         return super().fit(X + 1.0, y, **params)
 
 
+def test_how_candidates_share_is_said_in_whole_words(capsys):
+    BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, cv=2, verbose=1, refit=False).fit(*BINARY)
+    assert f"{len(ALPHAS)} candidates are columns of 1 matrix, in each fold" in capsys.readouterr().out
+    BatchedGridSearchCV(Centred(**FAST), {"alpha": [1.0]}, cv=2, verbose=1, refit=False).fit(*BINARY)
+    said = capsys.readouterr().out
+    assert "Fitting 2 folds for each of 1 candidate, totalling 2 fits" in said
+    assert "1 candidate is fitted one by one (Centred)" in said
+    assert "matri" not in said
+
+
+def test_a_parameter_of_a_step_is_told_by_its_whole_name():
+    pipeline = make_pipeline(StandardScaler(), SGDVariantClassifier(**FAST))
+    for search in (BatchedGridSearchCV, BatchedHalvingSearchCV):
+        with pytest.raises(ValueError, match="Invalid parameter 'alpha' .* called 'sgdvariantclassifier__alpha'"):
+            search(pipeline, {"alpha": ALPHAS}).fit(*BINARY)
+
+
 def test_a_subclass_that_overrides_fit_is_fitted_by_it(capsys):
     Centred.fits.clear()
     BatchedGridSearchCV(Centred(**FAST), {"alpha": ALPHAS}, cv=2, verbose=1, refit=False).fit(*BINARY)

@@ -87,6 +87,14 @@ def test_balanced_weights_come_from_the_rows_so_far(X, y, rng, solver, own):
     assert_allclose(balanced.intercept_, by_hand.intercept_, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("solver", ["auto", "adam", "minibatch"])
+def test_a_stream_says_that_it_is_one(X, y, solver):
+    model = SGDVariantClassifier(solver=solver).partial_fit(X, y, classes=np.unique(y))
+    assert model.status_ == "streaming"
+    assert model.partial_fit(X, y).status_ == "streaming"
+    assert SGDVariantRegressor(solver=solver).partial_fit(X, X[:, 0]).status_ == "streaming"
+
+
 def test_counts_are_those_of_fit_and_of_all_chunks_and_can_be_forgotten(X, y):
     model = SGDVariantClassifier(solver="adam", max_iter=2, tol=None, class_weight={0: 5.0}).fit(X, y)
     model = pickle.loads(pickle.dumps(model)).partial_fit(X[:30], y[:30], sample_weight=2.0)

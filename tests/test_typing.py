@@ -51,6 +51,25 @@ def test_another_name_of_the_package_is_refused():
         skvariants.display  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("Adam", "solvers"), ("BatchedGridSearchCV", "model_selection"), ("diagnose", "diagnostics"), ("Loss", "losses")],
+)
+def test_a_name_of_a_module_is_said_where_it_is(name, module):
+    words = re.escape(f"{name} is in skvariants.{module}: from skvariants.{module} import {name}.")
+    with pytest.raises(ImportError, match=words):
+        exec(f"from skvariants import {name}")
+    with pytest.raises(AttributeError, match=words):
+        getattr(skvariants, name)
+    assert not hasattr(skvariants, name)
+
+
+def test_what_is_completed_is_what_is_offered():
+    for module in skvariants._MODULES:
+        assert dir(getattr(skvariants, module)) == sorted(getattr(skvariants, module).__all__)
+    assert set(dir(skvariants)) == {*skvariants.__all__, *skvariants._MODULES}
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_documented_uses_run(capsys):
     runpy.run_path(str(USES))

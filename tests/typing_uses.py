@@ -12,7 +12,7 @@ from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import Interval, hyperparameter
 from skvariants._names import SolverName
 from skvariants.diagnostics import diagnose
-from skvariants.displays import LossCurveDisplay
+from skvariants.displays import LossCurveDisplay, SolverComparisonDisplay
 from skvariants.losses import Huber, Loss, Quantile
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV, BatchedRandomizedSearchCV
 from skvariants.penalties import ElasticNet, GroupLasso
@@ -127,7 +127,8 @@ assert_type(search.best_params_, dict[str, Any])
 assert_type(search.best_score_, float)
 print(search.predict(X), search.cv_results_["params"], search.best_estimator_.coef_)
 BatchedRandomizedSearchCV(SGDVariantClassifier(), {"alpha": [1e-3, 1e-2]}, n_iter=2, cv=2).fit(X, y).predict(X)
-BatchedHalvingSearchCV(SGDVariantClassifier(solver="adam"), {"alpha": [1e-3, 1e-2]}, cv=2)
+halving = BatchedHalvingSearchCV(SGDVariantClassifier(solver="adam"), {"alpha": [1e-3, 1e-2]}, cv=2)
+print(lambda: (halving.n_candidates_, halving.n_resources_, halving.n_epochs_, halving.n_iterations_))
 
 # what comes with the package
 print(skvariants.displays.LossCurveDisplay, skvariants.diagnostics.diagnose, skvariants.solvers.Adam)
@@ -141,6 +142,9 @@ for name in SOLVERS:
 for name in LECTURE:
     SGDVariantClassifier(solver=name)
 print(LossCurveDisplay.from_estimator)
+compared = SolverComparisonDisplay.from_estimator(SGDVariantClassifier(max_iter=5), X, y, solvers=["auto", "adam"])
+for name, other in compared.estimators.items():
+    print(name, other.status_)
 
 # what is refused, before it is run: a comment that is not needed is an error
 for refused in (

@@ -1,4 +1,4 @@
-"""Where a solver beyond the lecture's is worth naming, and where it is not.
+"""Where a solver beyond the nine classical ones is worth naming, and where it is not.
 
 Those that are in no line were not found to be worth it on a table; they are for reproducing a fit from elsewhere. What
 is said was measured by ``examples/benchmarks/families.py`` (docs/choosing_evidence.md).
@@ -61,8 +61,8 @@ FURTHER: tuple[Further, ...] = (
         "one target, or two classes",
         lambda f: f.n_columns == 1,
         ("prodigy",),
-        "Adam with an estimated length: mostly nearer the optimum than the best of the lecture's, at Adam's price",
-        "several classes by log loss, where its lengths, one a class, may grow too far",
+        "Adam with an estimated length: mostly nearer the optimum than the best of the nine, at Adam's price",
+        "more of them, as its lengths, one a column, may grow too far",
     ),
     Further(
         f"rare features ({MANY:.0%} of the columns or more)",
@@ -82,8 +82,8 @@ FURTHER: tuple[Further, ...] = (
         f"{TABLE:,} rows or more, dense, and a ravine of less than {LONG:g} steps",
         lambda f: f.n_samples >= TABLE and f.density >= DENSE and f.ravine < LONG,
         ("svrg", "saga"),
-        "the noise of batches is taken off: on most such tables nearer the optimum than the best of the lecture's",
-        "a stream, in which their steps are plain; wide sparse rows; memory that has no number for each row and class",
+        "the noise of batches is taken off: on most such tables nearer the optimum than the best of the nine",
+        "a stream, in which their steps are plain; wide sparse rows; memory that has no number for each row and column",
     ),
 )
 

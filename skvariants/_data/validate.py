@@ -79,6 +79,47 @@ def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None
         raise kind(f"{words.rstrip()} {_COLUMNS if others else remedies.get(about, _ROWS)}") from error
 
 
+@contextlib.contextmanager
+def _texts_named(X: Any) -> Iterator[None]:
+    """Say which columns hold text, and what can be done, where NumPy refuses one."""
+    try:
+        yield
+    except ValueError as error:
+        found = _texts(X) if "could not convert" in str(error) else []
+        if not found:
+            raise
+        columns = f"columns {shown(found)}" if len(found) > 1 else f"column {found[0]!r}"
+        words = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"X has text in the {columns} ({words}): encode it, as OneHotEncoder does in a ColumnTransformer, or leave "
+            "it out."
+        ) from error
+
+
+def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
+    """Names and values of the columns of a table; their numbers where it has no names."""
+    names = getattr(X, "column_names", getattr(X, "columns", None))  # of PyArrow, and of pandas or polars
+    if names is not None:
+        yield from ((name, X[name]) for name in names)
+    elif getattr(X, "ndim", 0) == 2:
+        yield from ((j, X[:, j]) for j in range(X.shape[1]))
+
+
+def _texts(X: Any) -> list[Any]:
+    """Names of the columns that hold text which is no number."""
+    found = []
+    for name, values in _columns(X):
+        values = np.asarray(values)
+        try:
+            if values.dtype.kind in "OUS":
+                values.astype(float)
+        except ValueError:
+            found.append(name)
+        except TypeError:  # something else than text
+            pass
+    return found
+
+
 def kind_of(value: Any) -> str:
     """What a value is, for a sentence that refuses it."""
     dtype = getattr(value, "dtype", None)
@@ -89,11 +130,12 @@ def _refuse_dates(value: Any, name: str) -> None:
     """Refuse times: as numbers they are nanoseconds, or seconds, since 1970."""
     dtype = getattr(value, "dtype", None)
     dtypes = getattr(value, "dtypes", ()) if dtype is None else (dtype,)
-    for of in dtypes if hasattr(dtypes, "__iter__") else ():
+    for j, of in enumerate(dtypes if hasattr(dtypes, "__iter__") else ()):
         if getattr(of, "kind", "") in ("m", "M") or str(of).startswith(("Date", "Time", "Duration")):
+            where = "" if dtype is not None else f" in the column {value.columns[j]!r}"
             raise ValueError(
-                f"{name} holds times (dtype {of}), which are no features or targets: give numbers, such as days since "
-                "a date, the hour or the weekday."
+                f"{name} holds times{where} (dtype {of}), which are no features or targets: give numbers, such as days "
+                "since a date, the hour or the weekday."
             )
 
 
@@ -226,7 +268,8 @@ def arrays(
         _refuse_dates(y, names[1])
     alone = functools.partial(_refused_alone, X, columns)
     with named(lambda: names[not alone()], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
-        X, checked = check()
+        with _texts_named(X):
+            X, checked = check()
         objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
         if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
             raise ValueError("Input y contains NaN.")
@@ -249,7 +292,7 @@ def features(estimator: Any, X: Any) -> Any:
     X = in_process(X, "X", "")
     _refuse_dates(X, "X")
     _refuse_masked(X, "X")
-    with named(lambda: "X", {"X": _TABLE}):
+    with named(lambda: "X", {"X": _TABLE}), _texts_named(X):
         return validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
 
 

@@ -205,6 +205,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
             messages.append(stalled(value, kind, spec.stopping.tol or 0.0))
     if status == "interrupted":
         value, kind = None, None
+    if job.streaming and status == "max_iter":
+        status = "streaming"
     if job.streaming or not spec.warm_start:
         state.checkpoint, state.table = [], None  # only a warm start goes back to it
     if job.streaming:

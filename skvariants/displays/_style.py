@@ -191,15 +191,49 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
         )
 
 
+def descend(estimator: Any) -> tuple[list[Any], Any]:
+    """The fitted steps that rows go through, and what was trained in the end.
+
+    That is the last step of a pipeline, the best of a search, what a wrapper fitted, or a wrapper of several fits.
+    """
+    before: list[Any] = []
+    while not (hasattr(estimator, "history_") or hasattr(estimator, "coef_") or _members(estimator)):
+        steps = getattr(estimator, "steps", None)
+        if steps:
+            before += [estimator[:-1]] if len(steps) > 1 else []
+            estimator = steps[-1][1]
+            continue
+        inner = [a for a in ("best_estimator_", "regressor_", "estimator_") if hasattr(estimator, a)]
+        if not inner:
+            break
+        estimator = getattr(estimator, inner[0])
+    return before, estimator
+
+
 def trained(estimator: Any) -> Any:
-    """What was trained in the end: the last step of a pipeline, the best of a search, what a wrapper fitted."""
-    if hasattr(estimator, "history_") or hasattr(estimator, "coef_"):
-        return estimator
-    for attribute in ("best_estimator_", "regressor_", "estimator_"):
-        if hasattr(estimator, attribute):
-            return trained(getattr(estimator, attribute))
-    steps = getattr(estimator, "steps", None)
-    return trained(steps[-1][1]) if steps else estimator
+    """What was trained in the end."""
+    return descend(estimator)[1]
+
+
+def _members(estimator: Any) -> Sequence[Any]:
+    """The fits of a wrapper of several: of outputs, classes, folds or bags."""
+    if hasattr(estimator, "calibrated_classifiers_"):
+        return [calibrated.estimator for calibrated in estimator.calibrated_classifiers_]
+    fits = getattr(estimator, "estimators_", None)
+    return fits if isinstance(fits, Sequence) else ()
+
+
+def parts(estimator: Any) -> dict[str, Any]:
+    """The fits of a wrapper of several by what each is for; of anything else itself, without a name."""
+    wrapper = trained(estimator)
+    fits = () if hasattr(wrapper, "history_") else _members(wrapper)
+    if not fits:
+        return {"": estimator}
+    if hasattr(wrapper, "label_binarizer_") and len(wrapper.classes_) == len(fits):
+        return {f"towards {label}": fit for label, fit in zip(wrapper.classes_, fits, strict=True)}
+    folds, bags = hasattr(wrapper, "calibrated_classifiers_"), hasattr(wrapper, "estimators_features_")
+    kind = "fold" if folds else "bag" if bags else "output"
+    return {f"{kind} {i}": fit for i, fit in enumerate(fits)}
 
 
 def parameter_path(estimator: Any, name: str) -> str:
@@ -214,21 +248,17 @@ def parameter_path(estimator: Any, name: str) -> str:
 
 
 def _by_output(named: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, with what has fitted an estimator for each output replaced by these."""
-    found: dict[str, Any] = {}
-    for name, estimator in named.items():
-        outputs = getattr(trained(estimator), "estimators_", None)
-        if isinstance(outputs, Sequence) and not hasattr(trained(estimator), "history_"):
-            found |= {f"{name}, output {i}": output for i, output in enumerate(outputs)}
-        else:
-            found[name] = estimator
-    return found
+    """The same, with a wrapper of several fits replaced by these."""
+    return {
+        f"{name}, {part}" if part else name: fit
+        for name, estimator in named.items()
+        for part, fit in parts(estimator).items()
+    }
 
 
 def solver_label(estimator: Any) -> str:
     """What an estimator is called in a legend: its solver, or its class where it has none."""
-    estimator = trained(estimator)
-    estimator = (getattr(estimator, "estimators_", None) or [estimator])[0]
+    estimator = trained(next(iter(parts(estimator).values())))
     solver = getattr(estimator, "solver", None)
     if isinstance(solver, str):
         return solver
@@ -272,9 +302,22 @@ def check_fitted(estimator: Any) -> None:
 def fit_history(estimator: Any) -> dict[str, Array]:
     """``history_`` of what was trained, as arrays of floats."""
     check_fitted(estimator)
-    estimator = trained(estimator)
+    if len(several := parts(estimator)) > 1:
+        return _summed([fit_history(fit) for fit in several.values()])
+    estimator = trained(*several.values())
     check_kind("estimator", estimator, "history_", "a fitted estimator with history_, as those of skvariants are")
     history = {key: np.asarray(value, dtype=float) for key, value in estimator.history_.items()}
     if not len(history["epoch"]):
         raise ValueError(f"{type(estimator).__name__} has no epoch in its history_: fit it for one epoch at least.")
     return history
+
+
+def _summed(histories: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Fits one after the other as one: sums of objectives and seconds, where those that have ended stay as they are."""
+    n = max(len(history["epoch"]) for history in histories)
+
+    def total(key: str) -> Array:
+        return np.sum([np.pad(history[key], (0, n - len(history[key])), "edge") for history in histories], axis=0)
+
+    whole = {key: total(key) for key in ("objective", "seconds")}
+    return whole | {"epoch": np.arange(1.0, n + 1), "validation_score": np.full(n, np.nan)}

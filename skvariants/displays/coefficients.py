@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from skvariants._component import check, integers, shown
 from skvariants.displays._style import (
@@ -14,10 +15,12 @@ from skvariants.displays._style import (
     Array,
     check_fitted,
     check_kind,
+    descend,
+    parts,
     place_grid,
     tidy,
-    trained,
 )
+from skvariants.losses import LOSSES
 
 #: panels of outputs side by side, each so wide, and high by the features that it has
 COLUMNS, WIDTH = 4, 2.4
@@ -27,7 +30,8 @@ class CoefficientsDisplay:
     """The coefficients of a linear model by name, the largest first.
 
     It is made by :meth:`from_estimator`. Coefficients are compared in one unit: without `X` they are what a prediction
-    changes by for one unit of each feature, and units differ; with `X` what it changes by for one standard deviation.
+    (of a classifier its decision function, of a log link the linear predictor) changes by for one unit of each feature,
+    and units differ; with `X` what it changes by for one standard deviation.
     Several classes or targets get a panel each, with the features in the same order.
 
     Parameters
@@ -40,6 +44,8 @@ class CoefficientsDisplay:
         Of the classes or targets.
     unit : str, default="unit"
         What a coefficient is for.
+    quantity : str, default="prediction"
+        What changes by a coefficient.
 
     Attributes
     ----------
@@ -66,11 +72,20 @@ class CoefficientsDisplay:
     ['s1', 's5', 'bmi']
     """
 
-    def __init__(self, *, coef: Any, names: Sequence[str], outputs: Sequence[str] = ("",), unit: str = "unit") -> None:
+    def __init__(
+        self,
+        *,
+        coef: Any,
+        names: Sequence[str],
+        outputs: Sequence[str] = ("",),
+        unit: str = "unit",
+        quantity: str = "prediction",
+    ) -> None:
         self.coef = coef
         self.names = names
         self.outputs = outputs
         self.unit = unit
+        self.quantity = quantity
 
     @classmethod
     def from_estimator(
@@ -95,18 +110,27 @@ class CoefficientsDisplay:
         CoefficientsDisplay
         """
         check_fitted(estimator)
-        model, before = trained(estimator), _before(estimator)
-        check_kind("estimator", model, "coef_", "a fitted linear model, which has coef_")
-        coef = np.atleast_2d(np.asarray(model.coef_, dtype=float))
-        if names is None:
-            names = _names(model, before, coef.shape[1])
-        if isinstance(names, str) or len(names) != coef.shape[1]:
+        outside, _ = descend(estimator)
+        tables: list[Array] = []
+        outputs: list[str] = []
+        for part, fit in parts(estimator).items():
+            inside, model = descend(fit)
+            check_kind("estimator", model, "coef_", "a fitted linear model, which has coef_")
+            before = [*outside, *inside] if part else inside
+            coef = np.atleast_2d(np.asarray(model.coef_, dtype=float))
+            if tables and coef.shape[1] != tables[0].shape[1]:
+                raise ValueError("The fits of this estimator have different features: give one of its estimators_.")
+            names = _names(model, before, coef.shape[1]) if names is None else names
+            outputs += [
+                f"{part}, {own}" if part and own and len(coef) > 1 else part or own
+                for own in _outputs(model, len(coef))
+            ]
+            tables.append(coef if X is None else coef * _spreads(X, before, coef.shape[1]))
+        coef, unit = np.concatenate(tables), "unit" if X is None else "standard deviation"
+        if names is None or isinstance(names, str) or len(names) != coef.shape[1]:
             raise ValueError(f"names={shown(names)} is not accepted: names must be {coef.shape[1]}, one a feature.")
-        unit = "unit"
-        if X is not None:
-            coef = coef * _spreads(X if before is None else before.transform(X), coef.shape[1])
-            unit = "standard deviation"
-        return cls(coef=coef, names=list(names), outputs=_outputs(model, len(coef)), unit=unit).plot(**kwargs)
+        display = cls(coef=coef, names=list(names), outputs=outputs, unit=unit, quantity=_quantity(model))
+        return display.plot(**kwargs)
 
     def plot(self, ax: Any = None, *, n_features: int = 20, **kwargs: Any) -> CoefficientsDisplay:
         """Draw the coefficients.
@@ -145,7 +169,7 @@ class CoefficientsDisplay:
         self.ax_.set_yticks(range(len(order)), self.shown_)
         self.ax_.set_ylim(len(order) - 0.4, -0.6)
         hidden, zero = coef.shape[1] - len(order), int((size == 0).sum())
-        label = f"change of the prediction for one {self.unit}"
+        label = f"change of the {self.quantity} for one {self.unit}"
         label += f"\n{hidden:,} smaller not shown" * (hidden > 0) + f"; {zero:,} of all are zero" * (zero > 0)
         self.axes_[0 if len(coef) == 1 else -1].set_xlabel(label if len(coef) == 1 else "")
         if len(coef) > 1:
@@ -153,22 +177,27 @@ class CoefficientsDisplay:
         return self
 
 
-def _before(estimator: Any) -> Any:
-    """The steps before the last of a pipeline, wherever it is inside; None if there are none."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    estimator = getattr(estimator, "regressor_", estimator)
-    steps = getattr(estimator, "steps", ())
-    return estimator[:-1] if len(steps) > 1 else None
-
-
-def _names(model: Any, before: Any, d: int) -> list[str]:
+def _names(model: Any, before: Sequence[Any], d: int) -> list[str]:
     """Names of the features of a model: those that it saw, or those that the steps before it give."""
     if hasattr(model, "feature_names_in_"):
         return list(map(str, model.feature_names_in_))
+    names: Any = None
     try:
-        return list(map(str, before.get_feature_names_out()))
-    except (AttributeError, ValueError):  # no pipeline, or a step that gives no names
+        for steps in before:
+            names = steps.get_feature_names_out(names)
+        return list(map(str, names))
+    except (AttributeError, TypeError, ValueError):  # no pipeline, or a step that gives no names
         return [f"x{j}" for j in range(d)]
+
+
+def _quantity(model: Any) -> str:
+    """What is linear in the features."""
+    if is_classifier(model):
+        return "decision function"
+    loss = getattr(model, "loss", None)
+    loss = LOSSES[loss]() if isinstance(loss, str) and loss in LOSSES else loss
+    linked = hasattr(loss, "inverse_link") and bool(loss.inverse_link(np.zeros(1))[0] != 0)
+    return "linear predictor" if linked else "prediction"
 
 
 def _outputs(model: Any, k: int) -> list[str]:
@@ -181,8 +210,10 @@ def _outputs(model: Any, k: int) -> list[str]:
     return [f"towards {name!s}" for name in classes]
 
 
-def _spreads(X: Any, d: int) -> Array:
-    """Standard deviation of each column."""
+def _spreads(X: Any, before: Sequence[Any], d: int) -> Array:
+    """Standard deviation of each column of what reaches a model."""
+    for steps in before:
+        X = steps.transform(X)
     if hasattr(X, "tocsc"):
         mean = np.asarray(X.mean(axis=0)).ravel()
         square = np.asarray(X.multiply(X).mean(axis=0)).ravel()

@@ -19,6 +19,7 @@ from skvariants.displays._style import (
     fit_history,
     named_estimators,
     parameter_path,
+    parts,
     place_axes,
     place_grid,
     set_log,
@@ -36,6 +37,9 @@ COLUMNS, PANEL = 5, (2.7, 2.7)
 MANY = 11
 #: solvers that take a step for each row, in Python: shown where they are asked for, as they take long
 _ROW_BY_ROW = {"sgd", *FAMILIES["row by row"].members}
+
+#: ends of a fit that a legend tells
+_UNFINISHED = ("max_iter", "diverged", "interrupted")
 
 
 def _has_scores(history: Mapping[str, Array]) -> bool:
@@ -220,6 +224,12 @@ class LossCurveDisplay:
         add_legend(self.ax_, handles)
 
 
+def _status(estimator: Any) -> str:
+    """How a fit ended; of several the first that is no better than to be told."""
+    ends = [trained(fit).status_ for fit in parts(estimator).values()]
+    return next((end for end in ends if end in _UNFINISHED), ends[0])
+
+
 class SolverComparisonDisplay:
     """Several solvers on one problem: how far each is above the best objective seen.
 
@@ -273,8 +283,8 @@ class SolverComparisonDisplay:
         self.histories = histories
         self.statuses = statuses
         self.seconds = seconds
-        self.scores = scores
-        self.estimators = estimators
+        self.scores: Mapping[str, float] | Any = scores
+        self.estimators: Mapping[str, Any] | Any = estimators
         self.refused = refused
 
     @classmethod
@@ -333,7 +343,7 @@ class SolverComparisonDisplay:
             scores = {name: float(model.score(X_test, y_test)) for name, model in fitted.items()}
         display = cls(
             histories={name: fit_history(model) for name, model in fitted.items()},
-            statuses={name: trained(model).status_ for name, model in fitted.items()},
+            statuses={name: _status(model) for name, model in fitted.items()},
             seconds={name: seconds[name] for name in fitted}, scores=scores, estimators=fitted, refused=refused,
         )  # fmt: skip
         return display.plot(**kwargs)
@@ -418,7 +428,7 @@ class SolverComparisonDisplay:
             label = f"{name}: {_seconds(self.seconds[name])}"
         elif self.scores is not None:
             label += f", score {self.scores[name]:.3f}"
-        if self.statuses[name] in ("max_iter", "diverged", "interrupted"):
+        if self.statuses[name] in _UNFINISHED:
             label += f" ({self.statuses[name]})"
         return label
 

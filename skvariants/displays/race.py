@@ -14,6 +14,8 @@ from skvariants.displays._style import (
     add_legend,
     check_choice,
     check_fitted,
+    check_kind,
+    parts,
     place_axes,
     set_log,
     solver_label,
@@ -94,7 +96,14 @@ class RaceDisplay:
         RaceDisplay
         """
         check_fitted(estimator)
-        estimator = trained(estimator)
+        several = parts(estimator)
+        if len(several) > 1:
+            raise ValueError(
+                f"{type(trained(estimator)).__name__} has {len(several)} fits, each with a race of its own: give one "
+                "of them."
+            )
+        estimator = trained(*several.values())
+        check_kind("estimator", estimator, "history_", "a fitted estimator with race_, as those of skvariants are")
         race = getattr(estimator, "race_", None)
         if race is None:
             raise ValueError(

@@ -236,7 +236,7 @@ class TrajectoryDisplay:
         """Draw the paths, the start and the optimum."""
         zigzag, self.lines_ = self.zigzag, []
         for (name, path), style in zip(self.paths.items(), styles(list(self.paths)), strict=True):
-            label = f"{name}: length / distance {zigzag[name]:.2f}"
+            label = f"{name}: path {zigzag[name]:.2f} times the straight way"
             line = {"color": style.color, "linestyle": style.dashes, "linewidth": 1.5, "marker": style.marker or "o"}
             line |= {"markersize": 3.2, **kwargs}
             self.lines_ += self.ax_.plot(path[:, 0], path[:, 1], label=label, **line)

@@ -90,7 +90,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         "n_iter_no_change": integers(1),
         "shuffle": Flag(),
         "epsilon": OneOf("auto", number(0)),
-        "early_stopping": Flag(),
+        "early_stopping": Flag("; validation rows of your own go to fit, as X_val and y_val"),
         "validation_fraction": number(0, 1, "neither"),
         "average": OneOf(Flag(), integers(1)),
         "forgetting": OneOf(None, "auto", number(0, closed="neither")),

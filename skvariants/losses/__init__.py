@@ -46,6 +46,10 @@ __all__ = ["FAMILIES", "LOSSES", "Loss", "MultinomialLogLoss", "Ramp", "of_label
 __all__ += sorted(_CLASSES)
 
 
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 def of_labels() -> dict[str, Any]:
     """Losses by name that a classifier takes: those that are defined for -1 and 1."""
     return {name: loss for name, loss in LOSSES.items() if all(label in loss().domain for label in (-1.0, 1.0))}

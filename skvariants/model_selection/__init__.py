@@ -14,3 +14,7 @@ from skvariants.model_selection.grid import BatchedGridSearchCV, BatchedRandomiz
 from skvariants.model_selection.halving import BatchedHalvingSearchCV
 
 __all__ = ["BatchedGridSearchCV", "BatchedHalvingSearchCV", "BatchedRandomizedSearchCV"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

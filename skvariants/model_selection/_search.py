@@ -620,6 +620,7 @@ class BatchedSearch(Versioned, LinksToDocs):
             settings = self._settings()
         if not settings:
             raise ValueError(f"{_NOTHING} {self._candidates}={shown(asked)} gives no candidate: add values.")
+        _check_names(base, settings)
         evaluation = evaluation_of(base, settings)
         with no_worker_stays(self.n_jobs):
             found = self._run_search(evaluation, callback_ctx)
@@ -682,6 +683,18 @@ class BatchedSearch(Versioned, LinksToDocs):
             refitted["feature_names_in_"] = model.feature_names_in_
         task.call_on_fit_task_end(**data)
         return refitted
+
+
+def _check_names(estimator: Any, settings: list[dict[str, Any]]) -> None:
+    """Refuse the name of a parameter that steps of a pipeline have, and the pipeline has not: say what it is called."""
+    known = estimator.get_params()
+    for name in {name: None for params in settings for name in params}:
+        inside = [f"{full!r}" for full in known if full.endswith(f"__{name}")]
+        if name.partition("__")[0] not in known and inside:
+            raise ValueError(
+                f"Invalid parameter {name!r} for estimator {type(estimator).__name__}: it is a parameter of a part, "
+                f"here called {' or '.join(inside)}."
+            )
 
 
 def _is_word(value: Any, word: str) -> bool:

@@ -62,14 +62,24 @@ class AllAtOnce(BatchedSearch):
         if self.verbose <= 0:
             return
         n, n_splits = len(evaluate.settings), evaluate.n_splits
-        print(f"Fitting {n_splits} folds for each of {n} candidates, totalling {n * n_splits} fits")
+        folds, each = _counted(n_splits, "fold"), ", in each fold" if n_splits > 1 else ""
+        print(f"Fitting {folds} for each of {_counted(n, 'candidate')}, totalling {_counted(n * n_splits, 'fit')}")
         leads = [matrix[0] for group in evaluate.groups for matrix in group.matrices()]
         alone = [candidate for candidate in leads if not candidate.as_columns]
         shared = len(leads) - len(alone)
-        print(f"{n - len(alone)} candidates share {shared} matrices" + (", in each fold" if n_splits > 1 else ""))
+        if shared:
+            together = _counted(n - len(alone), "candidate")
+            verb = "are columns of" if n - len(alone) > 1 else "is a column of"
+            print(f"{together} {verb} {_counted(shared, 'matrix', 'matrices')}{each}")
         if alone:
             kinds = sorted({type(candidate.final).__name__ for candidate in alone})
-            print(f"{len(alone)} candidates are fitted one by one ({', '.join(kinds)})")
+            how = f"{'are' if len(alone) > 1 else 'is'} fitted one by one"
+            print(f"{_counted(len(alone), 'candidate')} {how} ({', '.join(kinds)})")
+
+
+def _counted(n: int, one: str, several: str = "") -> str:
+    """A number of things, as it is said."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
 
 
 class BatchedGridSearchCV(AllAtOnce, GridSearchCV):

@@ -122,6 +122,12 @@ class BatchedHalvingSearchCV(BatchedSearch, GridSearchCV):
     ([9, 3, 1], [4, 12, 36], [108, 72, 72])
     """
 
+    n_resources_: list[int]
+    n_candidates_: list[int]
+    n_epochs_: list[int]
+    n_iterations_: int
+    n_remaining_candidates_: int
+
     _accepts: ClassVar[dict[str, Accepts]] = {
         **BatchedSearch._accepts,
         "scoring": OneOf(None, str, Callable),

@@ -90,3 +90,7 @@ __all__ = [
     "Step",
 ]
 __all__ += sorted(_CLASSES)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -21,8 +21,8 @@ class NAdam(Solver):
               w_{t+1} = w_t - \eta_t \frac{\frac{1 - \mu_t}{1 - P_t} g_t + \frac{\mu_{t+1}}{1 - P_{t+1}} m_t}
               {\sqrt{v_t / (1 - \beta_2^t)} + \varepsilon}
 
-    with Adam's means :math:`m_t` and :math:`v_t`. Use it where Adam overshoots. The momentum warms up, as in torch;
-    Keras has :math:`\psi = 1`, optax none.
+    with Adam's means :math:`m_t` and :math:`v_t`. Each step has the momentum of the next in it already. The momentum
+    warms up, as in torch; Keras has :math:`\psi = 1`, optax none.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class NAdam(Solver):
     totals = ("held",)
     scale_free = True
     eta0 = 0.03
-    cures = "the ravine and rare features together, without overshooting"
+    cures = "the ravine and rare features together, looking ahead as Nesterov does"
 
     def _momentum(self, t: int) -> Any:
         return self.beta_1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
