@@ -182,7 +182,8 @@ class RegistryTable(SphinxDirective):
     def rules(self):
         yield "if", "then", "because", "seconds beside ``auto``", "left at the end"
         for rule in RULES:
-            cost = [f"{rule.seconds:.2g} times" if rule.seconds else "", f"{rule.left:.0e}" if rule.left else ""]
+            left = f"{rule.left:.0e}".replace("-", "\N{NON-BREAKING HYPHEN}") if rule.left else ""
+            cost = [f"{rule.seconds:.2g} times" if rule.seconds else "", left]
             yield rule.condition, solver_links(rule), f"{rule.reason} {linked(rule.reference)}", *cost
 
     def schedules(self):

@@ -54,7 +54,7 @@ class NAdam(Solver):
     totals = ("held",)
     scale_free = True
     eta0 = 0.03
-    cures = "the ravine and rare features together, without overshooting"
+    cures = "the ravine and rare features together, with less overshooting"
 
     def _momentum(self, t: int) -> Any:
         return self.beta_1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
