@@ -2,8 +2,8 @@
 The ravine
 ==========
 
-Plain steps zigzag, momentum cancels the zigzag, Nesterov's acceleration also keeps it from overshooting: how much of
-that is true, in numbers?
+Plain steps zigzag, momentum cancels the zigzag, and Nesterov's acceleration is said to keep it from overshooting: how
+much of that is true, in numbers?
 """
 
 # %%
@@ -60,7 +60,7 @@ for name, path in display.paths.items():
 
 # %%
 # Plain steps cross the valley every time, and the path is more than twice as long as it need be. Momentum crosses it
-# a few times and ends thirty times lower. Nesterov's acceleration stands a step nearly three times as large, and ends
+# a few times and ends thirty times lower. Nesterov's acceleration takes a step nearly three times as large, and ends
 # lower still, by a factor of sixty. But with that step it also rolls past the optimum, further than momentum does.
 #
 # Does Nesterov overshoot less?

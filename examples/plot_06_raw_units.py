@@ -62,7 +62,7 @@ for table in tables:
 #
 # That last point is why SGD behind a scaler scores higher on breast cancer and wine. A StandardScaler changes what
 # the penalty means: on standardised columns it falls evenly, on raw ones it hardly touches the columns of large
-# scale. With the same scaler and a penalty worth the name ours scores as high. So a scaler is not needed to train,
+# scale. With the same scaler and a stronger penalty ours scores as high. So a scaler is not needed to train,
 # but may be wanted for the penalty's sake.
 
 figure, ax = plt.subplots(figsize=(8.6, 3.4), layout="constrained")

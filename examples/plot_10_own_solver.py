@@ -2,7 +2,8 @@
 A solver of your own in one class
 =================================
 
-A solver is one method that turns a gradient into a direction and a scale. Here is one that the package does not have.
+A solver is one method that turns a gradient into a direction and a scale. Here is one of a paper, in ten
+lines.
 """
 
 # %%
@@ -36,8 +37,9 @@ class AdaMax(Solver):
 
 
 # %%
-# That is all. ``memory`` names the arrays that the training keeps; ``scale_free`` tells the race which ladder of step
-# sizes makes sense. The hyperparameters are seen by ``get_params`` and by searches, and the race finds the step:
+# That is all; the package has the same method as ``"adamax"``. ``memory`` names the arrays that the training keeps;
+# ``scale_free`` tells the race which ladder of step sizes makes sense. The hyperparameters are seen by ``get_params``
+# and by searches, and the race finds the step:
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV

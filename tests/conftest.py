@@ -4,12 +4,16 @@ import sys
 
 import pytest
 
-from skvariants.solvers import LECTURE, SOLVERS
+from skvariants.solvers import SOLVERS
 
-#: Solvers over which the tests of the registry are repeated at every run: the lecture's, those with a method of their
-#: own, and one of each further kind of step and memory. Those of the others are slow, but in the files about solvers.
-REPRESENTATIVE = {*LECTURE, "quasi_newton", "interior_point", "lion", "prodigy", "schedule_free", "ftrl"}
+#: Solvers over which the tests of the registry are repeated at every run: one of each kind of batch, step and memory,
+#: and those with a method of their own. Those of the others are slow, but in the files about solvers.
+REPRESENTATIVE = set(
+    "gd sgd minibatch momentum adagrad adam prodigy schedule_free ftrl quasi_newton interior_point".split()
+)
 SLOW = set(SOLVERS) - REPRESENTATIVE
+#: Of these scikit-learn's checks of estimators, fifty each, are repeated at every run, and of the default.
+CHECKED = {"sgd", "adam", "interior_point"}
 THEIR_OWN = {"test_solvers", "test_solvers_rows", "test_spec", "test_race"}
 #: Files during which `coverage` pauses, as it makes tests up to twice as slow: they repeat much, whose lines the others
 #: reach, or watch a clock.
@@ -42,6 +46,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         # a solver by its name, or an estimator that has one
-        named = [getattr(value, "solver", value) for value in values]
-        if item.path.stem not in THEIR_OWN and any(isinstance(name, str) and name in SLOW for name in named):
+        named = {name for value in values if isinstance(name := getattr(value, "solver", value), str)}
+        checks = getattr(item, "originalname", "") == "test_scikit_learns_checks"
+        slow = SOLVERS.keys() - CHECKED if checks else SLOW
+        if item.path.stem not in THEIR_OWN and named & slow:
             item.add_marker(pytest.mark.slow)

@@ -480,7 +480,7 @@ def test_of_bounds_sparse_is_dense(solver, penalty):
     assert_within(sparse, -0.3, np.where(np.arange(60) % 2, 0.4, -0.01))
 
 
-@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("scale", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet", None])
 @pytest.mark.parametrize("solver", ["sgd", "adagrad"])
 def test_postponed_steps_keep_the_bounds(solver, penalty, scale):

@@ -1,5 +1,6 @@
 """How far a fit is from the optimum: conjugates, bounds and estimates beside independent optima; statuses."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -100,9 +101,17 @@ def certificate(loss, X, y, s, alpha, l1_ratio, intercept, scaled, theta, sparse
     return found
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+#: Values of `l1_ratio`, `intercept` and `weighted`; the other combinations are slow
+AT_EVERY_RUN = {(0.0, True, False), (0.5, False, True), (1.0, True, True)}
+
+
+@pytest.mark.parametrize(
+    ("l1_ratio", "intercept", "weighted"),
+    [
+        pytest.param(*case, marks=() if case in AT_EVERY_RUN else pytest.mark.slow)
+        for case in itertools.product([0.0, 0.5, 1.0], [True, False], [False, True])
+    ],
+)
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_bound_is_never_below_the_truth(name, l1_ratio, intercept, weighted):
     loss, rng = LOSSES[name](), np.random.default_rng(0)

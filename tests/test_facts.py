@@ -229,8 +229,9 @@ def test_order_of_rows_hardly_matters_where_some_are_sampled():
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@pytest.mark.parametrize("columns", [60, 6000])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("columns", "weighted"), [(60, False), (60, True), (6000, True), pytest.param(6000, False, marks=pytest.mark.slow)]
+)
 def test_dense_is_sparse(scaled, columns, weighted):
     rng = np.random.default_rng(0)
     X = sp.csr_matrix(rng.standard_normal((700, columns)) * (rng.random((700, columns)) < 0.05))

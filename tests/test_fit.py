@@ -76,7 +76,7 @@ def assert_columns_are_fits(models, X, y, tol=1e-9, **fit_params):
 
 
 @pytest.mark.parametrize("solver", ["auto", *SOLVERS])
-@pytest.mark.parametrize("y", [Y2, Y3], ids=["binary", "multinomial"])
+@pytest.mark.parametrize("y", [Y2, pytest.param(Y3, marks=pytest.mark.slow)], ids=["binary", "multinomial"])
 def test_a_column_is_a_fit_with_every_solver(solver, y):
     model = SGDVariantClassifier(**asked(solver), random_state=0, max_iter=12)
     assert_columns_are_fits(grow(model, alpha=ALPHAS, tol=[1e-2, 1e-3]), X, y)

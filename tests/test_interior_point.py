@@ -193,7 +193,7 @@ def odd_tables():
 ODD = {name: (X, z) for name, X, z in odd_tables()}
 
 
-@pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
+@pytest.mark.parametrize("penalty", ["l2", "l1", pytest.param("elasticnet", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 @pytest.mark.parametrize("name", ODD)
 def test_odd_tables_have_an_optimum_too(name, loss, penalty):
@@ -642,7 +642,9 @@ def test_there_are_no_probabilities():
 
 
 @pytest.mark.parametrize("loss", KINKED)
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize(
+    "penalty", ["l2", "l1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("elasticnet", None))]
+)
 def test_every_iteration_is_a_model_and_the_last_is_the_best(loss, penalty):
     X, y = table(loss)
     final = estimator(loss, penalty).fit(X, y)

@@ -735,7 +735,7 @@ LEFT_OUT = {"check_supervised_y_2d", "check_classifiers_one_label_sample_weights
 @pytest.mark.parametrize(
     ("estimator", "check"),
     [
-        (estimator, check)
+        pytest.param(estimator, check, marks=() if search is CHECKED[1] else pytest.mark.slow)
         for search in CHECKED
         for estimator, check in estimator_checks_generator(search)
         if getattr(check, "func", check).__name__ not in LEFT_OUT
@@ -903,7 +903,7 @@ def test_verbosity(capsys):
 # ---------------------------------------------------------------------- halving
 
 
-@pytest.mark.parametrize("aggressive", [False, True])
+@pytest.mark.parametrize("aggressive", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("least", "most"), [(1, 5), (2, 16), ("exhaust", 16), (4, 4)])
 def test_rungs_are_those_of_scikit_learn(least, most, aggressive):
     X, y = BINARY
@@ -1084,6 +1084,7 @@ def test_a_wrapped_fit_and_a_score_of_its_own_are_called(cls):
     assert_same(cls(solver="adam", **FAST), {"alpha": [1e-4, 1.0]}, X, y)
 
 
+@pytest.mark.slow
 def test_a_component_of_a_script_is_the_same_in_other_processes():
     # a class that is pickled by value, as those of a script or a notebook are
     script = """

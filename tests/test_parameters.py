@@ -253,7 +253,15 @@ def _results(kind, params):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in SEARCHES for name in inspect.signature(SEARCHES[kind]).parameters]
+    ("kind", "name"),
+    [
+        # a search at random shows what the grid shows
+        pytest.param(
+            kind, name, marks=pytest.mark.slow if kind == "random" and name not in ("n_iter", "random_state") else ()
+        )
+        for kind in SEARCHES
+        for name in inspect.signature(SEARCHES[kind]).parameters
+    ],
 )
 def test_a_parameter_of_a_search_changes_something(kind, name):
     entry = OF_SEARCHES.get(name)

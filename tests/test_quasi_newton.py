@@ -513,7 +513,7 @@ def test_a_constant_model_is_predicted_without_a_product(rng):
     np.testing.assert_array_equal(batch.predict(theta), np.tile(theta[-1], (p.n, 1)))
 
 
-@pytest.mark.parametrize("d", [1500, 5000])
+@pytest.mark.parametrize("d", [1500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_text_of_many_words_ends_within_what_is_promised(d):
     rng = np.random.default_rng(0)
     words = np.minimum(rng.zipf(1.3, (2000, 30)) - 1, d - 1)

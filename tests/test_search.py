@@ -253,9 +253,13 @@ def excess(model, rows, labels, alpha):
 
 
 @pytest.mark.parametrize(
-    ("labels", "rows"), [(CLASSES > 0, ROWS), (CLASSES, ROWS), (CLASSES > 0, sp.csr_array(ROWS * (np.abs(ROWS) > 1)))],
-    ids=["two classes", "three classes", "sparse"],
-)  # fmt: skip
+    ("labels", "rows"),
+    [
+        pytest.param(CLASSES > 0, ROWS, id="two classes"),
+        pytest.param(CLASSES, ROWS, id="three classes", marks=pytest.mark.slow),
+        pytest.param(CLASSES > 0, sp.csr_array(ROWS * (np.abs(ROWS) > 1)), id="sparse", marks=pytest.mark.slow),
+    ],
+)
 def test_candidates_between_others_are_as_near_the_optimum_as_tol_says(labels, rows, monkeypatch):
     model = SGDVariantClassifier(scale_features=False, random_state=0)
     order = np.random.default_rng(0).permutation(len(WIDE))

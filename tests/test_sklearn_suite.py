@@ -81,6 +81,14 @@ DIFFERENCES = {
     "test_SGDClassifier_fit_for_all_backends": "takes minutes; nothing is shared between processes",
 }
 
+#: Of the others those that take seconds.
+SLOW = {
+    "test_elasticnet_convergence",
+    "test_multi_core_gridsearch_and_early_stopping",
+    "test_n_iter_no_change",
+    "test_equal_class_weight",
+}
+
 
 def _load():
     spec = importlib.util.find_spec("sklearn.linear_model.tests.test_sgd")
@@ -98,7 +106,8 @@ def _load():
     finally:
         linear_model.SGDClassifier, linear_model.SGDRegressor = kept
     module.linear_model = replaced
-    return {name: thing for name, thing in vars(module).items() if name.startswith("test_") and name not in DIFFERENCES}
+    tests = {name: test for name, test in vars(module).items() if name.startswith("test_") and name not in DIFFERENCES}
+    return {name: pytest.mark.slow(test) if name in SLOW else test for name, test in tests.items()}
 
 
 globals().update(_load())

@@ -293,8 +293,10 @@ def test_l2_is_part_of_the_gradient_in_raw_units_and_of_the_prox_in_others(rng, 
 
 
 @every_solver
-@pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("width", [D, 80])
+@pytest.mark.parametrize(
+    ("width", "scaled"),
+    [(D, True), (80, False), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(D, False), (80, True)])],
+)
 def test_sparse_is_dense(rng, name, scaled, width):
     X = features(rng, d=width, zeros=0.95)
     codes = rng.integers(0, 3, N)

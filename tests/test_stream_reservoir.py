@@ -88,7 +88,10 @@ def test_one_pass_ends_at_the_optimum_for_smooth_losses(loss, size):
     assert gap(model, X, y) < 1e-3
 
 
-@pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive", "huber", "modified_huber"])
+@pytest.mark.parametrize(
+    "loss",
+    ["hinge", *(pytest.param(x, marks=pytest.mark.slow) for x in ("epsilon_insensitive", "huber", "modified_huber"))],
+)
 def test_one_pass_comes_near_the_optimum_for_losses_with_kinks(loss):
     X, y = world(loss)
     assert gap(streamed(estimator(loss, alpha=1e-3), X, y), X, y) < 2e-2

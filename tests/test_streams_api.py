@@ -132,7 +132,14 @@ def test_classes_that_are_all_in_the_first_chunk_need_no_list(X, y, solver, mult
     assert_array_equal(grown.intercept_, told.intercept_)
 
 
-@pytest.mark.parametrize("loss", ["log_loss", "hinge", "modified_huber", "perceptron", "squared_error"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "log_loss",
+        "hinge",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("modified_huber", "perceptron", "squared_error")),
+    ],
+)
 @pytest.mark.parametrize("solver", NAMES)
 def test_a_label_adds_a_column_whatever_the_solver(X, y, loss, solver):
     if solver in SOLVERS and refuses(solver, loss):

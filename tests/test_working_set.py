@@ -189,8 +189,15 @@ def test_collinear_and_wide_tables_reach_coordinate_descents_optimum(rng, table,
     assert squared(default, X, y, alpha) - best <= 1e-4 * (constant - best)
 
 
-@pytest.mark.parametrize("loss", [name for name in LOSSES if LOSSES[name].smooth and not LOSSES[name].regression])
-@pytest.mark.parametrize("data", [wide, one_hot], ids=["wide", "one-hot"])
+@pytest.mark.parametrize(
+    ("data", "loss"),
+    [
+        pytest.param(data, name, marks=pytest.mark.slow if data is wide and name != "log_loss" else ())
+        for data in (wide, one_hot)
+        for name in LOSSES
+        if LOSSES[name].smooth and not LOSSES[name].regression
+    ],
+)
 def test_the_conditions_of_the_minimum_hold_for_each_class(rng, loss, data):
     X, z = data(rng)
     y = np.digitize(z, np.quantile(z, [0.3, 0.7]))

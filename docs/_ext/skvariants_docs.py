@@ -52,10 +52,14 @@ def equation(thing):
 
 
 def use(thing):
-    """The paragraphs between the equation and the first section of a docstring."""
+    """What goes on with the sentence of the equation, and the paragraphs after it, up to the first section."""
     body = inspect.getdoc(thing).split("\nParameters\n")[0].split("\nReferences\n")[0]
     paragraphs = [p for p in body.split("\n\n")[1:] if p.strip() and not p.lstrip().startswith((".. math::", " "))]
-    return "\n\n".join(paragraphs)
+    rest = ""
+    if paragraphs and paragraphs[0][0].islower():  # "where ..." or "with ..."
+        first, *others = paragraphs
+        rest, *paragraphs = [*re.split(r"(?<=\.)\s+(?=[A-Z])", first, maxsplit=1), *others]
+    return rest, "\n\n".join(paragraphs)
 
 
 def section(thing, title):
@@ -178,7 +182,8 @@ class RegistryTable(SphinxDirective):
     def rules(self):
         yield "if", "then", "because", "seconds beside ``auto``", "left at the end"
         for rule in RULES:
-            cost = [f"{rule.seconds:.2g} times" if rule.seconds else "", f"{rule.left:.0e}" if rule.left else ""]
+            left = f"{rule.left:.0e}".replace("-", "\N{NON-BREAKING HYPHEN}") if rule.left else ""
+            cost = [f"{rule.seconds:.2g} times" if rule.seconds else "", left]
             yield rule.condition, solver_links(rule), f"{rule.reason} {linked(rule.reference)}", *cost
 
     def schedules(self):
@@ -299,11 +304,12 @@ def write_solvers(app, config):
         if takes_steps(cls) and not cls.needs:  # a surface has no rows
             picture(name, cls, folder)
             lines += [f".. image:: generated/{name}.png", f"   :alt: Path of {name} over a ravine", ""]
-        lines += [".. math::", "", f"   {equation(cls)}", ""]
+        rest, how = use(cls)
+        lines += [".. math::", "", f"   {equation(cls)}", "", rest, ""]
         lines += [
             f"**Cures** {cls.cures.replace('none:', 'nothing:')}.",
             "",
-            use(cls),
+            how,
             "",
             f"**Cost:** {cost(cls)}",
             "",

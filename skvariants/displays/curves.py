@@ -31,8 +31,8 @@ from skvariants.solvers import FAMILIES, SOLVERS
 
 #: what the horizontal axis may show, by its key in a history, which is its label too
 X_AXES = {"epochs": "epoch", "seconds": "seconds"}
-#: panels of families are side by side, each so wide and high
-COLUMNS, PANEL = 5, (2.7, 2.7)
+#: panels of families side by side, as wide as a page with room for its legends, each so wide and high
+COLUMNS, PANEL = 3, (3.0, 2.4)
 #: curves that one panel holds readably
 MANY = 11
 #: solvers that take a step for each row, in Python: shown where they are asked for, as they take long

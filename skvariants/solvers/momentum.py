@@ -58,8 +58,8 @@ class Nesterov(Solver):
 
     .. math:: b_t = \mu b_{t-1} + g_t, \qquad w_{t+1} = w_t - \eta_t (g_t + \mu b_t)
 
-    Use it in a ravine: it stands larger steps than momentum, and with the same step overshoots less. This is the form
-    of Bengio et al. in which the gradient is taken at the iterate itself, as in torch and optax.
+    Use it in a ravine: steps may be longer than those of momentum, and with the same step it overshoots less. This is
+    the form of Bengio et al. in which the gradient is taken at the iterate itself, as in torch and optax.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Nesterov(Solver):
     momentum: float = hyperparameter(0.9, _DECAY)
     memory = ("buffer",)
     eta0 = 0.03
-    cures = "the ravine, with larger steps than momentum stands"
+    cures = "the ravine, with larger steps than momentum can take"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
         (b,) = memory

@@ -19,7 +19,7 @@ class QHM(Solver):
 
     .. math:: b_t = \mu b_{t-1} + (1 - \mu) g_t, \qquad w_{t+1} = w_t - \eta_t \left((1 - \nu) g_t + \nu b_t\right)
 
-    Use it in a ravine, with a momentum nearer to 1 than plain momentum stands; plain descent is :math:`\nu = 0`,
+    Use it in a ravine, with a momentum nearer to 1 than plain momentum can take; plain descent is :math:`\nu = 0`,
     momentum :math:`\nu = 1`, Nesterov's :math:`\nu = \mu`.
 
     Parameters
