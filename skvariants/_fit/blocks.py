@@ -54,7 +54,7 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     """
     X, y, weight = given.X, given.y, given.sample_weight
     lazy, reason = is_lazy(X) or given.table is not None, _unsuited(spec)
-    if given.table is None and spec.task.classification and getattr(y, "ndim", 1) != 1:
+    if (given.table is None or given.table.kind) and spec.task.classification and getattr(y, "ndim", 1) != 1:
         reason = "y is no column of labels"
     if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
         return None
@@ -68,6 +68,12 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
             return data
     if not lazy:
         return None
+    if given.table is not None and given.table.kind:
+        raise TypeError(
+            f"X is {given.table.kind}, where solver='auto' fits smooth losses. solver is {type(spec.solver).__name__}, "
+            f"loss {type(spec.loss).__name__}: {reason}. Give numpy.asarray(X), of a tensor numpy.asarray(X.cpu()), "
+            "to fit it in the memory of this process."
+        )
     if given.table is not None:
         raise TypeError(
             f"Blocks of rows are fitted by sums over them, and {reason}: give them one after the other to partial_fit, "
