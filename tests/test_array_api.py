@@ -182,6 +182,18 @@ def test_labels_and_weights_may_be_numpys(kind):
     assert type(model.predict_proba(make(X))) is type(make(X))
 
 
+def test_a_column_of_targets_is_what_it_is_of_numpys():
+    make = maker("strict")
+    for name in ("binary", "real"):
+        X, y, _ = problem(name)
+        models = []
+        for of in (make, np.asarray):
+            with pytest.warns(sklearn.exceptions.DataConversionWarning) as warned:
+                models.append(asked(name, alpha=1e-2).fit(of(X), of(y[:, None])))
+            assert len(warned) == 1
+        np.testing.assert_allclose(models[0].coef_, models[1].coef_, atol=1e-6)
+
+
 def test_whole_numbers_become_doubles():
     make = maker("strict")
     X = np.round(3 * problem("binary")[0]).astype(np.int32)
@@ -242,6 +254,7 @@ def test_what_is_no_table_of_numbers_is_named(kind):
         (lambda: model.fit(make(X), make(y), sample_weight=make(-weight)), ValueError, "Negative values"),
         (lambda: model.fit(make(broken), make(y)), ValueError, "Input X contains NaN"),
         (lambda: model.fit(make(X[:0]), make(y[:0])), ValueError, "X holds no rows"),
+        (lambda: model.fit(make(X), make(y), X_val=make(X), y_val=make(y)), ValueError, "early_stopping=False"),
         (lambda: model.predict(make(broken)), ValueError, "Input X contains NaN or infinity"),
         (lambda: model.predict(make(X[:, 1:])), ValueError, "X has 4 features, but"),
         (lambda: model.fit(make(X + 1j), make(y)), TypeError, "give float32 or float64"),

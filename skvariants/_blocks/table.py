@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import column_or_1d
 
 from skvariants._blocks.cluster import ByDask, OnCluster, client_of, delayed_blocks
 from skvariants._blocks.engines import Engine, in_turn, listed, summed, tree
@@ -124,8 +125,10 @@ def of_namespace(X: Any, y: Any, weight: Any) -> Table | None:
         raise TypeError("y or sample_weight is a dask collection, and X is none: call its compute() before.")
     if np.shape(y)[:1] != (len(rows),):
         raise ValueError(f"y has the shape {np.shape(y)} and X has {len(rows)} rows: give a target for each row.")
-    weight = row_weights(weight, len(rows))
-    return Table([(rows, np.asarray(y), weight)], in_turn, rows.shape[1], rows.dtype, kind=called(X))
+    y, weight = np.asarray(y), row_weights(weight, len(rows))
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return Table([(rows, y, weight)], in_turn, rows.shape[1], rows.dtype, kind=called(X))
 
 
 def features_of(X: Any) -> tuple[int, Any, Any]:
