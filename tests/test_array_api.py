@@ -266,6 +266,33 @@ def test_what_is_no_table_of_numbers_is_named(kind):
     np.testing.assert_array_equal(model.coef_, before)
 
 
+def test_what_no_sample_shows_is_refused(kind, monkeypatch):
+    monkeypatch.setattr(survey, "_SAMPLE", 1 << 10)
+    monkeypatch.setattr(survey, "_ROWS", 1)
+    make = maker(kind)
+    X, y, _ = problem("binary")
+    drawn = survey.places(N, max(1 / 16, (D + 1) / N))
+    X = X.copy()
+    X[np.setdiff1d(np.arange(N), drawn)[-1], 2] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        SGDVariantClassifier().fit(make(X), make(y))
+
+
+def test_targets_that_are_not_computed_are_refused():
+    dask_array = pytest.importorskip("dask.array")
+    X, y, _ = problem("binary")
+    with pytest.raises(TypeError, match="dask collection"):
+        SGDVariantClassifier().fit(maker("strict")(X), dask_array.from_array(y))
+
+
+def test_a_library_without_the_standard_is_named(monkeypatch):
+    X, y, _ = problem("binary")
+    rows = maker("strict")(X)
+    monkeypatch.setattr(type(rows), "__array_namespace__", lambda self, **options: object())
+    with pytest.raises(TypeError, match="a library without the array API standard: give numpy.asarray"):
+        SGDVariantClassifier().fit(rows, y)
+
+
 def test_tensors_of_other_layouts_and_precisions():
     torch, X, y = _references.torch(), *problem("binary")[:2]
     model = SGDVariantClassifier()

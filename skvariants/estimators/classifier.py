@@ -327,7 +327,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; float32 is kept.
+            Training data; float32 is kept. An array of another library stays where it is, with scikit-learn's
+            ``array_api_dispatch`` (:doc:`/guide/large_data`).
         y : array-like of shape (n_samples,), or {array-like, sparse matrix} of shape (n_samples, n_labels)
             Class labels; a table of 0 and 1 with a column for each label where rows may have any number of them.
         coef_init : array-like of shape (n_classes, n_features) or (n_features,), default=None

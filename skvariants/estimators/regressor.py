@@ -282,7 +282,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; float32 is kept.
+            Training data; float32 is kept. An array of another library stays where it is, with scikit-learn's
+            ``array_api_dispatch`` (:doc:`/guide/large_data`).
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets; several are trained as columns of one model.
         coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
