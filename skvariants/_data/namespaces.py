@@ -56,7 +56,14 @@ class Namespace:
     def doubles(self, x: Any) -> Any:
         """An array in double precision."""
         dtype = self.given(np.zeros(1)).dtype
-        return x.to(dtype) if hasattr(x, "to") else self.xp.astype(x, dtype)
+        if hasattr(x, "to"):
+            return x.to(dtype)
+        return x.astype(dtype) if hasattr(x, "astype") else self.xp.astype(x, dtype)
+
+    def beside(self, *tables: Any) -> Any:
+        """Columns of several tables in one."""
+        join = getattr(self.xp, "concat", None) or self.xp.concatenate  # the name before NumPy 2
+        return join(tables, axis=1)
 
     def taken(self, x: Any, index: Array) -> Any:
         """Some rows of an array."""
@@ -138,9 +145,8 @@ class NamespaceRows:
 
     def standardised(self, mean: Array, factor: Array) -> NamespaceRows:
         """Rows less a mean, times a factor; a column of ones as last."""
-        xp = self.namespace.xp
         C = (self.values - self._there(mean[None])) * self._there(factor[None])
-        return self._like(xp.concat((C, self._there(np.ones((len(self), 1)))), axis=1))
+        return self._like(self.namespace.beside(C, self._there(np.ones((len(self), 1)))))
 
     def _there(self, other: Any) -> Any:
         """An operand as an array of this library, of the same dtype."""
