@@ -440,10 +440,11 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     def _goes_elsewhere(self) -> bool:
         """Whether a fit of an array of another library leaves it where it is; by names, as tags are asked often."""
         loss = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
-        named = (self.solver, self.penalty or "l2", self.learning_rate, self.eta0, self.batch_size)
+        penalty = "l2" if self.penalty is None else self.penalty
+        named = (self.solver, penalty, self.learning_rate, self.eta0, self.batch_size)
         if not (getattr(loss, "smooth", False) and all(isinstance(name, str) for name in named)):
             return False
-        free = named[2:] == ("auto",) * 3 and not (self.early_stopping or self.average)
+        free = named[2:] == ("auto",) * 3 and self.early_stopping is False and self.average is False
         bounded = not (self.bounds is None and self.monotonic_cst is None and self.positive is False)
         return free and not bounded and named[0] in _SUMMED[0] and named[1] in _SUMMED[1]
 
