@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift",
+    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift _data.namespaces",
     "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",
@@ -93,6 +93,7 @@ CLASSES = sorted({getattr(f, "func", f) for r in FAMILIES.values() for f in r.va
 BY_PACKAGE = {"_fit", "losses", "solvers", "estimators", "displays", "model_selection"}
 #: Modules that are tested in the file of another, and why.
 ELSEWHERE = {
+    "_data.namespaces": "test_array_api",
     "_stream.correction": "test_stream_sample",
     "_stream.frame": "test_stream_learner",
     "_stream.given": "test_stream_given",

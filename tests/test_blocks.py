@@ -521,27 +521,6 @@ def test_arrays_that_numpy_cannot_read_are_named():
 
 
 @pytest.mark.slow
-def test_tensors_are_read_under_array_api_dispatch():
-    """In a process of its own, as SciPy asks for a variable before it is imported."""
-    pytest.importorskip("torch")
-    code = """
-        import numpy as np, torch
-        from sklearn import config_context
-        from skvariants import SGDVariantClassifier
-        rng = np.random.default_rng(0)
-        X = rng.standard_normal((200, 3)).astype(np.float32)
-        y = (X[:, 0] > 0).astype(int)
-        plain = SGDVariantClassifier().fit(X, y)
-        with config_context(array_api_dispatch=True):
-            model = SGDVariantClassifier().fit(torch.asarray(X), torch.asarray(y))
-            assert model.coef_.dtype == np.float32 and np.array_equal(model.coef_, plain.coef_)
-            assert np.array_equal(model.predict(torch.asarray(X)), plain.predict(X))
-    """
-    env = os.environ | {"SCIPY_ARRAY_API": "1"}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=env)
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux")
 def test_a_fit_under_a_memory_limit(tmp_path):
     """400,000 x 100 doubles (320 MB) are fitted where 200 MB more cannot be allocated."""

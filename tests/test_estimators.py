@@ -16,6 +16,7 @@ from sklearn.linear_model import Ridge, SGDClassifier, SGDRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from _references import RECURSIONS, ROW_RECURSIONS, STEPPING, asked, ridge_logistic, torch, torch_optimizer, walk
@@ -37,11 +38,18 @@ XR, YR = load_diabetes(return_X_y=True)
 XR = StandardScaler().fit_transform(XR)
 
 
+def attributes_of_numpy(estimator):
+    """Checks that ask for coefficients in the namespace of X; test_array_api.py runs the rest of them."""
+    names = ("input", "mixed_inputs", "same_namespace") if get_tags(estimator).array_api_support else ()
+    return {f"check_array_api_{name}": "fitted attributes are arrays of NumPy" for name in names}
+
+
 def one_by_one(estimator):
-    """Checks that a solver fails which learns all rows of a tiny table one after another."""
+    """Checks that a solver fails which learns all rows of a tiny table one after another, and those of attributes."""
     reason = "a weight is a longer step, not several"
     names = ("on_dense_data", "on_sparse_data")
-    return {f"check_sample_weight_equivalence_{name}": reason for name in names if estimator.solver == "nag"}
+    failed = {f"check_sample_weight_equivalence_{name}": reason for name in names if estimator.solver == "nag"}
+    return failed | attributes_of_numpy(estimator)
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=one_by_one)

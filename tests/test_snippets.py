@@ -15,7 +15,7 @@ BLOCK = re.compile(
 #: Blocks that need a file nobody has, by a word of theirs.
 NEEDS_A_FILE = ('np.memmap("X.bin"', "dd.read_parquet(", 'ParquetBatches("trips/"', "ray.init()")
 #: Packages that no extra brings; blocks that import them run where they are, as in CI.
-BESIDE = re.compile(r"^(?:import|from) (skl2onnx|onnxruntime|shap)\b", re.M)
+BESIDE = re.compile(r"^(?:import|from) (skl2onnx|onnxruntime|shap|torch)\b", re.M)
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.[mr][ds]*")),
@@ -59,6 +59,7 @@ def run(page):
 )
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # as pages say, where arrays of other libraries are fitted
     plt = pytest.importorskip("matplotlib.pyplot")
     try:
         run(page)

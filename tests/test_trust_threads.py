@@ -170,9 +170,10 @@ y, z, weight = (X[:, 0] > 0).astype(int), X @ np.arange(3.0), np.linspace(1, 2, 
 
 def learned(of):
     A, b, c, w = map(of, (X, y, z, weight))
-    model = SGDVariantClassifier(early_stopping=True, random_state=0).fit(A, b, sample_weight=w, X_val=A, y_val=b)
-    yield model.coef_, model.predict(A), model.predict_proba(A), model.score(A, b)
-    yield SGDVariantRegressor(random_state=0).fit(A, c).coef_
+    if sys.argv[1] == "False":  # else a fit leaves arrays where they are: test_array_api.py
+        model = SGDVariantClassifier(early_stopping=True, random_state=0).fit(A, b, sample_weight=w, X_val=A, y_val=b)
+        yield model.coef_, model.predict(A), model.predict_proba(A), model.score(A, b)
+        yield SGDVariantRegressor(random_state=0).fit(A, c).coef_
     yield SGDVariantClassifier(random_state=0).partial_fit(A, b, classes=[0, 1]).partial_fit(A, b).coef_
     for search in (BatchedGridSearchCV, BatchedHalvingSearchCV):
         for scoring in (None, "neg_log_loss"):

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvariants._blocks.survey import checked
 from skvariants._blocks.table import Shard, of_dask
+from skvariants._data.namespaces import rows_elsewhere
 from skvariants._data.rows import is_lazy
 from skvariants._data.scaling import Moments
 from skvariants._data.tasks import Regression
@@ -22,11 +23,17 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def by_block(method: Method) -> Method:
-    """Decorate a method of an estimator that predicts rows: those of a dask collection are predicted when asked for."""
+    """Decorate a method of an estimator that predicts rows, wherever they are.
+
+    Those of a dask collection are predicted when asked for; what is predicted for an array of another library is one.
+    """
 
     @functools.wraps(method)
     def wrapped(self: Any, X: Any) -> Any:
-        return predicted(self, method.__name__, X) if is_lazy(X) else method(self, X)
+        if is_lazy(X):
+            return predicted(self, method.__name__, X)
+        rows = rows_elsewhere(X)
+        return method(self, X) if rows is X else rows.namespace.as_given(method(self, rows))
 
     return cast("Method", wrapped)
 

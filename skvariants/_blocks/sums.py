@@ -140,13 +140,13 @@ def _add(total: Sums, part: Any, y: Array, weight: Array | None, question: Quest
     gradient = np.zeros((d, k))
     for rows, X in blocks(part, dtype, d if total.hessian is None else max(d, question.unit * (d + 1))):
         z, r = Z[rows], R[rows]
-        np.dot(X, W, out=z)
+        X.dot(W, out=z)
         z += b
         if steps is not None:
-            np.dot(X, P, out=steps[rows])
+            X.dot(P, out=steps[rows])
             steps[rows] += offset
         loss.gradient(columns[rows], z, out=r)
-        gradient += np.dot(X.T, r if s is None else r * s[rows])
+        gradient += X.T.dot(r if s is None else r * s[rows])
         if total.hessian is not None:
             _add_hessian(total.hessian, X, columns[rows], z, None if s is None else s[rows], question)
     total.gradient[:-1] += gradient
@@ -158,21 +158,43 @@ def _add(total: Sums, part: Any, y: Array, weight: Array | None, question: Quest
 
 
 def _add_hessian(
-    hessian: Array, X: Array, columns: Array, z: Array, s: Array | None, question: Question
+    hessian: Array, X: Any, columns: Array, z: Array, s: Array | None, question: Question
 ) -> None:  # fmt: skip
     """Add the second derivatives of a block."""
     loss, unit = question.loss, question.unit
-    C = question.coordinates.rows(X, X.dtype)
+    if hasattr(X, "namespace"):
+        C, coupled = _standardised(X, question.coordinates), _coupled
+    else:
+        C, coupled = question.coordinates.rows(X, X.dtype), coupled_products
     if unit > 1:
         p = np.asarray(loss.probability(z), dtype=X.dtype)
         for j, A in enumerate(hessian):
-            A += coupled_products(C, p[:, j * unit : (j + 1) * unit], s)
+            A += coupled(C, p[:, j * unit : (j + 1) * unit], s)
         return
     D = np.broadcast_to(loss.curvature(columns, z), z.shape)
     D = np.sqrt(np.maximum(D if s is None else D * s, 0)).astype(X.dtype)
     for j, A in enumerate(hessian):
         B = C * D[:, j : j + 1]
-        A += np.dot(B.T, B)
+        A += B.T.dot(B)
+
+
+def _standardised(X: Any, coordinates: Any) -> Any:
+    """Rows of another library in the coordinates worked in."""
+    if coordinates.identity:
+        return X.standardised(np.zeros(X.shape[1]), np.ones(X.shape[1]))
+    return X.standardised(coordinates.mean[:, 0], coordinates.inverse_scale[:, 0])
+
+
+def _coupled(C: Any, p: Array, s: Array | None) -> Array:
+    """:func:`coupled_products` of rows of another library: a product for each pair of classes."""
+    size, unit = C.shape[1], p.shape[1]
+    H = np.empty((unit, size, unit, size))
+    for a in range(unit):
+        for b in range(a + 1):
+            curvature = p[:, a : a + 1] * (float(a == b) - p[:, b : b + 1])
+            H[a, :, b] = (C * (curvature if s is None else curvature * s)).T.dot(C)
+            H[b, :, a] = H[a, :, b].T
+    return H.reshape(unit * size, unit * size)
 
 
 __all__ = ["Question", "Sums", "cost_of", "refuse_infinite", "statistics", "tree"]

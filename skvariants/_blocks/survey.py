@@ -320,7 +320,7 @@ def moments_of(shard: Shard, columns: Array, dtype: Any) -> Moments:
     for part, _, weight in parts(shard):
         for rows, X in blocks(part, dtype, part.shape[1]):
             s = None if weight is None else weight[rows].astype(np.float64)
-            moments.update(np.ascontiguousarray(X[:, columns]), s)
+            moments.update(np.ascontiguousarray(np.asarray(X)[:, columns]), s)
     return moments
 
 

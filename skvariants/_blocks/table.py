@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import column_or_1d
 
 from skvariants._blocks.cluster import ByDask, OnCluster, client_of, delayed_blocks
 from skvariants._blocks.engines import Engine, in_turn, listed, summed, tree
+from skvariants._data.namespaces import at_hand, called, is_elsewhere, rows_elsewhere
 from skvariants._data.rows import is_lazy, is_memory_map
+from skvariants._data.validate import row_weights
 
 Array = np.ndarray
 #: Bytes of a shard of a memory map, and most shards.
@@ -49,6 +52,8 @@ class Table:
         Names of the features.
     in_runs : bool
         Whether a shard is a run of blocks.
+    kind : str
+        What the rows are, where they are an array of another library.
     """
 
     shards: list[Any]
@@ -57,6 +62,7 @@ class Table:
     dtype: Any
     names: Any = None
     in_runs: bool = False
+    kind: str = ""
 
     def total(self, function: Callable[..., Any], *args: Any) -> Any:
         """The sum of what a function says of each block."""
@@ -102,6 +108,27 @@ def of_memory_map(X: Any, y: Any, weight: Any) -> Table | None:
     bounds = np.linspace(0, n, count + 1).astype(int)
     shards = [(X[a:b], y[a:b], None if weight is None else weight[a:b]) for a, b in pairwise(bounds)]
     return Table(shards, in_turn, d, working_dtype(X.dtype))
+
+
+def of_namespace(X: Any, y: Any, weight: Any) -> Table | None:
+    """An array of another library as a table of one shard; None for all else.
+
+    Parameters
+    ----------
+    X, y, weight : object
+        As the user gave them.
+    """
+    if not is_elsewhere(X):
+        return None
+    rows, y, weight = rows_elsewhere(X), at_hand(y, "y"), at_hand(weight, "sample_weight")
+    if is_lazy(y) or is_lazy(weight):
+        raise TypeError("y or sample_weight is a dask collection, and X is none: call its compute() before.")
+    if np.shape(y)[:1] != (len(rows),):
+        raise ValueError(f"y has the shape {np.shape(y)} and X has {len(rows)} rows: give a target for each row.")
+    y, weight = np.asarray(y), row_weights(weight, len(rows))
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return Table([(rows, y, weight)], in_turn, rows.shape[1], rows.dtype, kind=called(X))
 
 
 def features_of(X: Any) -> tuple[int, Any, Any]:
@@ -181,23 +208,29 @@ def parts(shard: Shard) -> Iterator[tuple[Any, Array, Array | None]]:
         yield X[some], y[some], None if weight is None else weight[some]
 
 
-def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Array]]:
+def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Any]]:
     """Features of a part in blocks that stay in the cache, dense and in C order, and which rows these are.
 
     Parameters
     ----------
-    X : {ndarray, sparse matrix, data frame} of shape (n_rows, n_features)
-        Features.
+    X : {ndarray, sparse matrix, data frame, NamespaceRows} of shape (n_rows, n_features)
+        Features; those of another library stay where they are.
     dtype : dtype
         What they are calculated with in.
     numbers : int
         Numbers that are needed for a row.
     """
-    rows = max(64, _BLOCK // (np.dtype(dtype).itemsize * numbers))
+    rows = max(64, getattr(X, "block_bytes", _BLOCK) // (np.dtype(dtype).itemsize * numbers))
     X = X.to_numpy() if hasattr(X, "iloc") else X
     for start in range(0, X.shape[0], rows):
         some = slice(start, min(start + rows, X.shape[0]))
-        yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
+        if hasattr(X, "namespace"):
+            yield some, X[some].in_floats()
+        else:
+            yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
 
 
-__all__ = ["Shard", "Table", "blocks", "features_of", "in_turn", "of_dask", "of_memory_map", "parts", "working_dtype"]
+__all__ = [
+    "Shard", "Table", "blocks", "features_of", "in_turn", "of_dask", "of_memory_map", "of_namespace", "parts",
+    "working_dtype",
+]  # fmt: skip

@@ -288,7 +288,10 @@ def _refused_alone(X: Any, columns: Any = None) -> bool:
 
 
 def features(estimator: Any, X: Any) -> Any:
-    """Features of rows to predict, checked against those of the fit."""
+    """Features of rows to predict, checked against those of the fit; those of another library stay where they are."""
+    if hasattr(X, "namespace"):
+        validate_data(estimator, np.zeros((1, X.shape[1])), reset=False)
+        return X
     X = in_process(X, "X", "")
     _refuse_dates(X, "X")
     _refuse_masked(X, "X")

@@ -15,7 +15,7 @@ from skvariants._blocks.survey import Reading, moments_of, surveyed
 from skvariants._blocks.table import of_dask, of_memory_map
 from skvariants._data.rows import ArrayRows, is_lazy
 from skvariants._data.scaling import Moments
-from skvariants._data.validate import Data, Given, Header
+from skvariants._data.validate import Data, Given, Header, users_validation
 from skvariants._fit.iterations import iterated
 from skvariants._fit.job import Job, assemble, bound, tolerances, watch_of
 from skvariants._fit.results import Kept
@@ -53,8 +53,14 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
         If no fit of a dask collection or of blocks leaves them where they are.
     """
     X, y, weight = given.X, given.y, given.sample_weight
+    elsewhere = given.table is not None and bool(given.table.kind)
+    if elsewhere:
+        X, y, weight = given.table.shards[0]
+        validation = given.X_val, given.y_val, given.sample_weight_val
+        if not spec.stopping.early_stopping and any(value is not None for value in validation):
+            users_validation(spec, header, given, spec.task)  # which refuses them
     lazy, reason = is_lazy(X) or given.table is not None, _unsuited(spec)
-    if given.table is None and spec.task.classification and getattr(y, "ndim", 1) != 1:
+    if (given.table is None or elsewhere) and spec.task.classification and getattr(y, "ndim", 1) != 1:
         reason = "y is no column of labels"
     if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
         return None
@@ -68,6 +74,12 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
             return data
     if not lazy:
         return None
+    if elsewhere:
+        raise TypeError(
+            f"X is {given.table.kind}, where solver='auto' fits smooth losses. solver is {type(spec.solver).__name__}, "
+            f"loss {type(spec.loss).__name__}: {reason}. Give numpy.asarray(X), of a tensor numpy.asarray(X.cpu()), "
+            "to fit it in the memory of this process."
+        )
     if given.table is not None:
         raise TypeError(
             f"Blocks of rows are fitted by sums over them, and {reason}: give them one after the other to partial_fit, "

@@ -50,6 +50,7 @@ from skvariants._saving import Versioned
 from skvariants._spec import Spec, component_with, read
 from skvariants._stream.progress import Progress, predictions, scored
 from skvariants._training.race import Race
+from skvariants.losses import LOSSES
 from skvariants.solvers import Solver
 
 Array = np.ndarray
@@ -377,7 +378,8 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         coef = self.coef_.T if sp.issparse(self.coef_) else np.atleast_2d(self.coef_).T
         z = X @ coef
         z = z.toarray() if sp.issparse(z) else np.asarray(z)
-        return z + self.intercept_
+        # a device may have single precision only
+        return z + (self.intercept_.astype(z.dtype) if hasattr(X, "namespace") else self.intercept_)
 
     def densify(self) -> Self:
         """Convert ``coef_`` to a dense array, the format after fitting.
@@ -434,7 +436,19 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         tags.input_tags.sparse = True
         deterministic = ("auto", "gd", "quasi_newton", "interior_point")
         tags.non_deterministic = not (isinstance(self.solver, str) and self.solver in deterministic)
+        tags.array_api_support = self._goes_elsewhere()
         return tags
+
+    def _goes_elsewhere(self) -> bool:
+        """Whether a fit of an array of another library leaves it where it is; by names, as tags are asked often."""
+        loss = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
+        penalty = "l2" if self.penalty is None else self.penalty
+        named = (self.solver, penalty, self.learning_rate, self.eta0, self.batch_size)
+        if not (getattr(loss, "smooth", False) and all(isinstance(name, str) for name in named)):
+            return False
+        free = named[2:] == ("auto",) * 3 and self.early_stopping is False and self.average is False
+        bounded = not (self.bounds is None and self.monotonic_cst is None and self.positive is False)
+        return free and not bounded and named[0] in _SUMMED[0] and named[1] in _SUMMED[1]
 
 
 # specs by parameters, as reading them takes as long as learning ten rows; and the kinds that no one can change
@@ -442,6 +456,8 @@ _SPECS: dict[Any, Spec] = {}
 _MOST_SPECS, _UNCHANGING = 64, {bool, int, float, str, type(None)}
 # parameters that are names of components, or components
 _COMPONENTS = ("loss", "penalty", "solver", "learning_rate")
+# solvers and penalties of fits by sums over rows
+_SUMMED = ("auto", "quasi_newton"), ("l1", "l2", "elasticnet")
 # what warm_start=True goes on from, in sentences
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None

@@ -9,8 +9,10 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from skvariants._blocks.predictions import accuracy, by_block
+from skvariants._blocks.table import of_namespace
 from skvariants._component import PROCESSES, Accepts, OneOf, resolve
 from skvariants._data.labels import Labelling
+from skvariants._data.namespaces import at_hand, rows_elsewhere
 from skvariants._data.rows import is_lazy
 from skvariants._data.validate import Given
 from skvariants._names import ClassifierLossName, LearningRateName, PenaltyName, SolverName
@@ -325,7 +327,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; float32 is kept.
+            Training data; float32 is kept. An array of another library stays where it is, with scikit-learn's
+            ``array_api_dispatch`` (:doc:`/guide/large_data`).
         y : array-like of shape (n_samples,), or {array-like, sparse matrix} of shape (n_samples, n_labels)
             Class labels; a table of 0 and 1 with a column for each label where rows may have any number of them.
         coef_init : array-like of shape (n_classes, n_features) or (n_features,), default=None
@@ -352,7 +355,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
             If the user interrupts: the model is then that of the last whole epoch of this fit (`status_` is
             "interrupted"), or as it was where none was whole.
         """
-        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        table = of_namespace(X, y, sample_weight)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val, table)
         return self._warned(self._fit(given, coef_init, intercept_init))
 
     def fit_batches(
@@ -532,7 +536,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         """
         if is_lazy(X):
             return accuracy(self._copied().predict, X, y, sample_weight)
-        return float(super().score(X, y, sample_weight))
+        y, sample_weight = at_hand(y, "y"), at_hand(sample_weight, "sample_weight")
+        return float(super().score(rows_elsewhere(X), y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,6 +11,9 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skvariants._blocks.predictions import by_block, explained
+from skvariants._blocks.survey import checked
+from skvariants._blocks.table import of_namespace
+from skvariants._data.namespaces import at_hand, rows_elsewhere
 from skvariants._data.rows import is_lazy
 from skvariants._data.tasks import Regression, check_domain
 from skvariants._data.validate import Given, row_weights
@@ -279,7 +282,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; float32 is kept.
+            Training data; float32 is kept. An array of another library stays where it is, with scikit-learn's
+            ``array_api_dispatch`` (:doc:`/guide/large_data`).
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets; several are trained as columns of one model.
         coef_init : array-like of shape (n_features,) or (n_targets, n_features), default=None
@@ -306,7 +310,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
             If the user interrupts: the model is then that of the last whole epoch of this fit (`status_` is
             "interrupted"), or as it was where none was whole.
         """
-        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        table = of_namespace(X, y, sample_weight)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val, table)
         return self._warned(self._fit(given, coef_init, intercept_init))
 
     def fit_batches(
@@ -428,9 +433,14 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         if is_lazy(X):
             linear = functools.partial(SGDVariant._linear, self._copied())
             return explained(linear, X, y, sample_weight, self._minimised)
+        y, sample_weight = at_hand(y, "y"), at_hand(sample_weight, "sample_weight")
+        X = rows_elsewhere(X)
         z = self._linear(X)
         if self._minimised.deviance or self._task.outputs > 1:
-            _, targets = self._header(True).checked(X, y, False, **Regression.checks)
+            if hasattr(X, "namespace"):
+                targets = checked(y, Regression())
+            else:
+                _, targets = self._header(True).checked(X, y, False, **Regression.checks)
             targets, weight = self._task.validated(targets), row_weights(sample_weight, len(z))
             check_domain(targets, self._minimised)
             if self._task.scorable_at_once(targets):
