@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from _references import CLASSIFYING, EXACT, asked, in_domain, refuses
@@ -90,6 +91,44 @@ def table(kind):
         return X * np.logspace(-2, 2, 8) + 3, y
     X, y = make_regression(140, 8, n_targets=2 if kind == "targets" else 1, noise=30, random_state=0)
     return X * np.logspace(-2, 2, 8), y
+
+
+@functools.cache
+def like_real(kind):
+    """Raw units, skewed columns, or rare ones; several classes, few positives or a target of some noise."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(400, 8)) @ rng.normal(size=(8, 8))
+    signal = X @ rng.normal(size=(8, 5)) / 8
+    X = X * 10.0 ** rng.uniform(-4, 4, 8) if kind != "skewed" else np.exp(X / 2)
+    if kind == "rare":
+        X = np.hstack([X, (rng.random((400, 30)) < rng.uniform(0.003, 0.1, 30)) * rng.lognormal(3, 2, (400, 30))])
+    classes = (signal + rng.gumbel(size=signal.shape) + [2, 1, 0, -1, -2]).argmax(axis=1)
+    return X, {
+        "classes": classes, "few": signal[:, 0] + rng.logistic(size=400) > 2, "price": np.exp(signal[:, 1]) * 1e5,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [name for name, cls in SOLVERS.items() if cls.method == "steps"])
+@pytest.mark.parametrize("kind", ["raw", "skewed", "rare"])
+def test_no_default_ends_above_the_constant_model_in_silence(kind, solver):
+    X, targets = like_real(kind)
+    for name, y in targets.items():
+        estimator = SGDVariantRegressor if name == "price" else SGDVariantClassifier
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = estimator(solver=solver, random_state=0, max_iter=30).fit(X, y)
+            constant = estimator(penalty=None).fit(np.zeros((len(y), 1)), y).loss_curve_[-1]
+        assert model.suboptimality_ < 1 or said, (name, model.status_, model.loss_curve_[-1], constant)
+
+
+def test_a_plateau_above_the_constant_model_is_said():
+    X, y = table("binary")
+    X = StandardScaler().fit_transform(X)
+    with pytest.warns(ConvergenceWarning, match="above the best constant model: its objective is .*name another"):
+        model = SGDVariantClassifier(solver="sgd", eta0=3.0, learning_rate="constant", random_state=0).fit(X, y)
+    assert model.status_ == "stalled"
+    assert model.suboptimality_ > 1
 
 
 # ---------------------------------------------------------------------- resuming is continuing

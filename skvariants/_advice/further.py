@@ -62,7 +62,7 @@ FURTHER: tuple[Further, ...] = (
         lambda f: f.n_columns == 1,
         ("prodigy",),
         "Adam with an estimated length: mostly nearer the optimum than the best of the lecture's, at Adam's price",
-        "several classes by log loss, where its lengths, one a class, may grow too far",
+        "several classes, for which it was not measured",
     ),
     Further(
         f"rare features ({MANY:.0%} of the columns or more)",

@@ -168,8 +168,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     status_ : str
         Why the fit stopped: "converged" (``suboptimality_`` is at most `tol`), "plateau" (a solver that takes steps
         made no more progress, short of that), "stalled" (quasi-Newton or interior-point steps could not go on, short
-        of that), "max_iter" (also after `partial_fit`), "max_time", "no validation improvement", "diverged" or
-        "interrupted".
+        of that, or others ended above a constant model), "max_iter" (also after `partial_fit`), "max_time",
+        "no validation improvement", "diverged" or "interrupted".
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
         constant model; of one-vs-rest, that of the sum over the classes. Not a number where it is unknown; None after
