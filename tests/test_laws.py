@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
@@ -95,31 +96,35 @@ def table(kind):
 
 @functools.cache
 def like_real(kind):
-    """Raw units, skewed columns, or rare ones; several classes, few positives or a target of some noise."""
+    """Raw units, or skewed and rare columns; several classes, few positives, or prices."""
     rng = np.random.default_rng(5)
-    X = rng.normal(size=(400, 8)) @ rng.normal(size=(8, 8))
+    X = rng.normal(size=(200, 8)) @ rng.normal(size=(8, 8))
     signal = X @ rng.normal(size=(8, 5)) / 8
-    X = X * 10.0 ** rng.uniform(-4, 4, 8) if kind != "skewed" else np.exp(X / 2)
+    X = X * 10.0 ** rng.uniform(-4, 4, 8) if kind == "raw" else np.exp(X / 2)
     if kind == "rare":
-        X = np.hstack([X, (rng.random((400, 30)) < rng.uniform(0.003, 0.1, 30)) * rng.lognormal(3, 2, (400, 30))])
+        X = np.hstack([X, (rng.random((200, 30)) < rng.uniform(0.003, 0.1, 30)) * rng.lognormal(3, 2, (200, 30))])
     classes = (signal + rng.gumbel(size=signal.shape) + [2, 1, 0, -1, -2]).argmax(axis=1)
     return X, {
-        "classes": classes, "few": signal[:, 0] + rng.logistic(size=400) > 2, "price": np.exp(signal[:, 1]) * 1e5,
+        "classes": classes, "few": signal[:, 0] + rng.logistic(size=200) > 2, "price": np.exp(signal[:, 1]) * 1e5,
     }  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("solver", [name for name, cls in SOLVERS.items() if cls.method == "steps"])
-@pytest.mark.parametrize("kind", ["raw", "skewed", "rare"])
+@pytest.mark.parametrize("kind", ["raw", "rare"])
 def test_no_default_ends_above_the_constant_model_in_silence(kind, solver):
     X, targets = like_real(kind)
     for name, y in targets.items():
         estimator = SGDVariantRegressor if name == "price" else SGDVariantClassifier
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            model = estimator(solver=solver, random_state=0, max_iter=30).fit(X, y)
-            constant = estimator(penalty=None).fit(np.zeros((len(y), 1)), y).loss_curve_[-1]
-        assert model.suboptimality_ < 1 or said, (name, model.status_, model.loss_curve_[-1], constant)
+            model = estimator(solver=solver, random_state=0).fit(X, y)
+        if name == "price":
+            share = 1 - model.score(X, y)
+        else:
+            prior = np.unique(y, return_counts=True)[1] / len(y)
+            share = log_loss(y, model.predict_proba(X)) / -(prior @ np.log(prior))
+        assert share < 1.001 or said, (name, model.status_, share)
 
 
 def test_a_plateau_above_the_constant_model_is_said():
