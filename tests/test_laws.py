@@ -111,7 +111,9 @@ def like_real():
 @pytest.mark.parametrize("solver", [name for name, cls in SOLVERS.items() if cls.method == "steps"])
 def test_no_default_ends_above_the_constant_model_in_silence(solver):
     X, targets = like_real()
+    n = 60 if solver in ("implicit", "nag") else len(X)
     for name, y in targets.items():
+        X, y = X[:n], y[:n]
         estimator = SGDVariantRegressor if name == "price" else SGDVariantClassifier
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
