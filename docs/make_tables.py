@@ -8,12 +8,13 @@ import json
 import re
 from pathlib import Path
 
-from skvariants import SGDVariantClassifier, SGDVariantRegressor, losses, solvers
+from skvariants import SGDVariantClassifier, SGDVariantRegressor, losses, penalties, solvers
 
 ROOT = Path(__file__).parents[1]
 #: Names that editors complete, of skvariants/_names.py.
 LITERALS = {
     "SolverName": lambda: ["auto", *solvers.SOLVERS],
+    "PenaltyName": lambda: [name for name in penalties.PENALTIES if name is not None],
     "ClassifierLossName": lambda: SGDVariantClassifier()._losses(),
     "RegressorLossName": lambda: SGDVariantRegressor()._losses(),
 }

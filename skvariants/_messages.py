@@ -77,6 +77,15 @@ def stalled(suboptimality: float, kind: str, tol: float) -> str:
     )
 
 
+def above_constant(objective: float, constant: float) -> str:
+    """The sentence about steps that gain no more, and have led to a model that is worse than none."""
+    return (
+        f"The fit stalled above the best constant model: its objective is {objective:.3g}, and that of the constant "
+        f"{constant:.3g}. Its steps were too long for these rows: pass a smaller eta0, or name another solver, such as "
+        "solver='auto'."
+    )
+
+
 def left_out() -> str:
     """The sentence about a chunk of a stream that no model could be made of."""
     return (
@@ -85,4 +94,4 @@ def left_out() -> str:
     )
 
 
-__all__ = ["diverged", "is_quiet", "left_out", "not_converged", "out_of_time", "quiet", "stalled"]
+__all__ = ["above_constant", "diverged", "is_quiet", "left_out", "not_converged", "out_of_time", "quiet", "stalled"]

@@ -21,6 +21,8 @@ class Step:
         Parameters, for scratch arrays of their shape.
     implicit : bool, default=True
         Whether all of the penalty is applied by its prox; otherwise L2 goes into the gradient.
+    coupled : int, default=1
+        How many adjacent columns the loss couples, which are one vector to a solver that measures lengths.
 
     Attributes
     ----------
@@ -34,8 +36,8 @@ class Step:
         The rows of this step, for solvers that need "rows": a `Batch`.
     """
 
-    def __init__(self, penalty: Any, like: Array, implicit: bool = True) -> None:
-        self.penalty, self.implicit = penalty, implicit
+    def __init__(self, penalty: Any, like: Array, implicit: bool = True, coupled: int = 1) -> None:
+        self.penalty, self.implicit, self.coupled = penalty, implicit, coupled
         self.t = 0
         self.eta: Any = 1.0
         self.batch: Any = None

@@ -17,7 +17,7 @@ from skvariants._training.problem import Problem
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
 from skvariants.losses import LOSSES, SquaredError, of_labels
-from skvariants.penalties import ElasticNet
+from skvariants.penalties import PENALTIES, ElasticNet
 from skvariants.schedules import Constant
 from skvariants.solvers import SOLVERS, AdaGrad
 
@@ -27,6 +27,9 @@ CLASSIFYING = of_labels()
 STEPPING = [name for name, solver in SOLVERS.items() if solver.method == "steps"]
 #: Names of those that find their own steps, "auto" included: no step or batch can be asked of them.
 EXACT = ["auto", *(name for name, solver in SOLVERS.items() if solver.method != "steps")]
+#: Penalties by name that are L1 and L2 alone, and those with which a quadratic model is minimised exactly.
+ELASTIC = [name for name, penalty in PENALTIES.items() if penalty().elastic]
+MODELLED = [name for name, penalty in PENALTIES.items() if penalty().modelled]
 
 
 def asked(solver, classification=True):

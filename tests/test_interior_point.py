@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.utils import get_tags
 
-from _references import LINES, cutting_planes, features, problem
+from _references import LINES, MODELLED, cutting_planes, features, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.validate import Given, Header, prepare
 from skvariants._fit import Interrupted, fit
@@ -80,7 +80,7 @@ def excess(model, X, y, loss, penalty="l2", weight=None, intercept=True):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("layout", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("penalty", MODELLED)
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_the_optimum_is_that_of_linear_programs(loss, penalty, layout, weighted):
     X, y = table(loss, zeros=0.5)
@@ -92,7 +92,7 @@ def test_the_optimum_is_that_of_linear_programs(loss, penalty, layout, weighted)
 
 
 @pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-6])
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("penalty", MODELLED)
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_what_is_said_to_be_left_is_no_less_than_what_is_left(loss, penalty, tol):
     for seed in range(3):
@@ -230,7 +230,7 @@ def test_what_costs_nothing_is_found_without_a_penalty(name):
     assert np.maximum(1 - y * model.decision_function(X), 0).mean() < 1e-5
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("penalty", MODELLED)
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_no_intercept(loss, penalty):
     X, y = table(loss)
@@ -295,7 +295,7 @@ def beyond(model, other, X, y, loss, penalty, weight=None):
     return (ours - theirs) / (objective(np.zeros(X.shape[1]), 0.0, X, lines, alpha, ratio, weight) - theirs)
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("penalty", MODELLED)
 @pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
 def test_stages_and_bands_end_at_the_optimum(monkeypatch, loss, penalty):
     X, y = table(loss, n=1500)
@@ -643,7 +643,7 @@ def test_there_are_no_probabilities():
 
 @pytest.mark.parametrize("loss", KINKED)
 @pytest.mark.parametrize(
-    "penalty", ["l2", "l1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("elasticnet", None))]
+    "penalty", [*MODELLED[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELLED[2:])]
 )
 def test_every_iteration_is_a_model_and_the_last_is_the_best(loss, penalty):
     X, y = table(loss)

@@ -14,6 +14,8 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from _references import CLASSIFYING, EXACT, asked, in_domain, refuses
@@ -90,6 +92,47 @@ def table(kind):
         return X * np.logspace(-2, 2, 8) + 3, y
     X, y = make_regression(140, 8, n_targets=2 if kind == "targets" else 1, noise=30, random_state=0)
     return X * np.logspace(-2, 2, 8), y
+
+
+@functools.cache
+def like_real():
+    """Skewed columns of raw units, and rare ones; several classes, few positives, or prices."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(200, 8)) @ rng.normal(size=(8, 8))
+    signal = X @ rng.normal(size=(8, 5)) / 8
+    rare = (rng.random((200, 30)) < rng.uniform(0.003, 0.1, 30)) * rng.lognormal(3, 2, (200, 30))
+    classes = (signal + rng.gumbel(size=signal.shape) + [2, 1, 0, -1, -2]).argmax(axis=1)
+    return np.hstack([np.exp(X / 2) * 10.0 ** rng.uniform(-4, 4, 8), rare]), {
+        "classes": classes, "few": signal[:, 0] + rng.logistic(size=200) > 2, "price": np.exp(signal[:, 1]) * 1e5,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [name for name, cls in SOLVERS.items() if cls.method == "steps"])
+def test_no_default_ends_above_the_constant_model_in_silence(solver):
+    X, targets = like_real()
+    n = 60 if solver in ("implicit", "nag") else len(X)
+    for name, y in targets.items():
+        X, y = X[:n], y[:n]
+        estimator = SGDVariantRegressor if name == "price" else SGDVariantClassifier
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = estimator(solver=solver, random_state=0).fit(X, y)
+        if name == "price":
+            share = 1 - model.score(X, y)
+        else:
+            prior = np.unique(y, return_counts=True)[1] / len(y)
+            share = log_loss(y, model.predict_proba(X)) / -(prior @ np.log(prior))
+        assert share < 1.001 or said, (name, model.status_, share)
+
+
+def test_a_plateau_above_the_constant_model_is_said():
+    X, y = table("binary")
+    X = StandardScaler().fit_transform(X)
+    with pytest.warns(ConvergenceWarning, match="above the best constant model: its objective is .*name another"):
+        model = SGDVariantClassifier(solver="sgd", eta0=3.0, learning_rate="constant", random_state=0).fit(X, y)
+    assert model.status_ == "stalled"
+    assert model.suboptimality_ > 1
 
 
 # ---------------------------------------------------------------------- resuming is continuing

@@ -6,6 +6,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import SGDRegressor
 
 from _oracles import partial_derivatives
+from _references import ELASTIC
 from skvariants.penalties import PENALTIES, Bounded, ElasticNet, Penalty
 
 RNG = np.random.default_rng(0)
@@ -22,7 +23,7 @@ def make(name, **kwargs):
     return factory(**{k: v for k, v in {"alpha": 0.7, "l1_ratio": 0.4, **kwargs}.items() if k not in fixed})
 
 
-CASES = {str(name): make(name) for name in PENALTIES} | {
+CASES = {str(name): make(name) for name in ELASTIC} | {
     "alphas": make("elasticnet", alpha=np.array([0.0, 0.2, 2.0])),
     "ratios": make("elasticnet", l1_ratio=np.array([0.0, 0.5, 1.0])),
     "rows": make("elasticnet", units=UNITS[:, :1]),

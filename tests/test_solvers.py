@@ -150,6 +150,21 @@ def test_the_trajectory_is_that_of_the_reference(torch, name):
     np.testing.assert_allclose(iterates(SOLVERS[name](), gradient, w, step_size(name)), theirs, atol=1e-12, rtol=0)
 
 
+def test_classes_that_the_loss_couples_are_one_vector_to_prodigy():
+    solver, rng = SOLVERS["prodigy"](), np.random.default_rng(0)
+    together, alone = np.zeros((6, 4)), np.zeros((12, 2))  # two models of two classes, each as one column of its own
+    steps = Step(NOTHING, together, True, 2), Step(NOTHING, alone, True)
+    memories = [solver.allocate(theta, NOTHING, True) for theta in (together, alone)]
+    for t in range(1, 61):
+        g = together - [1.0, 3.0, -2.0, 0.5] + rng.normal(size=together.shape)
+        one = g.reshape(6, 2, 2).transpose(0, 2, 1).reshape(12, 2)
+        for theta, gradient, step, memory in zip((together, alone), (g, one.copy()), steps, memories, strict=True):
+            step.t, step.eta = t, 1.0
+            solver.update(theta, gradient, step, *memory)
+        np.testing.assert_allclose(together.reshape(6, 2, 2).transpose(0, 2, 1).reshape(12, 2), alone, atol=1e-12)
+    assert np.abs(together).max() > 0.1
+
+
 def test_the_model_of_a_schedule_free_solver_is_the_average():
     w, gradient = noisy_quadratic()
     ours, step = w.copy(), Step(NOTHING, w, True)

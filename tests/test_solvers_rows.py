@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from _references import ROW_RECURSIONS, in_domain, logistic_slope, ridge_logistic, squared_slope
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, MultinomialLogLoss
-from skvariants.solvers import SOLVERS
+from skvariants.solvers import SOLVERS, nag
 from skvariants.solvers.slopes import implicit_slope, implicit_slopes
 
 ROWS = [name for name, cls in SOLVERS.items() if cls.method == "steps" and cls.needs]
@@ -196,6 +196,37 @@ def test_nag_does_not_see_the_units_of_features():
     params = dict(solver="nag", eta0=0.5, max_iter=3)
     one, other = (quiet(estimator("squared_error", **params), rows, y) for rows in (X, X * units))
     np.testing.assert_allclose(other.coef_ * units, one.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "hinge", "quantile", "huber"])
+def test_nag_learns_columns_one_by_one_as_it_does_together(loss, sparse, monkeypatch):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(150, 6)) * 10.0 ** np.arange(-3, 3) * (rng.random((150, 6)) < [0.5] * 5 + [1.0])
+    f, weight = X @ rng.normal(size=(6, 2)), rng.integers(0, 3, 150)
+    y = f + 0.1 * rng.normal(size=f.shape) if LOSSES[loss].regression else np.digitize(f[:, 0], [-1.0, 1.0])
+    rows, models, smooth = (
+        sp.csr_matrix(X) if sparse else X,
+        [],
+        LOSSES[loss].smooth,
+    )  # a kink is where scaled ones begin
+    for most in (nag._FEW_COLUMNS, 0):
+        monkeypatch.setattr(nag, "_FEW_COLUMNS", most)
+        for dtype, scaled in ((np.float64, False), (np.float64, smooth), (np.float32, False)):
+            model = estimator(loss, solver="nag", eta0=0.5, max_iter=3, scale_features=scaled)
+            models.append(quiet(model, rows.astype(dtype), y, sample_weight=weight))
+    for alone, together, rtol in zip(models[:3], models[3:], (1e-9, 1e-9, 2e-3), strict=True):
+        one, other = parameters(alone), parameters(together)
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol * np.abs(other).max())
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "hinge"])
+def test_a_flow_of_numbers_is_that_of_arrays(loss):
+    loss = LOSSES[loss]()
+    for y, z, time in ((1.0, -3.0, 0.01), (-1.0, 2.0, 1.0), (1.0, 40.0, 50.0), (1.0, -300.0, 600.0)):
+        flow = loss.flow(*(np.array([[number]]) for number in (y, z, time)))
+        number = loss.flow_scalar(y, z, time)
+        assert (flow is None and number is None) or number == pytest.approx(flow[0, 0], rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])

@@ -24,7 +24,7 @@ from skvariants._fit.job import Job, assemble, batch_size_of, bound, continuatio
 from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, print_asked, within_bounds
 from skvariants._fit.steps import train_by_steps
 from skvariants._fit.sums import check_forgetting, learn, recursive
-from skvariants._messages import diverged, not_converged, out_of_time, stalled
+from skvariants._messages import above_constant, diverged, not_converged, out_of_time, stalled
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
 from skvariants._stream.sums import Trust
@@ -203,6 +203,10 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
             status = "converged" if within else _ended_short(setup, state)
         if status == "stalled":
             messages.append(stalled(value, kind, spec.stopping.tol or 0.0))
+        objective, constant = outcome.certificate.objective, float(job.reference[j])
+        if status == "plateau" and objective > (1 + (spec.stopping.tol or 0.0)) * constant:
+            status = "stalled"
+            messages.append(above_constant(objective, constant))
     if status == "interrupted":
         value, kind = None, None
     if job.streaming and status == "max_iter":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -16,6 +15,8 @@ Array = np.ndarray
 _STEEPEST = 1e12
 # units in the last place of a sum and of its terms
 _ROUNDING = 8
+# sparse rows, and numbers of theirs where zeros are among them, that are dense at a time
+_TOGETHER, _DENSE = 32, 1 << 20
 
 
 def steepest(target: Any) -> Any:
@@ -122,25 +123,32 @@ class Batch:
         """Unit of the predictions: they are so many times the products of features and parameters."""
         return self._gradient.problem.coordinates.target
 
-    def features(self) -> Iterator[tuple[Any, Array]]:
-        """Of each row, which parameters take part, and by which numbers, the intercept's one as last."""
+    def features(self) -> Iterator[tuple[slice, Any, Array]]:
+        """Blocks of rows: which, what parameters take part, and by which numbers, the intercept's one as last."""
         problem, X = self._gradient.problem, self.X
         c, last = problem.coordinates, self.intercept
         if isinstance(X, np.ndarray):
             C = c.rows(X, self.z.dtype)
             C[:, -1] = last
-            yield from ((slice(None), row) for row in C)
+            yield slice(0, len(C)), slice(None), C
             return
-        for start, stop in itertools.pairwise(X.indptr):
-            at, values = X.indices[start:stop], X.data[start:stop]
+        most = max(1, min(_TOGETHER, _DENSE // (problem.d + 1)))
+        for start in range(0, len(self.z), most):
+            part = slice(start, min(start + most, len(self.z)))
+            pointers = X.indptr[part.start : part.stop + 1]
+            stored = slice(pointers[0], pointers[-1])
+            at, columns = X.indices[stored], X.indices[stored]
             if c.identity:
-                yield np.append(at, problem.d), np.append(values, values.dtype.type(last))
-                continue
-            row = np.zeros((1, problem.d), values.dtype)
-            row[0, at] = values
-            row = c.rows(row, self.z.dtype)[0]
-            row[-1] = last
-            yield slice(None), row
+                at, columns = np.unique(at, return_inverse=True)
+            C = np.zeros((part.stop - part.start, len(at) if c.identity else problem.d), X.data.dtype)
+            C[np.repeat(np.arange(len(C)), np.diff(pointers)), columns] = X.data[stored]
+            if c.identity:
+                C = np.column_stack([C, np.full(len(C), last, C.dtype)])
+                yield part, np.append(at, problem.d), C
+            else:
+                C = c.rows(C, self.z.dtype)
+                C[:, -1] = last
+                yield part, slice(None), C
 
     def value(self) -> Array:
         """Loss of each prediction."""

@@ -78,7 +78,7 @@ class Steps(Method):
             self.scales = problem.coordinates.inverse_scale[:, 0]
             problem = replace(problem, coordinates=problem.coordinates.of_scaled_rows())
         self.gradient = BatchGradient(problem, m, theta)
-        self.step = Step(self.problem.penalty, theta, self.implicit)
+        self.step = Step(problem.penalty, theta, self.implicit, problem.loss.columns_per_model)
         self.needs_rows = "rows" in self.solver.needs
         self.z, self.r = (np.empty((m, k), theta.dtype) for _ in range(2))
         self.totals = np.zeros(k)

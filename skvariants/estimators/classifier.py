@@ -170,8 +170,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     status_ : str
         Why the fit stopped: "converged" (``suboptimality_`` is at most `tol`), "plateau" (a solver that takes steps
         made no more progress, short of that), "stalled" (quasi-Newton or interior-point steps could not go on, short
-        of that), "max_iter", "max_time", "no validation improvement", "diverged", "interrupted", "one pass" (of
-        `fit_batches`) or "streaming" (after `partial_fit`: the model is that of all chunks so far).
+        of that, or others ended above a constant model), "max_iter", "max_time", "no validation improvement",
+        "diverged", "interrupted", "one pass" (of `fit_batches`) or "streaming" (after `partial_fit`: the model is that
+        of all chunks so far).
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
         constant model; of one-vs-rest, that of the sum over the classes. Not a number where it is unknown; None after

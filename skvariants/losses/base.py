@@ -310,6 +310,14 @@ class Loss(Component):
         curvature = self.second_derivative(y, z).astype(z.dtype)
         return self.gradient(y, z, np.empty_like(z)) * np.expm1(-curvature * time) / curvature
 
+    def flow_scalar(self, y: float, z: float, time: float) -> float | None:
+        """The same for one target and one prediction, as Python floats.
+
+        The default calls :meth:`flow`; losses override it because a per-sample loop spends its time here.
+        """
+        change = self.flow(np.array([[y]]), np.array([[z]]), np.array([[time]]))
+        return None if change is None else float(change[0, 0])
+
     def _newton_constant(self, y: Array, weight: Array, start: Array) -> Array:
         """The best constant of a smooth convex loss by Newton's method from a good one; the best that was seen."""
         constant, best, least = start, start, np.full(y.shape[1], np.inf)

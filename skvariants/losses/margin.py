@@ -258,10 +258,10 @@ class LogLoss(Loss):
         return within(-y * u, 0.0, 1.0, lambda a: xlogy(a, a) + xlog1py(1 - a, -a))
 
     def flow(self, y: Array, z: Array, time: Array) -> Array:
-        odds = np.exp(np.clip(y * z, -_CUT, _CUT))
-        if odds.size > 1:
-            return y * _margin_gained(odds, time, np)
-        return y * z.dtype.type(_margin_gained(odds.item(), np.asarray(time).item(), math))
+        return y * _margin_gained(np.exp(np.clip(y * z, -_CUT, _CUT)), time, np)
+
+    def flow_scalar(self, y: float, z: float, time: float) -> float:
+        return y * _margin_gained(math.exp(min(max(y * z, -_CUT), _CUT)), time, math)
 
     def coupled(self, n_classes: int) -> Loss:
         """The multinomial loss."""

@@ -81,6 +81,9 @@ class SquaredError(Loss):
     def gradient_scalar(self, y: float, z: float) -> float:
         return z - y
 
+    def flow_scalar(self, y: float, z: float, time: float) -> float:
+        return (z - y) * math.expm1(-time)
+
     def conjugate(self, y: Array, u: Array) -> Array:
         return u * (0.5 * u + y)
 

@@ -31,4 +31,9 @@ def norms(points: Array) -> Array:
     return np.sqrt((points * points).sum(axis=0, keepdims=True))
 
 
-__all__ = ["follow", "inverse_root", "norms"]
+def over_coupled(row: Array, coupled: int) -> Array:
+    """A row of numbers, one for each column, summed over those that a loss couples, for each of them."""
+    return row if coupled == 1 else np.repeat(row.reshape(1, -1, coupled).sum(axis=2), coupled, axis=1)
+
+
+__all__ = ["follow", "inverse_root", "norms", "over_coupled"]

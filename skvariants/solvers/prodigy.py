@@ -6,7 +6,7 @@ import numpy as np
 
 from skvariants._component import Interval, hyperparameter, operand
 from skvariants._step import Step
-from skvariants.solvers.averages import follow
+from skvariants.solvers.averages import follow, over_coupled
 from skvariants.solvers.base import Solver, registered
 
 Array = np.ndarray
@@ -23,9 +23,7 @@ class Prodigy(Solver):
     with Adam's means :math:`m_t` of :math:`d_t g_t` and :math:`v_t` of its square, not corrected, and
     :math:`\beta_3 = \sqrt{\beta_2}`. Use it for Adam's troubles where no step size is to be chosen or raced:
     ``eta0="auto"`` is 1, the method as published. The distance only ever grows, so choose a ``learning_rate`` that
-    falls for a last digit. Each class or target has a distance of its own; where the loss couples classes they may
-    grow too far together (on digits it ends above the constant model), so name another solver there, or
-    ``multi_class="ovr"``.
+    falls for a last digit. Each target has a distance of its own; classes that the loss couples share one.
 
     Parameters
     ----------
@@ -69,10 +67,10 @@ class Prodigy(Solver):
         d, decay = distance.copy(), self.beta_2**0.5
         weight = d * (d / self.initial) * step.eta
         descent *= operand(decay, descent.dtype)
-        descent += weight * (g * (start - theta)).sum(axis=0, keepdims=True)
+        descent += weight * over_coupled((g * (start - theta)).sum(axis=0, keepdims=True), step.coupled)
         total *= operand(decay, total.dtype)
         total += weight * g
-        size = np.abs(total).sum(axis=0, keepdims=True)
+        size = over_coupled(np.abs(total).sum(axis=0, keepdims=True), step.coupled)
         np.divide(descent, size, out=distance, where=size > 0)
         np.maximum(distance, d, out=distance)
         follow(m, d * g, self.beta_1)
