@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift",
+    "_data.occurring _doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift",
     "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import shown
+from skvariants._data.occurring import Occurring, spread
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._spec import Spec
 from skvariants._stream.progress import Progress
@@ -90,6 +91,7 @@ class Kept:
 
     Of a stream whose classes have grown, also the rows that it recalls, and numbers of their classes now. A stream of
     many features needs no second copy of its model, only the intercept: what it has learned gives the weights again.
+    Of a model by steps on wide sparse rows, state and model have the features that have occurred alone.
     """
 
     setup: Setup
@@ -98,6 +100,7 @@ class Kept:
     progress: Progress | None = None
     recalled: Any = None
     intercept: Any = None
+    features: Occurring | None = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, for the same targets."""
@@ -113,6 +116,10 @@ class Kept:
         if self.theta is None:
             same = np.array_equal(intercept, self.intercept)
             return same and self.state.method.gives(coef, self.intercept.dtype)
+        if self.features is not None:
+            if np.count_nonzero(coef) != np.count_nonzero(self.theta[:-1]):
+                return False
+            coef = coef[:, self.features.numbers]
         return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
     def recalls(self, coef: Array, intercept: Array) -> bool:
@@ -122,11 +129,25 @@ class Kept:
 
     def whole(self) -> Kept:
         """The same with its model as an array."""
+        if self.features is not None:
+            return self.among(None)
         if self.theta is not None:
             return self
         theta = self.state.method.model()
         published = theta.astype(self.intercept.dtype, copy=False)
         return replace(self, state=replace(self.state, theta=theta), theta=published, intercept=None)
+
+    def among(self, features: Occurring | None) -> Kept:
+        """The same with the weights of these features, which hold those of now, or of all."""
+        old = self.features
+        if old is None or (features is not None and len(features.numbers) == len(old.numbers)):
+            return self
+        at, size = old.among(features), old.of if features is None else len(features.numbers)
+        pace = None if self.setup.pace is None else self.setup.pace.spread(at, size)
+        return replace(
+            self, setup=replace(self.setup, pace=pace), state=self.state.spread(at, size),
+            theta=spread(self.theta, at, size), features=features,
+        )  # fmt: skip
 
     def grown(self, task: Any, coef: Array, intercept: Array, recalled: Any = None) -> Kept:
         """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.

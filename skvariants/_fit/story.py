@@ -86,8 +86,8 @@ def fit(
     if streaming and specs[0].forgetting is not None:
         check_forgetting(specs[0], data, kept)
     if streaming and recursive(specs[0], data, kept):
-        return [learn(specs[0], data, kept, start, trust)]
-    whole = None if previous is None else [kept.whole() for kept in previous]
+        return [learn(specs[0], data, kept if kept is None or not kept.features else kept.whole(), start, trust)]
+    whole = None if previous is None else [kept if kept.features else kept.whole() for kept in previous]
     job = assemble(specs, data, whole, starts, streaming)
     return _trained(job, previous is None, callback, certified)
 
@@ -177,7 +177,9 @@ _METHODS = {
 def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     """The model of one spec, with its story."""
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
-    theta = setup.coordinates.original(outcome.theta.astype(job.dtype, copy=False))
+    coordinates, features = setup.coordinates, job.problem.features
+    coordinates = coordinates if features is None else coordinates.at(features.numbers)
+    theta = coordinates.original(outcome.theta.astype(job.dtype, copy=False))
     if spec.penalty.bounded:
         theta = within_bounds(spec, theta, setup.moments)
     status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0
@@ -211,7 +213,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         log(setup, state)
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
-    kept, n_iter = Kept(setup, state, theta), int(state.epoch[0]) - before
+    kept, n_iter = Kept(setup, state, theta, features=features), int(state.epoch[0]) - before
+    theta = theta if features is None else features.whole(theta)
     if spec.verbose and len(job.specs) == 1 and not job.streaming:
         how_far = f", suboptimality {value:.2g} ({kind})" if value is not None and np.isfinite(value) else ""
         print_line("stopped", f"{status} after {n_iter} epoch{'' if n_iter == 1 else 's'}{how_far}")
