@@ -26,7 +26,7 @@ LEVELS = [
     "_advice.choice _advice.troubles",
     "_advice.further",
     "losses.margin",  # and the modules of solvers
-    "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
+    "losses solvers _training.method _training.zeros _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search"
     " _quasi_newton.groups",

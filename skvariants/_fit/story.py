@@ -18,7 +18,7 @@ from skvariants._advice.choice import Asked, choose, too_wide
 from skvariants._advice.facts import Facts, measure
 from skvariants._data.validate import Data
 from skvariants._fit.blocks import assemble_table, train_on_table
-from skvariants._fit.certificates import certify_models, go_on, suboptimality
+from skvariants._fit.certificates import certify_models, find_zeros, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
 from skvariants._fit.job import Job, assemble, batch_size_of, bound, continuation_key
 from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, print_asked, within_bounds
@@ -108,6 +108,8 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
         with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
             outcomes = _METHODS[solver.method](job, solver, callback, fresh)
             if not job.streaming:
+                if solver.method == "steps":
+                    find_zeros(job, outcomes)
                 certify_models(job, outcomes, certified)
                 if solver.method == "quasi-Newton":
                     go_on(job, solver, callback, outcomes)
