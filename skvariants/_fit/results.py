@@ -180,7 +180,7 @@ class Fitted:
     kept : Kept
         From what another fit may go on.
     theta : ndarray of shape (n_features + 1, n_columns)
-        The model in the units of the data, the intercept as last row.
+        The model in the units of the data, the intercept as last row; of the features that it keeps.
     status : str
         Why it stopped.
     n_iter : int
@@ -215,6 +215,11 @@ class Fitted:
         """What the targets are."""
         return self.kept.setup.task
 
+    def whole(self) -> Array:
+        """The model of all features."""
+        features = self.kept.features
+        return self.theta if features is None else features.whole(self.theta)
+
     def worth(self) -> Trust:
         """What the model is worth beside further rows."""
         setup, sums = self.kept.setup, self.kept.state.method
@@ -234,7 +239,7 @@ class Fitted:
         scores = None if kept.count(None) == len(kept) else [score for score in kept if score is not None]
         steps = setup.solver.method in ("steps", "recursive")
         return {
-            **model_attributes(self.task, self.header, self.spec.loss, self.theta),
+            **model_attributes(self.task, self.header, self.spec.loss, self.theta, self.kept.features),
             "status_": self.status, "n_iter_": self.n_iter,
             "suboptimality_": self.suboptimality, "suboptimality_kind_": self.suboptimality_kind,
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
@@ -245,9 +250,14 @@ class Fitted:
         }  # fmt: skip
 
 
-def model_attributes(task: Any, header: Any, loss: Any, theta: Array) -> dict[str, Any]:
-    """Attributes that a model needs to predict, of parameters in the units of the data."""
+def model_attributes(
+    task: Any, header: Any, loss: Any, theta: Array, features: Occurring | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """Attributes that a model needs to predict, of parameters in the units of the data; of some features, or of all."""
     coef, intercept = task.as_published(theta)
+    if features is not None:
+        some, coef = coef, np.zeros((*coef.shape[:-1], features.of), coef.dtype)
+        coef[..., features.numbers] = some
     return {
         **task.attributes(), "n_features_in_": header.n_features, "feature_names_in_": header.feature_names,
         "coef_": coef, "intercept_": intercept, "_task": task, "_minimised": copy.copy(task.bind_loss(loss)),

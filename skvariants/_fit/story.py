@@ -216,7 +216,6 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
     kept, n_iter = Kept(setup, state, theta, features=features), int(state.epoch[0]) - before
-    theta = theta if features is None else features.whole(theta)
     if spec.verbose and len(job.specs) == 1 and not job.streaming:
         how_far = f", suboptimality {value:.2g} ({kind})" if value is not None and np.isfinite(value) else ""
         print_line("stopped", f"{status} after {n_iter} epoch{'' if n_iter == 1 else 's'}{how_far}")
@@ -229,7 +228,7 @@ def _crossing(job: Job, spec: Spec, theta: Any) -> float | None:
     """Share of the rows, by weight, on which several outputs of one target contradict each other."""
     if spec.loss.outputs == 1 or job.streaming:
         return None
-    rows = job.data.rows
+    rows = job.data.rows if job.problem.features is None else job.problem.rows
     crossing = job.data.task.bind_loss(spec.loss).crossing(np.asarray(rows.X @ theta[:-1] + theta[-1]))
     return None if crossing is None else float(np.average(crossing, weights=rows.weight))
 
