@@ -42,6 +42,7 @@ def test_proximal_steps_lead_to_the_optimum_and_never_up(loss, penalty):
         theta = settled(p, begin, most, 1e-12)
         values.append(objective(theta))
     assert_array_equal(begin, kept)
+    assert_array_equal(settled(p, begin, 10, 0.0, deadline=0.0), begin)  # in the past
     assert (np.diff(values) <= 0).all()
     # at the optimum a proximal step of any length stays
     at, moved = Predicted(p, theta), theta.copy()

@@ -40,7 +40,7 @@ def find_zeros(job: Job, outcomes: list[Outcome]) -> None:
         if outcome.status == "plateau":
             part = job.part(j, outcome.state)
             gain = _LITTLE * (part.spec.stopping.tol or 0.0) * float(part.constants[0])
-            outcome.theta = settled(part.problem, outcome.theta, _ZEROING, gain)
+            outcome.theta = settled(part.problem, outcome.theta, _ZEROING, gain, job.deadline)
 
 
 def certify_models(job: Job, outcomes: list[Outcome], every: bool) -> None:

@@ -18,6 +18,7 @@ References
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class _Point:
         return at.problem.gradient(at.problem.rows.X, u if at.s is None else u * at.s, np.empty_like(self.theta), at.n)
 
 
-def settled(problem: Problem, theta: Array, most: int, gain: float) -> Array:
+def settled(problem: Problem, theta: Array, most: int, gain: float, deadline: float = math.inf) -> Array:
     """A model after proximal steps, until zeros stay and a step gains no more than that; its objective is no greater.
 
     Parameters
@@ -63,6 +64,8 @@ def settled(problem: Problem, theta: Array, most: int, gain: float) -> Array:
         Steps at most.
     gain : float
         Of the objective, in the units worked in.
+    deadline : float, optional
+        When no further step begins, as ``time.perf_counter`` tells it.
     """
     theta = np.ascontiguousarray(theta)
     at = Predicted(problem, theta)
@@ -71,6 +74,8 @@ def settled(problem: Problem, theta: Array, most: int, gain: float) -> Array:
     length = 1.0 / ((problem.loss.max_curvature or 1.0) * max(problem.mean_square_norm(), 1e-300))
     momentum, quiet = 1.0, 0
     for _ in range(most):
+        if time.perf_counter() >= deadline:
+            break
         after = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum**2))
         ahead = now
         if momentum > 1.0:
