@@ -15,7 +15,8 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift _data.namespaces",
+    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift _data.namespaces"
+    " _data.occurring",
     "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.compact",
@@ -26,7 +27,7 @@ LEVELS = [
     "_advice.choice _advice.troubles",
     "_advice.further",
     "losses.margin",  # and the modules of solvers
-    "losses solvers _training.method _training.per_sample _training.lazy _stream.sample",
+    "losses solvers _training.method _training.zeros _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search"
     " _quasi_newton.groups",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from skvariants._data.occurring import Occurring
 from skvariants._data.scaling import Moments
 from skvariants._data.shuffle import Shuffle, fetched
 
@@ -285,6 +286,13 @@ class SparseRows(ArrayRows):
 
     def dense(self, rows: slice = slice(None)) -> Array:
         return self.X[rows].toarray()
+
+    def only(self, features: Occurring) -> SparseRows:
+        """The same rows, without features that they do not store."""
+        X = self.X
+        numbers = np.searchsorted(features.numbers, X.indices).astype(X.indices.dtype, copy=False)
+        shape = self.n, len(features.numbers)
+        return SparseRows(sp.csr_array((X.data, numbers, X.indptr), shape=shape), self.y, self.weight)
 
     def _held(self, ahead: bool) -> int:
         return 2 if ahead else 1

@@ -96,6 +96,13 @@ class Coordinates:
             return self
         return Coordinates(self.mean, self.inverse_scale, self.target[columns])
 
+    def at(self, features: Array) -> Coordinates:
+        """The coordinates of some features' weights."""
+        if self.identity:
+            return self
+        scale = None if self.inverse_scale is None else self.inverse_scale[features]
+        return Coordinates(self.mean[features], scale, self.target)
+
     def rows(self, X: Array, dtype: Any) -> Array:
         """Dense rows in these coordinates, without the unit of the target; a column of ones as last."""
         C = np.empty((X.shape[0], X.shape[1] + 1), dtype)

@@ -15,6 +15,7 @@ from skvariants._quasi_newton.decrement import certify
 from skvariants._training.certificate import Certificate
 from skvariants._training.loop import Interrupted, Outcome, Training, Watch
 from skvariants._training.problem import columns_of
+from skvariants._training.zeros import can_settle, settled
 
 Array = np.ndarray
 #: Share of rows with curvature below which an estimate of a loss that saturates is not believed (of 72 drawn tables two
@@ -24,6 +25,22 @@ _FEW_CURVED = 0.3
 _TIGHTER = (0.1, 0.01)
 #: Multiplications of a Hessian up to which it then takes interior-point steps, and how many at most.
 _AFFORDABLE, _PATH = 2e10, 200
+#: Share of the tolerance that a step gains which looks for zeros, and how many such steps at most.
+_LITTLE, _ZEROING = 1e-3, 200
+
+
+def find_zeros(job: Job, outcomes: list[Outcome]) -> None:
+    """End models whose steps on batches make no progress any more where their penalty has its zeros.
+
+    The states stay as they are, so that going on is going on. Models of the best score are left alone.
+    """
+    if job.data.validation is not None or not can_settle(job.problem):
+        return
+    for j, outcome in enumerate(outcomes):  # one by one, as below
+        if outcome.status == "plateau":
+            part = job.part(j, outcome.state)
+            gain = _LITTLE * (part.spec.stopping.tol or 0.0) * float(part.constants[0])
+            outcome.theta = settled(part.problem, outcome.theta, _ZEROING, gain, job.deadline)
 
 
 def certify_models(job: Job, outcomes: list[Outcome], every: bool) -> None:
@@ -121,4 +138,4 @@ def suboptimality(job: Job, j: int, outcome: Outcome) -> tuple[float, str, bool]
     return value + 0.0, kind, within
 
 
-__all__ = ["certify_models", "go_on", "suboptimality"]
+__all__ = ["certify_models", "find_zeros", "go_on", "suboptimality"]

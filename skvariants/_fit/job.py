@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 
 from skvariants._by_feature import Shape
 from skvariants._component import identity, side_by_side
+from skvariants._data.occurring import Occurring
 from skvariants._data.scaling import Coordinates
 from skvariants._data.validate import Data
 from skvariants._fit.results import Setup
@@ -101,9 +102,11 @@ def assemble(
             problem, encoding=problem.encoding.take(columns), loss=side_by_side(losses, k, dtype),
             coordinates=coordinates.take(columns),
         )  # fmt: skip
+    problem.penalty = side_by_side([s.penalty for s in specs], k, dtype)
+    problem, previous, starts = _of_occurring(problem, k, _stepping(spec, streaming), previous, starts)
     wide = problem.coordinates
-    penalty = side_by_side([s.penalty for s in specs], k, dtype)
-    problem.penalty = penalty if wide.identity else penalty.rescaled(wide.units, wide.objective_scale)
+    if not wide.identity:
+        problem.penalty = problem.penalty.rescaled(wide.units, wide.objective_scale)
     if previous is None:
         keyed = not streaming
         setups = [
@@ -118,7 +121,7 @@ def assemble(
         state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
         if streaming:
             _follow(setups[0], spec, state, problem)
-            _move(setups[0], state, old.coordinates, starts)
+            _move(setups[0], state, old.coordinates, problem, starts)
             costs = costs if measured or old.costs is None else np.maximum(costs, old.costs)
     if streaming:
         setups[0].costs = costs
@@ -128,6 +131,23 @@ def assemble(
         specs, data, problem, setups, state, by_model(of_columns, k), reference, starts is not None, streaming,
         state.epoch.copy(), of_columns, beside is not None, _deadline(specs),
     )  # fmt: skip
+
+
+def _of_occurring(problem: Problem, k: int, solver: Any, previous: Any, starts: Any) -> tuple[Problem, Any, Any]:
+    """The same for the features that have occurred, where the others would be at rest; `k` columns are a model."""
+    rows, penalty, features = problem.rows, problem.penalty, None
+    rests = rows.sparse and not rows.densify and solver.rests and penalty.elastic
+    alike = rests and penalty.at(slice(0)) is penalty  # what is asked of all features
+    if alike and not any(kept.features is None for kept in previous or ()):
+        more = [kept.features.numbers for kept in previous or ()]
+        more += [np.flatnonzero(start[0].any(axis=0)) for start in starts or () if start is not None]
+        features = Occurring.found(rows.X, more, problem.d * k * rows.dtype.itemsize)
+    previous = None if previous is None else [kept.among(features) for kept in previous]
+    if features is None:
+        return problem, previous, starts
+    if starts is not None:
+        starts = [None if start is None else (start[0][:, features.numbers], start[1]) for start in starts]
+    return problem.only(features), previous, starts
 
 
 def _deadline(specs: Sequence[Spec]) -> float:
@@ -210,9 +230,14 @@ def within_reach(problem: Problem, theta: Array, costs: Array) -> Array:
     return np.where(out, at.losses(Z) + at.penalties(), costs)
 
 
+def _stepping(spec: Spec, streaming: bool) -> Any:
+    """The solver; in a stream, that of steps."""
+    return SOLVERS["adagrad"]() if streaming and spec.solver.method != "steps" else spec.solver
+
+
 def _lazy_batch(spec: Spec, streaming: bool) -> int:
     """Rows of a step that may touch their features only, or 0 where each step touches all."""
-    solver = SOLVERS["adagrad"]() if streaming and spec.solver.method != "steps" else spec.solver
+    solver = _stepping(spec, streaming)
     size = solver.batch_size if isinstance(spec.batch_size, str) else spec.batch_size
     return size if solver.lazy and spec.penalty.separable and not isinstance(size, str) else 0
 
@@ -233,9 +258,10 @@ def _start(problem: Problem, k: int, spec: Spec, constants: Array, starts: Any) 
     return State.start(theta, k, np.random.default_rng(seed(spec.random_state)))
 
 
-def _move(setup: Setup, state: State, old: Coordinates, starts: Any) -> None:
+def _move(setup: Setup, state: State, old: Coordinates, problem: Problem, starts: Any) -> None:
     """Carry a state over into the coordinates of now, where the model stays as it is, or put it where it was set."""
-    new, pace = setup.coordinates, setup.pace
+    new, pace = problem.coordinates, setup.pace
+    old = old if problem.features is None else old.at(problem.features.numbers)
     setup.pace = pace = None if pace is None else pace.copy()
     rungs = None if pace is None or pace.rungs is None else pace.rungs
     if starts is not None and starts[0] is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import shown
+from skvariants._data.occurring import Occurring, spread
 from skvariants._data.scaling import Coordinates, Moments
 from skvariants._spec import Spec
 from skvariants._stream.progress import Progress
@@ -90,6 +91,7 @@ class Kept:
 
     Of a stream whose classes have grown, also the rows that it recalls, and numbers of their classes now. A stream of
     many features needs no second copy of its model, only the intercept: what it has learned gives the weights again.
+    Of a model by steps on wide sparse rows, state and model have the features that have occurred alone.
     """
 
     setup: Setup
@@ -98,6 +100,7 @@ class Kept:
     progress: Progress | None = None
     recalled: Any = None
     intercept: Any = None
+    features: Occurring | None = None
 
     def takes_chunks(self, spec: Spec, task: Any) -> bool:
         """Whether a stream can go on from here: by steps, for the same targets."""
@@ -113,6 +116,10 @@ class Kept:
         if self.theta is None:
             same = np.array_equal(intercept, self.intercept)
             return same and self.state.method.gives(coef, self.intercept.dtype)
+        if self.features is not None:
+            if np.count_nonzero(coef) != np.count_nonzero(self.theta[:-1]):
+                return False
+            coef = coef[:, self.features.numbers]
         return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
     def recalls(self, coef: Array, intercept: Array) -> bool:
@@ -122,11 +129,25 @@ class Kept:
 
     def whole(self) -> Kept:
         """The same with its model as an array."""
+        if self.features is not None:
+            return self.among(None)
         if self.theta is not None:
             return self
         theta = self.state.method.model()
         published = theta.astype(self.intercept.dtype, copy=False)
         return replace(self, state=replace(self.state, theta=theta), theta=published, intercept=None)
+
+    def among(self, features: Occurring | None) -> Kept:
+        """The same with the weights of these features, which hold those of now, or of all."""
+        old = self.features
+        if old is None or (features is not None and len(features.numbers) == len(old.numbers)):
+            return self
+        at, size = old.among(features), old.of if features is None else len(features.numbers)
+        pace = None if self.setup.pace is None else self.setup.pace.spread(at, size)
+        return replace(
+            self, setup=replace(self.setup, pace=pace), state=self.state.spread(at, size),
+            theta=spread(self.theta, at, size), features=features,
+        )  # fmt: skip
 
     def grown(self, task: Any, coef: Array, intercept: Array, recalled: Any = None) -> Kept:
         """The same for more classes, at a model of them: moments, counts and the step stay, the state begins anew.
@@ -159,7 +180,7 @@ class Fitted:
     kept : Kept
         From what another fit may go on.
     theta : ndarray of shape (n_features + 1, n_columns)
-        The model in the units of the data, the intercept as last row.
+        The model in the units of the data, the intercept as last row; of the features that it keeps.
     status : str
         Why it stopped.
     n_iter : int
@@ -196,6 +217,11 @@ class Fitted:
         """What the targets are."""
         return self.kept.setup.task
 
+    def whole(self) -> Array:
+        """The model of all features."""
+        features = self.kept.features
+        return self.theta if features is None else features.whole(self.theta)
+
     def worth(self) -> Trust:
         """What the model is worth beside further rows."""
         setup, sums = self.kept.setup, self.kept.state.method
@@ -216,7 +242,7 @@ class Fitted:
         scores = None if kept.count(None) == len(kept) else [score for score in kept if score is not None]
         steps = setup.solver.method in ("steps", "recursive")
         return {
-            **model_attributes(self.task, self.header, self.spec.loss, self.theta),
+            **model_attributes(self.task, self.header, self.spec.loss, self.theta, self.kept.features),
             "status_": self.status, "n_iter_": self.n_iter,
             "suboptimality_": self.suboptimality, "suboptimality_kind_": self.suboptimality_kind,
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
@@ -227,9 +253,14 @@ class Fitted:
         }  # fmt: skip
 
 
-def model_attributes(task: Any, header: Any, loss: Any, theta: Array) -> dict[str, Any]:
-    """Attributes that a model needs to predict, of parameters in the units of the data."""
+def model_attributes(
+    task: Any, header: Any, loss: Any, theta: Array, features: Occurring | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """Attributes that a model needs to predict, of parameters in the units of the data; of some features, or of all."""
     coef, intercept = task.as_published(theta)
+    if features is not None:
+        some, coef = coef, np.zeros((*coef.shape[:-1], features.of), coef.dtype)
+        coef[..., features.numbers] = some
     return {
         **task.attributes(), "n_features_in_": header.n_features, "feature_names_in_": header.feature_names,
         "coef_": coef, "intercept_": intercept, "_task": task, "_minimised": copy.copy(task.bind_loss(loss)),

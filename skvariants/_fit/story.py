@@ -18,7 +18,7 @@ from skvariants._advice.choice import Asked, choose, too_wide
 from skvariants._advice.facts import Facts, measure
 from skvariants._data.validate import Data
 from skvariants._fit.blocks import assemble_table, train_on_table
-from skvariants._fit.certificates import certify_models, go_on, suboptimality
+from skvariants._fit.certificates import certify_models, find_zeros, go_on, suboptimality
 from skvariants._fit.iterations import train_along_paths, train_by_iterations
 from skvariants._fit.job import Job, assemble, batch_size_of, bound, continuation_key
 from skvariants._fit.results import Fitted, Kept, Setup, history_of, log, print_asked, within_bounds
@@ -86,8 +86,8 @@ def fit(
     if streaming and specs[0].forgetting is not None:
         check_forgetting(specs[0], data, kept)
     if streaming and recursive(specs[0], data, kept):
-        return [learn(specs[0], data, kept, start, trust)]
-    whole = None if previous is None else [kept.whole() for kept in previous]
+        return [learn(specs[0], data, kept if kept is None or not kept.features else kept.whole(), start, trust)]
+    whole = None if previous is None else [kept if kept.features else kept.whole() for kept in previous]
     job = assemble(specs, data, whole, starts, streaming)
     return _trained(job, previous is None, callback, certified)
 
@@ -108,6 +108,8 @@ def _trained(job: Job, fresh: bool, callback: Any, certified: bool) -> list[Fitt
         with threads(batch_size * per_row * job.problem.encoding.n_columns * len(job.specs)):
             outcomes = _METHODS[solver.method](job, solver, callback, fresh)
             if not job.streaming:
+                if solver.method == "steps":
+                    find_zeros(job, outcomes)
                 certify_models(job, outcomes, certified)
                 if solver.method == "quasi-Newton":
                     go_on(job, solver, callback, outcomes)
@@ -177,7 +179,9 @@ _METHODS = {
 def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     """The model of one spec, with its story."""
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
-    theta = setup.coordinates.original(outcome.theta.astype(job.dtype, copy=False))
+    coordinates, features = setup.coordinates, job.problem.features
+    coordinates = coordinates if features is None else coordinates.at(features.numbers)
+    theta = coordinates.original(outcome.theta.astype(job.dtype, copy=False))
     if spec.penalty.bounded:
         theta = within_bounds(spec, theta, setup.moments)
     status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0
@@ -217,7 +221,7 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         log(setup, state)
     if broken:
         theta = np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0)
-    kept, n_iter = Kept(setup, state, theta), int(state.epoch[0]) - before
+    kept, n_iter = Kept(setup, state, theta, features=features), int(state.epoch[0]) - before
     if spec.verbose and len(job.specs) == 1 and not job.streaming:
         how_far = f", suboptimality {value:.2g} ({kind})" if value is not None and np.isfinite(value) else ""
         print_line("stopped", f"{status} after {n_iter} epoch{'' if n_iter == 1 else 's'}{how_far}")
@@ -230,7 +234,7 @@ def _crossing(job: Job, spec: Spec, theta: Any) -> float | None:
     """Share of the rows, by weight, on which several outputs of one target contradict each other."""
     if spec.loss.outputs == 1 or job.streaming:
         return None
-    rows = job.data.rows
+    rows = job.data.rows if job.problem.features is None else job.problem.rows
     crossing = job.data.task.bind_loss(spec.loss).crossing(np.asarray(rows.X @ theta[:-1] + theta[-1]))
     return None if crossing is None else float(np.average(crossing, weights=rows.weight))
 

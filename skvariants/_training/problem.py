@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import operand
+from skvariants._data.occurring import Occurring
 from skvariants._data.scaling import Coordinates, too_large
 from skvariants._data.sparse import square_norms
 
@@ -33,6 +34,7 @@ class Problem:
     penalty: Any
     coordinates: Coordinates
     fit_intercept: bool = True
+    features: Occurring | None = None
 
     def __post_init__(self) -> None:
         self.n, self.d = self.rows.n, self.rows.d
@@ -47,6 +49,22 @@ class Problem:
             encoding=self.encoding.take(columns), loss=self.loss.take(columns), penalty=self.penalty.take(columns),
             coordinates=self.coordinates.take(columns),
         )  # fmt: skip
+
+    def only(self, features: Occurring) -> Problem:
+        """The same problem without features that are zero in every row; all have the same penalty."""
+        return replace(
+            self, rows=self.rows.only(features), coordinates=self.coordinates.at(features.numbers), features=features
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Numbers of a column of the model, those of features that are left out included."""
+        return (self.d if self.features is None else self.features.of) + self.fit_intercept
+
+    def original(self, theta: Array) -> Array:
+        """Models of all features in the units of the data."""
+        theta = self.coordinates.original(theta)
+        return theta if self.features is None else self.features.whole(theta)
 
     def predict(self, X: Any, theta: Array, out: Array | None = None, by_column: bool = False) -> Array:
         """Predictions ``(n_rows, n_columns)`` for rows of `X`; of dense ones in column-major order where asked for."""

@@ -172,6 +172,11 @@ class Pace:
     above: Any = None
     crossings: Any = 0
 
+    def spread(self, at: Array, size: int) -> Pace:
+        """The same, its rungs with weights of more features: see :meth:`State.spread`."""
+        rungs = self.rungs
+        return replace(self, rungs=None if rungs is None else replace(rungs, state=rungs.state.spread(at, size)))
+
     def copy(self) -> Pace:
         """The same; a chunk does not change these."""
         return replace(self, rungs=None if self.rungs is None else self.rungs.copy())
@@ -216,8 +221,7 @@ class Pace:
     def length(self, problem: Problem, solver: Any, batch_size: int) -> tuple[float, float]:
         """Unit of the steps, and by what they are shorter for batches smaller than those of the race."""
         unit = step_unit(problem.loss, solver, self.square) / (1.0 if solver.scale_free else self.bend)
-        parameters = problem.d + problem.fit_intercept
-        here, then = (m / (parameters + m - 1) for m in (min(batch_size, self.batch), self.batch))
+        here, then = (m / (problem.parameters + m - 1) for m in (min(batch_size, self.batch), self.batch))
         return unit, np.sqrt(here / then) if solver.scale_free else here / then
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skvariants._component import identity
+from skvariants._data.occurring import spread
 from skvariants._training.problem import columns_of
 
 Array = np.ndarray
@@ -233,6 +234,16 @@ class State(Fields):
     def n_models(self) -> int:
         """Models side by side."""
         return len(self.epoch)
+
+    def spread(self, at: Array, size: int) -> State:
+        """The same with weights of `size` features, those of now at these positions, the others at rest."""
+        rows = len(self.theta)
+
+        def of_more(array: Array) -> Array:
+            return spread(array, at, size) if len(array) == rows else array
+
+        names = "theta", "memory", "average", "best_theta", "checkpoint"
+        return dataclasses.replace(self, **{name: _each(getattr(self, name), of_more) for name in names})
 
     def saved(self) -> list[Array]:
         """Copies of parameters and memory, as a checkpoint holds them."""

@@ -102,7 +102,7 @@ class Steps(Method):
         self._allocate()
 
     def original(self, theta: Array) -> Array:
-        return self.problem.coordinates.original(theta)
+        return self.problem.original(theta)
 
     @property
     def solution(self) -> Array:

@@ -64,7 +64,7 @@ def scores_at_once(
             loss = task.bind_loss(results[positions[0]].spec.loss)
             for start in range(0, len(positions), size):
                 block = positions[start : start + size]
-                theta = np.hstack([results[position].theta for position in block])
+                theta = np.hstack([results[position].whole() for position in block])
                 z = (X @ theta[:-1] + theta[-1]).reshape(len(y), -1, task.n_columns)
                 scores[block] = task.scores(z, y, weight, loss)
         return scores.tolist()

@@ -57,6 +57,7 @@ class AdamW(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "a penalty that Adam's scale makes unequal: here all weights decay alike, and the objective is another"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -56,6 +56,7 @@ class Adan(Solver):
     memory = ("mean", "mean_difference", "square_average", "last")
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "the ravine and rare features together, on large batches"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -43,6 +43,7 @@ class AdaGrad(Solver):
     memory = ("accumulator",)
     scale_free = lazy = shrinks = True
     eta0 = 0.1
+    rests = True
     cures = "rare features: larger steps where updates are few"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
@@ -88,6 +89,7 @@ class AdaDelta(Solver):
     memory = ("square_average", "delta_average")
     scale_free = True
     eta0 = 1.0
+    rests = True
     cures = "AdaGrad's stalling, with no rate of its own"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
@@ -141,6 +143,7 @@ class RMSProp(Solver):
     memory = ("square_average",)
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "AdaGrad's stalling: old gradients are forgotten"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
@@ -191,6 +194,7 @@ class Adam(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "the ravine and rare features together"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

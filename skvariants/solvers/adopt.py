@@ -51,6 +51,7 @@ class ADOPT(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "Adam not settling: no gradient shrinks its own step"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

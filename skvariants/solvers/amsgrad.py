@@ -50,6 +50,7 @@ class AMSGrad(Solver):
     memory = ("mean", "square_average", "largest")
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "Adam's forgetting of rare, large gradients"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

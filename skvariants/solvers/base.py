@@ -62,6 +62,10 @@ class Solver(Component):
         Whether a gradient of zero moves nothing and leaves the memory and the scale as they are: then a step on sparse
         rows touches their features alone, and what the penalty does to the others is made up for by :meth:`idle`. A
         subclass that defines `step` or `update` anew says so anew.
+    rests : bool
+        Whether a weight of zero whose gradient has always been zero stays so, its memory too, and the others move as
+        if it were not there: then a fit of wide sparse rows keeps the features that have occurred alone. A subclass
+        that defines a method anew says so anew.
     needs : frozenset of str
         What :meth:`update` needs beside gradient, parameters and length of the step: "rows", the batch itself; then no
         gradient is formed for it, and it forms its own. "table": a number for each row and column that it may
@@ -92,6 +96,7 @@ class Solver(Component):
     unit: ClassVar[float] = 1.0
     is_gradient: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
+    rests: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     method: ClassVar[str] = "steps"
     shrinks: ClassVar[bool] = False
@@ -104,6 +109,8 @@ class Solver(Component):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "lazy" not in vars(cls) and vars(cls).keys() & {"step", "update", "prox", "idle"}:
             cls.lazy = False
+        if "rests" not in vars(cls) and vars(cls).keys() & {"step", "update", "prox", "idle", "allocate", "solution"}:
+            cls.rests = False
         super().__init_subclass__(**kwargs)
 
     @names_memory

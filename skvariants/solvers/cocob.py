@@ -48,6 +48,7 @@ class COCOB(Solver):
     totals = ("steps",)
     scale_free = learning_rate_free = shrinks = True
     eta0 = 1.0
+    rests = True
     cures = "the learning rate, for each weight by itself"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -35,6 +35,7 @@ class GD(Solver):
     batch_size = "full"
     is_gradient = lazy = True
     eta0 = 0.5
+    rests = True
     cures = "none: the plain surface, without noise"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
@@ -66,6 +67,7 @@ class SGD(Solver):
     batch_size = 1
     is_gradient = lazy = True
     eta0 = 0.01
+    rests = True
     cures = "the cost of a pass: a step per sample"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
@@ -115,6 +117,7 @@ class MiniBatch(Solver):
 
     is_gradient = lazy = True
     eta0 = 0.1
+    rests = True
     cures = "the cost of a pass, with less noise than one sample"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

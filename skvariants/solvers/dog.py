@@ -51,6 +51,7 @@ class DoG(Solver):
     totals = ("distance", "square_sum")
     scale_free = learning_rate_free = shrinks = True
     eta0 = 1.0
+    rests = True
     cures = "the learning rate: it follows from the distance travelled"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

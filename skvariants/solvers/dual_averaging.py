@@ -48,6 +48,7 @@ class DualAveraging(Solver):
     totals = ("length", "longest")
     scale_free = shrinks = True
     eta0 = 0.1
+    rests = True
     cures = "rare features, with a sparse model from the first step on"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -48,6 +48,7 @@ class Lion(SignSolver):
     beta_2: float = hyperparameter(0.99, Interval(0, 1))
     memory = ("mean",)
     eta0 = 0.003
+    rests = True
     cures = "gradients of unequal size, at the price of one array"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -54,6 +54,7 @@ class NAdam(Solver):
     totals = ("held",)
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "the ravine and rare features together, looking ahead as Nesterov does"
 
     def _momentum(self, t: int) -> Any:

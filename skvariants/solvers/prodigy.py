@@ -56,6 +56,7 @@ class Prodigy(Solver):
     totals = ("distance", "descent")
     scale_free = learning_rate_free = True
     eta0 = 1.0
+    rests = True
     cures = "the learning rate, where there is a ravine and rare features too"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

@@ -53,6 +53,7 @@ class RAdam(Solver):
     memory = ("mean", "square_average")
     scale_free = True
     eta0 = 0.03
+    rests = True
     cures = "Adam's first steps, whose scale rests on few gradients"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -44,6 +44,7 @@ class ScheduleFree(Solver):
     totals = ("longest", "weight")
     shrinks = True
     eta0 = 0.3
+    rests = True
     cures = "noise at the end, with no schedule to choose"
 
     def update(self, theta: Array, g: Array, step: Step, *memory: Array) -> None:

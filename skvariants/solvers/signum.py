@@ -43,6 +43,7 @@ class Signum(SignSolver):
     momentum: float = hyperparameter(0.9, Interval(0, 1))
     memory = ("mean",)
     eta0 = 0.003
+    rests = True
     cures = "wild gradients: of each only the direction counts"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
