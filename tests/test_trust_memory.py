@@ -98,7 +98,8 @@ def test_a_chunk_takes_little():
 @pytest.mark.parametrize("case", [
     ("partial_fit", "sgd", 19, 20, 3), ("partial_fit", "adagrad", 18, 20, 3), ("partial_fit", "adam", 17, 20, 3),
     ("partial_fit", "auto", 20, 20, 3.5), ("raced", "sgd", 20, 20, 4), ("raced", "adam", 20, 20, 4),
-    ("fit", "adagrad", 18, 20, 4), ("fit", "adam", 18, 20, 4), ("fit", "auto", 17, 20, 20), ("search", "auto", 15, 2, 40),
+    ("fit", "adagrad", 18, 20, 4), ("fit", "adam", 18, 20, 4), ("fit", "auto", 17, 20, 20),
+    ("search", "auto", 15, 2, 40),
 ])  # fmt: skip
 def test_wide_fits_and_searches_stay_within_their_bounds(case):
     run(*case)
