@@ -42,7 +42,7 @@ WORKERS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 #: The gap that is asked for, rounds of averaged steps, and the gap that these are asked for.
 GAP, ROUNDS, NEAR = 1e-8, 30, 1e-4
 #: Parts of the averaged steps, their first lengths, the powers of the round that these fall with, rows of a step.
-PARTS, STEPS, FALLS, BATCH = (10, 100), (0.01, 0.03, 0.1, 0.3), (0.0, 1.0), 32
+PARTS, STEPS, FALLS, BATCH = (10, 100), (0.03, 0.1, 0.3, 1.0), (0.0, 1.0), 32
 #: Blocks of the table that is measured, and of that which is simulated.
 COUNT, BLOCKS = 8, 4096
 #: Bytes of a sample, as in `skvariants/_blocks/survey.py`.
@@ -468,7 +468,7 @@ def measured(n, d, folder, parts):
     plain = [part for part in ours if part.name == "statistics"] or ours[-1:]
     lbfgs, far = lbfgs_rounds(objective, gaps, min(part.row for part in plain), d)
     show_rounds(ours, gap, lbfgs, far, n, d)
-    some = slice(0, n // 2)
+    some = slice(0, n // 5)
     objective = Objective(X[some], y[some], alpha)
     gaps, local = objective.gaps(objective.minimum()), {}
     for count in parts:
