@@ -136,7 +136,7 @@ class OnCluster:
         self.client = client
         self.workers = len(self._ask_workers())
         self.shared: dict[Any, Any] = {}
-        self.together = True
+        self.short = self.alike = True
 
     def runs(self, blocks: Sequence[Any], read: Callable[[Any], Any] | None = None) -> list[Any]:
         """Blocks as shards.
@@ -157,9 +157,13 @@ class OnCluster:
         runs = runs_of(recipes, _read if read is None else partial(_opened_by, read), self.workers)
         each, shards = -(-len(runs) // max(1, self.workers)), []
         for first in range(0, len(runs), each):
-            kept = self.client.submit(_kept, _Box(runs[first : first + each]), pure=False)
-            for number, run in enumerate(runs[first : first + each]):
-                shards.append((kept, number, [key for recipe in run.blocks for key in recipe.outside]))
+            some = runs[first : first + each]
+            kept = self.client.submit(_kept, _Box(some), pure=False)
+            outside = [{key for recipe in run.blocks for key in recipe.outside} for run in some]
+            shards += [(kept, number, keys) for number, keys in enumerate(outside)]
+            # what is computed for several blocks is held as long as their task
+            made = [{key for key in keys if not _is_future(self.shared[key])} for keys in outside]
+            self.alike &= len(set().union(*made)) == max(map(len, made))
         return shards
 
     def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> list[Any]:
@@ -167,12 +171,10 @@ class OnCluster:
         from dask.delayed import Delayed
 
         task, tasks, begin = dask.delayed(_on_recipes, pure=False), [], time.monotonic()
-        # what is computed for several blocks is held until its task is done
-        held = all(_is_future(made) for made in self.shared.values())
-        for _, same in groupby(shards, lambda shard: shard[0].key if self.together and held else id(shard)):
+        for _, same in groupby(shards, lambda shard: shard[0].key if self.short and self.alike else id(shard)):
             group = list(same)
             kept, first, _ = group[0]
-            outside = list(dict.fromkeys(chain.from_iterable(keys for _, _, keys in group)))
+            outside = sorted(set().union(*(keys for _, _, keys in group)), key=str)
             asked = _Box((slice(first, first + len(group)), outside, args))
             tasks.append(task(function, kept, asked, [Delayed(key, self.shared) for key in outside]))
         try:
@@ -181,7 +183,7 @@ class OnCluster:
             if type(error).__module__.partition(".")[0] != "distributed":
                 raise
             raise RuntimeError(f"The cluster has lost rows of the fit ({type(error).__name__}). {LOST}") from error
-        self.together = time.monotonic() - begin < _LONG
+        self.short = time.monotonic() - begin < _LONG
         return list(chain.from_iterable(results))
 
     def _results(self, futures: list[Any]) -> list[Any]:
