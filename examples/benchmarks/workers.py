@@ -112,7 +112,7 @@ class Objective:
 # ----------------------------------------------------------------------------- rounds, measured
 
 
-@dataclass
+@dataclass(frozen=True)
 class Round:
     """What a round is, and what it costs.
 
@@ -360,24 +360,24 @@ def simulated(rounds, n, blocks, workers, cost, speeds=None):
     runs = [len(run.blocks) for run in runs_of(range(blocks), None, workers)]
     each = -(-len(runs) // workers)
     speeds = np.ones(workers) if speeds is None else speeds
-    clock, received, together = 0.0, 0.0, True
+    clock, received, together, known = 0.0, 0.0, cost.grouped, {}
     for part in rounds:
-        start = clock + part.before
-        up = part.up / len(runs) if part.sampled else part.up
-        groups = [runs[i : i + each] for i in range(0, len(runs), each)] if together and cost.grouped else [
-            [run] for run in runs
-        ]  # fmt: skip
-        work = part.row * n / blocks + part.block
-        clock, total = _round(part, groups, work, start + cost.round, cost, up, speeds)
-        together, received = clock - start < 5.0, received + total
+        if (part, together) not in known:
+            size = each if together else 1
+            groups = [runs[i : i + size] for i in range(0, len(runs), size)]
+            up = part.up / len(runs) if part.sampled else part.up
+            known[part, together] = _round(part, groups, part.row * n / blocks + part.block, cost, up, speeds)
+        seconds, total = known[part, together]
+        clock, received = clock + part.before + seconds, received + total
+        together = cost.grouped and seconds < 5.0
     return clock, received
 
 
-def _round(part, groups, work, start, cost, up, speeds):
-    """When a round has ended, and its bytes: tasks go out and come in one after the other."""
-    free = [(start, worker) for worker in range(len(speeds))]
+def _round(part, groups, work, cost, up, speeds):
+    """Seconds of a round, and its bytes: tasks go out and come in one after the other."""
+    free = [(cost.round, worker) for worker in range(len(speeds))]
     heapq.heapify(free)
-    ready, sent = [], start
+    ready, sent = [], cost.round
     for group in groups:
         sent += 0.5 * cost.task + part.down * cost.byte
         at, worker = heapq.heappop(free)
