@@ -156,13 +156,14 @@ class OnCluster:
         recipes, self.shared = recipes_of(blocks)
         runs = runs_of(recipes, _read if read is None else partial(_opened_by, read), self.workers)
         each, shards = -(-len(runs) // max(1, self.workers)), []
+        computed = {key for key, task in self.shared.items() if not _is_future(task)}
         for first in range(0, len(runs), each):
             some = runs[first : first + each]
             kept = self.client.submit(_kept, _Box(some), pure=False)
             outside = [{key for recipe in run.blocks for key in recipe.outside} for run in some]
             shards += [(kept, number, keys) for number, keys in enumerate(outside)]
             # what is computed for several blocks is held as long as their task
-            made = [{key for key in keys if not _is_future(self.shared[key])} for keys in outside]
+            made = [{key for key in keys if key in computed} for keys in outside]
             self.alike &= len(set().union(*made)) == max(map(len, made))
         return shards
 
