@@ -19,7 +19,7 @@ from skvariants.diagnostics import facts as measure_facts
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 MODULES = [
     "measuring", "objectives", "problems", "methods", "benchmark", "kinks", "pictures", "report", "run_all",
-    "compare_commits", "advice", "families", "lasso", "streams",
+    "compare_commits", "advice", "families", "lasso", "streams", "workers",
 ]  # fmt: skip
 DOCS = FOLDER.parents[1] / "docs"
 
@@ -375,6 +375,62 @@ def test_what_a_script_prints_is_kept(scripts, tmp_path, monkeypatch):
     kept = json.loads((tmp_path / "out.json").read_text())
     assert (kept["kind"], kept["title"], kept["text"]) == ("printed", "Title, one thread", "1\n")
     assert kept["conditions"]["command"] == "script.py --quick"
+
+
+# ---------------------------------------------------------------------------- many workers, simulated
+
+
+def test_a_simulated_round_by_hand(scripts):
+    workers = scripts["workers"]
+    part, free = workers.Round("gradient", 1e-6, block=0.5, down=100.0, up=1000.0), workers.Overhead("", 0, 0, 0, False)
+    # 8 blocks of 1,000,000 rows take 1.5 seconds each
+    assert workers.simulated([part], 8e6, 8, 1, free) == (pytest.approx(12.0), 4 * 1000)  # runs of two
+    assert workers.simulated([part, part], 8e6, 8, 4, free) == (pytest.approx(6.0), 16 * 1000)
+    assert workers.simulated([part], 8e6, 8, 2, free, np.array([0.5, 1.0]))[0] == pytest.approx(
+        9.0
+    )  # the slow one has 3
+    dear = workers.Overhead("", 0.25, 0.02, 1e-4, False)
+    seconds, received = workers.simulated([part], 0, 8, 8, dear)
+    # the last task leaves after all, and what was ready before is in by then; its own answer comes after it
+    sent = 0.25 + 8 * (0.01 + 0.01)
+    assert received == 8000
+    assert seconds >= sent + 0.5 + 0.01 + 0.1
+    assert seconds == pytest.approx(0.25 + 0.02 + 0.5 + 8 * (0.01 + 0.1))  # they wait in line, from the first one on
+    # a task for each worker, and as many bytes
+    grouped = workers.Overhead("", 0.0, 1.0, 0.0, True)
+    assert workers.simulated([part], 0, 8, 2, grouped)[0] == pytest.approx(0.5 * 2 + 4 * 0.5 + 0.5)
+    assert workers.scaling([8.0, 4.0, 3.0, 3.5], [1, 2, 4, 8]) == (4, 4)
+
+
+def test_rounds_are_those_of_the_fit(scripts, tmp_path):
+    workers = scripts["workers"]
+    X, y = workers.table(4000, 5)
+    objective = workers.Objective(X, y, 1e-4)
+    best = objective.minimum()
+    known = LogisticRegression(C=1 / (1e-4 * 4000), tol=1e-12, max_iter=1000).fit(X.astype(float), y)
+    assert objective(np.append(known.coef_[0], known.intercept_))[0] == pytest.approx(best, rel=1e-10)
+    gaps = objective.gaps(best)
+    assert gaps(np.zeros(6)) == 1.0
+    rounds, gap = workers.our_rounds(workers.written(tmp_path, X, y, 4), 4000, gaps, 1e-4, repeats=1)
+    assert gap <= workers.GAP
+    assert [part.name for part in rounds[:3]] == ["about", "look", "draw"]
+    assert all(part.name.startswith("statistics") for part in rounds[3:])
+    assert all(part.up > 8 * 6 * (6 if part.name.endswith("Hessian") else 1) for part in rounds[3:])
+    other, gap = workers.lbfgs_rounds(objective, gaps, 1e-7, 5)
+    assert gap <= workers.GAP
+    assert len(other) > len(rounds) - 3
+    steps = workers.LocalSteps(X, y, 10, 1e-4, 0.3, 0.0)
+    assert gaps([steps.round() for _ in range(10)][-1]) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a process that forks beside threads
+def test_a_quick_simulation_says_where_more_workers_are_of_no_use(scripts, capsys):
+    with pytest.raises(SystemExit):
+        scripts["workers"].main(["--quick", "--rows", "1e8"])
+    printed = capsys.readouterr().out
+    for what in ("L-BFGS from zero", "Averaged steps on 10 parts", "| 1,000 |", "takes least time with", "foretold"):
+        assert what in printed
 
 
 # ---------------------------------------------------------------------------- comparing commits

@@ -469,6 +469,35 @@ def test_two_workers_give_the_bits_of_one_process(client, collections, tasks):
 
 
 @marked
+def test_a_short_round_is_a_task_for_each_worker(client, collections, monkeypatch):
+    X, y, weight = (
+        collections.da.from_array(part, chunks=(500, -1)[: part.ndim])
+        for part in (collections.X, collections.y, collections.weight)
+    )
+    seen, results = [], clusters.OnCluster._results
+
+    def counted(self, futures):
+        seen.append(len(futures))
+        return results(self, futures)
+
+    monkeypatch.setattr(clusters.OnCluster, "_results", counted)
+    monkeypatch.setattr(clusters, "_LONG", np.inf)
+    short = model().fit(X, y, sample_weight=weight)
+    assert set(seen) == {2}
+    monkeypatch.setattr(clusters, "_LONG", 0.0)  # from the second one on all are long
+    seen.clear()
+    np.testing.assert_array_equal(model().fit(X, y, sample_weight=weight).coef_, short.coef_)
+    assert seen[0] == 2
+    assert 2 < min(seen[1:]) <= max(seen[1:]) <= 4 * 2
+    # neighbours of which parts are the same: as few as possible of these are held at a time
+    monkeypatch.setattr(clusters, "_LONG", np.inf)
+    seen.clear()
+    X, y, weight = collections.lazy
+    model().fit(X, y, sample_weight=weight)
+    assert min(seen) > 2
+
+
+@marked
 def test_frames_and_odd_blocks_on_a_cluster(client, collections):
     import scipy.sparse as sp
 

@@ -40,6 +40,7 @@ PRINTED = {
     "tables": ("Dense tables", "tables.py", [], ["--quick"]),
     "streams": ("Streams", "streams.py", [], ["--quick"]),
     "search": ("Searches", "search.py", ["--only", "comparison"], ["--quick", "--only", "comparison"]),
+    "workers": ("Many workers, simulated", "workers.py", [], ["--quick"]),
     "epoch": ("One epoch of a named solver", "epoch.py", ["--quick"], ["--quick", "--only", "sparse"]),
     "advice": ("Advice", "advice.py", [*SCRATCH, "--rows", "5000"], [*SCRATCH, "--names", "dense_quick"]),
     "families": (

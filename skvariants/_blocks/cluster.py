@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from skvariants._blocks.engines import LOST, Run, runs_of, tree
 
 #: Seconds between looks at the workers, and after which none is missed.
 _LOOK, _MISSED = 2.0, 15.0
+#: Seconds of a round of one task for each worker, above which the next is of several, which even out slow workers: each
+#: takes two to three milliseconds of a worker beside its work.
+_LONG = 5.0
 
 
 class ByDask:
@@ -108,9 +112,11 @@ def _kept(run: _Box) -> _Box:
     return run
 
 
-def _on_recipes(function: Callable[..., Any], kept: _Box, keys: _Box, values: list[Any], args: _Box) -> Any:
-    run, elsewhere = kept.value, dict(zip(keys.value, values, strict=True))
-    return function(Run(run.first, [(recipe, elsewhere) for recipe in run.blocks], run.read), *args.value)
+def _on_recipes(function: Callable[..., Any], kept: _Box, asked: _Box, values: list[Any]) -> list[Any]:
+    some, keys, args = asked.value
+    elsewhere = dict(zip(keys, values, strict=True))
+    runs = [Run(run.first, [(recipe, elsewhere) for recipe in run.blocks], run.read) for run in kept.value[some]]
+    return [function(run, *args) for run in runs]
 
 
 def _opened_by(read: Callable[[Any], Any], block: Any) -> Any:
@@ -130,6 +136,7 @@ class OnCluster:
         self.client = client
         self.workers = len(self._ask_workers())
         self.shared: dict[Any, Any] = {}
+        self.short = self.alike = True
 
     def runs(self, blocks: Sequence[Any], read: Callable[[Any], Any] | None = None) -> list[Any]:
         """Blocks as shards.
@@ -147,27 +154,38 @@ class OnCluster:
         if read is not None:
             blocks = [(dask.delayed(block) if _is_future(block) else block,) for block in blocks]
         recipes, self.shared = recipes_of(blocks)
-        shards = []
-        for run in runs_of(recipes, _read if read is None else partial(_opened_by, read), self.workers):
-            outside = list(dict.fromkeys(key for recipe in run.blocks for key in recipe.outside))
-            shards.append((self.client.submit(_kept, _Box(run), pure=False), outside))
+        runs = runs_of(recipes, _read if read is None else partial(_opened_by, read), self.workers)
+        each, shards = -(-len(runs) // max(1, self.workers)), []
+        computed = {key for key, task in self.shared.items() if not _is_future(task)}
+        for first in range(0, len(runs), each):
+            some = runs[first : first + each]
+            kept = self.client.submit(_kept, _Box(some), pure=False)
+            outside = [{key for recipe in run.blocks for key in recipe.outside} for run in some]
+            shards += [(kept, number, keys) for number, keys in enumerate(outside)]
+            # what is computed for several blocks is held as long as their task
+            made = [{key for key in keys if key in computed} for keys in outside]
+            self.alike &= len(set().union(*made)) == max(map(len, made))
         return shards
 
     def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> list[Any]:
         import dask
         from dask.delayed import Delayed
 
-        task, asked = dask.delayed(_on_recipes, pure=False), dask.delayed(_Box(args), pure=False, traverse=False)
-        tasks = [
-            task(function, kept, _Box(outside), [Delayed(key, self.shared) for key in outside], asked)
-            for kept, outside in shards
-        ]
+        task, tasks, begin = dask.delayed(_on_recipes, pure=False), [], time.monotonic()
+        for _, same in groupby(shards, lambda shard: shard[0].key if self.short and self.alike else id(shard)):
+            group = list(same)
+            kept, first, _ = group[0]
+            outside = sorted(set().union(*(keys for _, _, keys in group)), key=str)
+            asked = _Box((slice(first, first + len(group)), outside, args))
+            tasks.append(task(function, kept, asked, [Delayed(key, self.shared) for key in outside]))
         try:
-            return self._results(self.client.compute(tasks))
+            results = self._results(self.client.compute(tasks))
         except Exception as error:
             if type(error).__module__.partition(".")[0] != "distributed":
                 raise
             raise RuntimeError(f"The cluster has lost rows of the fit ({type(error).__name__}). {LOST}") from error
+        self.short = time.monotonic() - begin < _LONG
+        return list(chain.from_iterable(results))
 
     def _results(self, futures: list[Any]) -> list[Any]:
         """What the workers found; an error where none is left to find it."""
