@@ -84,6 +84,18 @@ def test_a_pickle_between_a_fit_and_a_stream_changes_nothing(case, kind):
         assert_array_equal(other.partial_fit(X[100:130], y[100:130]).coef_, fitted.coef_)
 
 
+@pytest.mark.parametrize("n_features", [400, 5000])
+def test_a_pickle_of_a_wide_fit_changes_nothing_and_is_small(n_features):
+    rng = np.random.default_rng(0)
+    X = sp.random_array((600, n_features), density=20 / n_features, format="csr", rng=rng)
+    y = (X[:, [0]].toarray().ravel() > 0).astype(int)
+    X[:, [0]] *= 5
+    model = SGDVariantClassifier(penalty="l1", alpha=1e-3).fit(X[:500], y[:500]).sparsify()
+    there = pickle.loads(pickle.dumps(model))
+    assert len(pickle.dumps(there)) == len(pickle.dumps(model)) < 16 * n_features
+    assert_array_equal(there.partial_fit(X[500:], y[500:]).coef_, model.partial_fit(X[500:], y[500:]).coef_)
+
+
 def test_a_pickle_of_a_fit_has_no_row_of_it():
     X, t, _ = world()
     X[7, 2], y = 0.123456789012345, (t > 0).astype(int)

@@ -122,10 +122,24 @@ class Kept:
             coef = coef[:, self.features.numbers]
         return np.array_equal(coef.T, self.theta[:-1]) and np.array_equal(intercept, self.theta[-1])
 
+    @property
+    def has_sums(self) -> bool:
+        """Whether a stream has made sums, or kept rows."""
+        return self.setup.solver.method == "recursive" and self.state.method is not None
+
     def recalls(self, coef: Array, intercept: Array) -> bool:
         """Whether rows that a stream has kept may stand for it: no model was set by hand."""
-        has_sums = self.setup.solver.method == "recursive" and self.state.method is not None
-        return has_sums and self.published(coef, intercept)
+        return self.has_sums and self.published(coef, intercept)
+
+    def worth(self, remaining: Any = None) -> Trust:
+        """What the model is worth beside further rows; those of a fit that remain tell it."""
+        setup, moments = self.setup, self.setup.moments
+        if self.has_sums:
+            return self.state.method.worth(setup.total_weight)
+        if moments is None:
+            return Trust(setup.total_weight, known=remaining)
+        variance = moments.squares / moments.count
+        return Trust.of(setup.total_weight, variance, np.atleast_1d(moments.mean), remaining)
 
     def whole(self) -> Kept:
         """The same with its model as an array."""
@@ -222,16 +236,9 @@ class Fitted:
         features = self.kept.features
         return self.theta if features is None else features.whole(self.theta)
 
-    def worth(self) -> Trust:
-        """What the model is worth beside further rows."""
-        setup, sums = self.kept.setup, self.kept.state.method
-        if setup.solver.method == "recursive" and sums is not None:
-            return sums.worth(setup.total_weight)
-        moments = setup.moments
-        if moments is None:
-            return Trust(setup.total_weight, known=self.remaining)
-        variance = moments.squares / moments.count
-        return Trust.of(setup.total_weight, variance, np.atleast_1d(moments.mean), self.remaining)
+    def worth(self) -> Trust | None:
+        """What the model is worth beside further rows; None where what is kept says it when it is asked for."""
+        return None if self.kept.has_sums else self.kept.worth(self.remaining)
 
     def attributes(self) -> dict[str, Any]:
         """Fitted attributes by name, as an estimator publishes them."""

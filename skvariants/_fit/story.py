@@ -8,7 +8,7 @@ column is a fit. :func:`fit` assembles what is minimised, chooses the method, ra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,8 @@ _WILD = 100
 @usual_errors
 def fit(
     specs: Sequence[Spec], data: Data, previous: Sequence[Kept] | None = None, starts: Sequence[Any] | None = None,
-    streaming: bool = False, callback: Any = None, certified: bool = True, trust: Trust | None = None,
+    streaming: bool = False, callback: Any = None, certified: bool = True,
+    trust: Callable[[], Trust | None] | None = None,
 ) -> list[Fitted]:  # fmt: skip
     """Train the models of several specs of one group.
 
@@ -64,8 +65,8 @@ def fit(
         Told of each epoch.
     certified : bool, default=True
         Whether to measure how far the models are from the optimum where their method does not say so.
-    trust : Trust, optional
-        What the start of a stream is worth.
+    trust : callable, optional
+        Says what the start of a stream is worth, which is not asked for where it goes on.
 
     Returns
     -------

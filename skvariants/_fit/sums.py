@@ -60,7 +60,7 @@ def rows_of_fit(spec: Spec, data: Data, fitted: Fitted) -> Remaining | None:
     return remaining(data, fitted.theta, (loss, spec.penalty, spec.fit_intercept, unit))
 
 
-def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | None) -> Fitted:
+def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> Fitted:
     """One model after one more chunk, by sums over all rows."""
     task, rows = data.task, data.rows
     # a loss that weights of zero do not cost anything is learned by its limit
@@ -81,7 +81,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Trust | 
         sums = None if kept.state.method is None else kept.state.method.copy()
         state, setup.history = replace(kept.state, method=sums, history=[]), kept.setup.history
     if state.method is None or start is not None:
-        state.method = _begun(spec, data, loss, kept, start, Trust() if trust is None else trust)
+        known = None if trust is None else trust()
+        state.method = _begun(spec, data, loss, kept, start, Trust() if known is None else known)
     started = time.perf_counter()
     how = loss, spec.penalty, spec.fit_intercept, loss.margin * task.unit(moments, spec.fit_intercept)
     chunk = _chunk(data)

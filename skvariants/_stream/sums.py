@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -21,6 +22,9 @@ MOST = 1 << 20
 MOST_OF_ALL = 1 << 23
 #: Weight of a row that stands for a class that was not seen yet.
 UNSEEN = 0.5
+# features up to which means are known where a model is gone on from: those of wide sparse rows are near zero, and a
+# pickle of a model with zeros would be of nothing else
+_MEANS = 1 << 12
 # a sample of this part of the rows may stand for all of them
 _RECALLED = 4
 #: Binary order of the deviation of a column that had none.
@@ -47,15 +51,18 @@ class Trust(NamedTuple):
     extent : ndarray of int16 or None
         Binary order of the standard deviation of each of their columns, where it is known.
     centre : ndarray or None
-        Their means, where they are known.
+        Their means, where they are known and not many.
     known : Remaining, Summary or None
         How sharply they tell a model, where that is known.
+    packed : bytes or None
+        The extent, compressed.
     """
 
     weight: float = 0.0
     extent: Any = None
     centre: Any = None
     known: Any = None
+    packed: bytes | None = None
 
     @classmethod
     def of(cls, weight: float, variance: Array | None, centre: Array | None = None, known: Any = None) -> Trust:
@@ -63,18 +70,22 @@ class Trust(NamedTuple):
         if variance is None:
             return cls(weight, known=known)
         deviation = np.sqrt(np.atleast_1d(variance))
+        centre = centre if centre is not None and len(centre) <= _MEANS else None
         return cls(weight, np.where(deviation > 0, np.frexp(deviation)[1], NO_EXTENT).astype(np.int16), centre, known)
 
     def for_sums(self, sums: Any, loss: Any) -> Trust:
         """The same for a stream of a loss; curvature is known of this loss and this number of columns only."""
-        known = None if self.known is None else self.known.summary
+        known, extent = None if self.known is None else self.known.summary, self.extent
+        if self.packed is not None:
+            extent = np.frombuffer(zlib.decompress(self.packed), np.int16)
         if known is None or known.loss.key() != loss.key() or not sums.takes(known.curvature.shape, len(known.centre)):
-            return self._replace(known=None)
-        return self._replace(known=known)
+            known = None
+        return Trust(self.weight, extent, self.centre, known)
 
     def in_short(self) -> Trust:
-        """The same without rows; without the means, too, so that it is a quarter of the model's size."""
-        return Trust(self.weight, self.extent, None, None if self.known is None else self.known.summary)
+        """The same without rows, in a few bits a feature where these are many."""
+        packed = self.packed if self.extent is None else zlib.compress(self.extent.tobytes())
+        return Trust(self.weight, None, self.centre, None if self.known is None else self.known.summary, packed)
 
 
 @dataclass(eq=False, repr=False)

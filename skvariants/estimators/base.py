@@ -49,6 +49,7 @@ from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
 from skvariants._spec import Spec, component_with, read
 from skvariants._stream.progress import Progress, predictions, scored
+from skvariants._stream.sums import Trust
 from skvariants._training.race import Race
 from skvariants.losses import LOSSES
 from skvariants.solvers import Solver
@@ -150,7 +151,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         """Set the fitted attributes; what a fit goes on from is kept for a warm start, and for further rows."""
         goes_on = streaming or fitted.spec.warm_start
         new = fitted.attributes() | {
-            "_learned": fitted.worth(),  # what the model is worth beside further rows
+            "_learned": fitted.worth(),
             "_keeps_state": goes_on,  # whether the state is part of what is pickled
             "_state": fitted.kept if goes_on or fitted.kept.setup.solver.method == "steps" else None,
         }
@@ -170,6 +171,11 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         if "_learned" in state:
             state["_learned"] = state["_learned"].in_short()
         return state
+
+    def _worth(self) -> Trust | None:
+        """What the model is worth beside further rows."""
+        kept = self._kept()
+        return getattr(self, "_learned", None) if kept is None or not kept.has_sums else kept.worth()
 
     def _kept(self) -> Kept | None:
         """What a fit may go on from."""
@@ -300,7 +306,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         goes_on = fitted_before and kept is not None and kept.published(*start)
         (fitted,) = fit(
             [spec], data, None if kept is None else [kept], None if goes_on or start is None else [start],
-            streaming=True, trust=getattr(self, "_learned", None),
+            streaming=True, trust=self._worth,
         )  # fmt: skip
         if fitted_before:
             z = predictions(data.rows.X, *start) if fitted.predicted is None else fitted.predicted
