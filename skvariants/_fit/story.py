@@ -39,6 +39,8 @@ _BLOCK = 1 << 25
 _LOOKED_AT = 1 << 21
 #: Times the constant model's objective from which a model has diverged.
 _WILD = 100
+#: Share of it above which a model is worse than none; batches alone leave some.
+_ABOVE = 0.01
 
 
 @usual_errors
@@ -209,9 +211,9 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         if status == "stalled":
             messages.append(stalled(value, kind, spec.stopping.tol or 0.0))
         objective, constant = outcome.certificate.objective, float(job.reference[j])
-        if status == "plateau" and objective > (1 + (spec.stopping.tol or 0.0)) * constant:
+        if status == "plateau" and objective > (1 + max(_ABOVE, spec.stopping.tol or 0.0)) * constant:
             status = "stalled"
-            messages.append(above_constant(objective, constant))
+            messages = messages or [above_constant(objective, constant)]
     if status == "interrupted":
         value, kind = None, None
     if job.streaming and status == "max_iter":
