@@ -219,7 +219,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             )  # fmt: skip
         except Interrupted as signal:
             (fitted,), interrupted = signal.left, True
-        fitted.remaining = rows_of_fit(spec, data, fitted)
+        fitted.remaining = rows_of_fit(data, fitted)
         self.__skvariants_publish__(fitted)
         if callback is not None:
             callback.end()
