@@ -53,6 +53,8 @@ class Summary:
         Binary orders of the units that the columns are multiplied by then.
     curvature : ndarray of shape (n_matrices, q * (q + 1) / 2)
         Lower triangles of the mean curvature for a row of weight one, in these units.
+    gradient : ndarray of shape (n_features + 1, n_columns)
+        Mean gradient, in these units: what the penalty of the fit balances.
     first, second : ndarray of shape (n_features,)
         Means of the columns and of their squares, in these units.
     squares, bend : float
@@ -67,6 +69,7 @@ class Summary:
     centre: Array
     exponent: Array
     curvature: Array
+    gradient: Array
     first: Array
     second: Array
     squares: float
@@ -152,9 +155,21 @@ class _Summarizer(Learner):
         A = self._grams(C, self._no_flatter(bend, y, z), s)
         return Summary(
             self.loss, frame.centre, np.frexp(frame.factor)[1].astype(np.int16) - np.int16(1),
-            A[:, *np.tril_indices(A.shape[1])] / total, at.first / total, at.second / total, at.squares / total,
+            A[:, *np.tril_indices(A.shape[1])] / total, self._balanced(C, slope, s) / total,
+            at.first / total, at.second / total, at.squares / total,
             at.bend / total, at.rows / total, frame.largest,
         )  # fmt: skip
+
+    def _balanced(self, C: Array, slope: Array, s: Array) -> Array:
+        """Gradient of the rows where the penalty balances it; of weights that L1 makes zero it is theirs to say."""
+        at, total = self.at, float(s.sum())
+        factor = at.frame.factor[:, None]
+        l2, l1 = total * self.raw_l2, total * self.raw_l1
+        l2[:-1] *= factor * factor
+        l1[:-1] *= factor
+        gradient = -l2 * at.theta - l1 * np.sign(at.theta)
+        zero = (at.theta == 0) & (l1 > 0)
+        return np.where(zero, np.clip(C.T @ (slope * s[:, None]), -l1, l1), gradient)
 
     @property
     def _widest(self) -> Any:

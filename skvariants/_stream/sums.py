@@ -238,7 +238,7 @@ class Sums(Fields):
         """Rows that are gone, of whose loss the model is the optimum: their curvature is known, and so their line."""
         A = weight * known.matrices(self.A.shape[1])
         each = self.theta.ravel("F")[None, :, None] if A.shape[1] == self.theta.size else self.theta.T[:, :, None]
-        b = np.matmul(A, each)[..., 0].reshape(self.theta.shape[::-1]).T + weight * self.pull
+        b = np.matmul(A, each)[..., 0].reshape(self.theta.shape[::-1]).T - weight * known.gradient
         self.given = A, b, weight * known.squares, weight * known.bend
         self.A, self.b, self.squares, self.bend = self.given
         self.first, self.second, self.counted = weight * known.first, weight * known.second, weight
