@@ -346,6 +346,13 @@ class Data:
     sample_weight: Array | None = None
     table: Any = None
 
+    def unscaled_weights(self) -> Array:
+        """Weights of the training rows before they were divided by their mean, those of the classes included."""
+        weight = np.full(self.rows.n, self.total_weight / self.rows.n)
+        if self.rows.weight is not None:
+            weight *= self.rows.weight
+        return weight
+
 
 @dataclass(eq=False, repr=False)
 class Given:

@@ -158,10 +158,7 @@ def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> N
 def _chunk(data: Data) -> Chunk:
     """The rows, weighed as in the stream."""
     rows, task = data.rows, data.task
-    weight = np.full(rows.n, data.total_weight / rows.n)
-    if rows.weight is not None:
-        weight *= rows.weight
-    return Chunk(rows.X, task.encoding(np.float64).expand(rows.y), weight, task.classification)
+    return Chunk(rows.X, task.encoding(np.float64).expand(rows.y), data.unscaled_weights(), task.classification)
 
 
 def _recalled(task: Any, X: Array, y: Array, weight: Array) -> Chunk:

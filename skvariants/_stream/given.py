@@ -20,7 +20,7 @@ import numpy as np
 
 from skvariants._stream.frame import Frame
 from skvariants._stream.learner import Learner, cholesky, quadratic_forms, weighted_gram
-from skvariants._stream.sums import empty_sums, matrices
+from skvariants._stream.sums import empty_sums, matrices, pull_of
 from skvariants._threads import threads
 
 Array = np.ndarray
@@ -30,8 +30,6 @@ _MOST = 1 << 16
 _ROWS, _TIMES = 1 << 18, 8
 # largest deviation of a prediction, in units of the loss; of a kink, whose curvature is a density
 _WIDEST, _WIDEST_OF_KINKS = 4.0, 1.0
-# share of the future that a deviation stands for
-_AHEAD, _AHEAD_OF_KINKS = 0.5, 0.25
 # rounds in which curvature and the ranges that it is taken over find each other
 _ROUNDS = 6
 # a mean probability over a normal logit of variance v is that of the logit over sqrt(1 + v pi / 8)
@@ -101,8 +99,8 @@ class Remaining:
     ----------
     X, y : {ndarray, sparse matrix} of shape (n_rows, n_features), ndarray of shape (n_rows, n_columns)
         Features, and targets as columns.
-    own, weight : ndarray of shape (n_rows,)
-        Weights of the rows, and of those that each stands for.
+    own, each : ndarray of shape (n_rows,)
+        Weights of the rows, and how many each stands for.
     theta : ndarray of shape (n_features + 1, n_columns)
         The model, in the units of the data.
     task : Task
@@ -112,9 +110,9 @@ class Remaining:
     """
 
     def __init__(
-        self, X: Any, y: Array, own: Array, weight: Array, theta: Array, task: Any, how: tuple[Any, ...]
+        self, X: Any, y: Array, own: Array, each: Array, theta: Array, task: Any, how: tuple[Any, ...]
     ) -> None:
-        self.X, self.y, self.own, self.weight, self.theta, self.task, self.how = X, y, own, weight, theta, task, how
+        self.X, self.y, self.own, self.each, self.theta, self.task, self.how = X, y, own, each, theta, task, how
 
     @cached_property
     def summary(self) -> Summary | None:
@@ -128,48 +126,45 @@ class Remaining:
         ):
             C, _ = sums.frame.rows(self.X)
             sums.theta = sums.frame.of_original(self.theta)
-            found = _Summarizer(sums, loss, penalty, fit_intercept, unit).summary(C, self.y, self.own, self.weight)
+            pull = pull_of(penalty, self.theta, sums.frame)
+            learner = _Summarizer(sums, loss, penalty, fit_intercept, unit)
+            found = learner.summary(C, self.y, self.own, self.each, pull)
         return found if np.isfinite(found.curvature).all() else None
 
 
 class _Summarizer(Learner):
     """A learner that asks rows once, at the model that they have led to."""
 
-    def summary(self, C: Array, y: Array, own: Array, s: Array) -> Summary:
-        """What rows say, of these weights, and of those that each stands for."""
+    def summary(self, C: Array, y: Array, own: Array, each: Array, pull: Array) -> Summary:
+        """What rows say, of these weights, each for so many; `pull` is the slope of the penalty of their fit."""
         at, frame = self.at, self.at.frame
         if not self.fit_intercept:
             C[:, -1] = 0.0
         if self.robust:
             self._measure(y)
+        s = own * each
         total = float(s.sum())
         at.weight = at.counted = total
-        at.rows = float(np.divide(s, own, out=np.zeros_like(s), where=own > 0).sum())
+        at.rows = float(each[own > 0].sum())
         at.first, at.second = (s @ C)[:-1], (s @ np.square(C))[:-1]
         z = C @ at.theta
         slope = self.loss.gradient(y, z, np.empty_like(z))
+        counted = slope / np.sqrt(each)[:, None]
         bend = self._bends(y, z, np.broadcast_to(self._widest, z.shape))
+        self._count(counted, bend, s)
         for _ in range(0 if self.shared else _ROUNDS):
-            bend = self._bends(y, z, self._ranges(C, slope, bend, own, s))
-        at.squares, at.bend = self._slopes_and_bends(slope, bend, own, s)
+            bend = self._bends(y, z, self._ranges(C, bend, s))
+            at.squares = at.bend = 0.0
+            self._count(counted, bend, s)
         A = self._grams(C, self._no_flatter(bend, y, z), s)
+        # of weights that L1 makes zero it is the rows' to say how far they are from others
+        l1 = self.raw_l1 * np.append(frame.factor, 1.0)[:, None]
+        own_gradient = np.clip(C.T @ (slope * s[:, None]) / total, -l1, l1)
         return Summary(
             self.loss, frame.centre, np.frexp(frame.factor)[1].astype(np.int16) - np.int16(1),
-            A[:, *np.tril_indices(A.shape[1])] / total, self._balanced(C, slope, s) / total,
-            at.first / total, at.second / total, at.squares / total,
-            at.bend / total, at.rows / total, frame.largest,
+            A[:, *np.tril_indices(A.shape[1])] / total, np.where((at.theta == 0) & (l1 > 0), own_gradient, -pull),
+            at.first / total, at.second / total, at.squares / total, at.bend / total, at.rows / total, frame.largest,
         )  # fmt: skip
-
-    def _balanced(self, C: Array, slope: Array, s: Array) -> Array:
-        """Gradient of the rows where the penalty balances it; of weights that L1 makes zero it is theirs to say."""
-        at, total = self.at, float(s.sum())
-        factor = at.frame.factor[:, None]
-        l2, l1 = total * self.raw_l2, total * self.raw_l1
-        l2[:-1] *= factor * factor
-        l1[:-1] *= factor
-        gradient = -l2 * at.theta - l1 * np.sign(at.theta)
-        zero = (at.theta == 0) & (l1 > 0)
-        return np.where(zero, np.clip(C.T @ (slope * s[:, None]), -l1, l1), gradient)
 
     @property
     def _widest(self) -> Any:
@@ -181,23 +176,18 @@ class _Summarizer(Learner):
             return self._lines(y, z, spread)[1]
         return self._lines(y, z / np.sqrt(1.0 + _PROBIT * spread * spread), None)[1]
 
-    def _slopes_and_bends(self, slope: Array, bend: Array, own: Array, s: Array) -> tuple[float, float]:
-        if self.whole:
-            bend = bend * (1.0 - bend)
-        return float((s * own) @ (slope * slope).sum(axis=1)), float(s @ bend.sum(axis=1))
+    def _unit_of_variance(self) -> float:
+        unit = super()._unit_of_variance()
+        # labels that are told apart say nothing of it
+        return unit if self.loss.regression else max(unit, self.at.counted / max(self.at.rows, 1e-300))
 
-    def _ranges(self, C: Array, slope: Array, bend: Array, own: Array, s: Array) -> Array:
+    def _ranges(self, C: Array, bend: Array, s: Array) -> Array:
         """Deviations of the predictions of rows."""
-        squares, total = self._slopes_and_bends(slope, bend, own, s)
-        unit = squares / max(total, 1e-300)
-        if not self.loss.regression:
-            unit = max(unit, float(s.sum()) / max(self.at.rows, 1e-300))  # rows that are told apart say nothing of it
         if self.whole:
             bend = np.minimum(bend, 2 * bend * (1 - bend))
         l2 = self._weights()[0]
         factors = [cholesky(weighted_gram(C, s * bend[:, j]), l2[:, j]) for j in range(self.k)]
-        variance = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * unit * quadratic_forms(C, factors)
-        return np.clip(np.sqrt(variance), 1e-3 * self.reach, self._widest)
+        return self._deviation(quadratic_forms(C, factors), self._widest)
 
 
 def remaining(data: Any, theta: Array, how: tuple[Any, ...]) -> Remaining | None:
@@ -217,13 +207,9 @@ def remaining(data: Any, theta: Array, how: tuple[Any, ...]) -> Remaining | None
     if shape is None or shape[0] * shape[1] ** 2 > _MOST:
         return None
     chosen, each = _chosen(rows.y, task, rows.n, max(_TIMES * shape[1], _ROWS // shape[1]))
-    own = (
-        np.full(rows.n, data.total_weight / rows.n) if rows.weight is None else data.total_weight / rows.n * rows.weight
-    )
-    own = own[chosen]
     y = task.encoding(np.float64).expand(rows.y[chosen])
-    X = rows.X.copy() if rows.n == len(own) else rows.X[chosen]
-    return Remaining(X, y, own, own * each, theta, task, how)
+    X = rows.X.copy() if rows.n == len(each) else rows.X[chosen]
+    return Remaining(X, y, data.unscaled_weights()[chosen], each, theta, task, how)
 
 
 def _chosen(y: Array, task: Any, n_rows: int, most: int) -> tuple[Any, Array]:

@@ -639,10 +639,10 @@ class Learner:
         variance = _AHEAD * self._unit_of_variance() * forms.mean(axis=0).max()
         return not self.kinks and bool(np.all(variance <= (_NARROW * self.reach) ** 2))
 
-    def _deviation(self, forms: Array) -> Array:
-        """Deviation of predictions by their quadratic forms."""
+    def _deviation(self, forms: Array, most: Any = None) -> Array:
+        """Deviation of predictions by their quadratic forms, up to that of a unit or to what is given."""
         variance = (_AHEAD_OF_KINKS if self.kinks else _AHEAD) * self._unit_of_variance() * forms
-        spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach)
+        spread = np.clip(np.sqrt(variance), 1e-3 * self.reach, self.reach if most is None else most)
         return np.broadcast_to(spread, (len(forms), self.k))
 
     def _add(self, factors: list[Any], asks: bool = True) -> None:

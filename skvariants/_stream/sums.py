@@ -225,14 +225,12 @@ class Sums(Fields):
         known = trust.known
         if known is not None:
             self.frame = known.frame
-        W = theta[:-1]
-        pull = penalty.l2_strength * W + penalty.l1_strength * np.sign(W)
-        pull = np.concatenate([np.broadcast_to(pull, W.shape), np.zeros((1, W.shape[1]))])
-        pull[:-1] *= self.frame.factor[:, None]
-        self.anchor = self.frame.of_original(theta)
-        self.theta, self.pull, self.trust, self.extent = self.anchor.copy(), pull, trust.weight, trust.extent
+        self.theta = self.frame.of_original(theta)
         if known is not None:
             self._add(known, trust.weight)
+            return
+        self.anchor, self.pull = self.theta.copy(), pull_of(penalty, theta, self.frame)
+        self.trust, self.extent = trust.weight, trust.extent
 
     def _add(self, known: Any, weight: float) -> None:
         """Rows that are gone, of whose loss the model is the optimum: their curvature is known, and so their line."""
@@ -243,7 +241,6 @@ class Sums(Fields):
         self.A, self.b, self.squares, self.bend = self.given
         self.first, self.second, self.counted = weight * known.first, weight * known.second, weight
         self.weight, self.rows = weight, weight * known.rows
-        self.anchor, self.pull, self.trust, self.extent = None, None, 0.0, None
 
     @property
     def squares_about_mean(self) -> Array:
@@ -265,6 +262,13 @@ class Sums(Fields):
         other = copy.copy(self)
         other.frame, other.sample = copy.copy(self.frame), copy.copy(self.sample)
         return other
+
+
+def pull_of(penalty: Any, theta: Array, frame: Frame) -> Array:
+    """Slope of a penalty at a model in the units of the data, in those of a frame; none of the intercept."""
+    W, pull = theta[:-1], np.zeros(theta.shape)
+    pull[:-1] = (penalty.l2_strength * W + penalty.l1_strength * np.sign(W)) * frame.factor[:, None]
+    return pull
 
 
 def classes_of(y: Array, n_classes: int) -> Array:
@@ -343,5 +347,5 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
 
 __all__ = [
     "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "class_numbers",
-    "classes_in", "classes_of", "empty_sums", "factors_in_units", "matrices", "targets_of",
+    "classes_in", "classes_of", "empty_sums", "factors_in_units", "matrices", "pull_of", "targets_of",
 ]  # fmt: skip
