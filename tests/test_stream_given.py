@@ -87,7 +87,7 @@ def test_a_pickle_between_a_fit_and_a_stream_changes_nothing(case, kind):
 @pytest.mark.parametrize("n_features", [400, 5000])
 def test_a_pickle_of_a_wide_fit_changes_nothing_and_is_small(n_features):
     rng = np.random.default_rng(0)
-    X = sp.random_array((600, n_features), density=20 / n_features, format="csr", rng=rng)
+    X = sp.random(600, n_features, density=20 / n_features, format="csr", random_state=rng)
     y = (X[:, [0]].toarray().ravel() > 0).astype(int)
     X[:, [0]] *= 5
     model = SGDVariantClassifier(penalty="l1", alpha=1e-3).fit(X[:500], y[:500]).sparsify()
