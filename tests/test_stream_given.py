@@ -164,3 +164,18 @@ def test_a_fit_of_few_rows_told_apart_does_not_wreck_a_stream():
         y = (np.clip(X, -5, 5) @ rng.standard_normal(40) + rng.logistic(size=600) > 0).astype(int)
         model = SGDVariantClassifier(random_state=0).fit(X[:66], y[:66])
         assert cost(goes_on(model, X, y, 66, 20), X, y) < np.log(2)
+
+
+def test_columns_of_one_against_the_rest_forget_that_few_rows_told_them_apart():
+    rng = np.random.default_rng(11)
+    X, W = rng.standard_normal((1520, 7)), rng.standard_normal((7, 3))
+    y = (X @ W + rng.gumbel(size=(len(X), 3))).argmax(1)
+    Y = np.where(y[:, None] == np.arange(3), 1.0, -1.0)
+    model = SGDVariantClassifier(multi_class="ovr", penalty=None, alpha=0.0)
+    best = np.logaddexp(0, -Y * clone(model).set_params(tol=1e-8).fit(X, y).decision_function(X)).mean(0)
+    few = model.fit(X[:20], y[:20])
+    assert np.abs(few.decision_function(X[:20])).max() > 300  # so certain that slopes and losses vanish
+    ends = np.logaddexp(0, -Y * goes_on(few, X, y, 20, 100).decision_function(X)).mean(0)
+    share = np.mean(Y > 0, axis=0)
+    constant = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert np.all(ends - best < 1e-2 * (constant - best))

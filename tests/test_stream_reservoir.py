@@ -110,6 +110,14 @@ def test_rows_sorted_by_class_end_at_the_optimum():
     assert gap(streamed(estimator("log_loss", alpha=1e-3), X[rows], y[rows], 100), X, y) < 1e-2
 
 
+def test_a_chunk_with_a_new_class_after_many_of_the_other_ends_at_the_optimum():
+    X, y = words(4000)
+    rare = np.flatnonzero(y == 1)[:150]
+    rows = np.concatenate([np.flatnonzero(y == 0), rare])
+    X, y = X[rows], y[rows]
+    assert gap(streamed(estimator("log_loss"), X, y, size=len(y) - len(rare) - 50), X, y) < 1e-4
+
+
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 def test_l1_has_the_zeros_of_a_fit(loss):
     X, y = world(loss)

@@ -78,6 +78,8 @@ _RIDGE = 1e-12
 # numbers of a column of the sums from which their factor is kept for calls of few rows, what share of these numbers a
 # call may have rows, and the steps of conjugate gradients that take as long as a new factor (at 941 numbers)
 _WIDE, _CALL_OF_FEW, _GRADIENTS = 256, 4, 20
+# numbers of a column of a matrix of many rows for each product with these that may take its place
+_PRODUCTS_OF_GRAM = 4
 # share of what a step gains that these may leave, and of one that is the solution
 _INEXACT, _EXACT = 1e-4, 1e-20
 # weight, as a share, of directions of an anchor in which no row was seen
@@ -349,7 +351,11 @@ class Learner:
             elif old:
                 P, decrement = self._approached(old, g, rows, bend, l2)
                 old = old if decrement < np.inf else ()
-            if not old and not (factors and decrement <= _CHORD * before):
+            near = bool(factors) and decrement <= _CHORD * before
+            if factors and not near and self._long(rows):
+                P, decrement = self._approached(factors, G, rows, bend, l2, self.at.A.shape[1] // _PRODUCTS_OF_GRAM)
+                near = decrement < np.inf
+            if not old and not near:
                 grams = self._grams(C, self._no_flatter(bend, rows.y, now.z), s)
                 self._look_back(C, rows.y, s, now.z)
                 factors = self._factors(at.A + grams, l2)
@@ -365,6 +371,11 @@ class Learner:
                 break
         at.theta, self.z, self.between = now.theta, now.z, 0.0
         return factors
+
+    def _long(self, rows: Pending) -> bool:
+        """Whether products with so many rows take less time than the matrix of columns that are coupled."""
+        size = self.at.A.shape[1]
+        return self.whole and len(rows.C) > size >= _WIDE and not self.has_l1
 
     def _noise(self) -> float:
         """What the rows leave undecided, in units of the summed loss."""
@@ -398,7 +409,8 @@ class Learner:
         slope, bend = slopes(self.loss, y, z, spread)
         wrong = None if self.kinks or self.shared else self._far_off(y, z)
         if wrong is not None:
-            loss = np.maximum(self.loss.value(y[wrong], z[wrong]), 1e-300)
+            # of the columns that are right both vanish, and with them what their ratio means
+            loss = np.maximum(self.loss.value(y[wrong], z[wrong]), self._right)
             bend[wrong] = np.maximum(bend[wrong], slope[wrong] ** 2 / (2 * loss))
         return slope, bend
 
@@ -406,8 +418,13 @@ class Learner:
         """Numbers of rows whose prediction is so wrong that their loss has next to no curvature there."""
         if not z.size or np.all(np.abs(z).max(axis=0) <= _WRONG * self.reach):
             return None
-        wrong = self.loss.value(y, z).sum(axis=1) > _WRONG * np.max(self.reach * self.reach * self.bend) * 4
+        wrong = self.loss.value(y, z).sum(axis=1) > 4 * _WRONG * self._right
         return np.flatnonzero(wrong) if wrong.any() else None
+
+    @property
+    def _right(self) -> Any:
+        """Loss of a prediction that is a unit off where curvature is typical: of one that is right it is less."""
+        return np.max(self.reach * self.reach * self.bend)
 
     def _no_flatter(self, bend: Array, y: Array, z: Array) -> Array:
         """Curvatures, no less than a little where a loss has kinks: slopes alone would have no minimum."""
@@ -547,18 +564,22 @@ class Learner:
         P = steps[0].reshape(P.shape, order="F") if self.whole else np.stack(steps, axis=1)
         return P, -float(np.vdot(G, P)) - float((l1 * (np.abs(theta + P) - np.abs(theta))).sum())
 
-    def _approached(self, old: list[Any], G: Array, rows: Pending, bend: Array, l2: Array) -> tuple[Array, float]:
+    def _approached(
+        self, old: list[Any], G: Array, rows: Pending, bend: Array, l2: Array, most: int = _GRADIENTS
+    ) -> tuple[Array, float]:
         """The step by conjugate gradients in the metric of an old Hessian; no gain where that takes too many."""
         P, left = np.zeros_like(G), -G
         Z = D = self._solved(old, left)
         first = rest = float(np.vdot(left, Z))
         goal = _EXACT if self.shared else _INEXACT
-        for step in range(_GRADIENTS):
+        for step in range(most):
             if not rest > goal * first:
                 return P, -float(np.vdot(G, P))
-            if rest > goal ** (step / _GRADIENTS) ** 2 * first:
+            if rest > goal ** (step / most) ** 2 * first:
                 break  # they begin slowly, but not as slowly
             H = self._times(self.at.A, D) + l2 * D + rows.C.T @ (self._bent(bend, rows.C @ D) * rows.s[:, None])
+            if self.at.trust > 0:
+                H += self.at.trust * self._times(self.mean, D)
             length = rest / float(np.vdot(D, H))
             P, left = P + length * D, left - length * H
             Z = self._solved(old, left)

@@ -44,6 +44,8 @@ _MANY_FEATURES, _SHORT = 256, 1 / 16
 # share of the rows that may wait for the next solution, each learned by itself: of few, of many, and how many rows are
 # many; rows of which none may
 _OF_FEW, _OF_MANY, _MANY, _FEW = 1 / 128, 1 / 256, 512, 64
+# the same of rows since a class came, as it may be a rare one
+_OF_NEW = 1 / 16
 # share of the room that is filled again when it was full
 _REFILLED = 0.75
 _STEPS, _STEPS_OF_KINKS, _STEPS_WAITING, _ENOUGH = 12, 40, 3, 1e-4
@@ -269,7 +271,8 @@ class ReservoirLearner:
         at.second = at.second + C.squares(s[:, None])[1:, 0]
         at.counted, at.weight, at.rows = at.counted + float(s.sum()), at.weight + float(s.sum()), at.rows + len(s)
         n_kept, at.waiting = len(at.kept.s), _stacked(at.waiting, rows, len(at.columns))
-        if is_new or n_kept < _FEW or len(at.waiting.s) >= min(_OF_FEW * n_kept, max(_MANY, _OF_MANY * n_kept)):
+        waits = min(_OF_FEW * n_kept, max(_MANY, _OF_MANY * n_kept), max(_FEW, _OF_NEW * (at.rows - at.begun)))
+        if is_new or n_kept < _FEW or len(at.waiting.s) >= waits:
             self._solve()
         else:
             self._follow(rows, C)
@@ -410,8 +413,14 @@ class ReservoirLearner:
         )  # fmt: skip
         for objective.spread in self._smoothing:
             steps = _STEPS if objective.spread is None else _STEPS_OF_KINKS
-            found = minimise(objective, at.theta, steps, _ENOUGH * self._noise(objective))
-            at.theta = found.theta
+            noise = self._noise(objective, *objective.lines(objective.C.times(at.theta)))
+            while True:
+                found = minimise(objective, at.theta, steps, _ENOUGH * noise)
+                at.theta, before = found.theta, noise
+                noise = self._noise(objective, found.slope, found.bend)
+                # of a model that is certain and wrong, as before a new class, slopes have next to no curvature
+                if not noise < 0.5 * before:
+                    break
         room = self._room()
         if rows.X.nnz > room:
             rows = self._thinned(rows, objective, found, _REFILLED * room / rows.X.nnz)
@@ -428,10 +437,9 @@ class ReservoirLearner:
         """Numbers of the rows that are kept."""
         return MOST * (UNSETTLED if self._unsettled else 1)
 
-    def _noise(self, objective: Objective) -> float:
-        """What the rows leave undecided, in units of the objective."""
+    def _noise(self, objective: Objective, slope: Array, bend: Array) -> float:
+        """What the rows leave undecided by their lines, in units of the objective."""
         at = self.at
-        slope, bend = objective.lines(objective.C.times(at.theta))
         bend = bend * (1 - bend) if objective.coupled else bend
         squares = float((objective.s**2) @ (slope * slope).sum(axis=1))
         unit = squares / max(float(objective.s @ bend.sum(axis=1)), 1e-300)
