@@ -50,7 +50,7 @@ _OF_NEW = 1 / 16
 _REFILLED = 0.75
 _STEPS, _STEPS_OF_KINKS, _STEPS_WAITING, _ENOUGH = 12, 40, 3, 1e-4
 # deviations of predictions over which kinks are smoothed, in units of the loss, and least curvature of their rows
-_SMOOTHED, _AT_FIRST, _FLAT = (0.1, 0.03, 0.01), (1.0, 0.3), 0.05
+_SMOOTHED, _AT_FIRST, _FLAT = (0.1, 0.03, 0.01), (1.0, 0.3), 1e-4
 # rows whose curvature speaks for weights of zero
 _PRIOR = 0.3
 # rows for each parameter that tell one memory from another are those of so many parameters at most
