@@ -98,6 +98,7 @@ def test_a_chunk_takes_little():
 @pytest.mark.parametrize("case", [
     ("partial_fit", "sgd", 19, 20, 3), ("partial_fit", "adagrad", 18, 20, 3), ("partial_fit", "adam", 17, 20, 3),
     ("partial_fit", "auto", 20, 20, 3.5), ("raced", "sgd", 20, 20, 4), ("raced", "adam", 20, 20, 4),
+    *(("raced", solver, 20, 20, 4) for solver in ("yogi", "rprop", "ftrl", "nag", "saga")),
     ("fit", "adagrad", 18, 20, 4), ("fit", "adam", 18, 20, 4), ("fit", "auto", 17, 20, 20),
     ("search", "auto", 15, 2, 40),
 ])  # fmt: skip

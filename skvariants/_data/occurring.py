@@ -14,18 +14,23 @@ _LARGE, _MOST = 1 << 20, 0.5
 
 @dataclass(frozen=True, eq=False)
 class Occurring:
-    """Some features of a table; the others are zero in every row.
+    """Features of a table that have occurred, and one that has not; the others are zero in every row too.
+
+    What a solver keeps of the one is what it would keep of each of the others, when they occur.
 
     Attributes
     ----------
     numbers : ndarray of int
-        Of these features, ascending; one at least.
+        Of these features, ascending.
     of : int
         Features of the table.
+    resting : int
+        Position among them of the one that has not occurred.
     """
 
     numbers: Array
     of: int
+    resting: int
 
     @classmethod
     def found(cls, X: Any, more: list[Array], model_bytes: int) -> Occurring | None:
@@ -33,11 +38,19 @@ class Occurring:
         if model_bytes < _LARGE:
             return None
         occurs = np.zeros(X.shape[1], bool)
-        occurs[0] = True
         for numbers in (X.indices, *more):
             occurs[numbers] = True
-        numbers = np.flatnonzero(occurs)
-        return cls(numbers, len(occurs)) if len(numbers) <= _MOST * len(occurs) else None
+        if occurs.sum() >= _MOST * len(occurs):
+            return None
+        # the first: who goes on has it too, or has seen it occur; all before it are here, so that it is its position
+        resting = int(np.argmin(occurs))
+        occurs[resting] = True
+        return cls(np.flatnonzero(occurs), len(occurs), resting)
+
+    @property
+    def occurred(self) -> Array:
+        """Numbers of the features that have occurred."""
+        return np.delete(self.numbers, self.resting)
 
     def among(self, others: Occurring | None) -> Array:
         """Positions of these among others that hold them all, or among all."""
@@ -49,14 +62,16 @@ class Occurring:
 
     def whole(self, theta: Array) -> Array:
         """A model of all features, those left out at zero."""
-        return spread(theta, self.numbers, self.of)
+        return spread(theta, self.numbers, self.of, self.resting)
 
 
-def spread(theta: Array, at: Array, size: int) -> Array:
-    """The rows of an array, but its last, at these positions of one of so many and its last; zero elsewhere."""
-    out = np.zeros((size + 1, *theta.shape[1:]), theta.dtype)
-    out[at] = theta[:-1]
-    out[-1] = theta[-1]
+def spread(array: Array, at: Array, size: int, resting: int) -> Array:
+    """The rows of an array, but its last, at these positions of one of so many and its last; elsewhere one of them."""
+    out = np.zeros((size + 1, *array.shape[1:]), array.dtype)
+    if array[resting].any():
+        out[...] = array[resting]
+    out[at] = array[:-1]
+    out[-1] = array[-1]
     return out
 
 

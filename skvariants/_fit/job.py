@@ -139,7 +139,7 @@ def _of_occurring(problem: Problem, k: int, solver: Any, previous: Any, starts: 
     rests = rows.sparse and not rows.densify and solver.rests and penalty.elastic
     alike = rests and penalty.at(slice(0)) is penalty  # what is asked of all features
     if alike and not any(kept.features is None for kept in previous or ()):
-        more = [kept.features.numbers for kept in previous or ()]
+        more = [kept.features.occurred for kept in previous or ()]
         more += [np.flatnonzero(start[0].any(axis=0)) for start in starts or () if start is not None]
         features = Occurring.found(rows.X, more, problem.d * k * rows.dtype.itemsize)
     previous = None if previous is None else [kept.among(features) for kept in previous]

@@ -156,11 +156,11 @@ class Kept:
         old = self.features
         if old is None or (features is not None and len(features.numbers) == len(old.numbers)):
             return self
-        at, size = old.among(features), old.of if features is None else len(features.numbers)
-        pace = None if self.setup.pace is None else self.setup.pace.spread(at, size)
+        where = old.among(features), old.of if features is None else len(features.numbers), old.resting
+        pace = None if self.setup.pace is None else self.setup.pace.spread(*where)
         return replace(
-            self, setup=replace(self.setup, pace=pace), state=self.state.spread(at, size),
-            theta=spread(self.theta, at, size), features=features,
+            self, setup=replace(self.setup, pace=pace), state=self.state.spread(*where),
+            theta=spread(self.theta, *where), features=features,
         )  # fmt: skip
 
     def grown(self, task: Any, coef: Array, intercept: Array, recalled: Any = None) -> Kept:

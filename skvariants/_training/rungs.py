@@ -172,10 +172,10 @@ class Pace:
     above: Any = None
     crossings: Any = 0
 
-    def spread(self, at: Array, size: int) -> Pace:
+    def spread(self, *where: Any) -> Pace:
         """The same, its rungs with weights of more features: see :meth:`State.spread`."""
         rungs = self.rungs
-        return replace(self, rungs=None if rungs is None else replace(rungs, state=rungs.state.spread(at, size)))
+        return replace(self, rungs=None if rungs is None else replace(rungs, state=rungs.state.spread(*where)))
 
     def copy(self) -> Pace:
         """The same; a chunk does not change these."""

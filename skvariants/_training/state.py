@@ -235,15 +235,17 @@ class State(Fields):
         """Models side by side."""
         return len(self.epoch)
 
-    def spread(self, at: Array, size: int) -> State:
-        """The same with weights of `size` features, those of now at these positions, the others at rest."""
-        rows = len(self.theta)
+    def spread(self, at: Array, size: int, resting: int) -> State:
+        """The same with weights of `size` features, those of now at these positions, the others like one of them."""
+        rows, trained = len(self.theta), 1 + len(self.memory)
 
         def of_more(array: Array) -> Array:
-            return spread(array, at, size) if len(array) == rows else array
+            return spread(array, at, size, resting) if len(array) == rows else array
 
-        names = "theta", "memory", "average", "best_theta", "checkpoint"
-        return dataclasses.replace(self, **{name: _each(getattr(self, name), of_more) for name in names})
+        names = "theta", "memory", "average", "best_theta"
+        checkpoint = [of_more(array) for array in self.checkpoint[:trained]] + self.checkpoint[trained:]
+        changes = {name: _each(getattr(self, name), of_more) for name in names}
+        return dataclasses.replace(self, **changes, checkpoint=checkpoint)
 
     def saved(self) -> list[Array]:
         """Copies of parameters and memory, as a checkpoint holds them."""

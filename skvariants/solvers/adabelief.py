@@ -49,6 +49,7 @@ class AdaBelief(Solver):
     eps: float = hyperparameter(1e-16, Interval(0, closed="neither"))
     memory = ("mean", "surprise")
     scale_free = True
+    rests = True
     eta0 = 0.03
     cures = "the ravine and rare features together, with longer steps where gradients agree"
 

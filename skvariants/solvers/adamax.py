@@ -47,6 +47,7 @@ class Adamax(Solver):
     eps: float = hyperparameter(1e-8, Interval(0, closed="neither"))
     memory = ("mean", "largest")
     scale_free = True
+    rests = True
     eta0 = 0.05
     cures = "the ravine and rare features, with steps that one large gradient does not shrink for long"
 

@@ -63,9 +63,9 @@ class Solver(Component):
         rows touches their features alone, and what the penalty does to the others is made up for by :meth:`idle`. A
         subclass that defines `step` or `update` anew says so anew.
     rests : bool
-        Whether a weight of zero whose gradient has always been zero stays so, its memory too, and the others move as
-        if it were not there: then a fit of wide sparse rows keeps the features that have occurred alone. A subclass
-        that defines a method anew says so anew.
+        Whether a weight of zero whose gradient has always been zero stays so, with one and the same memory as all such
+        weights, and the others move as if it were not there: then a fit of wide sparse rows keeps the features that
+        have occurred, and one for all others. A subclass that defines a method anew says so anew.
     needs : frozenset of str
         What :meth:`update` needs beside gradient, parameters and length of the step: "rows", the batch itself; then no
         gradient is formed for it, and it forms its own. "table": a number for each row and column that it may
@@ -109,7 +109,8 @@ class Solver(Component):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "lazy" not in vars(cls) and vars(cls).keys() & {"step", "update", "prox", "idle"}:
             cls.lazy = False
-        if "rests" not in vars(cls) and vars(cls).keys() & {"step", "update", "prox", "idle", "allocate", "solution"}:
+        of_weights = {"step", "update", "prox", "idle", "allocate", "solution", "begin_epoch"}
+        if "rests" not in vars(cls) and vars(cls).keys() & of_weights:
             cls.rests = False
         super().__init_subclass__(**kwargs)
 

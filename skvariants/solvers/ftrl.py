@@ -50,6 +50,7 @@ class FTRL(Solver):
     points = ("centre",)
     totals = ("steps",)
     scale_free = shrinks = True
+    rests = True
     eta0 = 0.1
     cures = "rare features, with exact zeros that noise does not undo"
 

@@ -41,6 +41,7 @@ class Implicit(Solver):
     batch_size = 1
     needs = frozenset({"rows"})
     lazy = True
+    rests = True
     eta0 = 0.1
     cures = "steps that are too long for a sample"
 

@@ -56,6 +56,7 @@ class NAG(Solver):
     needs = frozenset({"rows"})
     batch_size = 64
     scale_free = shrinks = True
+    rests = True
     eta0 = 0.5
     cures = "units: of features, of the loss, and of the weight of a row"
 

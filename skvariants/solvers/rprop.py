@@ -58,6 +58,7 @@ class Rprop(Solver):
     memory = ("last", "factors")
     batch_size = "full"
     scale_free = True
+    rests = True
     unit = 0.1
     eta0 = 0.01
     cures = "gradients of unequal size, on all rows: each weight finds its own step"

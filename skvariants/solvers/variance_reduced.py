@@ -70,6 +70,7 @@ class SVRG(VarianceReduced):
 
     memory = ("mean",)
     totals = ("passes",)
+    rests = True
     cures = "the noise at the end, without smaller steps; for a second look at the rows in each pass"
 
     def begin_epoch(self, theta: Array, whole: Any, *memory: Array) -> None:
@@ -115,6 +116,7 @@ class SAGA(VarianceReduced):
 
     memory = ("mean",)
     totals = ("seen",)
+    rests = True
     cures = "the noise at the end, without smaller steps; for a number kept of each row"
 
     def begin_epoch(self, theta: Array, whole: Any, *memory: Array) -> None:

@@ -51,6 +51,7 @@ class Yogi(Solver):
     initial: float = hyperparameter(1e-6, Interval(0))
     memory = ("mean", "square_average")
     scale_free = True
+    rests = True
     eta0 = 0.03
     cures = "Adam's steps growing fast where small gradients follow large ones"
 
