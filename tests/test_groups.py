@@ -168,6 +168,21 @@ def test_the_conditions_of_the_minimum_hold(seed, unit, l1_ratio):
         assert abs(gradient[j, -1]) < 1e-6
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize("strength", [1e-3, 1e-2])
+def test_uneven_units_are_no_harder(strength, l1_ratio):
+    rng = np.random.default_rng(0)
+    units = np.tile(np.append(10.0 ** rng.uniform(-2, 2, 60), 1.0), 3)
+    A = (rng.standard_normal((90, 183)) + rng.standard_normal((90, 1))) * units
+    Q, c = A.T @ A / len(A), A.T @ rng.standard_normal(90) / len(A)
+    penalty = GroupLasso(np.arange(60) // 4, strength, l1_ratio, ridge=0.0)
+    v = minimise(Q, c, penalty, np.zeros(183), 3)
+    gradient = (Q @ v + c).reshape(3, 61)
+    for j, w in enumerate(v.reshape(3, 61)):
+        assert_optimal(penalty, gradient[j, :-1], w[:-1], 1e-3 * strength)
+        assert abs(gradient[j, -1]) < 1e-6
+
+
 # ---------------------------------------------------------------------- fits
 
 

@@ -65,7 +65,7 @@ def strengths(penalty):
 
 def excess(model, X, y, loss, penalty="l2", weight=None, intercept=True):
     """How far a model is from the optimum that linear programs find, as a share of what that gains over a constant."""
-    alpha, ratio = strengths(penalty)
+    alpha, ratio = strengths(penalty) if model.penalty is None else (model.alpha, strengths(penalty)[1])
     lines = LINES[loss](y)
     least, _, _ = cutting_planes(X, lines, alpha, ratio, weight, intercept)
     constant = cutting_planes(np.zeros((len(y), 1)), lines, 0.0, 0.0, weight, intercept)[0]
@@ -89,6 +89,19 @@ def test_the_optimum_is_that_of_linear_programs(loss, penalty, layout, weighted)
     assert isinstance(model.solver_, InteriorPoint)
     assert model.status_ == "converged"
     assert -1e-9 < excess(model, X, y, loss, penalty, weight) < 1e-7
+
+
+@pytest.mark.parametrize("penalty", ["l1", "elasticnet"])
+@pytest.mark.parametrize("loss", ["hinge", "epsilon_insensitive"])
+def test_weights_of_rows_of_many_sizes_take_no_more_steps(loss, penalty):
+    X, y = table(loss, n=200, d=20)
+    weight = 10.0 ** np.random.default_rng(1).uniform(-3, 3, len(y))
+    weight[::10] = 0.0
+    nearly = np.maximum(weight, 1e-300)
+    even, uneven = (estimator(loss, penalty, alpha=1e-3).fit(X, y, sample_weight=w) for w in (None, nearly))
+    assert uneven.status_ == "converged"
+    assert uneven.n_iter_ < 2 * even.n_iter_
+    assert -1e-7 < excess(uneven, X, y, loss, penalty, weight) < 1e-6
 
 
 @pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-6])

@@ -253,3 +253,33 @@ def test_sparse_rows_are_dense_rows(name, classification):
             for rows in (X, sp.csr_matrix(X))
         )
         np.testing.assert_allclose(parameters(sparse), parameters(dense), atol=1e-11)
+
+
+#: Vowpal Wabbit's losses by our names, and how far weights of single precision may differ: its flow of the logistic
+#: loss is an approximation.
+VOWPAL_WABBIT = {
+    "squared_error": ("squared", 1e-6), "hinge": ("hinge", 1e-6), "quantile": ("quantile", 1e-6),
+    "log_loss": ("logistic", 5e-5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", VOWPAL_WABBIT)
+def test_nag_is_the_update_of_vowpal_wabbit(loss):
+    program = pytest.importorskip("vowpalwabbit")
+    name, near = VOWPAL_WABBIT[loss]
+    rng = np.random.default_rng(0)
+    units = np.array([1.0, 10.0, 0.1, 1.0, 1000.0, 1.0])
+    X = rng.normal(size=(400, 6)) * (rng.random((400, 6)) < 0.6)
+    y = X @ rng.normal(size=6) + 0.3 * rng.normal(size=400)
+    X, y = (X * units).astype(np.float32).astype(float), y if LOSSES[loss].regression else np.sign(y)
+    workspace = program.Workspace(
+        f"--loss_function {name} --quiet --min_prediction -1e9 --max_prediction 1e9 --noconstant"
+    )
+    for x, target in zip(X.tolist(), y.tolist(), strict=True):
+        workspace.learn(f"{target} | " + " ".join(f"f{j}:{value}" for j, value in enumerate(x) if value))
+    theirs = np.array([workspace.get_weight_from_name(f"f{j}") for j in range(6)])
+    workspace.finish()
+    ours = estimator(loss, solver="nag", shuffle=False, fit_intercept=False, max_iter=1, eta0=0.5)
+    np.testing.assert_allclose(
+        np.ravel(quiet(ours, X, y).coef_) * units, theirs * units, atol=near * np.abs(theirs * units).max()
+    )

@@ -24,7 +24,6 @@ import numpy as np
 from skvariants._interior_point.weights import Groups
 
 Array = np.ndarray
-_NONE = Groups(np.zeros(0, np.intp), np.zeros(0), np.zeros(0))
 
 
 class Norms:
@@ -39,7 +38,7 @@ class Norms:
     """
 
     def __init__(self, groups: Groups | None, squares: Array) -> None:
-        groups = _NONE if groups is None else groups
+        groups = Groups.none(0) if groups is None else groups
         self.at = np.flatnonzero((groups.strength > 0) & (groups.unit > 0))
         first, self.number = np.unique(groups.number[self.at], return_index=True, return_inverse=True)[1:]
         self.n = len(first)

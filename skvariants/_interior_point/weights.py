@@ -30,6 +30,18 @@ class Groups:
     strength: Array
     unit: Array
 
+    @classmethod
+    def none(cls, n: int) -> Groups:
+        """Weights that are in no norm."""
+        return cls(np.arange(n), np.zeros(n), np.ones(n))
+
+    @classmethod
+    def joined(cls, parts: list[Groups]) -> Groups:
+        """Those of several columns after each other."""
+        first = np.cumsum([0] + [part.number.max(initial=-1) + 1 for part in parts])
+        number = [part.number + start for part, start in zip(parts, first, strict=False)]
+        return cls(*(np.concatenate(a) for a in (number, [p.strength for p in parts], [p.unit for p in parts])))
+
     def sums(self, values: Array) -> Array:
         """Sums over groups, for each weight."""
         return np.asarray(np.bincount(self.number, values, self.number.max(initial=-1) + 1)[self.number])
@@ -80,6 +92,16 @@ class Weights:
         strengths = penalty.l1_strength, penalty.l2_strength
         l1, l2, lower, upper = (_by_feature(part, d) for part in (*strengths, *limits))
         return cls(l1, l2, lower, upper, groups)
+
+    @classmethod
+    def joined(cls, columns: list[Weights]) -> Weights:
+        """Those of several columns after each other, a free intercept last in each."""
+        free = cls(np.zeros(1), np.zeros(1), np.array([-np.inf]), np.array([np.inf]))
+        parts = [part for column in columns for part in (column, free)]
+        l1, l2, lower, upper = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("l1", "l2", "lower", "upper")
+        )
+        return cls(l1, l2, lower, upper, Groups.joined([part.groups or Groups.none(len(part.l1)) for part in parts]))
 
     @property
     def bounded(self) -> bool:

@@ -1,8 +1,9 @@
 r"""The quadratic model with a norm of groups: its minimum by Newton's steps on the groups that are not zero.
 
-A round takes a few accelerated proximal steps in the metric of the diagonal, which say which groups are zero, and one
-Newton step of the weights that are not, where the norms are smooth. It ends where a proximal step gains no more than
-rounding.
+A round takes a few proximal steps in the metric of the diagonal, which say which groups are zero, and one Newton step
+of the weights that are not, where the norms are smooth. It ends where a proximal step gains no more than rounding.
+Where features tell nearly the same, or their units differ much, proximal steps find the groups late: then the rounds
+go on from where the central path ends, on which squares are ramps of slopes without a bound.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
+from skvariants._interior_point.path import CentralPath, Ramps
+from skvariants._interior_point.rows import DenseMatrix, HessianFactor
+from skvariants._interior_point.weights import Weights
+
 Array = np.ndarray
 # rounds at most, proximal steps in each, products that find the largest curvature, lengths of a Newton step
 _ROUNDS, _STEPS, _POWERS, _HALVINGS = 200, 4, 20, 10
@@ -19,6 +24,10 @@ _ROUNDS, _STEPS, _POWERS, _HALVINGS = 200, 4, 20, 10
 _SETTLED = 1e-17
 # units in the last place of the value that are rounding; rounds that gain no more, after which it ends
 _ROUNDING, _IDLE = 16, 2
+# rounds after which the path is taken, its steps at most, and the gap that ends it, beside the value
+_LATE, _PATH_STEPS, _NEAR = 8, 60, 1e-10
+# of a diagonal, so that a factor exists
+_RIDGE = 1e-14
 
 
 def minimise(Q: Array, c: Array, penalty: Any, v: Array, unit: int) -> Array:
@@ -46,7 +55,11 @@ def minimise(Q: Array, c: Array, penalty: Any, v: Array, unit: int) -> Array:
     start = value = search.value(v)
     search.noise = _ROUNDING * np.finfo(np.float64).eps * max(abs(value), float(np.abs(c) @ np.abs(v)))
     idle = 0
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
+        if number == _LATE:
+            near = search.along_the_path(v)
+            found = search.value(near)
+            v, value = (near, found) if found < value else (v, value)
         new = v
         for _ in range(_STEPS):
             new = search.proximal(new)
@@ -91,6 +104,21 @@ class _Search:
         self._weights(v)[...] = W
         return v
 
+    def along_the_path(self, v: Array) -> Array:
+        """Near the minimum, along the central path."""
+        matrix, n = _Root(self.Q), len(v)
+        nothing, one, end = np.zeros((1, n)), np.ones((1, n)), np.full((1, n), np.inf)
+        weights = Weights.joined([Weights.of(penalty, n // self.unit - 1) for penalty in self.columns])
+        equations = HessianFactor(matrix, np.append(weights.l2, 0.0))
+        path = CentralPath(matrix, Ramps(nothing, -end, end, one, one[0]), np.append(self.c, 0.0), weights, equations)
+        width = max(float(np.abs(matrix.dot(np.append(v, 0.0))).mean()), float(np.sqrt(self.step @ self.c**2 / n)))
+        at = path.start(np.append(v, 0.0), width)
+        for _ in range(_PATH_STEPS):
+            value, gap = path.step(at)
+            if path.stuck or gap <= _NEAR * abs(value):
+                break
+        return path.settled(at)[:-1]
+
     def newton(self, v: Array) -> tuple[Array, float]:
         """The best of some lengths of Newton's step of what is not zero, and the value there."""
         d = len(v) // self.unit
@@ -114,6 +142,24 @@ class _Search:
             if there_value <= value + self.noise:
                 return new, there_value
         return v, value
+
+
+class _Root(DenseMatrix):
+    """Rows of which the squares add up to a quadratic form."""
+
+    def __init__(self, Q: Array) -> None:
+        diagonal, ridge, failed = np.maximum(Q.diagonal(), 1e-300), _RIDGE, True
+        while failed and ridge < 1:
+            self.Q = Q.copy()
+            self.Q.flat[:: len(Q) + 1] = diagonal * (1 + ridge)
+            factor, failed = lapack.dpotrf(self.Q, lower=1)
+            ridge *= 100
+        super().__init__(np.hstack([factor.T, np.zeros((len(Q), 1))]), intercept=False)
+
+    def hessian(self, weight: Array) -> Array:
+        H = np.zeros((self.d + 1, self.d + 1))
+        H[:-1, :-1] = self.Q
+        return H
 
 
 __all__ = ["minimise"]
