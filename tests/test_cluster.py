@@ -20,7 +20,7 @@ from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._blocks import cluster as clusters
 from skvariants._blocks.engines import runs_of, summed, tree
 from skvariants.distributed import fit
-from skvariants.model_selection import BatchedHalvingSearchCV
+from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
 
 N, D = 6000, 6
 
@@ -366,6 +366,43 @@ def test_scores_of_real_targets_are_those_in_memory(loss, target, collections):
     np.testing.assert_allclose(fitted.predict(X_lazy).compute(), fitted.predict(X), rtol=1e-10)
 
 
+@pytest.fixture
+def small_files(tmp_path):
+    """A frame of many small files, of which dask reads several together: more of them where fewer columns are."""
+    dd, pd = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    X, y, weight = problem()
+    table = pd.DataFrame(X, columns=list("abcdef")).assign(y=y, w=weight)[: N // 4]
+    for number, (begin, end) in enumerate(pairwise(np.linspace(0, N // 4, 13).astype(int))):
+        table[begin:end].to_parquet(tmp_path / f"{number:03}.parquet")
+    frame = dd.read_parquet(tmp_path)
+    assert len(frame["y"].to_delayed()) != len(frame[list("abcdef")].to_delayed())
+    return types.SimpleNamespace(table=table, frame=frame, features=list("abcdef"))
+
+
+def test_small_files_have_the_same_blocks_for_all_that_goes_with_their_rows(small_files):
+    table, frame, features = small_files.table, small_files.frame, small_files.features
+    there = model().fit(frame[features], frame["y"], sample_weight=frame["w"])
+    expected = model().fit(table[features], table["y"], sample_weight=table["w"])
+    np.testing.assert_allclose(there.coef_, expected.coef_, rtol=1e-5)
+    labels = there.predict(table[features])
+    score = there.score(table[features], table["y"], table["w"])
+    assert there.score(frame[features], frame["y"], frame["w"]) == pytest.approx(score, rel=1e-12)
+    predicted = frame.assign(p=there.predict(frame[features])).compute()
+    np.testing.assert_array_equal(predicted["p"], labels)
+    asked = {"estimator": model(), "param_grid": {"alpha": [1e-4, 1e-1]}, "cv": 2}
+    found, known = (
+        BatchedGridSearchCV(**asked).fit(rows[features], rows["y"], sample_weight=rows["w"]) for rows in (frame, table)
+    )
+    np.testing.assert_allclose(found.cv_results_["mean_test_score"], known.cv_results_["mean_test_score"], atol=1e-9)
+    arrays = [frame[part].to_dask_array() for part in (features, "w")]
+    with pytest.raises(ValueError, match=r"y has \d+ blocks and X has \d+.*compute_chunk_sizes\(\)"):
+        SGDVariantRegressor().fit(*arrays)
+    there = SGDVariantRegressor(tol=1e-12).fit(*(part.compute_chunk_sizes() for part in arrays))
+    expected = SGDVariantRegressor(tol=1e-12).fit(table[features], table["w"])
+    np.testing.assert_allclose(there.coef_, expected.coef_, rtol=1e-5)
+
+
 def test_searches_say_where_they_would_read_all(collections):
     search = BatchedHalvingSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
     with pytest.raises(TypeError, match="X is a dask collection.*give X.compute"):
@@ -498,7 +535,7 @@ def test_a_short_round_is_a_task_for_each_worker(client, collections, monkeypatc
 
 
 @marked
-def test_frames_and_odd_blocks_on_a_cluster(client, collections):
+def test_frames_and_odd_blocks_on_a_cluster(client, collections, small_files):
     import scipy.sparse as sp
 
     da, (X, y, _) = collections.da, collections.lazy
@@ -507,6 +544,9 @@ def test_frames_and_odd_blocks_on_a_cluster(client, collections):
     for frame in (collections.frame, collections.frame.persist()):
         there = model().fit(frame[list("abcdef")], frame["y"], sample_weight=frame["w"])
         np.testing.assert_array_equal(there.coef_, plain.coef_)
+    files = [small_files.frame[part] for part in (small_files.features, "y", "w")]
+    plain, there = here(*files), model().fit(*files[:2], sample_weight=files[2])
+    np.testing.assert_array_equal(there.coef_, plain.coef_)
     assert list(there.feature_names_in_) == list("abcdef")
     X = X.rechunk({1: -1})
     nothing = X[:, 0] > np.inf

@@ -60,11 +60,23 @@ def client_of(collection: Any) -> Any:
 
 
 def delayed_blocks(collection: Any) -> list[Any]:
-    """The blocks of a collection."""
+    """The blocks of a collection, as many as it says."""
     plain = np.ravel(collection.to_delayed(optimize_graph=False))
     # an optimised graph has what is persisted within its tasks
-    persisted = any(_is_future(task) for task in dict(plain[0].dask).values())
-    return list(plain if persisted else np.ravel(collection.to_delayed()))
+    if any(_is_future(task) for task in dict(plain[0].dask).values()):
+        return list(plain)
+    with as_partitioned():
+        return list(np.ravel(collection.to_delayed()))
+
+
+def as_partitioned() -> Any:
+    """A context in which dask reads no small files together: it takes more where fewer columns are asked for.
+
+    Targets would have other blocks than features of the same files, and predictions others than their rows.
+    """
+    import dask
+
+    return dask.config.set({"optimization.tune.active": False})
 
 
 @dataclass(eq=False, repr=False)
@@ -260,4 +272,4 @@ def _is_future(task: Any) -> bool:
     return hasattr(task, "add_done_callback")
 
 
-__all__ = ["ByDask", "OnCluster", "client_of", "delayed_blocks"]
+__all__ = ["ByDask", "OnCluster", "as_partitioned", "client_of", "delayed_blocks"]

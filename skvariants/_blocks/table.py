@@ -184,8 +184,8 @@ def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
         if len(blocks) == count:
             return blocks
         raise ValueError(
-            f"{name} has {len(blocks)} blocks and X has {count}: give both with the same blocks of rows, such as "
-            "columns of one data frame."
+            f"{name} has {len(blocks)} blocks and X has {count}, of rows that are not counted: give both with the same "
+            "blocks, such as columns of one data frame, or arrays of both after compute_chunk_sizes()."
         )
     if not known:
         raise ValueError(
