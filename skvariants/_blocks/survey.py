@@ -197,12 +197,27 @@ def draw(shard: Shard, share: float, places: Callable[[int, float], Array] = pla
 
 @dataclass(frozen=True, eq=False)
 class Surveyed:
-    """A table, what its targets are, the weight of each class where they differ, and passes that are all there is."""
+    """What is known of a table.
+
+    Attributes
+    ----------
+    table : Table
+        Its rows.
+    survey : Survey
+        What its targets are.
+    by_class : ndarray or None
+        The weight of each class, where they differ.
+    passes : int or None
+        Those that are all there is.
+    kept : bool
+        Whether they are kept for a fit that begins anew: it has to begin at the same place.
+    """
 
     table: Table
     survey: Survey
     by_class: Any
     passes: int | None = None
+    kept: bool = False
 
 
 def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
