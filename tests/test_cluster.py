@@ -473,13 +473,13 @@ def marked(test):
 def tasks(monkeypatch):
     """How many tasks each round had."""
     seen = []
-    plain = clusters.OnCluster.__call__
+    plain = clusters.OnCluster._results
 
-    def counted(self, function, shards, *args):
-        seen.append(len(shards))
-        return plain(self, function, shards, *args)
+    def counted(self, futures):
+        seen.append(len(futures))
+        return plain(self, futures)
 
-    monkeypatch.setattr(clusters.OnCluster, "__call__", counted)
+    monkeypatch.setattr(clusters.OnCluster, "_results", counted)
     return seen
 
 
@@ -506,32 +506,25 @@ def test_two_workers_give_the_bits_of_one_process(client, collections, tasks):
 
 
 @marked
-def test_a_short_round_is_a_task_for_each_worker(client, collections, monkeypatch):
+def test_a_short_round_is_a_task_for_each_worker(client, collections, tasks, monkeypatch):
     X, y, weight = (
         collections.da.from_array(part, chunks=(500, -1)[: part.ndim])
         for part in (collections.X, collections.y, collections.weight)
     )
-    seen, results = [], clusters.OnCluster._results
-
-    def counted(self, futures):
-        seen.append(len(futures))
-        return results(self, futures)
-
-    monkeypatch.setattr(clusters.OnCluster, "_results", counted)
     monkeypatch.setattr(clusters, "_LONG", np.inf)
     short = model().fit(X, y, sample_weight=weight)
-    assert set(seen) == {2}
+    assert set(tasks) == {2}
     monkeypatch.setattr(clusters, "_LONG", 0.0)  # from the second one on all are long
-    seen.clear()
+    tasks.clear()
     np.testing.assert_array_equal(model().fit(X, y, sample_weight=weight).coef_, short.coef_)
-    assert seen[0] == 2
-    assert 2 < min(seen[1:]) <= max(seen[1:]) <= 4 * 2
+    assert tasks[0] == 2
+    assert 2 < min(tasks[1:]) <= max(tasks[1:]) <= 4 * 2
     # neighbours of which parts are the same: as few as possible of these are held at a time
     monkeypatch.setattr(clusters, "_LONG", np.inf)
-    seen.clear()
+    tasks.clear()
     X, y, weight = collections.lazy
     model().fit(X, y, sample_weight=weight)
-    assert min(seen) > 2
+    assert min(tasks) > 2
 
 
 @marked

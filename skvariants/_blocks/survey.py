@@ -129,10 +129,11 @@ def _look(y: Any, weight: Any, asked: Any, loss: Any) -> Survey:
 
 def _counted(y: Array, weight: Array | None) -> tuple[Array, Array, Array]:
     """Labels in order, how often each is there, and their weights; small whole numbers are counted, others sorted."""
-    if y.dtype.kind in "iu":
-        low, high = y.min(), y.max()
+    if y.dtype.kind in "biu":
+        numbers = y.view(np.uint8) if y.dtype.kind == "b" else y
+        low, high = numbers.min(), numbers.max()
         if int(high) - int(low) < _FEW:
-            codes = np.subtract(y, low, dtype=np.intp, casting="unsafe")
+            codes = np.subtract(numbers, low, dtype=np.intp, casting="unsafe")
             counts = np.bincount(codes)
             there = np.flatnonzero(counts)
             totals = counts * 1.0 if weight is None else np.bincount(codes, weight)
