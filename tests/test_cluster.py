@@ -18,7 +18,7 @@ import pytest
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._blocks import cluster as clusters
-from skvariants._blocks.engines import runs_of, summed, tree
+from skvariants._blocks.engines import Tree, runs_of, summed, tree
 from skvariants.distributed import fit
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
 
@@ -47,6 +47,23 @@ def test_a_sum_of_runs_is_that_of_blocks_to_the_last_bit(count, workers):
     assert len(runs) <= 4 * workers
     assert [block for run in runs for block in run.blocks] == values
     assert tree(summed(run, np.float64) for run in runs) == tree(np.float64(value) for value in values)
+
+
+@pytest.mark.parametrize("places", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 4, 7, 23, 64])
+def test_a_sum_of_pieces_that_are_in_several_places_is_that_of_blocks_to_the_last_bit(count, places):
+    rng, seen, total = np.random.default_rng(count), [], Tree()
+    values = list(rng.standard_normal(count) * 10.0 ** np.arange(count).clip(0, 17))
+    where = list(np.sort(rng.integers(places, size=count)) if count % 2 else rng.integers(places, size=count))
+    runs = runs_of(values, float, 2)
+    for run in runs:
+        for place, size, piece in clusters._pieces(run, len(runs[0].blocks), where):
+            assert {place} == {where[len(seen) + i] for i in range(len(piece.blocks))}
+            assert piece.first == len(seen)
+            seen += piece.blocks
+            total.add(summed(piece, np.float64), size)
+    assert seen == values
+    assert total.total() == tree(np.float64(value) for value in values)
 
 
 class OutOfOrder(ThreadPoolExecutor):
@@ -503,6 +520,20 @@ def test_two_workers_give_the_bits_of_one_process(client, collections, tasks):
     np.testing.assert_array_equal(model().fit(X, collections.y, sample_weight=collections.weight).coef_, plain.coef_)
     assert there.score(X, y, weight) == pytest.approx(there.score(collections.X, collections.y, collections.weight))
     np.testing.assert_array_equal(there.predict(X).compute(), there.predict(collections.X))
+
+
+@marked
+def test_features_that_workers_hold_stay_with_them(client, collections):
+    from dask.distributed import futures_of, wait
+
+    X, y = collections.da.from_array(collections.X, chunks=(500, -1)), collections.da.from_array(collections.y, 500)
+    plain, X = here(X, y), client.persist(X)
+    rows = futures_of(X)
+    wait(rows)
+    before = client.who_has(rows)
+    assert len(set(before.values())) == 2
+    np.testing.assert_array_equal(model().fit(X, y).coef_, plain.coef_)
+    assert client.who_has(rows) == before
 
 
 @marked

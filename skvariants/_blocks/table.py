@@ -28,8 +28,8 @@ _OWN, _ROW = 1 << 26, 128
 #: Bytes of a block, which the second cache holds: the time of a pass is least from half to twice as many (one core of a
 #: Xeon, 2,000,000 x 100 doubles: 107, 105, 113 ns a row, 78 to 88 of them the products).
 _BLOCK = 1 << 20
-#: Rows of a part, whose predictions are kept. Of 64 KiB a column and less the allocator keeps the memory: dask's workers
-#: are told to give back what is larger at once (MALLOC_TRIM_THRESHOLD_), and took 1.7 times as long for 2^15 rows.
+#: Rows of a part, whose predictions are kept: 64 KiB of doubles, which the allocator keeps. Dask's workers are to give
+#: back at once what is larger (MALLOC_TRIM_THRESHOLD_), and took 1.7 times as long with parts of 2^15 rows.
 _PART = 1 << 13
 
 Shard = tuple[Any, Any, Any]
