@@ -433,8 +433,22 @@ def test_a_checkpoint_is_of_one_fit_alone(tmp_path):
     with pytest.raises(RuntimeError, match="the disk is gone"):
         of_kind("binary").fit_batches(broken, classes=[0, 1], checkpoint=path)
     kept = path.read_bytes()
+    weights = np.linspace(1, 2, X.shape[1])
+    for params, asked, words in (
+        ({"alpha": 1.0}, {}, r"with alpha=0\.0001, and not with alpha=1\.0: give the same"),
+        ({"penalty_factor": weights, "verbose": 1}, {}, r"with penalty_factor=None, and not with penalty_factor=array"),
+        ({"random_state": 3}, {}, "with random_state=None, and not with random_state=3"),
+        (
+            {"loss": "modified_huber"},
+            {"max_passes": 3},
+            "loss='log_loss', max_passes=None, and not with loss='modified",
+        ),
+        ({}, {"classes": [0, 1, 2]}, r"with classes=\[0, 1\], and not with classes=\[0, 1, 2\]"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            of_kind("binary", **params).fit_batches(broken, **{"classes": [0, 1], **asked}, checkpoint=path)
     with pytest.raises(ValueError, match="of other parameters or batches"):
-        of_kind("binary", alpha=1.0).fit_batches(cut(X, y), classes=[0, 1], checkpoint=path)
+        of_kind("binary").fit_batches(cut(X, y), classes=[0, 1], checkpoint=path)
     assert path.read_bytes() == kept
     model = of_kind("binary").fit_batches(lambda: iter(cut(X, y)), classes=[0, 1], checkpoint=path)
     whole = of_kind("binary").fit_batches(lambda: iter(cut(X, y)), classes=[0, 1])
@@ -442,6 +456,37 @@ def test_a_checkpoint_is_of_one_fit_alone(tmp_path):
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="no checkpoint of fit_batches"):
         of_kind("binary").fit_batches(cut(X, y), checkpoint=path)
+
+
+def test_a_checkpoint_keeps_the_seed_that_was_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((120_000, 6))  # the sample is fitted in growing batches of its rows
+    y = (X[:, 0] + rng.logistic(size=len(X)) > 0).astype(int)
+    path, parts = tmp_path / "checkpoint", cut(X, y, rows=20_000)
+    for params in ({}, {"random_state": np.random.RandomState(0)}):
+        alone = SGDVariantClassifier(**params).fit_batches(Rows(parts, 100, rows=20_000))
+        with pytest.raises(OSError, match="the disk is gone"):
+            SGDVariantClassifier(**params).fit_batches(Rows(parts, 10, rows=20_000), checkpoint=path)
+        model = SGDVariantClassifier(**params).fit_batches(Rows(parts, 100, rows=20_000), checkpoint=path)
+        assert model.status_ == "converged"
+        assert not np.array_equal(model.coef_, alone.coef_)
+        np.testing.assert_allclose(model.coef_, alone.coef_, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("before", ["again", "rows"])
+def test_a_fit_that_was_out_of_time_goes_on_with_more(before, tmp_path):
+    X, y = problem("binary", n=3000)
+    path, parts = tmp_path / "checkpoint", cut(X, y)
+    batches = Again(parts, 1000) if before == "again" else Rows(parts, 1000)
+    with pytest.warns(ConvergenceWarning, match="max_time"):
+        out_of_time = of_kind("binary", max_time=1e-9).fit_batches(batches, classes=[0, 1], checkpoint=path)
+    assert out_of_time.status_ == "max_time"
+    given, whole = 1000 - batches.left, of_kind("binary").fit_batches(batches, classes=[0, 1])
+    batches.left = 1000
+    model = of_kind("binary", max_time=100).fit_batches(batches, classes=[0, 1], checkpoint=path)
+    np.testing.assert_array_equal(model.coef_, whole.coef_)
+    assert (model.status_, model.n_iter_, path.exists()) == ("converged", whole.n_iter_, False)
+    assert given < len(parts) * model.n_iter_
 
 
 class Again:

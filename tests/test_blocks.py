@@ -221,6 +221,12 @@ def test_labels_that_are_counted_and_weights_of_none(mapped):
     numbers = np.searchsorted(np.unique(y), y) + 4
     names = of_kind("classes").fit(mapped(X), y)
     np.testing.assert_array_equal(of_kind("classes").fit(mapped(X), numbers).coef_, names.coef_)
+    weight = np.random.default_rng(0).uniform(1, 2, len(y))
+    flags, words = (
+        of_kind("binary").fit(mapped(X), labels, sample_weight=weight) for labels in (y == "a", (y == "a").astype(str))
+    )
+    assert flags.classes_.dtype == bool
+    np.testing.assert_array_equal(flags.coef_, words.coef_)
     with pytest.raises(ValueError, match="class_weight=.* is zero for all classes"):
         of_kind("classes", class_weight=dict.fromkeys("abc", 0.0)).fit(mapped(X), y)
 

@@ -18,9 +18,9 @@ import pytest
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._blocks import cluster as clusters
-from skvariants._blocks.engines import runs_of, summed, tree
+from skvariants._blocks.engines import Tree, runs_of, summed, tree
 from skvariants.distributed import fit
-from skvariants.model_selection import BatchedHalvingSearchCV
+from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
 
 N, D = 6000, 6
 
@@ -47,6 +47,23 @@ def test_a_sum_of_runs_is_that_of_blocks_to_the_last_bit(count, workers):
     assert len(runs) <= 4 * workers
     assert [block for run in runs for block in run.blocks] == values
     assert tree(summed(run, np.float64) for run in runs) == tree(np.float64(value) for value in values)
+
+
+@pytest.mark.parametrize("places", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 4, 7, 23, 64])
+def test_a_sum_of_pieces_that_are_in_several_places_is_that_of_blocks_to_the_last_bit(count, places):
+    rng, seen, total = np.random.default_rng(count), [], Tree()
+    values = list(rng.standard_normal(count) * 10.0 ** np.arange(count).clip(0, 17))
+    where = list(np.sort(rng.integers(places, size=count)) if count % 2 else rng.integers(places, size=count))
+    runs = runs_of(values, float, 2)
+    for run in runs:
+        for place, size, piece in clusters._pieces(run, len(runs[0].blocks), where):
+            assert {place} == {where[len(seen) + i] for i in range(len(piece.blocks))}
+            assert piece.first == len(seen)
+            seen += piece.blocks
+            total.add(summed(piece, np.float64), size)
+    assert seen == values
+    assert total.total() == tree(np.float64(value) for value in values)
 
 
 class OutOfOrder(ThreadPoolExecutor):
@@ -366,6 +383,43 @@ def test_scores_of_real_targets_are_those_in_memory(loss, target, collections):
     np.testing.assert_allclose(fitted.predict(X_lazy).compute(), fitted.predict(X), rtol=1e-10)
 
 
+@pytest.fixture
+def small_files(tmp_path):
+    """A frame of many small files, of which dask reads several together: more of them where fewer columns are."""
+    dd, pd = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    X, y, weight = problem()
+    table = pd.DataFrame(X, columns=list("abcdef")).assign(y=y, w=weight)[: N // 4]
+    for number, (begin, end) in enumerate(pairwise(np.linspace(0, N // 4, 13).astype(int))):
+        table[begin:end].to_parquet(tmp_path / f"{number:03}.parquet")
+    frame = dd.read_parquet(tmp_path)
+    assert len(frame["y"].to_delayed()) != len(frame[list("abcdef")].to_delayed())
+    return types.SimpleNamespace(table=table, frame=frame, features=list("abcdef"))
+
+
+def test_small_files_have_the_same_blocks_for_all_that_goes_with_their_rows(small_files):
+    table, frame, features = small_files.table, small_files.frame, small_files.features
+    there = model().fit(frame[features], frame["y"], sample_weight=frame["w"])
+    expected = model().fit(table[features], table["y"], sample_weight=table["w"])
+    np.testing.assert_allclose(there.coef_, expected.coef_, rtol=1e-5)
+    labels = there.predict(table[features])
+    score = there.score(table[features], table["y"], table["w"])
+    assert there.score(frame[features], frame["y"], frame["w"]) == pytest.approx(score, rel=1e-12)
+    predicted = frame.assign(p=there.predict(frame[features])).compute()
+    np.testing.assert_array_equal(predicted["p"], labels)
+    asked = {"estimator": model(), "param_grid": {"alpha": [1e-4, 1e-1]}, "cv": 2}
+    found, known = (
+        BatchedGridSearchCV(**asked).fit(rows[features], rows["y"], sample_weight=rows["w"]) for rows in (frame, table)
+    )
+    np.testing.assert_allclose(found.cv_results_["mean_test_score"], known.cv_results_["mean_test_score"], atol=1e-9)
+    arrays = [frame[part].to_dask_array() for part in (features, "w")]
+    with pytest.raises(ValueError, match=r"y has \d+ blocks and X has \d+.*compute_chunk_sizes\(\)"):
+        SGDVariantRegressor().fit(*arrays)
+    there = SGDVariantRegressor(tol=1e-12).fit(*(part.compute_chunk_sizes() for part in arrays))
+    expected = SGDVariantRegressor(tol=1e-12).fit(table[features], table["w"])
+    np.testing.assert_allclose(there.coef_, expected.coef_, rtol=1e-5)
+
+
 def test_searches_say_where_they_would_read_all(collections):
     search = BatchedHalvingSearchCV(SGDVariantClassifier(), {"alpha": [1e-4, 1e-3]})
     with pytest.raises(TypeError, match="X is a dask collection.*give X.compute"):
@@ -436,13 +490,13 @@ def marked(test):
 def tasks(monkeypatch):
     """How many tasks each round had."""
     seen = []
-    plain = clusters.OnCluster.__call__
+    plain = clusters.OnCluster._results
 
-    def counted(self, function, shards, *args):
-        seen.append(len(shards))
-        return plain(self, function, shards, *args)
+    def counted(self, futures):
+        seen.append(len(futures))
+        return plain(self, futures)
 
-    monkeypatch.setattr(clusters.OnCluster, "__call__", counted)
+    monkeypatch.setattr(clusters.OnCluster, "_results", counted)
     return seen
 
 
@@ -469,36 +523,43 @@ def test_two_workers_give_the_bits_of_one_process(client, collections, tasks):
 
 
 @marked
-def test_a_short_round_is_a_task_for_each_worker(client, collections, monkeypatch):
+def test_features_that_workers_hold_stay_with_them(client, collections):
+    from dask.distributed import futures_of, wait
+
+    X, y = collections.da.from_array(collections.X, chunks=(500, -1)), collections.da.from_array(collections.y, 500)
+    plain, X = here(X, y), client.persist(X)
+    rows = futures_of(X)
+    wait(rows)
+    before = client.who_has(rows)
+    assert len(set(before.values())) == 2
+    np.testing.assert_array_equal(model().fit(X, y).coef_, plain.coef_)
+    assert client.who_has(rows) == before
+
+
+@marked
+def test_a_short_round_is_a_task_for_each_worker(client, collections, tasks, monkeypatch):
     X, y, weight = (
         collections.da.from_array(part, chunks=(500, -1)[: part.ndim])
         for part in (collections.X, collections.y, collections.weight)
     )
-    seen, results = [], clusters.OnCluster._results
-
-    def counted(self, futures):
-        seen.append(len(futures))
-        return results(self, futures)
-
-    monkeypatch.setattr(clusters.OnCluster, "_results", counted)
     monkeypatch.setattr(clusters, "_LONG", np.inf)
     short = model().fit(X, y, sample_weight=weight)
-    assert set(seen) == {2}
+    assert set(tasks) == {2}
     monkeypatch.setattr(clusters, "_LONG", 0.0)  # from the second one on all are long
-    seen.clear()
+    tasks.clear()
     np.testing.assert_array_equal(model().fit(X, y, sample_weight=weight).coef_, short.coef_)
-    assert seen[0] == 2
-    assert 2 < min(seen[1:]) <= max(seen[1:]) <= 4 * 2
+    assert tasks[0] == 2
+    assert 2 < min(tasks[1:]) <= max(tasks[1:]) <= 4 * 2
     # neighbours of which parts are the same: as few as possible of these are held at a time
     monkeypatch.setattr(clusters, "_LONG", np.inf)
-    seen.clear()
+    tasks.clear()
     X, y, weight = collections.lazy
     model().fit(X, y, sample_weight=weight)
-    assert min(seen) > 2
+    assert min(tasks) > 2
 
 
 @marked
-def test_frames_and_odd_blocks_on_a_cluster(client, collections):
+def test_frames_and_odd_blocks_on_a_cluster(client, collections, small_files):
     import scipy.sparse as sp
 
     da, (X, y, _) = collections.da, collections.lazy
@@ -507,6 +568,9 @@ def test_frames_and_odd_blocks_on_a_cluster(client, collections):
     for frame in (collections.frame, collections.frame.persist()):
         there = model().fit(frame[list("abcdef")], frame["y"], sample_weight=frame["w"])
         np.testing.assert_array_equal(there.coef_, plain.coef_)
+    files = [small_files.frame[part] for part in (small_files.features, "y", "w")]
+    plain, there = here(*files), model().fit(*files[:2], sample_weight=files[2])
+    np.testing.assert_array_equal(there.coef_, plain.coef_)
     assert list(there.feature_names_in_) == list("abcdef")
     X = X.rechunk({1: -1})
     nothing = X[:, 0] > np.inf

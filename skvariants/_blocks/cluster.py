@@ -7,16 +7,17 @@ results of tasks, so that a worker that dies takes nothing along that cannot be 
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from skvariants._blocks.engines import LOST, Run, runs_of, tree
+from skvariants._blocks.engines import EACH, LOST, Run, Tree, runs_of, summed, tree
 
 #: Seconds between looks at the workers, and after which none is missed.
 _LOOK, _MISSED = 2.0, 15.0
@@ -60,11 +61,23 @@ def client_of(collection: Any) -> Any:
 
 
 def delayed_blocks(collection: Any) -> list[Any]:
-    """The blocks of a collection."""
+    """The blocks of a collection, as many as it says."""
     plain = np.ravel(collection.to_delayed(optimize_graph=False))
     # an optimised graph has what is persisted within its tasks
-    persisted = any(_is_future(task) for task in dict(plain[0].dask).values())
-    return list(plain if persisted else np.ravel(collection.to_delayed()))
+    if any(_is_future(task) for task in dict(plain[0].dask).values()):
+        return list(plain)
+    with as_partitioned():
+        return list(np.ravel(collection.to_delayed()))
+
+
+def as_partitioned() -> Any:
+    """A context in which dask reads no small files together: it takes more where fewer columns are asked for.
+
+    Targets would have other blocks than features of the same files, and predictions others than their rows.
+    """
+    import dask
+
+    return dask.config.set({"optimization.tune.active": False})
 
 
 @dataclass(eq=False, repr=False)
@@ -115,7 +128,8 @@ def _kept(run: _Box) -> _Box:
 def _on_recipes(function: Callable[..., Any], kept: _Box, asked: _Box, values: list[Any]) -> list[Any]:
     some, keys, args = asked.value
     elsewhere = dict(zip(keys, values, strict=True))
-    runs = [Run(run.first, [(recipe, elsewhere) for recipe in run.blocks], run.read) for run in kept.value[some]]
+    runs = [kept.value[number] for number in some]
+    runs = [Run(run.first, [(recipe, elsewhere) for recipe in run.blocks], run.read) for run in runs]
     return [function(run, *args) for run in runs]
 
 
@@ -123,8 +137,33 @@ def _opened_by(read: Callable[[Any], Any], block: Any) -> Any:
     return read(_read(block)[0])
 
 
+@dataclass(eq=False, repr=False)
+class _Piece:
+    """Neighbouring blocks whose sum is one of those that are added pairwise.
+
+    Attributes
+    ----------
+    kept : Future
+        Recipes of the pieces of a worker.
+    number, part : int
+        Of the piece among these, and of the task that it is in where a task for each worker is too few.
+    size : int
+        Blocks of such a sum, a power of two; after the last block none are missing.
+    outside : set
+        Keys of what is made elsewhere.
+    """
+
+    kept: Any
+    number: int
+    part: int
+    size: int
+    outside: set[Any]
+
+
 class OnCluster:
     """The engine of `dask.distributed`; its shards are runs of recipes.
+
+    A run is in pieces where several workers hold its blocks: features stay where they are, and sums go to the client.
 
     Parameters
     ----------
@@ -155,47 +194,87 @@ class OnCluster:
             blocks = [(dask.delayed(block) if _is_future(block) else block,) for block in blocks]
         recipes, self.shared = recipes_of(blocks)
         runs = runs_of(recipes, _read if read is None else partial(_opened_by, read), self.workers)
-        each, shards = -(-len(runs) // max(1, self.workers)), []
+        each, places = -(-len(runs) // max(1, self.workers)), self._places(recipes)
+        groups: dict[Any, list[tuple[int, Run]]] = {}
+        for number, run in enumerate(runs):
+            for place, size, piece in _pieces(run, len(runs[0].blocks), places):
+                groups.setdefault(number // each if place is None else place, []).append((size, piece))
         computed = {key for key, task in self.shared.items() if not _is_future(task)}
-        for first in range(0, len(runs), each):
-            some = runs[first : first + each]
-            kept = self.client.submit(_kept, _Box(some), pure=False)
-            outside = [{key for recipe in run.blocks for key in recipe.outside} for run in some]
-            shards += [(kept, number, keys) for number, keys in enumerate(outside)]
+        shards: list[tuple[int, _Piece]] = []
+        for place, some in groups.items():
+            there = {} if isinstance(place, int) else {"workers": [place], "allow_other_workers": True}
+            kept = self.client.submit(_kept, _Box([piece for _, piece in some]), pure=False, **there)
+            outside = [{key for recipe in piece.blocks for key in recipe.outside} for _, piece in some]
+            for number, ((size, piece), keys) in enumerate(zip(some, outside, strict=True)):
+                part = number * EACH // max(EACH, len(some))
+                shards.append((piece.first, _Piece(kept, number, part, size, keys)))
             # what is computed for several blocks is held as long as their task
             made = [{key for key in keys if key in computed} for keys in outside]
             self.alike &= len(set().union(*made)) == max(map(len, made))
-        return shards
+        return [piece for _, piece in sorted(shards, key=itemgetter(0))]
 
-    def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> list[Any]:
+    def _places(self, recipes: Sequence[Recipe]) -> list[Any]:
+        """The worker that has most of what each recipe needs, by bytes; None where nothing is held yet."""
+        futures = {key: task for key, task in self.shared.items() if _is_future(task)}
+        if not futures:
+            return [None] * len(recipes)
+        with _lost_rows():
+            self._wait(list(futures.values()))
+            held = self.client.who_has(list(futures.values()))
+            sizes = self.client.nbytes([future.key for future in futures.values()], summary=False)
+        places: list[Any] = []
+        for recipe in recipes:
+            there: dict[str, int] = {}
+            for future in (futures[key] for key in recipe.outside if key in futures):
+                for worker in sorted(held.get(future.key, ())):
+                    there[worker] = there.get(worker, 0) + sizes.get(future.key, 0)
+            places.append(max(there, key=there.__getitem__, default=None))
+        return places
+
+    def total(self, function: Callable[..., Any], shards: Sequence[_Piece], *args: Any) -> Any:
+        """The sum of what a function says of each block."""
+        sums = Tree()
+        for piece, part in zip(shards, self(summed, shards, function, *args), strict=True):
+            sums.add(part, piece.size)
+        return sums.total()
+
+    def __call__(self, function: Callable[..., Any], shards: Sequence[_Piece], *args: Any) -> list[Any]:
         import dask
         from dask.delayed import Delayed
 
         task, tasks, begin = dask.delayed(_on_recipes, pure=False), [], time.monotonic()
-        for _, same in groupby(shards, lambda shard: shard[0].key if self.short and self.alike else id(shard)):
-            group = list(same)
-            kept, first, _ = group[0]
-            outside = sorted(set().union(*(keys for _, _, keys in group)), key=str)
-            asked = _Box((slice(first, first + len(group)), outside, args))
-            tasks.append(task(function, kept, asked, [Delayed(key, self.shared) for key in outside]))
-        try:
-            results = self._results(self.client.compute(tasks))
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] != "distributed":
-                raise
-            raise RuntimeError(f"The cluster has lost rows of the fit ({type(error).__name__}). {LOST}") from error
+        together: dict[Any, list[int]] = {}
+        for position, piece in enumerate(shards):
+            key = piece.kept.key, 0 if self.short and self.alike else piece.part
+            together.setdefault(key, []).append(position)
+        for some in together.values():
+            pieces = [shards[position] for position in some]
+            outside = sorted(set().union(*(piece.outside for piece in pieces)), key=str)
+            asked = _Box(([piece.number for piece in pieces], outside, args))
+            tasks.append(task(function, pieces[0].kept, asked, [Delayed(key, self.shared) for key in outside]))
+        with _lost_rows():
+            found = self._results(self.client.compute(tasks))
         self.short = time.monotonic() - begin < _LONG
-        return list(chain.from_iterable(results))
+        results: list[Any] = [None] * len(shards)
+        for some, part in zip(together.values(), found, strict=True):
+            for position, result in zip(some, part, strict=True):
+                results[position] = result
+        return results
 
     def _results(self, futures: list[Any]) -> list[Any]:
-        """What the workers found; an error where none is left to find it."""
+        """What the workers found."""
+        self._wait(futures)
+        return list(self.client.gather(futures))
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Until all are found; an error where no worker is left to find them."""
         from dask.distributed import wait
 
         seen = time.monotonic()
         while True:
             try:
                 wait(futures, timeout=_LOOK)
-                return list(self.client.gather(futures))
+                return
             except TimeoutError:
                 if self._ask_workers():
                     seen = time.monotonic()
@@ -213,17 +292,41 @@ class OnCluster:
             return {}
 
 
+@contextlib.contextmanager
+def _lost_rows() -> Iterator[None]:
+    """Errors of the cluster itself as a sentence."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "distributed":
+            raise
+        raise RuntimeError(f"The cluster has lost rows of the fit ({type(error).__name__}). {LOST}") from error
+
+
+def _pieces(run: Run, size: int, places: Sequence[Any]) -> Iterator[tuple[Any, int, Run]]:
+    """A run of so many blocks in pieces of those that are in one place, each a whole branch of the pairwise sum."""
+    begin, end = run.first, run.first + len(run.blocks)
+    while begin < end:
+        of = size
+        while begin % of or len(set(places[begin : min(begin + of, end)])) > 1:
+            of //= 2
+        last = min(begin + of, end)
+        yield places[begin], of, Run(begin, run.blocks[begin - run.first : last - run.first], run.read)
+        begin = last
+
+
 def recipes_of(blocks: Sequence[Sequence[Any]]) -> tuple[list[Recipe], dict[Any, Any]]:
     """Recipes of blocks, and tasks and futures that several share."""
     from dask.core import get_dependencies
 
     graph: dict[Any, Any] = {}
-    merged: set[int] = set()
+    graphs: dict[int, Any] = {}  # which are held, so that their numbers are not given to others
     for block in blocks:
         for value in block:
-            if hasattr(value, "__dask_graph__") and id(value.dask) not in merged:
-                merged.add(id(value.dask))
-                graph.update(value.dask)
+            of = value.dask if hasattr(value, "__dask_graph__") else None
+            if of is not None and id(of) not in graphs:
+                graphs[id(of)] = of
+                graph.update(of)
     needs = {key: set() if _is_future(task) else get_dependencies(graph, key) for key, task in graph.items()}
     owner: dict[Any, int] = {}
     for number, block in enumerate(blocks):
@@ -260,4 +363,4 @@ def _is_future(task: Any) -> bool:
     return hasattr(task, "add_done_callback")
 
 
-__all__ = ["ByDask", "OnCluster", "client_of", "delayed_blocks"]
+__all__ = ["ByDask", "OnCluster", "as_partitioned", "client_of", "delayed_blocks"]

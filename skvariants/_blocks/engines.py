@@ -33,9 +33,9 @@ class Tree:
     def __init__(self) -> None:
         self.waiting: list[tuple[int, Any]] = []
 
-    def add(self, part: Any) -> None:
-        """Take in the next part."""
-        size, total = 1, part
+    def add(self, part: Any, size: int = 1) -> None:
+        """Take in the next part, or the sum of so many of them."""
+        total = part
         while self.waiting and self.waiting[-1][0] == size:
             total = self.waiting.pop()[1] + total
             size *= 2

@@ -10,8 +10,9 @@ import contextlib
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from skvariants._blocks.engines import Tree
 from skvariants._blocks.sums import cost_of, statistics
 from skvariants._blocks.survey import Survey, draw, look, scattered
 from skvariants._blocks.table import Shard, Table, working_dtype
-from skvariants._component import shown
+from skvariants._component import identity, shown
 from skvariants._data.validate import Header, row_weights
 
 Array = np.ndarray
@@ -31,6 +32,7 @@ Asked = tuple[str, Any]
 _SILENT = 10.0
 #: Share by which models of the same pass may differ; those of samples of other rows do by far more.
 _ROUNDING = 1e-6
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _WHAT = "give batches that can be read again and are the same each time, such as a list or a callable that makes them"
 
 
@@ -43,12 +45,17 @@ class Checkpoint:
         Where; None for nowhere.
     key : object
         What is equal for a fit that may go on from there.
+    given : mapping, optional
+        What it was asked for, by name, to be told where it is another fit.
+    seed : int, optional
+        Of the random numbers; that of the fit that goes on is taken in its place.
     """
 
-    def __init__(self, path: Any, key: Any) -> None:
+    def __init__(self, path: Any, key: Any, given: Mapping[str, Any] = _NOTHING, seed: int | None = None) -> None:
         if not (path is None or isinstance(path, str | os.PathLike)):
             raise TypeError(f"checkpoint={path!r} is not accepted: give the path of a file, or None.")
-        self.path, self.key = None if path is None else Path(path), key
+        self.path, self.key, self.seed = None if path is None else Path(path), key, seed
+        self.given = {name: (shown(value), identity(value)) for name, value in given.items()}
         if self.path is not None and not self.path.parent.is_dir():
             raise ValueError(
                 f"checkpoint={str(path)!r} is not accepted: there is no directory {str(self.path.parent)!r}. Make it "
@@ -56,20 +63,30 @@ class Checkpoint:
             )
         self.log: list[Any] = []
         self.partial: Any = None
+        self.given_before = self.given
         if self.path is not None and self.path.exists():
             try:
-                before, self.log, self.partial = pickle.loads(self.path.read_bytes())
+                before, self.given_before, self.seed, self.log, self.partial = pickle.loads(self.path.read_bytes())
             except Exception as error:
                 raise ValueError(f"checkpoint={str(path)!r} is no checkpoint of fit_batches: {error}.") from error
             self.refuse(before != key)
 
     def refuse(self, differs: bool) -> None:
         """Raise the sentence about another fit, where it is one."""
-        if differs:
-            raise ValueError(
-                f"checkpoint={str(self.path)!r} is of a fit of other parameters or batches: give another path, or "
-                "delete the file to begin anew."
+        if not differs:
+            return
+        both = self.given.keys() & self.given_before.keys()
+        others = sorted(name for name in both if self.given[name][1] != self.given_before[name][1])
+        what = "of other parameters or batches"
+        if others:
+            before, now = (
+                ", ".join(f"{name}={given[name][0]}" for name in others) for given in (self.given_before, self.given)
             )
+            what = f"with {before}, and not with {now}"
+        raise ValueError(
+            f"checkpoint={str(self.path)!r} is of a fit {what}: give the same again, give another path, or delete the "
+            "file to begin anew."
+        )
 
     def result(self, number: int, asked: Asked) -> Any:
         """What came of a pass, counted from 0; None where it has not ended.
@@ -106,7 +123,8 @@ class Checkpoint:
         self.partial = partial
         new = self.path.with_name(self.path.name + ".new")
         try:
-            new.write_bytes(pickle.dumps((self.key, self.log, partial), protocol=pickle.HIGHEST_PROTOCOL))
+            known = self.key, self.given, self.seed, self.log, partial
+            new.write_bytes(pickle.dumps(known, protocol=pickle.HIGHEST_PROTOCOL))
             os.replace(new, self.path)
         except OSError as error:
             raise OSError(f"checkpoint={str(self.path)!r} cannot be written: {error}.") from error

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skvariants._blocks.cluster import as_partitioned
 from skvariants._blocks.survey import checked
 from skvariants._blocks.table import Shard, of_dask
 from skvariants._data.namespaces import rows_elsewhere
@@ -57,7 +58,8 @@ def predicted(model: Any, method: str, X: Any) -> Any:
 
         row = pd.DataFrame(np.zeros((1, len(X.columns))), columns=list(X.columns))
         example = getattr(model, method)(row)[:0]
-        return X.map_partitions(_of_block, model, method, example, meta=example)
+        with as_partitioned():
+            return X.map_partitions(_of_block, model, method, example, meta=example)
     if np.ndim(X) != 2:
         raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
     example = getattr(model, method)(np.zeros((1, X.shape[1]), X.dtype))[:0]

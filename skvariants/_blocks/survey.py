@@ -129,10 +129,11 @@ def _look(y: Any, weight: Any, asked: Any, loss: Any) -> Survey:
 
 def _counted(y: Array, weight: Array | None) -> tuple[Array, Array, Array]:
     """Labels in order, how often each is there, and their weights; small whole numbers are counted, others sorted."""
-    if y.dtype.kind in "iu":
-        low, high = y.min(), y.max()
+    if y.dtype.kind in "biu":
+        numbers = y.view(np.uint8) if y.dtype.kind == "b" else y
+        low, high = numbers.min(), numbers.max()
         if int(high) - int(low) < _FEW:
-            codes = np.subtract(y, low, dtype=np.intp, casting="unsafe")
+            codes = np.subtract(numbers, low, dtype=np.intp, casting="unsafe")
             counts = np.bincount(codes)
             there = np.flatnonzero(counts)
             totals = counts * 1.0 if weight is None else np.bincount(codes, weight)
@@ -197,12 +198,27 @@ def draw(shard: Shard, share: float, places: Callable[[int, float], Array] = pla
 
 @dataclass(frozen=True, eq=False)
 class Surveyed:
-    """A table, what its targets are, the weight of each class where they differ, and passes that are all there is."""
+    """What is known of a table.
+
+    Attributes
+    ----------
+    table : Table
+        Its rows.
+    survey : Survey
+        What its targets are.
+    by_class : ndarray or None
+        The weight of each class, where they differ.
+    passes : int or None
+        Those that are all there is.
+    kept : bool
+        Whether they are kept for a fit that begins anew: it has to begin at the same place.
+    """
 
     table: Table
     survey: Survey
     by_class: Any
     passes: int | None = None
+    kept: bool = False
 
 
 def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:

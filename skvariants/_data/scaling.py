@@ -103,9 +103,9 @@ class Coordinates:
         scale = None if self.inverse_scale is None else self.inverse_scale[features]
         return Coordinates(self.mean[features], scale, self.target)
 
-    def rows(self, X: Array, dtype: Any) -> Array:
+    def rows(self, X: Array, dtype: Any, out: Array | None = None) -> Array:
         """Dense rows in these coordinates, without the unit of the target; a column of ones as last."""
-        C = np.empty((X.shape[0], X.shape[1] + 1), dtype)
+        C = np.empty((X.shape[0], X.shape[1] + 1), dtype) if out is None else out
         if self.identity:
             C[:, :-1] = X
         else:

@@ -16,6 +16,7 @@ from skvariants._blocks.survey import Survey, Surveyed, least_of, look, of_sampl
 from skvariants._blocks.table import Shard, Table, working_dtype
 from skvariants._data.validate import Data, Given, Header, prepare, users_validation
 from skvariants._fit.blocks import refused
+from skvariants._fit.job import is_drawn, seed
 from skvariants._fit.results import Fitted, Kept, history_of, model_attributes
 from skvariants._fit.story import fit
 from skvariants._messages import out_of_time
@@ -26,6 +27,8 @@ from skvariants._training.loop import Interrupted
 Array = np.ndarray
 #: Times the rows of a sample from which a single pass starts (of 300,000 x 30 the gap fell from 1e-6 to 2e-7).
 _SAMPLED = 8
+#: Parameters that a fit that goes on may have others of.
+_WHATEVER = ("max_time", "verbose", "n_jobs")
 
 
 @dataclass(eq=False, repr=False)
@@ -50,6 +53,8 @@ class Batches:
         Where a killed fit goes on from.
     start : callable or None
         Of data, weights and intercepts of a warm start.
+    parameters : dict
+        Those of the estimator, by name, as the user gave them.
     """
 
     batches: Any
@@ -60,6 +65,7 @@ class Batches:
     validation: Given
     checkpoint: Any
     start: Callable[[Data], Any] | None
+    parameters: dict[str, Any]
 
 
 @dataclass(eq=False, repr=False)
@@ -149,29 +155,42 @@ def fit_batches(spec: Spec, asked: Batches, callback: Any = None) -> tuple[Fitte
             "warm_start=True goes on from a fit by further passes, and a generator gives one: give a callable that "
             "makes it, or its batches to partial_fit."
         )
-    classes = None if asked.classes is None else np.asarray(asked.classes).tolist()
-    size = getattr(asked.batches, "n_rows", None), classes, asked.max_passes, spec.warm_start
-    passes.checkpoint = Checkpoint(asked.checkpoint, (spec.key(), size))
+    passes.checkpoint = _checkpoint(spec, asked)
     fitted, streaming = _Fit(spec, asked, passes, callback).run()
     if fitted.status != "max_time":
         passes.checkpoint.delete()
     return fitted, streaming
 
 
+def _checkpoint(spec: Spec, asked: Batches) -> Checkpoint:
+    """Where a fit goes on from: of the same parameters, and of batches that say the same of themselves."""
+    drawn = is_drawn(spec.random_state)
+    given = {
+        "classes": None if asked.classes is None else np.asarray(asked.classes).tolist(),
+        "max_passes": asked.max_passes,
+        "batches.n_rows": getattr(asked.batches, "n_rows", None),
+        "random_state": None if drawn else spec.random_state,
+    }
+    key = spec.key(), spec.warm_start, *given.values()
+    told = {name: value for name, value in asked.parameters.items() if name not in _WHATEVER} | given
+    return Checkpoint(asked.checkpoint, key, told, seed(spec.random_state) if drawn else spec.random_state)
+
+
 class _Fit:
     """One fit in batches."""
 
     def __init__(self, spec: Spec, asked: Batches, passes: Passes, callback: Any) -> None:
-        self.spec, self.asked, self.passes, self.callback = spec, asked, passes, callback
+        self.spec = replace(spec, random_state=passes.checkpoint.seed)
+        self.asked, self.passes, self.callback = asked, passes, callback
         self.began, self.limit = time.perf_counter(), spec.stopping.max_time
         most = spec.stopping.max_iter
         self.left = most if asked.max_passes is None else min(most, asked.max_passes)
         self.classes = asked.classes
         # a chunk of a stream, which is the same each time
-        seed = 0 if spec.random_state is None else spec.random_state
+        chance = 0 if is_drawn(spec.random_state) else spec.random_state
         stopping = replace(spec.stopping, max_iter=1, max_time=None, early_stopping=False)
         task = replace(spec.task, on_new_class="error") if spec.task.classification else spec.task
-        self.chunk = replace(spec, stopping=stopping, forgetting=None, verbose=0, task=task, random_state=seed)
+        self.chunk = replace(spec, stopping=stopping, forgetting=None, verbose=0, task=task, random_state=chance)
         self.header = asked.header()
 
     def run(self) -> tuple[Fitted, bool]:
@@ -253,7 +272,8 @@ class _Fit:
             raise ValueError(f"{reason[0].upper()}{reason[1:]}, {_NO_SUMS}")
         if asked.validation.X_val is not None or asked.validation.y_val is not None:
             data.validation = users_validation(spec, data.header, asked.validation, data.task)
-        data.table = replace(data.table, passes=None if asked.max_passes is None else self.left)
+        passes = None if asked.max_passes is None else self.left
+        data.table = replace(data.table, passes=passes, kept=asked.checkpoint is not None)
         left = None if self.limit is None else max(self.limit - (time.perf_counter() - self.began), 1e-9)
         spec = replace(spec, stopping=replace(spec.stopping, max_iter=self.left, max_time=left))
         start = None if asked.start is None else asked.start(data)

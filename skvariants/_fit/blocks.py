@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -224,7 +225,8 @@ def _start(job: Job) -> bool:
     tol = _NEAR if data.table.passes == 1 else max(spec.stopping.tol or 0.0, _START)
     stopping = replace(spec.stopping, tol=tol, max_iter=_ITERATIONS, resumable=False)
     quiet = replace(spec, stopping=stopping, verbose=0)
-    sample = replace(job, specs=[quiet], state=job.state.copy())
+    deadline = math.inf if data.table.kept else job.deadline
+    sample = replace(job, specs=[quiet], state=job.state.copy(), deadline=deadline)
     with threads(problem.n * problem.d * job.width):
         [outcome] = iterated(sample, job.setups[0].solver, 1.0, None, _ITERATIONS)
     job.state.theta, job.setups[0].race = outcome.theta.copy(), outcome.race

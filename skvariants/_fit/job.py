@@ -303,10 +303,14 @@ def _move_points(solver: Any, state: State, to: Callable[[Array], Array]) -> Non
         state.memory = [to(array) if name in solver.points else array for name, array in kept]
 
 
+def is_drawn(random_state: Any) -> bool:
+    """Whether each fit has a seed of its own."""
+    return random_state is None or hasattr(random_state, "randint")
+
+
 def seed(random_state: Any) -> int:
     """The seed of a fit; a number gives the same one each time, and starting RandomState takes as long as a step."""
-    draw = _drawn_seed if random_state is None or hasattr(random_state, "randint") else _kept_seed
-    return draw(random_state)
+    return (_drawn_seed if is_drawn(random_state) else _kept_seed)(random_state)
 
 
 def _drawn_seed(random_state: Any) -> int:
@@ -379,6 +383,7 @@ __all__ = [
     "bound",
     "constants_of",
     "continuation_key",
+    "is_drawn",
     "promised",
     "seed",
     "tolerances",

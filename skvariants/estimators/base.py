@@ -136,16 +136,18 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             takes = owner in self._get_param_names()
             if fields and takes and (given is None or isinstance(given, (str, type))):
                 changes = {field: params.pop(name) for name, field in fields.items()}
-                now = {name: getattr(self, name) for name in parameter_names(type(self))}  # type: ignore[arg-type]
-                params[owner] = component_with(owner, {**now, **params}, self._losses(), changes)
+                params[owner] = component_with(owner, {**self._parameters(), **params}, self._losses(), changes)
         return super().set_params(**params)
 
     def __skvariants_spec__(self) -> Spec:
         """The parameters, checked and resolved."""
         for name, accepts in self._accepts.items():
             check(name, getattr(self, name), accepts)
-        params = {name: getattr(self, name) for name in parameter_names(type(self))}  # type: ignore[arg-type]
-        return read(params, self._asked(), self._losses())
+        return read(self._parameters(), self._asked(), self._losses())
+
+    def _parameters(self) -> dict[str, Any]:
+        """The parameters that a fit asks for, by name."""
+        return {name: getattr(self, name) for name in parameter_names(type(self))}  # type: ignore[arg-type]
 
     def __skvariants_publish__(self, fitted: Fitted, streaming: bool = False) -> None:
         """Set the fitted attributes; what a fit goes on from is kept for a warm start, and for further rows."""
@@ -241,7 +243,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             start = functools.partial(self._start, None, None, warm=True)
         asked = Batches(
             batches, functools.partial(self._header, False), self._stream_task, classes, max_passes, validation,
-            checkpoint, start,
+            checkpoint, start, self._parameters(),
         )  # fmt: skip
         interrupted = False
         try:
