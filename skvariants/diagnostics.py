@@ -29,7 +29,7 @@ from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
 from skvariants._data.labels import Labelling, several
-from skvariants._data.tasks import Regression, Task
+from skvariants._data.tasks import Regression, Task, distinct_labels
 from skvariants._data.validate import TARGETS, arrays, canonical, in_process, named, row_weights
 from skvariants._doclinks import page
 from skvariants._messages import quiet
@@ -350,14 +350,14 @@ def diagnose(
     return Diagnosis(numbers, auto, advice, name, result)
 
 
-def _racing_rows(y: Array, task: Task, most: int, rng: Any) -> Array:
+def _racing_rows(y: Array, task: Any, most: int, rng: Any) -> Array:
     """Numbers of at most so many rows; of each class, one at least."""
     n = len(y)
     if n <= most:
         return np.arange(n)
     order = rng.permutation(n)
     if task.classification and not task.several:
-        leading = np.unique(y[order], return_index=True)[1]
+        leading = np.unique(task.codes(y[order]), return_index=True)[1]
         order = np.concatenate([order[leading], np.delete(order, leading)])
         most = max(most, len(leading))
     return np.sort(order[:most])
@@ -385,7 +385,7 @@ def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, 
         with named(lambda: "y", {"y": TARGETS["several" if table else False]}):
             y = Labelling().validated(y)
             y = y if table else column_or_1d(y)
-        if not table and len(np.unique(y)) < 2:
+        if not table and len(distinct_labels(y)) < 2:
             raise ValueError("y holds one class: there is nothing to separate, give rows of at least two classes.")
         task = Labelling().learn(y, resolved)
         return X, task.as_rows(y), loss, resolved, task

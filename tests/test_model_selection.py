@@ -425,6 +425,46 @@ def test_default_scores_of_a_group_come_from_one_product(monkeypatch, model, dat
         assert_same_results(search.fit(*data), asked)
 
 
+METRICS_OF_LABELS = ["accuracy", "neg_log_loss", "balanced_accuracy", "f1_macro", "precision_weighted"]
+
+
+@pytest.mark.parametrize("labels", [int, str, object])
+@pytest.mark.parametrize("scoring", [*METRICS_OF_LABELS, METRICS_OF_LABELS])
+def test_metrics_of_labels_of_a_group_come_from_one_product(monkeypatch, labels, scoring):
+    X, y = THREE
+    y = np.unique(y, return_inverse=True)[1] if labels is int else y.astype(labels)
+    options = dict(cv=3, return_train_score=True, refit=False, scoring=scoring)
+    model, weight = SGDVariantClassifier(**FAST, solver="adam"), np.random.default_rng(0).random(len(y)) + 0.5
+    asked = GridSearchCV(model, {"alpha": ALPHAS}, **options).fit(X, y, sample_weight=weight)
+    monkeypatch.setattr(SGDVariantClassifier, "predict", None)
+    monkeypatch.setattr(SGDVariantClassifier, "predict_proba", None)
+    found = BatchedGridSearchCV(model, {"alpha": ALPHAS}, **options).fit(X, y, sample_weight=weight)
+    assert_same_results(found, asked)
+
+
+def test_labels_that_a_fold_lacks_score_as_scikit_learn_says():
+    X, y = THREE
+    y = np.where(np.arange(len(y)) < 60, np.where(y == "c", "a", y), y)
+    for scoring in ("f1_macro", "accuracy"):
+        assert_same(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, X, y, cv=KFold(3), scoring=scoring)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "data", "words"),
+    [
+        ("f1", BINARY, r"scoring='f1' .*pos_label=1 is not a valid label.*make_scorer\(f1_score, pos_label='b'\)"),
+        (["accuracy", "precision"], BINARY, "scoring='precision' .*pos_label"),
+        ({"a": "neg_mean_squared_error"}, BINARY, "scoring='neg_mean_squared_error' .*'accuracy'"),
+        ("recall", THREE, "scoring='recall' .*Target is multiclass.*'f1_macro'"),
+        ("roc_auc", THREE, "scoring='roc_auc' .*'roc_auc_ovr'"),
+    ],
+    ids=["f1", "precision", "squares", "recall", "roc_auc"],
+)  # fmt: skip
+def test_a_metric_that_these_labels_do_not_have_is_refused_at_once(scoring, data, words):
+    with pytest.raises(ValueError, match=words):
+        BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, scoring=scoring, refit=False).fit(*data)
+
+
 def test_a_constant_target_in_a_fold_scores_as_scikit_learn_says():
     X, _ = targets()
     y = np.r_[np.zeros(30), np.arange(60.0)]

@@ -79,7 +79,7 @@ class OwnPredict(SGDVariantClassifier):
 def context(y=Y, scoring="accuracy", **changes):
     defaults = {
         "fit_params": {}, "score_params": {}, "scorer": get_scorer(scoring), "names": None, "plain_scorer": True,
-        "default_score": True, "error_score": np.nan, "return_train_score": False,
+        "named": {None: None}, "error_score": np.nan, "return_train_score": False,
     }  # fmt: skip
     return SearchContext(X, y, **{**defaults, **changes})
 
@@ -336,7 +336,7 @@ def test_models_that_diverged_get_the_error_score():
     with np.errstate(all="ignore"):
         models = train_block(fold(), block)
     assert [m.status for m in models] == ["max_iter", "diverged"]
-    scorer = dict(names=["a", "b"], scorer=lambda m, X, y: {"a": 1, "b": 2}, default_score=False)
+    scorer = dict(names=["a", "b"], scorer=lambda m, X, y: {"a": 1, "b": 2}, named=None)
     results = assess(context(**scorer), fold(), models)
     assert results[0].test == {"a": 1, "b": 2}
     assert np.isnan(list(results[1].test.values())).all()
@@ -429,7 +429,7 @@ def test_who_is_asked_for_the_score_itself():
     models = train_block(fold(), candidates(alpha=ALPHAS))
     args = X[TEST], Y[TEST]
     assert at_once(context(), models, *args, {}) is not None
-    assert at_once(context(default_score=False), models, *args, {}) is None
+    assert at_once(context(named=None), models, *args, {}) is None
     assert at_once(context(), models, *args, {"threshold": 1}) is None
     assert at_once(context(), models, X[TEST, :3], Y[TEST], {}) is None  # says what is wrong
     assert at_once(context(), models, X[TEST], None, {}) is None

@@ -22,6 +22,8 @@ from skvariants._data.tasks import (
     SignColumn,
     Softmax,
     check_domain,
+    distinct_labels,
+    label_codes,
 )
 from skvariants.losses import Hinge, LogLoss, MultinomialLogLoss, SquaredError
 
@@ -179,6 +181,29 @@ def test_a_label_that_was_never_seen_is_named(rng, kind):
         task.stored(np.array(["apple", "kiwi"]), float)
     with pytest.raises(ValueError, match=r"y holds the label 'zucchini'"):
         task.stored(np.array(["zucchini"]), float)
+
+
+LABELS = {
+    "words": WORDS, "objects": WORDS.astype(object), "numbers": np.array([-3, 0, 7]), "reals": np.array([-1.0, 2.0]),
+    "flags": np.array([False, True]), "long words": np.array(["a" * 300, "a" * 299 + "b", ""], dtype=object),
+    "letters": np.array(["Zebra", "apple", "Äpfel", "écru", "日本"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_are_told_apart_and_numbered_as_sorting_them_does(rng, kind):
+    y = rng.choice(LABELS[kind], N)
+    classes, codes = np.unique(y, return_inverse=True)
+    found = distinct_labels(y)
+    assert found.dtype == y.dtype
+    assert_array_equal(found, classes)
+    assert_array_equal(label_codes(y, classes), codes)
+    assert_array_equal(label_codes(y, classes[1:]), codes - 1)
+
+
+def test_labels_of_another_kind_are_none_of_the_classes():
+    for y, classes in ((WORDS, np.arange(3)), (np.arange(3), WORDS), (WORDS.astype(object), np.array([0.5, 1.0]))):
+        assert_array_equal(label_codes(y, classes), -1)
 
 
 def test_columns_and_coefficients_are_those_that_users_see(rng):

@@ -15,7 +15,7 @@ from skvariants._blocks.sums import tree
 from skvariants._blocks.table import Shard, Table, blocks, parts
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Moments
-from skvariants._data.tasks import ClassCounts, Task
+from skvariants._data.tasks import ClassCounts, Task, distinct_labels, label_codes
 from skvariants._data.validate import TARGETS, Data, Header, arrays, named, row_weights
 
 Array = np.ndarray
@@ -138,7 +138,9 @@ def _counted(y: Array, weight: Array | None) -> tuple[Array, Array, Array]:
             there = np.flatnonzero(counts)
             totals = counts * 1.0 if weight is None else np.bincount(codes, weight)
             return (there + int(low)).astype(y.dtype), counts[there], totals[there]
-    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    classes = distinct_labels(y)
+    codes = label_codes(y, classes)
+    counts = np.bincount(codes, minlength=len(classes))
     totals = counts * 1.0 if weight is None else np.bincount(codes, weight, minlength=len(classes))
     return classes, counts, totals
 

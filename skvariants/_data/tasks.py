@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +28,8 @@ _CLASS_WEIGHT = number(0)
 _REMEDY = "pass every label in classes."
 # kinds of arrays of labels that are not numbers
 _TEXT = "USO"
+# and of those that are
+_NUMBERS = "biuf"
 # greatest share of errors that a score of real targets counts
 _WORST = 1e300
 # numbers of a table with a row for each class
@@ -322,12 +325,9 @@ class _Classes(Task):
         ValueError
             If there is a label that is not among them.
         """
-        try:
-            codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
-            unknown = self.classes[codes] != y
-        except TypeError:  # labels of another kind, which have no order among these
-            codes, unknown = np.zeros(len(y), int), np.ones(len(y), bool)
-        if np.any(unknown):
+        codes = label_codes(y, self.classes)
+        unknown = codes < 0
+        if unknown.any():
             raise ValueError(
                 f"y holds the label {y[unknown].tolist()[0]!r}, which is not among the classes "
                 f"{self.classes!r} of the first call: pass every label in classes there, or set on_new_class='grow'."
@@ -410,9 +410,10 @@ class _Classes(Task):
         return (self.decode(z, loss) != y)[:, None]
 
     def scores(self, z: Array, y: Array, weight: Array | None, loss: Any, spread: Any = None) -> Array:
-        return np.average(self.classes[self._winners(z)] == y[:, None], axis=0, weights=weight)
+        return np.average(self.winners(z) == label_codes(y, self.classes)[:, None], axis=0, weights=weight)
 
-    def _winners(self, z: Array) -> Array:
+    def winners(self, z: Array) -> Array:
+        """Numbers of the predicted classes, of predictions ``(n_rows, n_models, n_columns)``."""
         return z.argmax(axis=2)
 
     def residual(self, y: Array, weight: Array | None, index: Any) -> Array:
@@ -447,7 +448,7 @@ class Binary(_Classes):
     def probabilities(self, p: Array) -> Array:
         return np.hstack([1 - p, p])
 
-    def _winners(self, z: Array) -> Array:
+    def winners(self, z: Array) -> Array:
         return (z[:, :, 0] > 0).astype(int)
 
 
@@ -460,7 +461,7 @@ class OneClass(Binary):
     def probabilities(self, p: Array) -> Array:
         return np.ones_like(p)
 
-    def _winners(self, z: Array) -> Array:
+    def winners(self, z: Array) -> Array:
         return np.zeros(z.shape[:2], int)
 
 
@@ -631,7 +632,7 @@ class Classification:
         ValueError
             If there are fewer than two classes.
         """
-        classes = np.unique(y)
+        classes = distinct_labels(y)
         if 2 * len(classes) > len(y):  # it warns of labels that look like targets of a regression
             check_classification_targets(y)
         return self.of_classes(classes, loss, "y must hold at least two different labels.")
@@ -683,7 +684,7 @@ class Classification:
         """
         if self.on_new_class != "grow" or not len(labels):
             return task
-        labels = np.unique(labels)
+        labels = distinct_labels(labels)
         if len(task.classes):
             if (labels.dtype.kind in _TEXT) != (task.classes.dtype.kind in _TEXT):
                 raise ValueError(
@@ -779,6 +780,22 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
         raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")
 
 
+def distinct_labels(y: Array) -> Array:
+    """Different labels in order; those of text by a set, as sorting all of them takes longer than a fit."""
+    if y.dtype.kind in _TEXT:
+        y = np.array(list(set(y.tolist())), dtype=y.dtype)
+    return np.unique(y)
+
+
+def label_codes(y: Array, classes: Array) -> Array:
+    """Numbers of labels in `classes`, which are in order; -1 for those that are not among them."""
+    if not (y.dtype.kind in _NUMBERS and classes.dtype.kind in _NUMBERS):
+        numbers = {label: number for number, label in enumerate(classes.tolist())}
+        return np.fromiter(map(numbers.get, y.tolist(), repeat(-1)), np.intp, len(y))
+    codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    return np.where(classes[codes] == y, codes, -1)
+
+
 def _announced_labels(classes: Any) -> Array:
     """Different labels among those that the user listed, in order."""
     labels = np.asarray(classes)
@@ -803,11 +820,15 @@ def _announced_labels(classes: Any) -> Array:
 def _labels(y: Any) -> Array:
     if y.dtype.kind == "S":
         raise TypeError("y holds labels that are bytes, which scikit-learn has no use for: decode them to strings.")
+    text = y.dtype.kind == "U"
     if y.dtype.kind == "O":  # what is text in the first row may be anything in the others
-        others = [label for label in y.tolist() if not isinstance(label, str)]
-        if 0 < len(others) < len(y):
-            raise ValueError(f"y holds the label {others[0]!r} among strings: give labels of one kind, none missing.")
-    if y.dtype.kind not in "bui":  # whole numbers are labels, and asking costs more than a small fit's products
+        strings = {kind: issubclass(kind, str) for kind in set(map(type, y.tolist()))}
+        text = all(strings.values())
+        if any(strings.values()) and not text:
+            other = next(label for label in y.tolist() if not isinstance(label, str))
+            raise ValueError(f"y holds the label {other!r} among strings: give labels of one kind, none missing.")
+    # whole numbers and strings are labels, and asking costs more than a small fit's products
+    if not (y.dtype.kind in "bui" or (text and y.ndim == 1)):
         check_classification_targets(y)
     return y
 
@@ -835,4 +856,6 @@ __all__ = [
     "Softmax",
     "Task",
     "check_domain",
+    "distinct_labels",
+    "label_codes",
 ]

@@ -549,7 +549,8 @@ def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
     splitter = StratifiedShuffleSplit if task.classification and not task.several else ShuffleSplit
     cv = splitter(n_splits=1, test_size=stopping.validation_fraction, random_state=spec.random_state)
     try:
-        train, held_out = next(cv.split(np.zeros((n, 1)), y))
+        # sorts labels, and objects slowly
+        train, held_out = next(cv.split(np.zeros((n, 1)), y.astype(str) if y.dtype.kind == "O" else y))
     except ValueError as error:
         raise ValueError(
             f"validation_fraction={stopping.validation_fraction!r} does not split {n} samples: {error} Change "

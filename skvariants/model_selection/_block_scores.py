@@ -46,7 +46,7 @@ class Models:
         """Predictions ``(n_models, n_rows)`` or ``(n_models, n_rows, n_targets)``; numbers of labels."""
         if not self.task.classification:
             return np.moveaxis(self.loss.inverse_link(z), 1, 0)
-        return np.array([self.task.codes(self.task.decode(z[:, j], self.loss)) for j in range(z.shape[1])])
+        return np.asarray(self.task.winners(z).T)
 
     def probable(self, z: Array) -> Array:
         """Probabilities of the classes ``(n_models, n_rows, n_classes)``."""

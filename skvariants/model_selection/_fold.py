@@ -70,14 +70,15 @@ class SearchContext:
         Of several metrics.
     plain_scorer : bool
         Whether scores come from predictions alone, so that the final estimator on transformed rows will do.
-    default_score : bool
-        Whether they are the estimator's own.
+    named : dict or None
+        Names of the metrics by those of the scores (None for a single one), None for the estimator's own score; None
+        where one of them is no name.
     error_score : "raise" or number
         Score of a fit that fails.
     return_train_score : bool
         Whether training rows are scored too.
     metrics : dict or None
-        Names of the metrics by those of the scores (None for a single one), where all are named.
+        Names of the metrics by those of the scores (None for a single one), where sums over rows say all of them.
     """
 
     X: Any
@@ -87,7 +88,7 @@ class SearchContext:
     scorer: Any
     names: list[str] | None
     plain_scorer: bool
-    default_score: bool
+    named: dict[str | None, str | None] | None
     error_score: Any
     return_train_score: bool
     metrics: dict[str | None, str] | None = None

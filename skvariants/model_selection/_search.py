@@ -52,6 +52,7 @@ from skvariants.model_selection._grams import METRICS, sums_by_fold
 from skvariants.model_selection._plan import final_step, plan
 from skvariants.model_selection._progress import NullContext, Progress, warn
 from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
+from skvariants.model_selection._score import check_metrics
 from skvariants.model_selection._time import Timer
 
 Array = np.ndarray
@@ -533,11 +534,12 @@ class BatchedSearch(Versioned, LinksToDocs):
         params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
         routed = self._route(params, scoring)
         folds = self._drawn(X, y, routed.splitter.split)
-        own_score = self.scoring is None
-        plain = not get_config()["enable_metadata_routing"] if own_score else scoring.plain()
+        if is_classifier(self.estimator):
+            check_metrics(self._names_of_metrics(), y)
+        plain = not get_config()["enable_metadata_routing"] if self.scoring is None else scoring.plain()
         context = SearchContext(
-            X, y, routed.estimator.fit, routed.scorer.score, scoring.scorer, scoring.names, plain, own_score,
-            self.error_score, bool(self.return_train_score), self._metrics(),
+            X, y, routed.estimator.fit, routed.scorer.score, scoring.scorer, scoring.names, plain,
+            self._names_of_metrics(), self.error_score, bool(self.return_train_score), self._metrics(),
         )  # fmt: skip
         callback_ctx, data = self._begin(X, y, params.get("sample_weight"))
 
@@ -574,7 +576,7 @@ class BatchedSearch(Versioned, LinksToDocs):
         metrics_of(self._names_of_metrics(), is_classifier(self.estimator))
         weighed = weights[0] is None or weights[1] is not None  # those of batches are weights of both
         context = SearchContext(
-            None, None, {}, {}, scoring.scorer, scoring.names, True, self.scoring is None, self.error_score,
+            None, None, {}, {}, scoring.scorer, scoring.names, True, self._names_of_metrics(), self.error_score,
             bool(self.return_train_score), self._metrics(),
         )  # fmt: skip
         callback_ctx, data = self._begin(told["X"], told["y"], params.get("sample_weight"))
