@@ -17,7 +17,7 @@ SLOW = set(SOLVERS) - REPRESENTATIVE
 CHECKED = {"sgd", "adam", "interior_point"}
 THEIR_OWN = {"test_solvers", "test_solvers_rows", "test_spec", "test_race"}
 #: Files that repeat their laws most: of a test of so many cases two in five are run every time, the others are slow.
-#: Five, as few tests have a parameter of five values, so that every value has its turn.
+#: Of five, as a stride of two or three would meet the same values of a parameter each time.
 REPEATING = set(
     "test_estimators test_interior_point test_laws test_lazy test_losses_deviance test_model_selection"
     " test_stream_learner".split()
