@@ -405,7 +405,7 @@ def _labels(y: Any) -> bool:
     if y.dtype.kind in "OUSbmM":
         return True
     kinds = np.unique(y)
-    whole = len(kinds) <= 2 and bool(np.all(np.isfinite(kinds)) and np.all(kinds == np.round(kinds)))
+    whole = len(kinds) == 2 and bool(np.all(np.isfinite(kinds)) and np.all(kinds == np.round(kinds)))
     return whole or (y.dtype.kind in "iu" and len(kinds) <= min(100, len(y) // 2))
 
 

@@ -1,6 +1,7 @@
 """Fixtures of all tests, which of them are left to CI, and which are not counted there."""
 
 import sys
+from collections import defaultdict
 
 import pytest
 
@@ -15,6 +16,13 @@ SLOW = set(SOLVERS) - REPRESENTATIVE
 #: Of these scikit-learn's checks of estimators, fifty each, are repeated at every run, and of the default.
 CHECKED = {"sgd", "adam", "interior_point"}
 THEIR_OWN = {"test_solvers", "test_solvers_rows", "test_spec", "test_race"}
+#: Files that repeat their laws most: of a test of so many cases two in five are run every time, the others are slow.
+#: Of five, as a stride of two or three would meet the same values of a parameter each time.
+REPEATING = set(
+    "test_estimators test_interior_point test_laws test_lazy test_losses_deviance test_model_selection"
+    " test_stream_learner".split()
+)
+MANY, TURNS, TAKEN = 6, 5, (0, 3)
 #: Files during which `coverage` pauses, as it makes tests up to twice as slow: they repeat much, whose lines the others
 #: reach, or watch a clock.
 NOT_COUNTED = set(
@@ -45,6 +53,7 @@ def global_random_seed():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    repeated = defaultdict(list)
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         # a solver by its name, or an estimator that has one
@@ -53,3 +62,9 @@ def pytest_collection_modifyitems(items):
         slow = SOLVERS.keys() - CHECKED if checks else SLOW
         if item.path.stem not in THEIR_OWN and named & slow:
             item.add_marker(pytest.mark.slow)
+        elif values and item.path.stem in REPEATING and not item.get_closest_marker("slow"):
+            repeated[item.path, item.originalname].append(item)
+    for cases in repeated.values():
+        for i, item in enumerate(cases):
+            if len(cases) >= MANY and i % TURNS not in TAKEN:
+                item.add_marker(pytest.mark.slow)

@@ -300,6 +300,11 @@ def test_tensors_of_other_layouts_and_precisions():
         model.fit(torch.asarray(X).to_sparse(), y)
     with pytest.raises(TypeError, match="of dtype torch.float16: give float32 or float64"):
         model.fit(torch.asarray(X).half(), y)
+    fitted = SGDVariantClassifier().fit(X, y)
+    nowhere = torch.empty(X.shape, device="meta")
+    for call in (lambda: model.fit(nowhere, y), lambda: fitted.predict(nowhere), lambda: fitted.score(nowhere, y)):
+        with pytest.raises(TypeError, match="^X is an array of torch on the device 'meta'.* is not accepted: .* Give"):
+            call()
     with pytest.raises(TypeError, match="^y is an array of torch .* of dtype torch.bfloat16"):
         model.fit(torch.asarray(X), torch.asarray(y).bfloat16())
     learned = torch.asarray(X).requires_grad_()

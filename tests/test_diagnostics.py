@@ -258,3 +258,10 @@ def test_a_report_advises_further_solvers_where_they_are_worth_it():
     large = str(diagnose(np.tile(X, (14, 1)), np.tile(X.sum(axis=1), 14)))
     assert "svrg, saga " in large
     assert "Not for a stream" in large
+
+
+def test_a_target_that_does_not_vary_is_a_number_unless_it_is_whole():
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    assert "loss='squared_error'" in str(diagnose(X, np.zeros(40)))
+    with pytest.raises(ValueError, match="^y holds one class"):
+        diagnose(X, np.zeros(40, int))

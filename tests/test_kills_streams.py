@@ -9,16 +9,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
-from skvariants._data.tasks import Binary, RealTargets
+from skvariants._data.tasks import Binary, RealTargets, Softmax
 from skvariants._stream import correction
 from skvariants._stream.correction import CorrectedLearner
 from skvariants._stream.frame import Frame
+from skvariants._stream.given import Remaining, _chosen, _Summarizer
+from skvariants._stream.learner import _AHEAD
 from skvariants._stream.linearization import slopes
 from skvariants._stream.memory import Chunk
 from skvariants._stream.reservoir import ReservoirLearner, empty_reservoir
 from skvariants._stream.sample import Sample
 from skvariants._stream.sums import MOST, MOST_OF_ALL, Trust, empty_sums, matrices
-from skvariants.losses import Huber, LogLoss, MultinomialLogLoss, SquaredError
+from skvariants.losses import AbsoluteError, Huber, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.penalties import ElasticNet
 
 
@@ -243,3 +245,147 @@ def test_a_model_that_is_gone_on_from_counts_as_the_rows_that_it_has_learned(rng
     kept.go_on_from(rng.standard_normal((9, 1)), Trust(100.0), ElasticNet(1e-3, 0.0))
     ReservoirLearner(kept, SquaredError(), ElasticNet(1e-3, 0.0), True).learn(X, np.ones((20, 1)), np.full(20, 2.0))
     assert kept.n_rows == 140.0
+
+
+# ------------------------------------------------------------------ what the rows of a fit say
+
+BINARY, THREE = Binary(np.array([0, 1])), Softmax(np.arange(3))
+
+
+def rows_of(loss, rng, n=60, d=3):
+    X, theta = rng.standard_normal((n, d)) * [1e-3, 1.0, 1e3][:d], rng.standard_normal((d + 1, 1))
+    theta[:-1] /= X.std(axis=0)[:, None]
+    z = X @ theta[:-1] + theta[-1]
+    if loss.regression:
+        return X, z + 0.3 * rng.standard_normal(z.shape), theta, RealTargets(1)
+    return X, np.where(z + rng.logistic(size=z.shape) > 0, 1.0, -1.0), theta, BINARY
+
+
+def said(loss, X, y, theta, task, own=1.0, each=1.0, penalty=None, unit=1.0):
+    """What rows say; their units, numbers and weights."""
+    own, each = (np.broadcast_to(np.asarray(a, float), len(y)) for a in (own, each))
+    penalty = ElasticNet(1e-3, 0.0) if penalty is None else penalty
+    summary = Remaining(X, y, own, each, theta, task, (loss, penalty, True, unit)).summary
+    C = np.c_[(X - summary.centre) * np.exp2(summary.exponent.astype(float)), np.ones(len(X))]
+    return summary, C, own * each
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), LogLoss()], ids=str)
+def test_what_rows_say_are_their_means(rng, loss):
+    X, y, theta, task = rows_of(loss, rng)
+    own, each = rng.uniform(0.5, 2, len(y)), rng.integers(1, 4, len(y))
+    penalty = ElasticNet(0.1, 0.0)
+    summary, C, s = said(loss, X, y, theta, task, own, each, penalty)
+    slope = loss.gradient(y, X @ theta[:-1] + theta[-1], np.empty_like(y))[:, 0]
+    assert_allclose(summary.first, np.average(C, axis=0, weights=s)[:-1], atol=1e-12)
+    assert_allclose(summary.second, np.average(C**2, axis=0, weights=s)[:-1])
+    assert summary.squares == pytest.approx((each * (own * slope) ** 2).sum() / s.sum())
+    assert summary.rows == pytest.approx(each.sum() / s.sum())
+    assert summary.bend == pytest.approx(np.trace(summary.matrices(4)[0][3:, 3:]))  # of ones
+    pull = np.zeros_like(theta)
+    penalty.add_gradient(theta[:-1], pull[:-1])
+    assert_allclose(summary.gradient[:-1, 0], -pull[:-1, 0] * np.exp2(summary.exponent.astype(float)))
+    assert summary.gradient[-1] == 0
+    if loss.quadratic:
+        assert_allclose(summary.matrices(4)[0], C.T @ (C * s[:, None]) / s.sum(), atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), AbsoluteError(), Huber(epsilon=0.1)], ids=str)
+def test_a_row_that_stands_for_three_says_what_three_say(rng, loss):
+    X, y, theta, task = rows_of(loss, rng)
+    one, _, _ = said(loss, X, y, theta, task, each=3.0)
+    three, _, _ = said(loss, np.repeat(X, 3, axis=0), np.repeat(y, 3, axis=0), theta, task)
+    for name in ("curvature", "gradient", "first", "second", "squares", "bend", "rows"):
+        assert_allclose(getattr(one, name), getattr(three, name), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("loss", [AbsoluteError(), Huber(epsilon=0.1)], ids=str)
+def test_outliers_are_no_unit_for_losses_that_do_not_care_for_them(rng, loss):
+    X, y, theta, task = rows_of(loss, rng)
+    near, far = (said(loss, X, y, theta, task, unit=unit)[0].curvature for unit in (10 * y.std(), 1e4 * y.std()))
+    assert_allclose(near, far)
+
+
+def test_what_many_rows_say_is_the_hessian(rng):
+    X, y, theta, _ = rows_of(LogLoss(), rng)
+    summary, C, _ = said(LogLoss(), X, y, theta, BINARY, each=1e7)
+    p = 1 / (1 + np.exp(-(X @ theta[:-1] + theta[-1])))
+    assert_allclose(summary.matrices(4)[0], C.T @ (C * p * (1 - p)) / len(p), rtol=1e-3, atol=1e-3 * 0.25)
+
+
+def test_what_many_rows_say_of_coupled_classes_is_their_hessian(rng):
+    X = rng.standard_normal((60, 3))
+    theta, y = rng.standard_normal((4, 3)), np.eye(3)[rng.integers(0, 3, 60)]
+    summary, C, _ = said(MultinomialLogLoss(n_classes=3), X, y, theta, THREE, each=1e7)
+    Z = X @ theta[:-1] + theta[-1]
+    P = np.exp(Z - Z.max(axis=1, keepdims=True))
+    P /= P.sum(axis=1, keepdims=True)
+    H = sum(np.kron(np.diag(p) - np.outer(p, p), np.outer(c, c)) for p, c in zip(P, C, strict=True)) / 60
+    assert_allclose(summary.matrices(12)[0], H, rtol=1e-2, atol=1e-3)
+
+
+def test_the_curvature_of_few_rows_is_a_mean_over_what_they_leave_open(rng):
+    """What they leave open follows from it: a fixed point of both."""
+    X, y, theta, _ = rows_of(LogLoss(), rng, n=40)
+    theta = 5 * theta
+    y = np.where(X @ theta[:-1] + theta[-1] > 0, 1.0, -1.0)
+    summary, C, _ = said(LogLoss(), X, y, theta, BINARY, penalty=ElasticNet(1e-9, 0.0))
+    A, z = summary.matrices(4)[0] * len(y), (X @ theta[:-1] + theta[-1])[:, 0]
+    v = np.sqrt(_AHEAD * np.einsum("ij,ij->i", C @ np.linalg.inv(A), C))[:, None]
+    e = np.linspace(-8, 8, 801)
+    q = 1 / (1 + np.exp(-(z[:, None] + np.minimum(v, 4.0) * e)))
+    bend = (q * (1 - q)) @ np.exp(-0.5 * e * e) * (e[1] - e[0]) / np.sqrt(2 * np.pi)
+    there = C.T @ (C * bend[:, None])
+    assert_allclose(there, A, rtol=0.3, atol=0.1 * np.trace(A) / 4)
+
+
+def summarizer(loss, task, k):
+    sums = empty_sums(np.ones((1, 2)), loss, task, True, 0)
+    return _Summarizer(sums, loss, ElasticNet(1e-3, 0.0), True, 1.0)
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0, 4.0])
+def test_curvatures_are_means_over_normal_predictions(rng, spread):
+    z, e = rng.standard_normal((5, 3)), rng.standard_normal((20_000, 1, 3))
+    width = np.full_like(z, spread)
+    q = 1 / (1 + np.exp(-(z + spread * e)))
+    found = summarizer(LogLoss(), BINARY, 1)._bends(np.ones((5, 1)), z[:, :1], width[:, :1])
+    assert_allclose(found, (q * (1 - q)).mean(axis=0)[:, :1], rtol=0.25)
+    # of classes that are coupled it is made of their probabilities
+    q = np.exp(z + spread * e)
+    q /= q.sum(axis=2, keepdims=True)
+    found = summarizer(MultinomialLogLoss(n_classes=3), THREE, 3)._bends(np.eye(3)[[0, 1, 2, 0, 1]], z, width)
+    assert_allclose(found, q.mean(axis=0), atol=0.06)
+
+
+def test_of_weights_that_l1_makes_zero_rows_say_their_own_slope(rng):
+    X, y, theta, _ = rows_of(LogLoss(), rng)
+    theta[1:3] = 0
+    summary, C, _ = said(LogLoss(), X, y, theta, BINARY, penalty=ElasticNet(1e-2, 1.0))
+    slope = LogLoss().gradient(y, X @ theta[:-1] + theta[-1], np.empty_like(y))
+    own = (C.T @ slope / len(y))[:, 0]
+    bound = 1e-2 * np.exp2(summary.exponent.astype(float))
+    assert_allclose(summary.gradient[1:3, 0], np.clip(own[1:3], -bound[1:3], bound[1:3]))
+    assert summary.gradient[0, 0] == pytest.approx(-bound[0] * np.sign(theta[0, 0]))
+    assert summary.gradient[3, 0] == 0
+
+
+def test_rows_that_stand_for_others_are_shared_out_among_the_classes():
+    y = np.repeat([0, 1], [9_990, 10])
+    rows, each = _chosen(y, BINARY, len(y), 200)
+    assert len(rows) == len(set(rows.tolist())) == 200
+    assert_array_equal(rows[y[rows] > 0], np.arange(9_990, 10_000))
+    assert_array_equal(each[y[rows] > 0], 1.0)
+    assert each[y[rows] == 0].sum() == pytest.approx(9_990)
+
+
+def test_rows_of_coupled_classes_that_are_certain_leave_the_model_open(rng):
+    learner, C = (
+        summarizer(MultinomialLogLoss(n_classes=3), THREE, 3),
+        np.c_[rng.standard_normal((1000, 2)), np.ones(1000)],
+    )
+    learner.at.counted = learner.at.rows = 1000.0
+    certain = np.broadcast_to([1 - 1e-9, 1e-9, 1e-9], (1000, 3))
+    open_, known = (learner._ranges(C, bend, np.ones(1000)) for bend in (certain, np.full((1000, 3), 1 / 3)))
+    assert known.max() < 1
+    assert_array_equal(open_, learner._widest)

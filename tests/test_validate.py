@@ -1,5 +1,7 @@
 """From what the user gave to rows: nothing is accepted that should not be, and no estimator is touched."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -265,3 +267,22 @@ def test_duplicates_of_a_sparse_matrix_are_summed_and_the_users_own_is_left_alon
 def test_bad_tables_are_refused(X, y, sentence):
     with pytest.raises(ValueError, match=sentence):
         prepared(SGDVariantClassifier(), X, y)
+
+
+@pytest.mark.parametrize("kind", ["array", "lists", "frame", "objects", "sparse", "polars"])
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN"), (-np.inf, r"infinity or .*\('float64'\)")])
+def test_the_place_of_what_is_no_finite_number_is_said(X, kind, value, words):
+    X[[30, 7], 2] = value
+    frame, names = pd.DataFrame(X, columns=list("abc")), {"frame": "'c'", "objects": "'c'", "polars": "'c'"}
+    table = {
+        "array": X, "lists": X.tolist(), "frame": frame, "objects": frame.astype(object), "sparse": sp.csc_array(X),
+        "polars": pytest.importorskip("polars").DataFrame(X, schema=list("abc")),
+    }[kind]  # fmt: skip
+    model, y = SGDVariantRegressor(), np.arange(float(N))
+    said = rf"contains {words} \(first in the column {names.get(kind, 2)}, row 7, counted from 0\)"
+    for call in (lambda: model.fit(table, y), lambda: model.partial_fit(table, y)):
+        with pytest.raises(ValueError, match=rf"^Input X {said}"):
+            call()
+    with pytest.raises(ValueError, match=rf"^Input X_val {said}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that the rows of validation do not have
+        model.set_params(early_stopping=True).fit(frame.fillna(0).clip(-1, 1), y, X_val=table, y_val=y)

@@ -194,6 +194,7 @@ def rows_elsewhere(X: Any) -> Any:
     namespace = Namespace(X)
     if not hasattr(namespace.xp, "asarray"):
         raise TypeError(f"X is {called(X)}, a library without the array API standard: give numpy.asarray(X).")
+    at_hand(X[: min(1, X.shape[0]), :], "X")  # whether NumPy can read what comes back
     X = X.detach() if hasattr(X, "detach") else X
     return NamespaceRows(X, np.float32 if name == "float32" else np.float64, namespace)
 
@@ -212,8 +213,8 @@ def at_hand(value: Any, name: str) -> Any:
         return read(value)
     except Exception as error:
         raise TypeError(
-            f"{name} is {called(value)}, of dtype {value.dtype}, which is not accepted: {str(error).rstrip('.')}. Give "
-            "numbers that NumPy has."
+            f"{name} is {called(value)}, of dtype {value.dtype}, which is not accepted: {str(error).rstrip('.!')}. "
+            "Give numbers that NumPy has."
         ) from error
 
 

@@ -27,6 +27,7 @@ Array = np.ndarray
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
 #: How features are checked, of every container.
 _FEATURES: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "accept_large_sparse": True}
+_NOT_FINITE = re.compile(r"Input X contains (?:NaN|infinity or a value too large for dtype\('float\d+'\))")
 _TABLE = "Give a table of finite numbers of shape (n_samples, n_features)."
 #: What else can be done with rows that are elsewhere.
 _BY_BLOCKS = ", or its blocks one after the other to partial_fit"
@@ -80,11 +81,15 @@ def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _texts_named(X: Any) -> Iterator[None]:
-    """Say which columns hold text, and what can be done, where NumPy refuses one."""
+def _cells_named(X: Any) -> Iterator[None]:
+    """Say which columns hold text, and what can be done, or where the first value is that is not finite."""
     try:
         yield
     except ValueError as error:
+        refused = _NOT_FINITE.match(str(error))
+        if refused:
+            end = refused.end()
+            raise ValueError(f"{refused[0]}{_place(X)}{str(error)[end:]}") from error
         found = _texts(X) if "could not convert" in str(error) else []
         if not found:
             raise
@@ -103,6 +108,28 @@ def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
         yield from ((name, X[name]) for name in names)
     elif getattr(X, "ndim", 0) == 2:
         yield from ((j, X[:, j]) for j in range(X.shape[1]))
+
+
+def _place(X: Any) -> str:
+    """Where the first value is that is no finite number."""
+    if sp.issparse(X):
+        X = X.tocoo()
+        bad = ~np.isfinite(X.data)
+        found = min(zip(X.col[bad].tolist(), X.row[bad].tolist(), strict=True), default=None)
+    else:
+        found = next(_not_finite(X), None)
+    return "" if found is None else f" (first in the column {found[0]!r}, row {found[1]}, counted from 0)"
+
+
+def _not_finite(X: Any) -> Iterator[tuple[Any, int]]:
+    """The first row of each column that holds no finite number."""
+    for name, values in _columns(X if hasattr(X, "shape") else np.asarray(X)):
+        try:
+            bad = np.flatnonzero(~np.isfinite(np.asarray(values, dtype=float)))
+        except (TypeError, ValueError):  # as NumPy has no number for it
+            continue
+        if bad.size:
+            yield name, int(bad[0])
 
 
 def _texts(X: Any) -> list[Any]:
@@ -268,7 +295,7 @@ def arrays(
         _refuse_dates(y, names[1])
     alone = functools.partial(_refused_alone, X, columns)
     with named(lambda: names[not alone()], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
-        with _texts_named(X):
+        with _cells_named(X):
             X, checked = check()
         objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
         if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
@@ -295,7 +322,7 @@ def features(estimator: Any, X: Any) -> Any:
     X = in_process(X, "X", "")
     _refuse_dates(X, "X")
     _refuse_masked(X, "X")
-    with named(lambda: "X", {"X": _TABLE}), _texts_named(X):
+    with named(lambda: "X", {"X": _TABLE}), _cells_named(X):
         return validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
 
 
