@@ -26,8 +26,9 @@ Array = np.ndarray
 _GROUPS = 8
 #: Rows that are read for each that is taken.
 _OVER = 2
-#: Rows that are turned from columns into rows at a time: they stay in the cache.
-_TURNED = 2048
+#: Rows that are turned from columns into rows at a time: they stay in the cache. Of 100 single columns reading took 1.6
+#: times the decoding alone, 1.8 with 512 or 2048, 1.9 with 128; of 30 columns 1.8 with 256 to 2048.
+_TURNED = 256
 #: Batches that are read ahead.
 _AHEAD = 2
 

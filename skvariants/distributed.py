@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._blocks.cluster import OnCluster
+from skvariants._blocks.cluster import OnCluster, client_of
 from skvariants._blocks.engines import OnExecutor, OnRay, in_turn, ray_of, runs_of
 from skvariants._blocks.table import Shard, Table, features_of
+from skvariants._data.rows import is_lazy
 from skvariants._data.validate import Given
 
 __all__ = ["fit"]
@@ -39,8 +40,8 @@ def fit(
         Of a smooth loss, and ``solver="auto"`` or "quasi_newton".
     blocks : iterable
         Each a pair ``(X, y)``, a triple ``(X, y, sample_weight)``, or a data frame with `target`; a function without
-        arguments that returns one, called in each pass where it is needed; or a future of dask or a reference of Ray
-        that stands for one. Or a ``ray.data.Dataset`` with `target`.
+        arguments that returns one, called in each pass where it is needed; or a future or a delayed value of dask or a
+        reference of Ray that stands for one. Or a ``ray.data.Dataset`` with `target`.
     target : str, optional
         Of data frames the column to predict; the others are features.
     sample_weight : str, optional
@@ -97,10 +98,13 @@ def fit(
 
 def _engine(engine: Any, blocks: list[Any], read: Callable[[Any], Shard]) -> tuple[Any, list[Any]]:
     """The engine, and the blocks as its shards."""
-    client = getattr(blocks[0], "client", None) if engine is None else engine
+    client = engine
+    if engine is None:  # of a delayed value any attribute is one
+        client = client_of(blocks[0]) if is_lazy(blocks[0]) else getattr(blocks[0], "client", None)
     if hasattr(client, "scheduler_info"):
         cluster = OnCluster(client)
         return cluster, cluster.runs(blocks, read)
+    blocks = [block.compute if is_lazy(block) else block for block in blocks]
     ray = ray_of(blocks[0]) if engine is None else engine
     run: Any
     if hasattr(ray, "remote") and hasattr(ray, "put"):

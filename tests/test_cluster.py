@@ -428,6 +428,25 @@ def test_searches_say_where_they_would_read_all(collections):
     np.testing.assert_array_equal(search.predict(collections.lazy[0]).compute(), search.predict(collections.X))
 
 
+def test_what_is_asked_of_a_collection_is_not_asked_before_it_is_refused(collections):
+    X, y, _ = collections.lazy
+    with pytest.raises(TypeError, match="X is a dask collection.*to partial_fit"):
+        SGDVariantClassifier().partial_fit(X, y)
+    with pytest.raises(TypeError, match=r"y is a dask collection, and X is none.*X.map_blocks\(steps.transform\)"):
+        SGDVariantClassifier().fit(collections.X, y)  # as after a step of a pipeline
+
+
+def test_delayed_values_are_blocks(collections):
+    import dask
+
+    blocks = in_blocks(*problem())
+    given = [dask.delayed(block_here)(block) for block in blocks]
+    alone = fit(model(), blocks)
+    np.testing.assert_array_equal(fit(model(), given).coef_, alone.coef_)
+    with ThreadPoolExecutor(2) as executor:
+        np.testing.assert_array_equal(fit(model(), given, engine=executor).coef_, alone.coef_)
+
+
 def test_dask_collections_are_for_the_estimator(collections):
     with pytest.raises(TypeError, match=r"these are for fit\(X, y\)"):
         fit(model(), collections.lazy[0])
@@ -587,10 +606,14 @@ def test_frames_and_odd_blocks_on_a_cluster(client, collections, small_files):
 
 @marked
 def test_futures_and_functions_on_a_cluster(client):
+    import dask
+
     blocks = in_blocks(*problem())
     alone = fit(model(), blocks)
     futures = [client.submit(block_here, block, pure=False) for block in blocks]
     np.testing.assert_array_equal(fit(model(), futures).coef_, alone.coef_)
+    given = [dask.delayed(block_here)(block) for block in blocks]
+    np.testing.assert_array_equal(fit(model(), given).coef_, alone.coef_)
     functions = [functools.partial(block_here, block) for block in blocks]
     np.testing.assert_array_equal(fit(model(), functions, engine=client).coef_, alone.coef_)
     with client.get_executor() as executor:

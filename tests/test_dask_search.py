@@ -212,6 +212,8 @@ def test_a_search_in_batches_says_what_it_cannot_read():
     search = BatchedGridSearchCV(SGDVariantClassifier(), ALPHAS)
     with pytest.raises(ValueError, match="batches is a generator, which is read once.*give a list"):
         search.fit_batches((X, y) for _ in range(1))
+    with pytest.raises(TypeError, match="fit_batches of BatchedGridSearchCV takes batches alone, and checkpoint was"):
+        search.fit_batches([(X, y)], checkpoint="path")
     broken = X.copy()
     broken[3, 1] = np.nan
     with pytest.raises(ValueError, match=r"Batch 1 \(counted from 0\) is not accepted: Input X contains NaN"):
@@ -396,6 +398,11 @@ def test_what_else_is_refused_of_collections(da):
             search.fit(X_lazy, targets)
     with pytest.raises(TypeError, match=r"passes \['coef_init'\] to fits.*only the sample_weight"):
         search.fit(X_lazy, y_lazy, coef_init=np.zeros(D))
+
+    for targets in (y_lazy[:-5], y[:-5]):
+        for cv in (2, KFold(2)):
+            with pytest.raises(ValueError, match="y has 295 rows and X has 300: give one for each row"):
+                BatchedGridSearchCV(SGDVariantClassifier(), ALPHAS, cv=cv).fit(X_lazy, targets)
 
     class Looks(KFold):
         def split(self, X, y=None, groups=None):

@@ -5,6 +5,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -12,10 +13,11 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
     r"^```python\n(?P<fenced>(?:.*\n)*?)```|^\.\. code-block:: python\n\n(?P<indented>(?:   .*\n|\n)+)", re.M
 )
-#: Blocks that need a file nobody has, by a word of theirs.
-NEEDS_A_FILE = ('np.memmap("X.bin"', "dd.read_parquet(", 'ParquetBatches("trips/"', "ray.init()")
-#: Packages that no extra brings; blocks that import them run where they are, as in CI.
+#: Blocks that need a file, a cluster or steps that nobody has, by a word of theirs.
+NEEDS_A_FILE = ('np.memmap("X.bin"', 'Client("scheduler:8786")', "ColumnTransformer(...)", "ray.init()")
+#: Packages that no extra brings, and blocks of rows in `trips`, which need some: they run where these are, as in CI.
 BESIDE = re.compile(r"^(?:import|from) (skl2onnx|onnxruntime|shap|torch)\b", re.M)
+OF_TRIPS = ('"trips/', "frame[features]")
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.[mr][ds]*")),
@@ -38,12 +40,29 @@ def examples(text):
             yield starts[example.lineno], example.source
 
 
+def write_trips():
+    """Small Parquet files with the columns that pages read, where there are packages that can."""
+    if importlib.util.find_spec("pyarrow") is None or importlib.util.find_spec("pandas") is None:
+        return
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    Path("trips").mkdir()
+    for number in range(3):
+        km, minutes = rng.exponential(5, 100), rng.exponential(20, 100)
+        hour, times = rng.integers(0, 24, 100), rng.integers(1, 3, 100)
+        paid = (km + rng.logistic(size=100) > 4).astype(int)
+        table = pd.DataFrame({"km": km, "minutes": minutes, "hour": hour, "times": times, "paid": paid})
+        table.to_parquet(f"trips/{number}.parquet")
+
+
 def run(page):
     text = page.read_text()
     names = {"__name__": "snippets"}
     for _, lines in sorted([*blocks(text), *examples(text)]):
         code = compile(lines, page.name, "exec")
-        absent = any(importlib.util.find_spec(name) is None for name in BESIDE.findall(lines))
+        needed = BESIDE.findall(lines) + ["dask", "pandas", "pyarrow"] * any(word in lines for word in OF_TRIPS)
+        absent = any(importlib.util.find_spec(name) is None for name in needed)
         if not absent and not any(word in lines for word in NEEDS_A_FILE):
             exec(code, names)
 
@@ -59,6 +78,7 @@ def run(page):
 )
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_trips()
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # as pages say, where arrays of other libraries are fitted
     plt = pytest.importorskip("matplotlib.pyplot")
     try:

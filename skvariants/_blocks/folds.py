@@ -87,6 +87,8 @@ def _membership(rows: Array, n: int, fold: int) -> Array:
 def cut(shard: Any, member: Array) -> Shard:
     """The rows of a shard, cells beside them, that are of some cells."""
     X, y, weight, cells = shard
+    if len(y) == len(cells) != X.shape[0]:
+        raise ValueError(f"A block of X has {X.shape[0]} rows and its y has {len(y)}: give a target for each row.")
     if len(cells) != X.shape[0] or len(y) != len(cells):
         raise ValueError(
             f"A block of X and y has the lengths {X.shape[0]} and {len(y)}, and had {len(cells)} rows when they were "

@@ -63,7 +63,15 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     lazy, reason = is_lazy(X) or given.table is not None, _unsuited(spec)
     if (given.table is None or elsewhere) and spec.task.classification and getattr(y, "ndim", 1) != 1:
         reason = "y is no column of labels"
-    if not lazy and (reason is not None or is_lazy(y) or is_lazy(weight)):
+    if not lazy:
+        for name, value in (("y", y), ("sample_weight", weight)):
+            if is_lazy(value):
+                raise TypeError(
+                    f"{name} is a dask collection, and X is none: give {name}.compute(). If X was one, a step of a "
+                    "pipeline before the model has read it into this process: fit the steps to some rows, and the "
+                    "model to X.map_partitions(steps.transform) of a frame, X.map_blocks(steps.transform) of an array."
+                )
+    if not lazy and reason is not None:
         return None
     if reason is None:
         table = given.table or (of_dask if lazy else of_memory_map)(X, y, weight)

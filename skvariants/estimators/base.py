@@ -29,7 +29,8 @@ from sklearn.utils.validation import check_is_fitted
 from skvariants import _export
 from skvariants._callbacks import ReportsEpochs, with_callbacks
 from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, number, shown
-from skvariants._data.validate import Data, Given, Header, features, prepare
+from skvariants._data.rows import is_lazy
+from skvariants._data.validate import Data, Given, Header, features, in_process, prepare
 from skvariants._data.validate import start as started_from
 from skvariants._doclinks import LinksToDocs
 from skvariants._fit import (
@@ -285,6 +286,9 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         if self.early_stopping:
             raise ValueError("early_stopping should be False with partial_fit: one call is one epoch.")
         check("n_epochs", n_epochs, integers(1))
+        for name, value in (("X", given.X), ("y", given.y)):
+            if is_lazy(value):
+                in_process(value, name)  # which says so before anything is asked of it
         spec = self._spec_of_call(n_epochs)
         fitted_before = hasattr(self, "coef_")
         task = self._stream_task(spec, getattr(self, "_task", None), classes, given.y)

@@ -104,13 +104,20 @@ class Collections:
         if not is_lazy(self.y):
             if not known:
                 of_dask(self.X, self.y, None)  # says how they become known
-            return lengths, np.asarray(self.y), d
+            return lengths, self._checked(np.asarray(self.y), lengths), d
         if known and not targets:
             return lengths, None, d
         blocks = Table([(block,) for block in delayed_blocks(self.y)], ByDask(), 1, None)
         found = list(blocks.each(_length_of_block, targets))
         y = np.concatenate([y for _, y in found]) if targets else None
-        return lengths if known else [n for n, _ in found], y, d
+        return (lengths, y if y is None else self._checked(y, lengths), d) if known else ([n for n, _ in found], y, d)
+
+    @staticmethod
+    def _checked(y: Array, lengths: list[int]) -> Array:
+        """Targets, one for each row."""
+        if len(y) != sum(lengths):
+            raise ValueError(f"y has {len(y)} rows and X has {sum(lengths)}: give one for each row.")
+        return y
 
     def table(self, beside: list[Array]) -> Table:
         """The rows, with something beside those of each block."""

@@ -16,7 +16,7 @@ class AllAtOnce(BatchedSearch):
 
     _fits_elsewhere: ClassVar[bool] = True
 
-    def fit_batches(self, batches: Any) -> Self:
+    def fit_batches(self, batches: Any, **params: Any) -> Self:
         """Evaluate all candidates on rows that come in batches, and refit the best one by its `fit_batches`.
 
         Candidates and folds share the passes over the batches. Squared error is answered by sums of products, which
@@ -29,6 +29,9 @@ class AllAtOnce(BatchedSearch):
             Of ``(X, y)`` or ``(X, y, sample_weight)``: what can be iterated again and again, such as a list,
             `skvariants.batches.ArrayBatches` or `ParquetBatches`, or a callable that makes an iterator. Weights are
             those of fits and scores.
+        **params : dict
+            None is taken: weights come with the batches, and what else the `fit_batches` of the estimator takes is for
+            a fit of its own.
 
         Returns
         -------
@@ -38,10 +41,17 @@ class AllAtOnce(BatchedSearch):
         Raises
         ------
         TypeError
-            If a candidate is not fitted by sums over rows, or a metric is none; the sentence names the remedy.
+            If a candidate is not fitted by sums over rows, or a metric is none, or more than batches is given; the
+            sentence names the remedy.
         ValueError
             If a parameter or a batch is not accepted, or every fit failed; an earlier fit stays as it was.
         """
+        if params:
+            names = ", ".join(sorted(params))
+            raise TypeError(
+                f"fit_batches of {type(self).__name__} takes batches alone, and {names} was given: leave it out, or "
+                "give it to fit_batches of the estimator, with best_params_ of a search with refit=False."
+            )
         return self._fit_batches(batches)
 
     def _run_search(self, evaluate: Evaluation, callback_ctx: Any) -> dict[str, Any]:
