@@ -39,7 +39,7 @@ Array = np.ndarray
 # of the mean square of rows, the least that a row is given
 _LEAST = 1e-3
 # projected gradients and searches by conjugate gradients of an iteration: with one search, messages and categories take
-# three times the iterations and up to twice the time
+# three times the iterations and up to 2.6 times the time
 _PROJECTIONS, _SEARCHES = 2, 3
 # share of the largest gain of a conjugate gradient below which these end, and their most
 _GAIN, _CONJUGATE = 0.1, 50
