@@ -508,10 +508,21 @@ def test_ascents_in_parts_are_one(ascents, epochs):
     np.testing.assert_array_equal(part.intercept_, whole.intercept_)
 
 
+def test_an_ascent_of_rare_categories_arrives_by_itself(ascents):
+    rng = np.random.default_rng(0)
+    n, levels, columns = 1000, 1000, 3
+    codes = np.minimum(np.exp(rng.random((n, columns)) * np.log(levels)).astype(int) - 1, levels - 1)
+    at = (codes + levels * np.arange(columns)).ravel()
+    X = sp.csr_array((np.ones(n * columns), at, np.arange(0, n * columns + 1, columns)), (n, levels * columns))
+    y = X @ rng.standard_normal(levels * columns) + rng.standard_normal(n) > 0
+    model = SGDVariantClassifier(loss="hinge", alpha=1e-6, random_state=0).fit(X, y)
+    assert model.status_ == "converged"
+    assert model.n_iter_ == len(ascents) < 60
+
+
 def test_an_ascent_that_leads_up_too_slowly_gives_way_to_a_path(ascents, monkeypatch):
     X, y, _ = text_like()
     monkeypatch.setattr(columns, "_EPOCHS", 3)
-    monkeypatch.setattr(columns, "_SLOW", 2)
     model = SGDVariantClassifier(loss="hinge", alpha=1e-6, tol=1e-5, random_state=0).fit(X, y)
     assert model.status_ == "converged"
     assert model.n_iter_ > len(ascents)

@@ -38,8 +38,8 @@ _FARTHER, _ZEROS, _LOOSE = 0.02, 0.002, 0.5
 # share of the constant's loss below which a difference is not told from zero
 _NOTHING = 1e-6
 _PATH_STEPS, _PART_STEPS = 120, 30
-# most iterations of dual ascent, and after how many that would need more it is given up
-_EPOCHS, _SLOW = 200, 30
+# most iterations of dual ascent: its gap falls slowly until it has found which slopes are at an end, and then at once
+_EPOCHS = 300
 # the gap worth a second look, of the one that was not enough
 _AGAIN = 0.6
 # share of the largest gradient that is rounding
@@ -340,7 +340,7 @@ class Column:
             return self.proven()
         value = path.value * self.total
         goal = max(self._worth(self.constant - value), 1e-14 * abs(value))
-        return path.gaps[-1] * self.total / self.scale, min(goal, path.goal * self.total) / self.scale
+        return path.gap * self.total / self.scale, min(goal, path.goal * self.total) / self.scale
 
     def proven(self) -> tuple[float, float]:
         """The same by all rows."""
@@ -352,7 +352,7 @@ class Column:
         ascent, state.v, state.slopes = state.path, v, slopes
         rows = self._rows()
         if not self._measured(rows, self._stage_ramps(rows))[0]:
-            ascent.goal = _AGAIN * ascent.gaps[-1]
+            ascent.goal = _AGAIN * ascent.gap
 
     def settle(self) -> None:
         """There is nothing left to gain that is worth it: the best model of all rows is the end."""
@@ -360,17 +360,12 @@ class Column:
 
     def tired(self) -> bool:
         """Count an iteration; whether the ascent leads up too slowly."""
-        state, path = self.state, self.state.path
-        state.steps += 1
-        if state.done or state.steps < _SLOW:
-            return False
-        fall = np.log(max(path.gaps[0], 1e-300) / max(path.gaps[-1], 1e-300)) / (len(path.gaps) - 1)
-        gap, goal = self.left()
-        return bool(state.steps >= _EPOCHS or np.log(max(gap, 1e-300) / max(goal, 1e-300)) >= _EPOCHS * fall)
+        self.state.steps += 1
+        return not self.state.done and self.state.steps >= _EPOCHS
 
-    def leave(self, v: Array) -> None:
-        """Give up the ascent; a path goes on from its weights."""
-        self.state.climbed, self.state.path, self.state.steps, self.state.v = True, None, 0, v
+    def leave(self) -> None:
+        """Give up the ascent; a path goes on from where it landed."""
+        self.state.climbed, self.state.path, self.state.steps = True, None, 0
 
     # ------------------------------------------------------------------ one step
 

@@ -224,7 +224,9 @@ class InteriorPointSteps(Method):
                 at = column.state
                 values[j] = at.best if at.done else at.path.value * column.total
                 if column.tired():
-                    column.leave(group_of[id(column)].weights(column))
+                    group_of[id(column)].land(column)
+                    if not at.done:
+                        column.leave()
                 if not column.climbing:
                     self.state.theta[:, j] = column.frame.outer(at.v)
 

@@ -20,9 +20,9 @@ class InteriorPoint(Solver):
     nothing about how far a kink is, so that stochastic steps creep along it; here the kink is part of the model of
     each step, and the number of steps hardly depends on the data. The slopes are a feasible point of the dual
     problem: primal minus dual bounds what is left to gain, and the fit ends when that is small. On sparse rows of
-    more than 1,536 features, with an L2 penalty, the same dual problem is climbed row by row, all classes at once.
-    It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a stream, `partial_fit` does
-    what it does for "auto" (:class:`~skvariants.solvers.Recursive`).
+    more than 1,536 features, with an L2 penalty, the same dual problem is climbed by projected and conjugate
+    gradients, all classes at once. It finds its own steps: `learning_rate`, `eta0` and `batch_size` stay "auto". In a
+    stream, `partial_fit` does what it does for "auto" (:class:`~skvariants.solvers.Recursive`).
 
     Parameters
     ----------
