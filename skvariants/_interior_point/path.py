@@ -8,10 +8,11 @@ Minimised is a sum of ramps, a linear part and squares,
 
 over ``v = (w, b)``. A hinge is one ramp a row, a tube two, and :math:`\lambda |w_j|` is a ramp of :math:`w_j` itself.
 With :math:`a_k^\top v - t_k - \gamma_k u_k = p_k - q_k` the optimum has
-:math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu \bar\omega / \omega_k` instead of
-zero. Newton's method on it, with second-order corrections [1]_ and corrections of the
-centrality [2]_, ends in some twenty steps whatever the condition of the data. Each costs one factor of
-:math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal minus dual bounds what is left to gain.
+:math:`p_k (h_k - u_k) = q_k (u_k - l_k) = 0`; the central path has :math:`\mu` instead of zero, and for weights, and
+rows that count much more or less than most, :math:`\mu \bar\omega / \omega_k`. Newton's method on it, with
+second-order corrections [1]_ and corrections of the centrality [2]_, ends in some twenty steps whatever the condition
+of the data. Each costs one factor of :math:`A^\top D A + \Lambda`. The slopes `u` are dual feasible, so that primal
+minus dual bounds what is left to gain.
 A bound of a weight is a ramp of which one slope is nil and the other has no end; norms of groups are in ``norms.py``.
 
 References
@@ -41,6 +42,8 @@ _NEARLY = 0.995
 _STIFF = 1e30
 # mean slope of rows below which no weight is said to be at its bound for the slope of that
 _STEEP = 1e-3
+# by what weights of rows differ from the mean that are of about one size
+_ALIKE = 4.0
 # a step that is shorter leads nowhere
 _SHORTEST = 1e-8
 
@@ -169,9 +172,12 @@ class CentralPath:
         )  # fmt: skip
         # what costs more is nearer to complementarity. With one product for all, strong penalties took up to 78 steps
         # and take 15 (5,000 rows of 60 features); a hinge with L1 and weights of rows over six decades took over 120
-        # and takes 20 (2,000 rows of 300 features)
+        # and takes 20 (2,000 rows of 300 features). Weights of about one size are as good as repetitions
         usual = self.total / max(self.m, 1)
-        self.goals = usual / np.maximum(self.weight, np.finfo(float).eps * usual)
+        share = np.maximum(self.weight / usual, np.finfo(float).eps)
+        about = np.clip(share, 1 / _ALIKE, _ALIKE)
+        about[self.n_rows :] = 1.0
+        self.goals = about / share
         self.norm_goals = 2 * usual / self.norms.strength
         self.sum_of_goals = float(2 * self.weight @ self.goals + self.norms.strength @ self.norm_goals)
         #: ramps without an end, above and below
