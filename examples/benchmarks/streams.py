@@ -15,7 +15,7 @@ see a part of the rows, which has its own minimum. "Worst" is the largest f / f_
 last class to the end of the pass. SGD behind a scaler that learns along is measured by the objective of standardised
 columns, SGD of several classes by one-vs-rest: each beside the minimum of what it minimises.
 
-Begins: what is left of all rows after a fit of the first, after one chunk more, and after the stream of the others. Rows
+Begins: what is left of all rows after a fit of the first, after a chunk more, and after the stream of the others. Rows
 "by a column" are sorted by the one that is correlated most with the targets: those of the fit are of another kind.
 """
 
