@@ -589,6 +589,13 @@ def test_a_pass_sees_every_row_once(scripts, name):
     assert name != "sorted" or (np.diff(y[order]) >= 0).all()
 
 
+def test_rows_are_sorted_by_the_column_that_says_most(scripts):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 4))
+    order = scripts["streams"].by_column(X, X[:, 2] - 0.3 * X[:, 1] > 0)
+    assert (np.diff(X[order, 2]) >= 0).all()
+
+
 def test_streams_are_measured(scripts, tmp_path, monkeypatch, capsys):
     streams, file, minima = scripts["streams"], tmp_path / "streams.json", str(tmp_path / "minima.json")
     monkeypatch.setattr(streams, "CALLS", (20, 60))
@@ -603,6 +610,8 @@ def test_streams_are_measured(scripts, tmp_path, monkeypatch, capsys):
         (c, o) for c in (100, 1_000) for o in ("random", "sorted")
     }
     assert all(c["ratio"] > 0 for c in results["costs"])
+    for case in results["begins"]:
+        assert case["left"][2] < 1e-2 < case["left"][0]
     printed = capsys.readouterr().out
     assert "diabetes" in printed
     # minima are found once

@@ -375,7 +375,7 @@ def test_the_average_is_the_mean_of_the_iterates_with_l1_too():
 def test_the_history_is_always_there():
     model = SGDVariantClassifier(random_state=0).fit(X3, Y3)
     assert len(model.loss_curve_) == model.n_iter_
-    assert set(model.history_) == {"epoch", "objective", "eta", "seconds", "rows", "validation_score"}
+    assert set(model.history_) == {"epoch", "objective", "eta", "seconds", "rows", "validation_score", "remembered"}
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert model.status_ == "converged"
 
@@ -601,7 +601,7 @@ def test_verbose_names_the_solver_of_a_stream_once(capsys):
         for _ in range(3):
             model.partial_fit(X3, Y3, classes=np.unique(Y3))
         kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-        assert kinds == ["solver:", "objective:"] + ["epoch"] * 3
+        assert kinds == ["solver:", "objective:"] + ["chunk" if solver == "auto" else "pass"] * 3
 
 
 def test_the_warning_of_few_epochs_says_by_how_much_the_objective_fell_where_it_did():

@@ -643,3 +643,35 @@ def test_the_display_shows_what_was_scored(X, y, score):
         with pytest.raises(ValueError, match="no progressive_scores_ to show: .*call partial_fit twice at least"):
             ProgressDisplay.from_estimator(model)
     plt.close("all")
+
+
+# ---------------------------------------------------------------------- what is remembered
+
+
+@pytest.mark.parametrize(
+    ("forgetting", "expected"),
+    [
+        (None, lambda n: n),
+        (300.0, lambda n: (1 - 0.5 ** (n / 300)) / (1 - 0.5 ** (1 / 300))),
+        ("auto", lambda n: np.where(n <= 2000, n, n - 2000 + 6)),  # a rival begins with a row for each parameter
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_history_of_a_stream_says_how_many_rows_are_remembered(rng, capsys, forgetting, expected):
+    X = rng.standard_normal((3000, 5))
+    y = 3 * X[:, 0] + rng.logistic(size=3000) > 0
+    y[2000:] = ~y[2000:]
+    model = SGDVariantClassifier(forgetting=forgetting, verbose=1)
+    for start in range(0, 3000, 200):
+        model.partial_fit(X[start : start + 200], y[start : start + 200], classes=[False, True])
+    assert_allclose(model.history_["remembered"], expected(np.arange(200, 3001, 200)), rtol=1e-9)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("memory:")]
+    assert lines == ["memory:      now of 206 rows, as what was learned of these predicts better"] * (
+        forgetting == "auto"
+    )
+
+
+def test_a_stream_by_steps_does_not_say_what_it_remembers(rng):
+    X = rng.standard_normal((100, 3))
+    model = SGDVariantClassifier(**PLAIN).partial_fit(X, X[:, 0] > 0, classes=[False, True])
+    assert model.history_["remembered"] == [None]

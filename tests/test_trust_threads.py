@@ -195,3 +195,21 @@ def test_arrays_of_other_libraries_become_numpys(dispatch):
     pytest.importorskip("array_api_strict")
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
     subprocess.run([sys.executable, "-W", "ignore", "-c", OTHER_ARRAYS, str(dispatch)], check=True, env=environment)
+
+
+def test_a_prediction_is_that_of_one_model_while_another_thread_replaces_it():
+    X = np.random.default_rng(0).standard_normal((300, 20))
+    later = SGDVariantClassifier().fit(X, X[:, 1] < 1)
+    model = SGDVariantClassifier().fit(X, X[:, 0] > 0)
+    before = model.decision_function(X)
+
+    class Replaced(np.ndarray):
+        """Weights that another thread replaces during the product."""
+
+        def __rmatmul__(self, rows):
+            model.__dict__ = vars(later)
+            return rows @ np.asarray(self)
+
+    model.coef_ = model.coef_.view(Replaced)
+    assert_array_equal(model.decision_function(X), before)
+    assert_array_equal(model.decision_function(X), later.decision_function(X))

@@ -5,6 +5,7 @@
     python examples/benchmarks/streams.py                      # made and bundled data, some minutes
     python examples/benchmarks/streams.py --quick              # some of it, half a minute
     python examples/benchmarks/streams.py --chunks 1 10 10000 --penalties l2 l1 --orders random sorted file
+    python examples/benchmarks/streams.py --only begins --data DIR --tables covtype bank_full adult credit_default
     python examples/benchmarks/streams.py --data DIR --rows 20000 --losses log_loss squared_error --only passes
 
 Columns and targets are in the units in which they come, and all parameters but the loss and the penalty are defaults.
@@ -13,6 +14,9 @@ minimum: by Newton's method for squared error, else that of our whole fit, or th
 see a part of the rows, which has its own minimum. "Worst" is the largest f / f_constant from the chunk that brings the
 last class to the end of the pass. SGD behind a scaler that learns along is measured by the objective of standardised
 columns, SGD of several classes by one-vs-rest: each beside the minimum of what it minimises.
+
+Begins: what is left of all rows after a fit of the first, after a chunk more, and after the stream of the others. Rows
+"by a column" are sorted by the one that is correlated most with the targets: those of the fit are of another kind.
 """
 
 from __future__ import annotations
@@ -49,6 +53,8 @@ ONE_BY_ONE, LOOKS = 5_000, 30
 SECONDS = 20.0
 #: Rows, columns and calls of the costs.
 COLUMNS, COST_CHUNKS, CALLS = 50, (1, 100, 1_000, 10_000), (100, 5_000)
+#: Rows of the fit that a stream begins with, of the stream, and of its chunks.
+FITTED, STREAMED, CHUNK = 3_000, 6_000, 200
 #: Made and bundled data: those of a whole run, and of a quick one.
 NAMES = ["breast_cancer", "diabetes", "digits", "dense_1e4", "regression_1e4", "text_small"]
 QUICK = ["dense_quick", "diabetes"]
@@ -325,6 +331,47 @@ def summary(found):
             )
 
 
+# ----------------------------------------------------------------------------- where a stream begins
+
+
+def by_column(X, y):
+    """Rows in the order of the column that is correlated most with the targets."""
+    X = X.toarray() if sp.issparse(X) else X
+    deviations, target = X - X.mean(axis=0), y - y.mean()
+    with np.errstate(invalid="ignore"):
+        correlation = np.abs(target @ deviations) / np.sqrt((deviations**2).sum(axis=0))
+    return np.argsort(X[:, np.nanargmax(correlation)], kind="stable")
+
+
+def begins(name, data, minima):
+    """What is left after a fit of the first rows, after it and the first chunk, and after the stream of the others."""
+    X, y, task = loaded(name, data, FITTED + STREAMED)
+    kind = {"regression": "squared_error", "multiclass": "multinomial"}.get(task, "log_loss")
+    fitted = len(y) * FITTED // (FITTED + STREAMED)
+    mixed = np.random.default_rng(0).permutation(len(y))
+    for label, order in (("random", mixed), ("by a column", mixed[by_column(X[mixed], y[mixed])])):
+        if kind == "multinomial" and len(np.unique(y[order[:fitted]])) < len(np.unique(y)):
+            continue  # the rows of the fit lack classes
+        objective, method = minima.of(name, X, y, kind, "l2"), Plain(kind, "l2")
+        method.model.fit(X[order[:fitted]], y[order[:fitted]])
+        left = [objective.left(method.value(objective))]
+        for start in range(fitted, len(y), CHUNK):
+            method.learn(X[order[start : start + CHUNK]], y[order[start : start + CHUNK]], objective.classes)
+            left.append(objective.left(method.value(objective)))
+        yield {"table": name, "rows": (fitted, len(y) - fitted), "order": label, "left": (left[0], left[1], left[-1])}
+
+
+def measure_begins(names, data, minima):
+    """Such cases, printed as they are found."""
+    print(f"\nleft after a fit, its first chunk of {CHUNK} and its stream")
+    found = []
+    for case in itertools.chain.from_iterable(begins(name, data, minima) for name in names):
+        found.append(case)
+        left = "".join(f"{value:10.1e}" for value in case["left"])
+        print(f"{case['table']:19s}{case['rows'][0]:>6,} + {case['rows'][1]:<6,} {case['order']:12s}{left}", flush=True)
+    return found
+
+
 # ----------------------------------------------------------------------------- what a row costs, what is kept
 
 
@@ -422,7 +469,7 @@ def main(arguments=None):
     parser.add_argument("--chunks", nargs="+", type=int, default=[100, 1_000])
     parser.add_argument("--orders", nargs="+", choices=ORDERS, default=["random", "sorted"])
     parser.add_argument("--methods", default=".", help="regular expression of the methods' names")
-    parser.add_argument("--only", choices=["passes", "costs"], help="half of it")
+    parser.add_argument("--only", choices=["passes", "begins", "costs"], help="a part of it")
     parser.add_argument("--minima", help="file of minima, kept between runs")
     parser.add_argument("--json", help="file to write")
     options = parser.parse_args(arguments)
@@ -432,14 +479,17 @@ def main(arguments=None):
         options.chunks, options.orders = [100, 1_000], ["random", "sorted"]
     names = options.tables or (data_sets.names((), options.data) if options.data else QUICK if options.quick else NAMES)
     found, minima = {"passes": []}, Minima(options.minima)
-    if options.only != "costs":
+    parts = [options.only] if options.only else ["passes", "begins", "costs"]
+    if "passes" in parts:
         print(head([m for m in METHODS if re.search(options.methods, m)]))
         for name in names:
             for case in cases(name, options.data, options.rows, options, minima):
                 found["passes"].append(case)
                 print(line(case), flush=True)
         print("", *summary(found["passes"]), sep="\n")
-    if options.only != "passes":
+    if "begins" in parts:
+        found["begins"] = measure_begins(names, options.data, minima)
+    if "costs" in parts:
         found |= measure_costs(options, options.quick)
     if options.json:
         measuring.save(options.json, "streams", found)

@@ -296,7 +296,7 @@ class _Fit:
             loss = float(np.average(of["objective"], weights=of["rows"]))
             row = {
                 "epoch": 1, "objective": loss, "eta": 1.0, "seconds": of["seconds"][-1], "rows": self.passes.n_rows,
-                "validation_score": history["validation_score"][0],
+                "validation_score": history["validation_score"][0], "remembered": None,
             }  # fmt: skip
             history = {name: [row[name], *values] for name, values in history.items()}
             history["epoch"] = list(range(1, len(history["epoch"]) + 1))

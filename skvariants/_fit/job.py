@@ -340,7 +340,7 @@ def watch_of(job: Job, callback: Any) -> Watch:
     """Who looks on: the scores of rows held out, callbacks, whoever reads the lines."""
     held_out, task = job.data.validation, job.data.task
     if held_out is None:
-        return Watch(None, callback, job.spec.verbose, job.deadline)
+        return Watch(None, callback, job.spec.verbose, job.deadline, "pass" if job.streaming else "epoch")
     loss = task.bind_loss(job.spec.loss)
     spread = task.spread(job.data.y, job.data.rows.weight, loss)
 

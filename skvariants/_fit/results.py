@@ -314,6 +314,7 @@ def history_of(state: State) -> dict[str, list[Any]]:
         "validation_score": [
             None if row["validation_score"] is None else float(row["validation_score"][0]) for row in rows
         ],
+        "remembered": [row.get("remembered") for row in rows],
     }
 
 

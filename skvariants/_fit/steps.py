@@ -158,7 +158,7 @@ def _race_along(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: in
         "validation_score": None, "models": np.zeros(1, int), "rows": record.rows,
     })  # fmt: skip
     if spec.verbose:
-        print_row(state.history[-1])
+        print_row(state.history[-1], "pass")
     return Outcome(state, _solution(solver, state), "max_iter", 0)
 
 

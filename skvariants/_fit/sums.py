@@ -19,7 +19,7 @@ from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers, shorter
 from skvariants._stream.sums import Trust, empty_sums, matrices
 from skvariants._threads import threads
-from skvariants._training.loop import print_row
+from skvariants._training.loop import print_line, print_row
 from skvariants._training.state import State
 from skvariants.solvers.recursive import Recursive
 
@@ -95,7 +95,9 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
         for again in () if kept is None or kept.recalled is None else kept.recalled:
             Remembering(state.method, how).learn(_recalled(task, *again))
         first = Remembering(state.method, how)
+        changed = rule.n_takeovers
         learner = rule.learn(first, chunk)
+        changed = rule.n_takeovers - changed
         theta = learner.sums.model()
     # rows that are learned in parts have met several models
     predicted = first.predicted if first.predicted is not None and len(first.predicted) == rows.n else None
@@ -114,7 +116,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
     if loss is not asked and predicted is not None:
         losses = asked.value(chunk.y, predicted).sum(axis=1)  # not those of its limit
     weight = chunk.s[-len(losses) :]
-    _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n)
+    _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n, bool(changed))
     published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
     kept = _to_be_kept(setup, state, published)
     known = (None, None) if predicted is None else (predicted, losses)
@@ -142,16 +144,19 @@ def _to_be_kept(setup: Setup, state: State, published: Array) -> Kept:
     return Kept(setup, state, intercept=published[-1].copy())
 
 
-def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int) -> None:
-    """Put the mean loss of a chunk into the history of the stream, and print it where it is asked for."""
+def _tell(spec: Spec, setup: Setup, state: State, loss: float, n_rows: int, changed: bool) -> None:
+    """Put a chunk into the history of the stream, and print it where it is asked for."""
     state.history.append({
         "epoch": state.epoch.copy(), "objective": np.array([loss]), "eta": np.ones(1), "seconds": state.seconds,
         "validation_score": None, "models": np.zeros(1, int), "rows": n_rows,
+        "remembered": setup.total_weight,
     })  # fmt: skip
     if spec.verbose:
         if state.epoch[0] == 1:
             print_asked(spec, setup)
-        print_row(state.history[-1])
+        print_row(state.history[-1], "chunk")
+        if changed:
+            print_line("memory", f"now of {setup.total_weight:,.0f} rows, as what was learned of these predicts better")
     log(setup, state)
 
 

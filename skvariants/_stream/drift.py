@@ -84,7 +84,15 @@ class Learner(Protocol):
 
 
 class Forgetting:
-    """How long chunks are remembered: this one, for ever."""
+    """How long chunks are remembered: this one, for ever.
+
+    Attributes
+    ----------
+    n_takeovers : int
+        How often a learner of another memory has taken over.
+    """
+
+    n_takeovers = 0
 
     def learn(self, learner: Any, chunk: Any) -> Any:
         """Let a learner learn a chunk.

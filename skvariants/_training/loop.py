@@ -67,12 +67,15 @@ class Watch:
         Whether to print a line an epoch.
     deadline : float
         When no further epoch begins, as ``time.perf_counter`` tells it.
+    unit : str
+        What an epoch is called in its line: of a stream it is a pass over one chunk.
     """
 
     score: Callable[[Array], Array] | None = None
     callback: Any = None
     verbose: int = 0
     deadline: float = math.inf
+    unit: str = "epoch"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -273,7 +276,7 @@ class Training:
             if not self.raced:  # a method that races by itself has done so now
                 self.raced = True
                 print_races(self.method.race(position) for position in range(len(self.alive)))
-            print_row(row)
+            print_row(row, self.watch.unit)
 
     def _take_back(self, record: Record) -> Array:
         """Which models' epoch led away; they return to the epoch before it, with a smaller step."""
@@ -362,12 +365,13 @@ def print_races(races: Iterable[Any]) -> None:
             print_line("race", race.summary())
 
 
-def print_row(row: dict[str, Any]) -> None:
-    """One line about one epoch; words stand under each other."""
-    score = row["validation_score"]
+def print_row(row: dict[str, Any], unit: str = "epoch") -> None:
+    """One line about one epoch, or what else goes by; words stand under each other."""
+    score, remembered = row["validation_score"], row.get("remembered")
     tail = "" if score is None else f"  validation {np.mean(score):.6f}"
+    tail += "" if remembered is None else f"  remembers {remembered:,.0f} rows"
     print(
-        f"epoch {int(row['epoch'].max()):5d}  objective {np.sum(row['objective']):<14.8g}  "
+        f"{unit:<5} {int(row['epoch'].max()):5d}  objective {np.sum(row['objective']):<14.8g}  "
         f"eta {np.mean(row['eta']):<9.3g}  {row['seconds']:9.2f} s{tail}"
     )
 

@@ -387,11 +387,12 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     def _linear(self, X: Any) -> Array:
         check_is_fitted(self)
         X = features(self, X)
-        coef = self.coef_.T if sp.issparse(self.coef_) else np.atleast_2d(self.coef_).T
-        z = X @ coef
+        fitted = vars(self)  # that of one model: a fit in another thread replaces it as a whole
+        coef, intercept = fitted["coef_"], fitted["intercept_"]
+        z = X @ (coef.T if sp.issparse(coef) else np.atleast_2d(coef).T)
         z = z.toarray() if sp.issparse(z) else np.asarray(z)
         # a device may have single precision only
-        return z + (self.intercept_.astype(z.dtype) if hasattr(X, "namespace") else self.intercept_)
+        return z + (intercept.astype(z.dtype) if hasattr(X, "namespace") else intercept)
 
     def densify(self) -> Self:
         """Convert ``coef_`` to a dense array, the format after fitting.

@@ -125,7 +125,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     random_state : int, RandomState or None, default=None
         Seed of the order of the rows and of the validation split.
     verbose : int, default=0
-        1 prints solver, objective and race, a line an epoch, and why the fit stopped.
+        1 prints solver, objective and race, a line an epoch, and why the fit stopped; of a stream a line a chunk, and
+        when ``forgetting="auto"`` has changed the memory.
 
     Attributes
     ----------
@@ -160,7 +161,10 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         objective after each, over the rows that it saw. For interior-point steps: that of the model of each step, in
         which rows far from a kink count by their slope alone; the last is over all rows.
     history_ : dict of lists
-        "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score".
+        "epoch", "objective", "eta", "seconds", "rows" (how many it saw), "validation_score", "remembered". After
+        `partial_fit` an entry is a chunk, its "objective" the mean loss of its rows before they were learned, and
+        "remembered" the weight of all rows that the model stands for by then, where it keeps sums or rows: it falls
+        where ``forgetting="auto"`` has shortened the memory.
     crossing_ : float
         Where the loss has several outputs, as ``Quantile([0.1, 0.9])`` has: the share of the rows of the fit on which
         a higher level is predicted below a lower one.
