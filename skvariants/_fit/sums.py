@@ -52,7 +52,7 @@ def check_forgetting(spec: Spec, data: Data, kept: Kept | None) -> None:
 def rows_of_fit(data: Data, fitted: Fitted) -> Remaining | None:
     """Rows that tell a stream how sharply the model of a fit is known; None where none would ask by default."""
     spec = fitted.spec
-    if data.table is not None or not recursive(spec, data, None):
+    if not recursive(spec, data, None):
         return None
     task, loss = data.task, data.task.bind_loss(spec.loss).limit()
     if not loss.quadratic and shorter(data.rows.X):

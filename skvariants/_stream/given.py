@@ -209,7 +209,9 @@ def remaining(data: Any, theta: Array, how: tuple[Any, ...]) -> Remaining | None
     chosen, each = _chosen(rows.y, task, rows.n, max(_TIMES * shape[1], _ROWS // shape[1]))
     y = task.encoding(np.float64).expand(rows.y[chosen])
     X = rows.X.copy() if rows.n == len(each) else rows.X[chosen]
-    return Remaining(X, y, data.unscaled_weights()[chosen], each, theta, task, how)
+    # of a table that is not in memory the rows are a sample
+    share = 1.0 if data.table is None else rows.n / data.table.survey.n
+    return Remaining(X, y, share * data.unscaled_weights()[chosen], each / share, theta, task, how)
 
 
 def _chosen(y: Array, task: Any, n_rows: int, most: int) -> tuple[Any, Array]:
