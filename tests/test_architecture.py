@@ -26,7 +26,7 @@ LEVELS = [
     " losses.deviance losses.residual",
     "_advice.choice _advice.troubles",
     "_advice.further",
-    "losses.margin",  # and the modules of solvers
+    "losses.margin",  # and further modules of losses and of solvers
     "losses solvers _training.method _training.zeros _training.per_sample _training.lazy _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search"
@@ -78,9 +78,10 @@ LEVELS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 LEVEL |= {
-    f"solvers.{path.stem}": LEVEL["losses.margin"]
-    for path in (ROOT / "solvers").glob("[a-z]*.py")
-    if f"solvers.{path.stem}" not in LEVEL
+    name: LEVEL["losses.margin"]
+    for family in ("losses", "solvers")
+    for path in (ROOT / family).glob("[a-z]*.py")
+    if (name := f"{family}.{path.stem}") not in LEVEL
 }
 #: Packages that only hold modules.
 EMPTY = {"_data", "_training", "_quasi_newton", "_interior_point", "_blocks", "_advice", "_stream"}

@@ -11,9 +11,9 @@ from sklearn.model_selection import GridSearchCV
 
 from _references import LINES, asked, cutting_planes
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
-from skvariants.losses import Quantile
+from skvariants.losses import LOSSES, Quantile
 from skvariants.model_selection import BatchedGridSearchCV
-from skvariants.penalties import ElasticNet, Penalty
+from skvariants.penalties import ElasticNet, GroupLasso, Penalty
 from test_laws import EXACT, NAMES, assert_close_fit, assert_same_fit, columns, quiet, table
 
 NAMED = list("abcdefgh")
@@ -541,7 +541,51 @@ def test_a_stream_stays_within_its_bounds(solver):
     for rows in np.array_split(np.arange(len(y)), 4):
         model.partial_fit(X[rows], y[rows])
         assert_within(model, lower, upper)
-    assert type(model.solver_).__name__ != "Recursive"
+
+
+@pytest.mark.parametrize("params", [dict(), dict(penalty="l1"), dict(penalty=None), dict(monotonic_cst=None)])
+def test_the_default_stream_of_squared_errors_ends_at_the_optimum_within_bounds(params):
+    X, y = table("real")
+    limits = limits_of(X)
+    for bounds in (limits, tuple(np.clip(limit, 0.01, 0.02) for limit in limits)):
+        stream = SGDVariantRegressor(**params, alpha=1e-3, bounds=bounds)
+        for rows in np.array_split(np.arange(len(y)), 4):
+            stream.partial_fit(X[rows], y[rows])
+        whole = clone(stream).set_params(tol=1e-12).fit(X, y)
+        units = np.append(X.std(axis=0), 1.0)
+        assert type(stream.solver_).__name__ == "Recursive"
+        ours, theirs = (np.append(m.coef_, m.intercept_) * units for m in (stream, whole))
+        np.testing.assert_allclose(ours, theirs, atol=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge"])
+def test_default_streams_of_classes_end_near_the_optimum_within_bounds(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 6)) + rng.standard_normal((3000, 1))
+    y = X @ [1.0, -1.0, 0.5, -0.5, 0.0, 0.2] + rng.logistic(size=3000) > 0
+    stream = SGDVariantClassifier(loss, positive=True)
+    for rows in np.array_split(np.arange(3000), 10):
+        stream.partial_fit(X[rows], y[rows], classes=[False, True])
+        assert (stream.coef_ >= 0).all()
+    whole = clone(stream).set_params(tol=1e-8).fit(X, y)
+    z = [m.decision_function(X)[:, None] for m in (stream, whole)]
+    ours, best = (LOSSES[loss]().value(np.where(y, 1.0, -1.0)[:, None], part).mean() for part in z)
+    assert ours - best < 1e-3 * (1 - best)
+
+
+def test_streams_of_many_features_and_short_rows_stay_within_bounds():
+    rng = np.random.default_rng(0)
+    X = sp.random_array((200, 1500), density=0.01, rng=rng, format="csr")
+    y = np.asarray(X.sum(axis=1) > 4)
+    for d in (300, 1500):
+        model = SGDVariantClassifier(bounds=(-0.05, 0.1))
+        for rows in np.array_split(np.arange(200), 4):
+            model.partial_fit(X[rows, :d], y[rows], classes=[False, True])
+            assert_within(model, -0.05, 0.1)
+        assert type(model.solver_).__name__ == ("Recursive" if d == 300 else "AdaGrad")
+        model.set_params(bounds=None).partial_fit(X[:, :d], y)
+        model.set_params(bounds=(-0.05, 0.1)).partial_fit(X[:, :d], y)
+        assert_within(model, -0.05, 0.1)
 
 
 def test_bounds_can_come_and_go_along_a_stream():
@@ -553,7 +597,7 @@ def test_bounds_can_come_and_go_along_a_stream():
     model.set_params(bounds=None).partial_fit(X, y)
     assert type(model.solver_).__name__ == "Recursive"
     with pytest.raises(ValueError, match="forgetting='auto' needs what solver='auto' does in a stream"):
-        SGDVariantRegressor(positive=True, forgetting="auto").partial_fit(X, y)
+        SGDVariantRegressor(penalty=GroupLasso(np.zeros(8)), forgetting="auto").partial_fit(X, y)
 
 
 def test_early_stopping_returns_a_model_within_the_bounds():

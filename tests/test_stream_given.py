@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._blocks import table as tables
 
 
 def world(seed=0, n=1200, d=6):
@@ -179,3 +180,17 @@ def test_columns_of_one_against_the_rest_forget_that_few_rows_told_them_apart():
     share = np.mean(Y > 0, axis=0)
     constant = -share * np.log(share) - (1 - share) * np.log(1 - share)
     assert np.all(ends - best < 1e-2 * (constant - best))
+
+
+def test_a_fit_of_a_memory_map_leaves_the_curvature_of_its_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_OWN", 0)
+    X, t, rng = world(n=6000)
+    y = t + rng.standard_normal(len(t))
+    mapped = np.memmap(tmp_path / "X", X.dtype, "w+", shape=X[:3000].shape)
+    mapped[:] = X[:3000]
+    y[3000:] += 2 * X[3000:, -1] / X[:, -1].std()
+    model = SGDVariantRegressor(tol=1e-12)
+    whole = clone(model).fit(X, y).predict(X)
+    stream = goes_on(model.fit(mapped, y[:3000]), X, y, 3000, 500)
+    # of some of its rows
+    assert np.abs(stream.predict(X) - whole).max() < 0.02 * whole.std()

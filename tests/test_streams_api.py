@@ -593,6 +593,23 @@ def test_parameters_may_change_between_calls_of_a_stream():
         model.set_params(alpha=True).partial_fit(X, y)
 
 
+@pytest.mark.parametrize("asks", [{"eta0": 0.01}, {"learning_rate": "constant"}, {"average": True}, {"batch_size": 10}])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_stream_goes_on_by_steps_where_they_are_asked_for(asks, n_classes):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((900, 4))
+    y = (X @ rng.standard_normal((4, n_classes))).argmax(axis=1)
+    model = SGDVariantClassifier(random_state=0).partial_fit(X[:300], y[:300], range(n_classes))
+    score, solver = model.score(X, y), model.solver_
+    model.set_params(**asks).partial_fit(X[300:600], y[300:600])
+    assert type(model.solver_) is not type(solver)
+    assert model.score(X, y) > score - 0.05
+    back = {name: value for name, value in SGDVariantClassifier().get_params().items() if name in asks}
+    model.set_params(**back).partial_fit(X[600:], y[600:])
+    assert type(model.solver_) is type(solver)
+    assert model.score(X, y) > score - 0.05
+
+
 def test_progress_is_copied_merged_and_pickled():
     first, second, whole = Progress(), Progress(), Progress()
     for i in range(300):

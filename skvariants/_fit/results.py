@@ -107,8 +107,8 @@ class Kept:
         setup = self.setup
         method = setup.solver.method
         asked = spec.solver.method == "steps" or setup.asked is type(spec.solver)
-        if method == "recursive" and (spec.by_feature.bounded or not spec.penalty.elastic):
-            return False  # sums know no such penalty
+        if self.has_sums and not self.state.method.allows(spec.penalty, spec.by_feature.bounded):
+            return False
         if method == "recursive" and spec.solver.method != "steps" and not spec.free:
             return False  # steps were asked for, of a solver that is yet to be chosen
         return asked and method in ("steps", "recursive") and task.same_as(setup.task)

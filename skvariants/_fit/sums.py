@@ -30,14 +30,16 @@ def recursive(spec: Spec, data: Data, kept: Kept | None) -> bool:
     """Whether a stream learns by default from all that it has seen: nothing of steps was asked for, and it can be kept.
 
     That is so up to a number of features, whose sums are kept, and above for rows of few numbers, which are kept
-    themselves.
+    themselves, if no weight has bounds.
     """
-    if spec.solver.method == "steps" or not spec.free or not spec.penalty.elastic:
+    if spec.solver.method == "steps" or not spec.free or not spec.penalty.separable:
         return False
+    if kept is not None and kept.has_sums:
+        return bool(kept.state.method.allows(spec.penalty))
     task, rows = data.task, data.rows
-    loss = task.bind_loss(spec.loss)
-    begun = kept is not None and kept.setup.solver.method == "recursive"
-    return begun or matrices(loss, rows.d, task.n_columns) is not None or numbers(rows.X) <= LONGEST * rows.n
+    if matrices(task.bind_loss(spec.loss), rows.d, task.n_columns) is not None:
+        return True
+    return bool(spec.penalty.elastic and numbers(rows.X) <= LONGEST * rows.n)
 
 
 def check_forgetting(spec: Spec, data: Data, kept: Kept | None) -> None:
@@ -52,7 +54,8 @@ def check_forgetting(spec: Spec, data: Data, kept: Kept | None) -> None:
 def rows_of_fit(data: Data, fitted: Fitted) -> Remaining | None:
     """Rows that tell a stream how sharply the model of a fit is known; None where none would ask by default."""
     spec = fitted.spec
-    if not recursive(spec, data, None):
+    # at its bounds a weight is held by more than the penalty's slope
+    if spec.penalty.bounded or not recursive(spec, data, None):
         return None
     task, loss = data.task, data.task.bind_loss(spec.loss).limit()
     if not loss.quadratic and shorter(data.rows.X):
@@ -174,7 +177,8 @@ def _recalled(task: Any, X: Array, y: Array, weight: Array) -> Chunk:
 
 def _empty(spec: Spec, X: Any, loss: Any, task: Any, centre: Array | None) -> Any:
     """A stream before its first row: sums, or rows where sums of so many features are too large or take longer."""
-    if (not loss.quadratic and shorter(X)) or matrices(loss, X.shape[1], task.n_columns) is None:
+    longer = spec.penalty.elastic and not loss.quadratic and shorter(X)
+    if longer or matrices(loss, X.shape[1], task.n_columns) is None:
         return empty_reservoir(X, task, seed(spec.random_state), centre)
     return empty_sums(X, loss, task, spec.fit_intercept, seed(spec.random_state), centre)
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from skvariants._quasi_newton.lasso import lasso
+from skvariants._quasi_newton.lasso import Kinks, lasso
 from skvariants._stream.linearization import has_kinks, slopes, typical_curvature, values
 from skvariants._stream.sums import NO_EXTENT, UNSEEN, Pending, Sums, classes_of, factors_in_units, targets_of
 
@@ -138,7 +138,9 @@ class Learner:
         self._measure(sums.y)
         self.raw_l2, self.raw_l1 = np.zeros((2, *sums.theta.shape))
         self.raw_l2[:-1], self.raw_l1[:-1] = penalty.l2_strength, penalty.l1_strength
-        self.has_l1 = bool(self.raw_l1.any())
+        self.raw_bounds = Kinks.of(penalty, sums.theta).bounds
+        #: whether a quadratic with the penalty has no minimum in closed form
+        self.searched = bool(self.raw_l1.any()) or self.raw_bounds is not None
 
     # ------------------------------------------------------------------ units
 
@@ -167,6 +169,14 @@ class Learner:
             # a model that the stream goes on from says more
             l2[:-1] += self._unknown * self.bend * prior[:, None]
         return l2, l1
+
+    def _bounds(self) -> tuple[Array, Array] | None:
+        """Least and largest parameters in the units worked in."""
+        if self.raw_bounds is None:
+            return None
+        units = np.append(self.at.frame.factor, 1.0)[:, None]
+        lower, upper = self.raw_bounds
+        return lower / units, upper / units
 
     def _rescale(self, change: Array) -> None:
         """Follow a change of units by powers of two, which is exact."""
@@ -281,7 +291,7 @@ class Learner:
     def _small(self, n_rows: int) -> bool:
         """Whether so many rows move the model so little that lines at its predictions stand for them."""
         at = self.at
-        if self.kinks or self.has_l1 or self._keeps_factors or not (at.seen is None or at.seen.all()):
+        if self.kinks or self.searched or self._keeps_factors or not (at.seen is None or at.seen.all()):
             return False
         return n_rows <= (1.0 if at.narrow else _SMALL) * (at.rows - at.begun)
 
@@ -321,7 +331,7 @@ class Learner:
     @property
     def _keeps_factors(self) -> bool:
         """Whether the next call may go on from the factors of this one."""
-        return len(self.at.theta) >= _WIDE and not (self.kinks or self.has_l1 or self.at.trust > 0)
+        return len(self.at.theta) >= _WIDE and not (self.kinks or self.searched or self.at.trust > 0)
 
     def _solve(self, most: int = _STEPS, rows: Pending | None = None, z: Any = None, old: Any = ()) -> list[Any]:
         """Newton's steps to the minimum; the factors of the last Hessian, if there had to be some.
@@ -330,7 +340,10 @@ class Learner:
         """
         at = self.at
         rows, (l2, l1) = rows or self._pending(), self._weights()
-        C, s = rows.C, rows.s
+        C, s, bounds = rows.C, rows.s, self._bounds()
+        if bounds is not None:
+            within = np.clip(at.theta, *bounds)
+            at.theta, z = within, z if np.array_equal(within, at.theta) else None
         if rows.spread is None:
             rows.spread = self._spread_of_kinks(C)
         if z is None or len(z) != len(C):
@@ -345,7 +358,7 @@ class Learner:
             if factors:
                 # the last Hessian is good enough for a step that is short beside the one before
                 G = self._anchored_gradient(g, now.theta)
-                P, decrement = self._direction(factors, G, now.theta, l1)
+                P, decrement = self._direction(factors, G, now.theta, l1, bounds)
                 if decrement <= enough:
                     break
             elif old:
@@ -360,14 +373,14 @@ class Learner:
                 self._look_back(C, rows.y, s, now.z)
                 factors = self._factors(at.A + grams, l2)
                 G = self._anchored_gradient(g, now.theta)
-                P, decrement = self._direction(factors, G, now.theta, l1)
+                P, decrement = self._direction(factors, G, now.theta, l1, bounds)
                 self.lines = now.z, grams
             if not decrement > enough * _LITTLE:
                 break
             before = decrement
             length, now = self._along(rows, now, P, decrement, l2, l1)
             self.ends = self.ends if not length else None
-            if (self.shared and not self.has_l1) or not length:
+            if (self.shared and not self.searched) or not length:
                 break
         at.theta, self.z, self.between = now.theta, now.z, 0.0
         return factors
@@ -375,7 +388,7 @@ class Learner:
     def _long(self, rows: Pending) -> bool:
         """Whether products with so many rows take less time than the matrix of columns that are coupled."""
         size = self.at.A.shape[1]
-        return self.whole and len(rows.C) > size >= _WIDE and not self.has_l1
+        return self.whole and len(rows.C) > size >= _WIDE and not self.searched
 
     def _noise(self) -> float:
         """What the rows leave undecided, in units of the summed loss."""
@@ -551,16 +564,18 @@ class Learner:
         silent = np.einsum("kii->ki", self.mean).reshape(-1, len(theta)).T <= 0
         return np.where(silent, 0.0, G + at.trust * (self._times(self.mean, theta - at.anchor) - at.pull))
 
-    def _direction(self, factors: list[Any], G: Array, theta: Array, l1: Array) -> tuple[Array, float]:
+    def _direction(
+        self, factors: list[Any], G: Array, theta: Array, l1: Array, bounds: tuple[Array, Array] | None
+    ) -> tuple[Array, float]:
         """Newton's step of all columns, and twice what it expects to gain."""
         P = -self._solved(factors, G)
-        if not self.has_l1:
+        if not self.searched:
             return P, -float(np.vdot(G, P))
-        columns = [self._as_columns(a) for a in (G, theta, l1)]
+        columns = [self._as_columns(a) for a in (G, theta, l1, *(bounds or ()))]
         steps = []
-        for j, (g, v, lam) in enumerate(zip(*columns, strict=True)):
+        for j, (g, v, lam, *ends) in enumerate(zip(*columns, strict=True)):
             Q = factors[min(j, len(factors) - 1)][2]
-            steps.append(lasso(Q, g - Q @ v, lam, v) - v)
+            steps.append(lasso(Q, g - Q @ v, lam, v, tuple(ends) or None) - v)
         P = steps[0].reshape(P.shape, order="F") if self.whole else np.stack(steps, axis=1)
         return P, -float(np.vdot(G, P)) - float((l1 * (np.abs(theta + P) - np.abs(theta))).sum())
 

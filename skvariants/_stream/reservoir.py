@@ -136,6 +136,10 @@ class Reservoir(Fields):
         """What the rows that are remembered weigh."""
         return float(self.weight + self.trust)
 
+    def allows(self, penalty: Any, bounded: bool = False) -> bool:
+        """Whether a stream may go on from it with this penalty, and bounds that are to be added to it."""
+        return bool(penalty.elastic and not bounded)
+
     def model(self) -> Array:
         """Weights and intercept in the units of the data, of shape :attr:`shape`."""
         theta = np.zeros(self.shape) if self.anchor is None else self.anchor.copy()

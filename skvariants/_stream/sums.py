@@ -201,6 +201,10 @@ class Sums(Fields):
         """What the rows that are remembered weigh."""
         return float(self.weight + self.s.sum() + self.trust)
 
+    def allows(self, penalty: Any, bounded: bool = False) -> bool:
+        """Whether a stream may go on from them with this penalty, and bounds that are to be added to it."""
+        return bool(penalty.separable)
+
     def model(self) -> Array:
         """Weights and intercept in the units of the data, of shape :attr:`shape`."""
         return self.frame.original(self.theta)
