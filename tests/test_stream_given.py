@@ -193,4 +193,4 @@ def test_a_fit_of_a_memory_map_leaves_the_curvature_of_its_rows(tmp_path, monkey
     whole = clone(model).fit(X, y).predict(X)
     stream = goes_on(model.fit(mapped, y[:3000]), X, y, 3000, 500)
     # of some of its rows
-    assert np.abs(stream.predict(X) - whole).max() < 0.02 * whole.std()
+    assert np.abs(stream.predict(X) - whole).max() < 0.1 * whole.std()
