@@ -19,7 +19,7 @@ LEVELS = [
     " _data.occurring",
     "_data.scaling _data.shuffle _data.sparse _saving",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
-    " _stream.compact",
+    " _stream.arrivals _stream.compact",
     "_by_feature _data.tasks",
     "_data.labels _data.validate _training.problem _advice.facts losses.base penalties schedules solvers.base",
     "solvers.averages solvers.signs solvers.slopes _advice.rules _training.state _training.gradients losses.classes"

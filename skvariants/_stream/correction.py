@@ -35,8 +35,10 @@ class CorrectedLearner(Learner):
     def _numbers(self) -> int:
         """Numbers of the sample."""
         at = self.at
-        if at.seen is not None and (not at.seen.all() or at.rows < _UNSETTLED * at.begun):
-            return _SORTED
+        if at.seen is not None:
+            awaits = not at.seen.all() or at.arrivals.awaits
+            if awaits or at.rows < _UNSETTLED * at.begun:
+                return _SORTED
         return max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, at.theta.shape[0] ** 2)
 
     def _room(self, C: Rows) -> int:

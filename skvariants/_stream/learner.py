@@ -235,7 +235,7 @@ class Learner:
             predicted.append(C @ self.first if start else z)
             at.first, at.second = at.first + (s[part] @ C)[:-1], at.second + _squares(C, s[part])[:-1]
             at.counted += float(s[part].sum())
-            if at.seen is not None and not at.seen.all():
+            if at.seen is not None:
                 self._see(y[part])
             if self._small(len(C)) and self._step(C, y[part], s[part], z):
                 continue
@@ -264,6 +264,11 @@ class Learner:
     def _see(self, y: Array) -> None:
         at = self.at
         classes = classes_of(y, len(at.seen))
+        at.arrivals, came = at.arrivals.after(classes)
+        if came:
+            at.begun = at.asked = at.rows + float(len(at.s))
+        if at.seen.all():
+            return
         new = classes.any(axis=0) & ~at.seen
         if new.any():
             # the lines so far did not know of it, nor did the rows before it

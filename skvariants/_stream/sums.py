@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from skvariants._stream.arrivals import Arrivals
 from skvariants._stream.frame import Frame
 from skvariants._stream.sample import Sample
 from skvariants._training.state import Fields, informative
@@ -120,6 +121,8 @@ class Sums(Fields):
         Rows when the last new class came, and when the sample was last asked.
     seen : ndarray of bool or None
         Which columns' classes were seen.
+    arrivals : Arrivals or None
+        How many rows of each class have come.
     anchor, trust, extent, pull : ndarray, float, ndarray or None, ndarray
         Where a stream goes on from, how many rows that is worth, how far their columns reached, and its penalty's
         gradient.
@@ -157,6 +160,7 @@ class Sums(Fields):
     begun: float = informative(0.0)
     asked: float = informative(0.0)
     seen: Any = informative(None)
+    arrivals: Any = informative(None)
     anchor: Any = informative(None)
     trust: float = informative(0.0)
     extent: Any = informative(None)
@@ -182,6 +186,7 @@ class Sums(Fields):
         self.first, self.second = self.first * factor, self.second * factor
         self.given = None if self.given is None else tuple(part * factor for part in self.given)
         self.sample.fade(factor)
+        self.arrivals = None if self.arrivals is None else self.arrivals.fade(factor)
         self.narrow, self.factors = False, factors_in_units(self.factors, np.sqrt(factor))
         for name in ("held", "weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
@@ -346,6 +351,7 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
         b=np.zeros((d1, k)), C=rows, y=columns, s=np.empty(0),
         sample=Sample.empty(d1 - 1, k, task.n_kinds or 1), first=np.zeros(d1 - 1), second=np.zeros(d1 - 1),
         seen=None if task.n_kinds is None else np.zeros(task.n_kinds, bool), seed=(seed, 0),
+        arrivals=None if task.n_kinds is None else Arrivals.of(task.n_kinds),
     )  # fmt: skip
 
 

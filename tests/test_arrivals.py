@@ -1,0 +1,68 @@
+"""Classes that come in blocks: sorted rows are told from rows in random order, whatever the chunks."""
+
+import numpy as np
+import pytest
+
+from skvariants import SGDVariantClassifier
+from skvariants._stream.arrivals import Arrivals
+
+
+def took(labels, n_classes, size):
+    """Where classes came in numbers, and what is awaited in the end."""
+    now, at = Arrivals.of(n_classes), []
+    for start in range(0, len(labels), size):
+        now, came = now.after(labels[start : start + size, None] == np.arange(n_classes))
+        if came:
+            at.append(start)
+    return now, at
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.9999, 0.0001], [0.7, 0.2, 0.09, 0.01], [1 / 26] * 26])
+def test_no_class_of_rows_in_random_order_is_awaited(shares, size):
+    for seed in range(10):
+        labels = np.random.default_rng(seed).choice(len(shares), 5000, p=shares)
+        now, at = took(labels, len(shares), size)
+        assert not at
+        assert now.awaited is None
+        assert (now.counts + now.recent)[-1] == 5000
+        np.testing.assert_array_equal((now.counts + now.recent)[:-1], np.bincount(labels, minlength=len(shares)))
+
+
+@pytest.mark.parametrize("size", [10, 100, 1000])
+def test_classes_of_sorted_rows_after_a_few_of_all_come_one_by_one(size):
+    first = np.random.default_rng(0).integers(0, 3, 40)
+    now, at = took(np.concatenate([first, np.repeat([0, 1, 2], 2000)]), 3, size)
+    assert len(at) == 3
+    assert np.all(np.abs(np.array(at) - [40, 2040, 4040]) < max(size, 100) + 64)
+    assert not now.awaits
+    now, at = took(np.concatenate([first, np.repeat([0, 1], 2000)]), 3, size)
+    np.testing.assert_array_equal(now.awaited, [False, False, True])
+
+
+def test_forgetting_leaves_shares_and_makes_them_less_certain():
+    labels = np.random.default_rng(0).integers(0, 2, 500)
+    now, _ = took(labels, 2, 100)
+    half = now.fade(0.5)
+    np.testing.assert_allclose(half.counts, now.counts / 2)
+    np.testing.assert_array_equal(half.awaited, now.awaited)
+
+
+@pytest.mark.parametrize("size", [10, 100, 1000])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_stream_that_is_sorted_after_some_rows_of_all_classes_ends_at_the_optimum(n_classes, size):
+    left = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((4000, 6)) * np.logspace(-2, 2, 6)
+        z = (X / X.std(0)) @ rng.standard_normal((6, n_classes))
+        y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+        order = np.concatenate([np.arange(40), 40 + np.argsort(y[40:], kind="stable")])
+        X, y = X[order], y[order]
+        stream, best = SGDVariantClassifier(random_state=0), SGDVariantClassifier(tol=1e-7)
+        for start in range(0, len(y), size):
+            stream.partial_fit(X[start : start + size], y[start : start + size], range(n_classes))
+        cost = [-np.log(model.predict_proba(X)[np.arange(len(y)), y]).mean() for model in (stream, best.fit(X, y))]
+        shares = np.bincount(y) / len(y)
+        left.append((cost[0] - cost[1]) / (-(shares * np.log(shares)).sum() - cost[1]))
+    assert max(left) < 3e-3
