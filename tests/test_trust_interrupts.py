@@ -29,6 +29,16 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX systems do"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """Signals are heard also where the tests run in the background of a shell, which has them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 BINARY = make_classification(3000, 20, random_state=0)
 CLASSES = make_classification(3000, 20, n_informative=8, n_classes=4, random_state=0)
 REAL = make_regression(3000, 20, noise=10, random_state=0)
