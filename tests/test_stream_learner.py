@@ -929,3 +929,18 @@ def test_an_outlier_after_a_fit_is_not_what_the_fit_has_seen(loss):
         return model._minimised.value(y[:, None], z[:, None]).mean()
 
     assert cost(model.predict(X)) < 2 * cost(np.full(30, y.mean()))
+
+
+@pytest.mark.parametrize("loss", ["hinge", "huber"])
+def test_a_first_chunk_of_all_rows_ends_as_near_as_small_ones_where_losses_have_kinks(loss):
+    left = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((5000, 6)) * np.logspace(-2, 2, 6)
+        y = 0.5 * (X / X.std(0)).sum(1) + rng.standard_t(3, len(X))
+        y = y > 0 if loss == "hinge" else y
+        whole = estimator(loss, alpha=ALPHA, tol=1e-7).fit(X, y)
+        stream = estimator(loss, alpha=ALPHA).partial_fit(X, y, *([[False, True]] if loss == "hinge" else []))
+        (cost, constant), (best, _) = costs(stream, X, y), costs(whole, X, y)
+        left.append((cost - best) / (constant - best))
+    assert max(left) < 5e-3

@@ -221,8 +221,12 @@ class Learner:
         before, predicted = [], []
         d1 = at.theta.shape[0]
         size = max(_WAITING, d1, min(1 << 14, _BLOCK // d1))
-        for start in range(0, X.shape[0], size):
-            part = slice(start, start + size)
+        start = end = 0
+        while end < X.shape[0]:
+            # of kinks rows tell where they are to the next rows
+            most = max(_FIRST, int(at.rows) + len(at.s)) if self.kinks else size
+            start, end = end, end + min(size, most)
+            part = slice(start, end)
             C, change = at.frame.rows(X[part])
             if change is not None:
                 self._rescale(change)
