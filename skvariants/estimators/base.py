@@ -96,7 +96,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         "early_stopping": Flag("; validation rows of your own go to fit, as X_val and y_val"),
         "validation_fraction": number(0, 1, "neither"),
         "average": OneOf(Flag(), integers(1)),
-        "forgetting": OneOf(None, "auto", number(0, closed="neither")),
+        "forgetting": OneOf(None, "auto", number(1)),
         "warm_start": Flag(),
         "random_state": SEED,
         "verbose": OneOf(Flag(), integers(0)),

@@ -116,8 +116,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         Whether to return the mean of the iterates, from the update of that number on.
     forgetting : None, "auto" or float, default=None
         How long `partial_fit` remembers rows: for ever, or as long as no shorter memory has predicted better ("auto":
-        after a change of the world the old rows go), or a number of rows after which one counts half. `fit` knows all
-        its rows.
+        after a change of the world the old rows go), or a number of rows, at least 1, after which one counts half.
+        `fit` knows all its rows.
     warm_start : bool, default=False
         Whether `fit` goes on from the last solution. If the fit before had it too, and only `max_iter`, `max_time`,
         `tol`, `n_iter_no_change` or `verbose` have changed, it goes on bit for bit where that stopped, also after
