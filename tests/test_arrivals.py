@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.metrics import log_loss
 
 from skvariants import SGDVariantClassifier
 from skvariants._stream.arrivals import Arrivals
@@ -66,3 +68,15 @@ def test_a_stream_that_is_sorted_after_some_rows_of_all_classes_ends_at_the_opti
         shares = np.bincount(y) / len(y)
         left.append((cost[0] - cost[1]) / (-(shares * np.log(shares)).sum() - cost[1]))
     assert max(left) < 3e-3
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+def test_a_last_chunk_that_brings_the_last_class_is_learned_to_the_end(order):
+    X, y = load_iris(return_X_y=True)
+    stream = SGDVariantClassifier()
+    for label in order:
+        stream.partial_fit(X[y == label], y[y == label], [0, 1, 2])
+    whole = SGDVariantClassifier().fit(X, y)
+    assert stream.score(X, y) > whole.score(X, y) - 0.02
+    # what speaks for weights of zero where rows are few
+    assert log_loss(y, stream.predict_proba(X)) < log_loss(y, whole.predict_proba(X)) + 0.05

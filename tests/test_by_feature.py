@@ -575,7 +575,7 @@ def test_default_streams_of_classes_end_near_the_optimum_within_bounds(loss):
 
 def test_streams_of_many_features_and_short_rows_stay_within_bounds():
     rng = np.random.default_rng(0)
-    X = sp.random_array((200, 1500), density=0.01, rng=rng, format="csr")
+    X = sp.csr_array(rng.random((200, 1500)) * (rng.random((200, 1500)) < 0.01))
     y = np.asarray(X.sum(axis=1) > 4)
     for d in (300, 1500):
         model = SGDVariantClassifier(bounds=(-0.05, 0.1))
@@ -586,6 +586,21 @@ def test_streams_of_many_features_and_short_rows_stay_within_bounds():
         model.set_params(bounds=None).partial_fit(X[:, :d], y)
         model.set_params(bounds=(-0.05, 0.1)).partial_fit(X[:, :d], y)
         assert_within(model, -0.05, 0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_streams_stay_within_bounds_to_the_last_bit(dtype):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = (rng.standard_normal((200, 8)) * 10.0 ** rng.integers(-3, 4, 8)).astype(dtype)
+        y = (X / X.std(axis=0)) @ rng.standard_normal(8) > 0
+        lower, upper = -np.abs(rng.standard_normal(8)), 0.3 * np.abs(rng.standard_normal(8))
+        model = SGDVariantClassifier(bounds=(lower, upper))
+        for rows in np.array_split(np.arange(200), 4):
+            model.partial_fit(X[rows], y[rows], classes=[False, True])
+            assert model.coef_.dtype == dtype
+            coef = model.coef_[0].astype(float)
+            assert np.all((coef >= lower) & (coef <= upper))
 
 
 def test_bounds_can_come_and_go_along_a_stream():

@@ -397,3 +397,19 @@ def test_a_wide_model_is_kept_once_and_still_known_from_one_set_by_hand(dtype, f
     before = model.coef_.copy()
     model.set_params(solver="sgd", learning_rate="constant", eta0=1e-12).partial_fit(X[60:], y[60:])
     np.testing.assert_allclose(model.coef_, before, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_hinge"])
+@pytest.mark.parametrize("order", ["blocks", "one class, then all"])
+def test_new_classes_of_wide_rows_are_learned_from_the_rows_that_are_kept(loss, order):
+    X, y = words(900, 2000, n_classes=3, seed=1)
+    rows = np.argsort(y, kind="stable")
+    if order != "blocks":
+        first = rows[:100]
+        rows = np.concatenate([first, np.setdiff1d(np.arange(len(y)), first)])
+    grown = estimator(loss, on_new_class="grow")
+    for start in range(0, len(y), 100):
+        grown.partial_fit(X[rows[start : start + 100]], y[rows[start : start + 100]])
+    known = streamed(estimator(loss), X[rows], y[rows], 100)
+    assert_allclose(cost(grown, X, y), cost(known, X, y), rtol=2e-2)
+    assert grown.score(X, y) > known.score(X, y) - 0.01

@@ -11,7 +11,7 @@ import numpy as np
 from skvariants._data.scaling import Coordinates
 from skvariants._data.validate import Data
 from skvariants._fit.job import seed
-from skvariants._fit.results import Fitted, Kept, Setup, log, print_asked
+from skvariants._fit.results import Fitted, Kept, Setup, log, print_asked, within_bounds
 from skvariants._messages import left_out
 from skvariants._spec import Spec
 from skvariants._stream.given import Remaining, remaining
@@ -120,7 +120,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
         losses = asked.value(chunk.y, predicted).sum(axis=1)  # not those of its limit
     weight = chunk.s[-len(losses) :]
     _tell(spec, setup, state, float(weight @ losses) / float(weight.sum()), rows.n, bool(changed))
-    published = theta.astype(rows.dtype, copy=False)  # what users get is a copy of it
+    published = _published(spec, theta, rows.dtype)  # what users get is a copy of it
     kept = _to_be_kept(setup, state, published)
     known = (None, None) if predicted is None else (predicted, losses)
     return Fitted(spec, data.header, kept, published, "streaming", 1, [], None, None, *known)
@@ -137,6 +137,12 @@ def _begun(spec: Spec, data: Data, loss: Any, kept: Kept | None, start: Any, tru
     if start is not None and not recalls:
         sums.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
     return sums
+
+
+def _published(spec: Spec, theta: Array, dtype: Any) -> Array:
+    """The model in the precision of the rows."""
+    theta = theta.astype(dtype, copy=False)
+    return within_bounds(spec, theta, None) if spec.penalty.bounded else theta
 
 
 def _to_be_kept(setup: Setup, state: State, published: Array) -> Kept:

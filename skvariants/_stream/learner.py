@@ -240,8 +240,7 @@ class Learner:
             predicted.append(C @ self.first if start else z)
             at.first, at.second = at.first + (s[part] @ C)[:-1], at.second + _squares(C, s[part])[:-1]
             at.counted += float(s[part].sum())
-            if at.seen is not None:
-                self._see(y[part])
+            is_new = at.seen is not None and self._see(y[part])
             if self._small(len(C)) and self._step(C, y[part], s[part], z):
                 continue
             if len(at.C):
@@ -254,7 +253,7 @@ class Learner:
             most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
             sure = self.shared or (at.narrow and not self._keeps_factors)
             waits = not (sure or self._small(len(C))) and len(at.C) < most + (_OUTLIERS if at.rows else 0)
-            steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) else _STEPS
+            steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) and not is_new else _STEPS
             if self.unbounded:
                 steps = _STEPS_DOWN
             few = (waits or self.shared) and len(C) <= d1 // _CALL_OF_FEW and self._keeps_factors
@@ -266,19 +265,21 @@ class Learner:
         self.predicted = np.concatenate(predicted)
         return np.concatenate(before)
 
-    def _see(self, y: Array) -> None:
+    def _see(self, y: Array) -> bool:
+        """Whether a class came that was not seen before, or had been rare."""
         at = self.at
         classes = classes_of(y, len(at.seen))
         at.arrivals, came = at.arrivals.after(classes)
         if came:
             at.begun = at.asked = at.rows + float(len(at.s))
         if at.seen.all():
-            return
+            return came
         new = classes.any(axis=0) & ~at.seen
         if new.any():
             # the lines so far did not know of it, nor did the rows before it
             at.begun = at.asked = at.rows + float(len(at.s) + classes[:, new].argmax(axis=0).max())
         at.seen = at.seen | new
+        return came or bool(new.any())
 
     @property
     def _one_sided(self) -> bool:
@@ -392,7 +393,9 @@ class Learner:
             self.ends = self.ends if not length else None
             if (self.shared and not self.searched) or not length:
                 break
-        at.theta, self.z, self.between = now.theta, now.z, 0.0
+        # a step ends at a bound but for rounding
+        at.theta = now.theta if bounds is None else np.clip(now.theta, *bounds)
+        self.z, self.between = now.z, 0.0
         return factors
 
     def _long(self, rows: Pending) -> bool:

@@ -21,6 +21,7 @@ doi:10.1016/j.ipl.2005.11.003.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ import scipy.sparse as sp
 from skvariants._data.scaling import too_large, too_small
 from skvariants._stream.frame import LARGEST, SMALLEST
 from skvariants._stream.linearization import has_kinks, typical_curvature
-from skvariants._stream.sums import NO_EXTENT, UNSEEN, Trust, classes_in, targets_of
+from skvariants._stream.sums import NO_EXTENT, RECALLED, UNSEEN, Trust, class_numbers, classes_in, targets_of
 from skvariants._stream.truncated import Centred, Objective, Rows, Solution, minimise
 from skvariants._training.state import Fields, informative
 
@@ -175,9 +176,16 @@ class Reservoir(Fields):
         """The same, to be gone on with; arrays are never changed in place, so they are shared."""
         return dataclasses.replace(self)
 
-    def recalled(self) -> None:
-        """Nothing: what was kept of the rows is not at hand as rows of other classes."""
-        return
+    def recalled(self) -> Iterator[tuple[Any, Array, Array]] | None:
+        """Rows that stand for the stream: features, numbers of classes, weights; None if they are too few of them."""
+        parts = [part for part in (self.kept, self.waiting) if len(part.s)]
+        if RECALLED * sum(len(part.s) for part in parts) < self.rows or self.trust > 0:
+            return None
+        return ((self._of_all_features(part.X), class_numbers(part.y), np.asarray(part.s)) for part in parts)
+
+    def _of_all_features(self, X: Any) -> Any:
+        indices = np.asarray(self.columns)[X.indices]
+        return sp.csr_matrix((X.data, indices, X.indptr), (X.shape[0], self.n_features))
 
     def takes(self, shape: tuple[int, ...], n_features: int) -> bool:
         """Nothing: there are no matrices."""

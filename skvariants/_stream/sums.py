@@ -26,8 +26,8 @@ UNSEEN = 0.5
 # features up to which means are known where a model is gone on from: those of wide sparse rows are near zero, and a
 # pickle of a model with zeros would be of nothing else
 _MEANS = 1 << 12
-# a sample of this part of the rows may stand for all of them
-_RECALLED = 4
+#: A sample of this part of the rows may stand for all of them.
+RECALLED = 4
 #: Binary order of the deviation of a column that had none.
 NO_EXTENT = np.iinfo(np.int16).min
 
@@ -217,7 +217,7 @@ class Sums(Fields):
     def recalled(self) -> Iterator[tuple[Array, Array, Array]] | None:
         """Rows that stand for the stream: features, numbers of classes, weights; None if they are too few of them."""
         sample = self.sample
-        few = _RECALLED * (len(sample) + sample.n_waiting + len(self.s)) < self.rows + len(self.s)
+        few = RECALLED * (len(sample) + sample.n_waiting + len(self.s)) < self.rows + len(self.s)
         if few or self.trust > 0:
             return None
         blocks = chain(
@@ -356,6 +356,6 @@ def empty_sums(X: Any, loss: Any, task: Any, fit_intercept: bool, seed: int, cen
 
 
 __all__ = [
-    "MOST", "MOST_OF_ALL", "NO_EXTENT", "UNSEEN", "Pending", "Sums", "Trust", "class_numbers",
+    "MOST", "MOST_OF_ALL", "NO_EXTENT", "RECALLED", "UNSEEN", "Pending", "Sums", "Trust", "class_numbers",
     "classes_in", "classes_of", "empty_sums", "factors_in_units", "matrices", "pull_of", "targets_of",
 ]  # fmt: skip
