@@ -281,7 +281,7 @@ def test_a_fit_of_the_package_may_be_a_column_and_that_of_a_subclass_may_not():
         ("epsilon", [0, 2.0], [-0.1, None]),
         ("validation_fraction", [1e-9, 0.999], [0, 1, 1.0, None]),
         ("average", [True, False, 1, 10], [0, -1, 1.5, None]),
-        ("forgetting", [None, "auto", 0.5, 100], [0, -1, "never"]),
+        ("forgetting", [None, "auto", 1, 100], [0, -1, 0.5, "never"]),
         ("random_state", [None, 0, 2**32 - 1, np.random.RandomState(0)], [-1, 2**32, 0.5, "0"]),
         ("verbose", [True, False, 0, 3], [-1, 0.5, None]),
         ("n_jobs", [None, 1, -1], [1.5, "2"]),
