@@ -223,8 +223,8 @@ class Learner:
         size = max(_WAITING, d1, min(1 << 14, _BLOCK // d1))
         start = end = 0
         while end < X.shape[0]:
-            # of kinks rows tell where they are to the next rows
-            most = max(_FIRST, int(at.rows) + len(at.s)) if self.kinks else size
+            # rows tell the next ones where their lines are to be, so that these take a step or two
+            most = size if self.shared else max(2 * _FIRST, int(at.rows) + len(at.s))
             start, end = end, end + min(size, most)
             part = slice(start, end)
             C, change = at.frame.rows(X[part])
