@@ -224,8 +224,8 @@ class Learner:
         start = end = 0
         while end < X.shape[0]:
             # rows tell the next ones where their lines are to be, so that these take a step or two
-            most = size if self.shared else max(2 * _FIRST, int(at.rows) + len(at.s))
-            start, end = end, end + min(size, most)
+            n_known = size if self.shared else max(2 * _FIRST, int(at.rows) + len(at.s))
+            start, end = end, end + min(size, n_known)
             part = slice(start, end)
             C, change = at.frame.rows(X[part])
             if change is not None:
