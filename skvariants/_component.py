@@ -29,6 +29,7 @@ from sklearn.base import BaseEstimator
 
 from skvariants._doclinks import LinksToDocs
 from skvariants._names import ALSO_KNOWN
+from skvariants._shallow import Shallow
 
 # integers of Python and NumPy, and the first that no machine number holds
 _WHOLE = (int, np.integer)
@@ -263,7 +264,7 @@ class _Same:
 
 # no field specifiers: to a type checker a field then has a default, wherever one stands in the call
 @dataclass_transform()
-class Component(LinksToDocs, BaseEstimator):
+class Component(Shallow, LinksToDocs, BaseEstimator):
     """Base of the four families: every annotated attribute of a subclass is a field.
 
     Subclasses become dataclasses by themselves, so a user's own component is a class with

@@ -15,9 +15,8 @@ TESTS = Path(__file__).parent
 
 #: From the bottom up; a module imports what is below it only, and a package is the module that it re-exports.
 LEVELS = [
-    "_doclinks _callbacks _names _numerics _registry _step _threads _version _stream.drift _data.namespaces"
-    " _data.occurring",
-    "_data.scaling _data.shuffle _data.sparse _saving",
+    "_doclinks _callbacks _names _numerics _registry _shallow _step _threads _version _data.namespaces _data.occurring",
+    "_data.scaling _data.shuffle _data.sparse _saving _stream.drift",
     "_component _messages _data.rows _training.certificate _stream.progress _stream.frame _stream.linearization"
     " _stream.arrivals _stream.compact",
     "_by_feature _data.tasks",
@@ -160,6 +159,7 @@ WIDE = {
 MENTIONS = {"model_selection.halving": "the message says which estimators go on from rung to rung"}
 #: Where attributes are looked up in a namespace, and why.
 NAMESPACES = {
+    "_shallow": "a copy has what the other has",
     "estimators.base": "all attributes are set at once",
     "model_selection._search": "all attributes are set at once",
     "penalties": "the cached strengths of a component",

@@ -196,3 +196,43 @@ def test_a_fit_of_a_memory_map_leaves_the_curvature_of_its_rows(tmp_path, monkey
     stream = goes_on(model.fit(mapped, y[:3000]), X, y, 3000, 500)
     # it is told from some of its rows
     assert np.abs(stream.predict(X) - whole).max() < 0.05 * whole.std()
+
+
+# ---------------------------------------------------------------------- from a stream by default to another
+
+
+@pytest.mark.parametrize("begins", ["fit", "stream"])
+@pytest.mark.parametrize(
+    "change", [{"solver": "adam"}, {"batch_size": 16}, {"average": True}, {"learning_rate": "constant"}], ids=str
+)
+def test_one_row_by_steps_does_not_wreck_what_was_learned_without(change, begins):
+    # its columns have no deviation, and all weights were zero
+    X, t, rng = world(n=2001)
+    y = (t + rng.logistic(size=len(t)) > 0).astype(int)
+    model = SGDVariantClassifier(random_state=0)
+    model = model.fit(X[:2000], y[:2000]) if begins == "fit" else model.partial_fit(X[:2000], y[:2000], classes=[0, 1])
+    before = model.score(X, y)
+    model.set_params(**change).partial_fit(X[2000:], y[2000:])
+    assert model.score(X, y) > before - 0.1
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_coefficients_set_by_hand_are_gone_on_from_without_an_intercept(loss):
+    X, t, _ = world(n=2000)
+    X = X - X.mean(axis=0)
+    model = SGDVariantRegressor(loss=loss, fit_intercept=False).partial_fit(X[:200], t[:200])
+    model.coef_ = 0.1 * model.coef_
+    assert model.score(X, t) < 0.5
+    for start in range(200, 2000, 100):
+        model.partial_fit(X[start : start + 100], t[start : start + 100])
+    assert model.score(X, t) > 0.95
+
+
+def test_steps_go_on_from_coefficients_of_several_classes_that_were_set_by_hand():
+    X, t, _ = world(n=300)
+    X = X - X.mean(axis=0)
+    y = np.digitize(t, np.quantile(t, [0.3, 0.6]))
+    model = SGDVariantClassifier(average=True, random_state=0).partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    model.coef_ = 0.9 * model.coef_
+    model.set_params(eta0=0.01).partial_fit(X[100:], y[100:])
+    assert model.score(X, y) > 0.7

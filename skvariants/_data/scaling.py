@@ -27,6 +27,8 @@ _VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
 _NORMAL = 1.4826
 # values at a time: what fits the cache
 _BLOCK = 1 << 16
+# values so few that calls of NumPy are what costs
+_IN_ONE = 1 << 10
 # share of a mean square that a squared mean may be so that a variance found without a shift keeps all digits but one
 _NEAR_ZERO = 0.9
 # stored values from which two products are made at once
@@ -274,6 +276,11 @@ def _filled(X: Any, weight: Array | None, batch_size: int) -> Array | None:
 
 def _dense_moments(X: Any, weight: Array | None, count: float) -> tuple[Array, Array]:
     """Mean and sum of squared deviations of columns, by two products a block."""
+    if X.size <= _IN_ONE and X.dtype == np.float64:
+        ones = np.ones(len(X)) if weight is None else weight
+        mean = ones @ X / count
+        off = X - mean
+        return mean, ones @ np.square(off)
     mean, squares = _by_blocks(X, weight, count, X.dtype)
     if X.dtype == np.float32:
         # values whose squares single precision cannot hold; constant columns too, which costs little

@@ -213,18 +213,18 @@ class Header(BaseEstimator):
 
     Parameters
     ----------
-    tags : sklearn.utils.Tags
-        Those of the estimator.
+    tags : sklearn.utils.Tags or callable
+        Those of the estimator, or what returns them where they are asked for.
     """
 
     def __init__(self, tags: Any = None) -> None:
         self.tags = tags
 
     def __sklearn_tags__(self) -> Any:
-        return self.tags
+        return self.tags() if callable(self.tags) else self.tags
 
     def __reduce__(self) -> Any:
-        return Header.of, (type(self).__name__, self.tags, self.n_features, self.feature_names)
+        return Header.of, (type(self).__name__, self.__sklearn_tags__(), self.n_features, self.feature_names)
 
     @staticmethod
     def of(name: str, tags: Any, n_features: int | None = None, feature_names: Any = None) -> Header:

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from skvariants._by_feature import Shape
 from skvariants._component import identity, side_by_side
 from skvariants._data.occurring import Occurring
-from skvariants._data.scaling import Coordinates
+from skvariants._data.scaling import Coordinates, Moments
 from skvariants._data.validate import Data
 from skvariants._fit.results import Setup
 from skvariants._spec import Spec
@@ -80,9 +80,10 @@ class Job:
 
 
 def assemble(
-    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None = None
+    specs: Sequence[Spec], data: Data, previous: Any, starts: Any, streaming: bool, beside: Setup | None = None,
+    known: Moments | None = None,
 ) -> Job:  # fmt: skip
-    """The problem of all columns, and where they start."""
+    """The problem of all columns, and where they start; `known` are moments of rows that a start has learned."""
     spec, task, count = specs[0], data.task, len(specs)
     old = beside if previous is None else previous[0].setup
     rows = data.rows if previous is None else data.rows.astype(previous[0].state.theta.dtype)
@@ -91,7 +92,7 @@ def assemble(
     if rows is not data.rows:
         data = replace(data, rows=rows)
     losses = [task.bind_loss(s.loss) for s in specs]
-    frame = _frame(spec, data, losses[0], old, streaming)
+    frame = _frame(spec, data, losses[0], old, streaming, known)
     coordinates, k, dtype = frame.coordinates, task.n_columns, rows.dtype
     problem = Problem(rows, task.encoding(dtype), losses[0], None, coordinates, spec.fit_intercept)
     measured = streaming and old is not None and old.paced and spec.solver.method == "steps"
@@ -194,7 +195,7 @@ def _weighed_by_stream(rows: Any, total_weight: float, old: Setup) -> Any:
     return rows if factor == 1.0 else rows.reweighted(factor)
 
 
-def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool) -> Setup:
+def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool, known: Moments | None) -> Setup:
     """Coordinates to work in, and the moments that they come from."""
     rows, task = data.rows, data.task
     if old is not None and not streaming:
@@ -205,7 +206,8 @@ def _frame(spec: Spec, data: Data, loss: Any, old: Setup | None, streaming: bool
     if not (spec.scale or (spec.scale_open and old is not None and old.moments is not None)):
         return Setup(None, task, Coordinates(), None, None, **counts)
     size = _lazy_batch(spec, streaming)
-    moments = rows.moments(None if old is None else old.moments, filling=size)
+    known = known if known is not None and len(known.mean) == rows.d else None
+    moments = rows.moments(known if old is None else old.moments, filling=size)
     targets = None
     if loss.in_target_units:
         targets = task.target_moments(data.y, rows.weight, None if old is None else old.target_moments)
@@ -266,7 +268,9 @@ def _move(setup: Setup, state: State, old: Coordinates, problem: Problem, starts
     rungs = None if pace is None or pace.rungs is None else pace.rungs
     if starts is not None and starts[0] is not None:
         coef, intercept = starts[0]
-        state.theta = new.standardised(np.concatenate([coef.T, intercept[None]])).astype(state.theta.dtype)
+        # coefficients turned on their side, which gradients are written beside
+        theta = np.ascontiguousarray(np.concatenate([coef.T, intercept[None]]))
+        state.theta = new.standardised(theta).astype(state.theta.dtype)
         state.average = None if state.average is None else state.theta.copy()
         _move_points(setup.solver, state, lambda point: state.theta.copy())
         if rungs is not None:

@@ -153,6 +153,13 @@ class Kept:
         published = theta.astype(self.intercept.dtype, copy=False)
         return replace(self, state=replace(self.state, theta=theta), theta=published, intercept=None)
 
+    def for_steps(self) -> Kept:
+        """The same for a stream that goes on by steps, in units that its sums know."""
+        if not self.has_sums:
+            return self
+        setup = replace(self.setup, moments=self.state.method.moments())
+        return replace(self, setup=setup, state=replace(self.state, method=None))
+
     def among(self, features: Occurring | None) -> Kept:
         """The same with the weights of these features, which hold those of now, or of all."""
         old = self.features

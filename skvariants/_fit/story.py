@@ -91,7 +91,10 @@ def fit(
     if streaming and recursive(specs[0], data, kept):
         return [learn(specs[0], data, kept if kept is None or not kept.features else kept.whole(), start, trust)]
     whole = None if previous is None else [kept if kept.features else kept.whole() for kept in previous]
-    job = assemble(specs, data, whole, starts, streaming)
+    if streaming and whole is not None:
+        whole = [kept.for_steps() for kept in whole]
+    known = trust() if streaming and previous is None and start is not None and trust is not None else None
+    job = assemble(specs, data, whole, starts, streaming, known=None if known is None else known.moments())
     return _trained(job, previous is None, callback, certified)
 
 

@@ -26,6 +26,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skvariants._shallow import Shallow
+
 Array = np.ndarray
 #: Rows, the sum of their values, the sum of squares.
 Sums = tuple[float, float, float]
@@ -83,7 +85,7 @@ class Learner(Protocol):
         """Another learner in the same state."""
 
 
-class Forgetting:
+class Forgetting(Shallow):
     """How long chunks are remembered: this one, for ever.
 
     Attributes

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from scipy.linalg import blas
 
 from skvariants._data.scaling import too_large, too_small
+from skvariants._shallow import Shallow
 
 Array = np.ndarray
 # binary orders of magnitude that a value may be away from one
@@ -21,7 +22,7 @@ _ROUNDING = 2.0**-44
 _TURN = 1 << 16
 
 
-class Frame:
+class Frame(Shallow):
     """Features minus a row of the stream, times powers of two, and a one as last.
 
     Parameters

@@ -40,7 +40,7 @@ _PAIRS = 128
 # the same where each is multiplied by a triangle, and the fewest rows
 _BLOCK_OF_FORMS, _ROWS_OF_FORMS = 1 << 15, 256
 # rows that wait until their parabolas are made: of a stream that begins, and later
-_FIRST, _WAITING, _NEW = 512, 256, 32
+_FIRST, _WAITING = 512, 256
 # values, in the units worked in, and rows, of outliers that stay pending
 _EXTREME, _OUTLIERS = 32.0, 16
 # share of the future that a prediction's variance stands for, and its largest deviation in units of the loss
@@ -152,7 +152,7 @@ class Learner:
         """The unit of a prediction, and a typical curvature, with some rows more."""
         typical = self.at.typical
         self.reach = _REACH * (_robust(self.unit, np.concatenate([self.at.sample.y, y])) if self.robust else self.unit)
-        if typical is None or np.any(typical[0] != self.reach):
+        if typical is None or (not self.loss.quadratic and np.any(typical[0] != self.reach)):
             typical = self.at.typical = self.reach, typical_curvature(self.loss, self.k, self.reach)
         self.bend = typical[1]
 
@@ -253,9 +253,9 @@ class Learner:
                 at.C, at.y, at.s = C, y[part], s[part].copy()
             if self.robust:
                 self._measure(at.y)
-            most = (_NEW if at.begun and at.rows - at.begun < _WAITING else _WAITING) if at.rows else _FIRST
+            most = _WAITING + _OUTLIERS if at.rows else _FIRST
             sure = self.shared or (at.narrow and not self._keeps_factors)
-            waits = not (sure or self._small(len(C))) and len(at.C) < most + (_OUTLIERS if at.rows else 0)
+            waits = not (sure or self._small(len(C)) or self._unsettled) and len(at.C) < most
             steps = _STEPS_WAITING if waits and len(at.C) > 2 * len(C) and not is_new else _STEPS
             if self.unbounded:
                 steps = _STEPS_DOWN
@@ -283,6 +283,11 @@ class Learner:
             at.begun = at.asked = at.rows + float(len(at.s) + classes[:, new].argmax(axis=0).max())
         at.seen = at.seen | new
         return came or bool(new.any())
+
+    @property
+    def _unsettled(self) -> bool:
+        """Whether a class has just come: the rows before it are to be asked again what they say of its first."""
+        return bool(self.at.begun) and self.at.rows - self.at.begun < _WAITING
 
     @property
     def _one_sided(self) -> bool:
@@ -513,12 +518,15 @@ class Learner:
         if at.extent is None or len(at.extent) != len(at.frame.factor):
             return mean
         known = np.append(np.ldexp(at.frame.factor, np.where(at.extent > NO_EXTENT, at.extent, 0)), 1.0)
-        for M in mean:
+        for j, M in enumerate(mean):
             if not self.whole:
                 _no_farther(M, known[:-1])
             diagonal = M.diagonal().reshape(-1, len(known))
+            level = diagonal[:, -1:]
+            if not self.fit_intercept:  # which knows the curvature of a row
+                level = np.reshape(self.bend if self.whole else self.bend[j], (-1, 1))
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                share = np.sqrt(_WIDER * diagonal[:, -1:] * known * known / diagonal)
+                share = np.sqrt(_WIDER * level * known * known / diagonal)
             shrink = np.where(share < 1, share, 1.0).ravel()  # what is not a number stays
             M *= shrink[:, None]
             M *= shrink

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from skvariants._data.scaling import too_large, too_small
+from skvariants._data.scaling import Moments, too_large, too_small
 from skvariants._stream.frame import LARGEST, SMALLEST
 from skvariants._stream.linearization import has_kinks, typical_curvature
 from skvariants._stream.sums import NO_EXTENT, RECALLED, UNSEEN, Trust, class_numbers, classes_in, targets_of
@@ -169,6 +169,15 @@ class Reservoir(Fields):
         for name in ("linear", "diagonal", "metric", "second", "counted", "weight", "rows", "begun", "trust"):
             value = getattr(self, name)
             setattr(self, name, None if value is None else value * factor)
+
+    def moments(self) -> Moments | None:
+        """Of the features of all rows, in the units of the data; None before there was one."""
+        if not self.counted > 0:
+            return None
+        mean, squares = np.zeros(self.n_features), np.zeros(self.n_features)
+        mean[self.columns] = self.centre
+        squares[self.columns] = self.second / (self.mean_weight * self.factor * self.factor)
+        return Moments(self.counted / self.mean_weight, mean, squares)
 
     def worth(self, weight: float) -> Trust:
         """What the model is worth on its own."""

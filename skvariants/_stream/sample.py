@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._shallow import Shallow
 from skvariants._stream.compact import Rows
 
 Array = np.ndarray
@@ -34,7 +35,7 @@ def uniforms(seed: int, first: int, count: int) -> Array:
 
 
 @dataclass(eq=False, repr=False)
-class Sample:
+class Sample(Shallow):
     r"""Rows of the stream, with the lines that stand for them in the sums.
 
     A row of weight :math:`s` has the priority :math:`s / u`, :math:`u` uniform. Of each class those of the highest are

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from skvariants._data.scaling import Moments
 from skvariants._stream.arrivals import Arrivals
 from skvariants._stream.frame import Frame
 from skvariants._stream.sample import Sample
@@ -82,6 +83,15 @@ class Trust(NamedTuple):
         if known is None or known.loss.key() != loss.key() or not sums.takes(known.curvature.shape, len(known.centre)):
             known = None
         return Trust(self.weight, extent, self.centre, known)
+
+    def moments(self) -> Moments | None:
+        """Of the columns of these rows, as far as they are known."""
+        extent = self.extent if self.packed is None else np.frombuffer(zlib.decompress(self.packed), np.int16)
+        if extent is None or not self.weight > 0:
+            return None
+        deviation = np.ldexp(1.0, np.where(extent > NO_EXTENT, extent, 0)) * (extent > NO_EXTENT)
+        centre = np.zeros(len(extent)) if self.centre is None else self.centre
+        return Moments(self.weight, centre, self.weight * deviation * deviation)
 
     def in_short(self) -> Trust:
         """The same without rows, in a few bits a feature where these are many."""
@@ -262,6 +272,14 @@ class Sums(Fields):
     def squares_about_mean(self) -> Array:
         """Weighted sum of squares of each column about its mean."""
         return np.maximum(self.second - self.first * self.first / max(self.counted, 1e-300), 0.0)
+
+    def moments(self) -> Moments | None:
+        """Of the columns of all rows, in the units of the data; None before there was one."""
+        if not self.counted > 0:
+            return None
+        mean, factor = self.first / self.counted, self.frame.factor
+        squares = self.squares_about_mean / (self.mean_weight * factor * factor)
+        return Moments(self.counted / self.mean_weight, self.frame.centre + mean / factor, squares)
 
     def worth(self, weight: float) -> Trust:
         """What the model is worth on its own."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from skvariants._component import identity
 from skvariants._data.occurring import spread
+from skvariants._shallow import Shallow
 from skvariants._training.problem import columns_of
 
 Array = np.ndarray
@@ -60,7 +61,7 @@ def log(default: Any = list) -> Any:
 
 
 @dataclasses.dataclass(eq=False, repr=False)
-class Fields:
+class Fields(Shallow):
     """Base of what carries fields of declared axes; `width` is the number of columns of a model."""
 
     width: int = shared(1)

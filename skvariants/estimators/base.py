@@ -187,7 +187,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     def _header(self, known: bool) -> Header:
         """Names and number of the features, for a fit to learn or to be checked against."""
         count, names = (getattr(self, name, None) for name in ("n_features_in_", "feature_names_in_"))
-        return Header.of(type(self).__name__, get_tags(self), *((count, names) if known else ()))
+        return Header.of(type(self).__name__, functools.partial(get_tags, self), *((count, names) if known else ()))
 
     def _warned(self, messages: list[str]) -> Any:
         """Warn, where the user called."""
