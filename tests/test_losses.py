@@ -201,7 +201,12 @@ def test_second_derivative_is_the_derivative_of_gradient(name, loss):
     assert second.shape == z.shape
     assert loss.smooth == (loss.max_curvature is not None or not loss.in_target_units)
     if loss.smooth:
-        np.testing.assert_allclose(second, derivative(lambda v: gradient(loss, y, v), z), atol=1e-8, rtol=1e-8)
+        true = derivative(lambda v: gradient(loss, y, v), z)
+        if loss.max_curvature is not None and type(loss).second_derivative is Loss.second_derivative:
+            np.testing.assert_array_equal(second, loss.max_curvature)  # a bound, where no more is said
+            assert np.all(true <= second + 1e-8)
+        else:
+            np.testing.assert_allclose(second, true, atol=1e-8, rtol=1e-8)
     else:
         # not smooth: anything positive is a safe model
         assert np.all(second > 0)
@@ -601,6 +606,47 @@ def test_the_defaults_of_the_interface_work_for_a_users_own():
     weight = np.random.default_rng(8).random(y.shape)
     np.testing.assert_array_equal(loss.fit_intercept_only(y, weight), SquaredError().fit_intercept_only(y, weight))
     np.testing.assert_array_equal(loss.second_derivative(y, z), 1.0)
+
+
+class Skewed(Loss):
+    """A user's regression loss with a kink, one piece of which is curved, in value and gradient alone."""
+
+    regression = True
+
+    def value(self, y, z):
+        return np.where(z > y, 2 * (z - y), 0.5 * (z - y) ** 2)
+
+    def gradient(self, y, z, out):
+        return np.copyto(out, np.where(z > y, 2.0, z - y)) or out
+
+
+class Logistic(Loss):
+    """A user's loss of labels, in value and gradient alone."""
+
+    smooth = True
+
+    def value(self, y, z):
+        return np.logaddexp(0, -y * z)
+
+    def gradient(self, y, z, out):
+        return np.divide(-y, 1 + np.exp(y * z), out=out)
+
+
+@pytest.mark.parametrize("loss", [Skewed(), Logistic()])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_the_constant_of_a_users_loss_is_the_best_one(loss, scale):
+    rng = np.random.default_rng(0)
+    y = scale * rng.gamma(2.0, size=(80, 3)) if loss.regression else np.where(rng.random((80, 3)) < 0.8, 1.0, -1.0)
+    weight, size = rng.integers(0, 4, y.shape).astype(float), np.abs(y).max()
+    found = loss.fit_intercept_only(y, weight)
+    for j in range(3):
+
+        def mean_loss(c, j=j):
+            return np.average(loss.value(y[:, j], np.full(80, c * size)), weights=weight[:, j])
+
+        best = minimize_scalar(mean_loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-12}).fun
+        assert mean_loss(found[j] / size) <= best + 1e-9 * (best + 2 * size)  # slopes are up to two
+    np.testing.assert_array_equal(Skewed().fit_intercept_only(np.full((9, 1), 0.1), np.ones((9, 1))), 0.1)
 
 
 def test_the_logistic_loss_and_it_alone_has_one_that_couples_classes():
