@@ -296,7 +296,9 @@ FIELDS = [
 def _others(component, field):
     """The same component with other values of a field, those that it takes."""
     value = getattr(component, field)
-    numbers = (0.1, 10.0, 3, 1e6) if isinstance(value, str) else (0.3, 0.1, 1e-6 * value, 0.5 * value, 10 * value)
+    numbers = (0.1, 10.0, 3, 1e6)
+    if not isinstance(value, str):
+        numbers = (0.3, 1e-6 * value, 0.5 * value, 1.1 * value, 10 * value)
     for other in numbers:
         changed = component.with_fields(**{field: other})
         with contextlib.suppress(ValueError, TypeError):
