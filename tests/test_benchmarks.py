@@ -509,8 +509,11 @@ def test_every_solver_of_every_family_has_a_line_beside_adam_and_auto(scripts, t
     entry = {"name": "toy", "facts": facts, "solvers": runs}
     lines = families.report([entry]).splitlines()
     assert lines[0] == "1 tables of 300 to 300 rows."
-    shown = {line.split(" | ")[1].strip("`"): line.split(" | ")[2:] for line in lines[4:]}
+    end = lines.index("", 4)
+    shown = {line.split(" | ")[1].strip("`"): line.split(" | ")[2:] for line in lines[4:end]}
     assert list(shown) == ["auto", *families.NAMES]
+    # two classes, few rows
+    assert lines[end + 3 :] == ["| one target, or two classes | `prodigy` | 1 | 0 | 0 of 0 |"]
     assert shown["saga"] == ["1e-05", "0.001", "1 of 1", "1 of 1", "4.0 |"]
     assert shown["adam"] == ["1e-02", "1", "", "0 of 1", "2.0 |"]
     page = tmp_path / "page.md"
