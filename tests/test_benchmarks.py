@@ -19,7 +19,7 @@ from skvariants.diagnostics import facts as measure_facts
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 MODULES = [
     "measuring", "objectives", "problems", "methods", "benchmark", "kinks", "pictures", "report", "run_all",
-    "compare_commits", "advice", "families", "lasso", "streams", "workers",
+    "compare_commits", "advice", "families", "lasso", "ordinal", "streams", "workers",
 ]  # fmt: skip
 DOCS = FOLDER.parents[1] / "docs"
 
@@ -499,6 +499,19 @@ def test_the_advice_is_judged_beside_the_best_named_solver_and_auto(scripts):
     assert judged["factor"] == pytest.approx(advice.cost(runs[judged["advised"]]) / np.sqrt(2))
     assert judged["seconds beside auto"] == 1
     assert "always `adam` | 100%" in advice.report([entry])
+
+
+def test_the_ordinal_model_is_the_true_one_and_labels_come_near(scripts, capsys):
+    ordinal = scripts["ordinal"]
+    # probabilities of more than each level, of which the second pair crosses
+    np.testing.assert_allclose(
+        ordinal.probabilities(np.array([[0.9, 0.4], [0.2, 0.5]])), [[0.1, 0.5, 0.4], [8 / 13, 0, 5 / 13]]
+    )
+    ordinal.main(["--tables", "1", "--rows", "200"])
+    rows, *numbers = capsys.readouterr().out.splitlines()[1].replace(",", "").split()
+    assert rows == "200"
+    losses = [float(number) for number in numbers[:6:2]]
+    assert losses[0] < min(losses[1:]) < 1.2 * losses[0]
 
 
 def test_every_solver_of_every_family_has_a_line_beside_adam_and_auto(scripts, tmp_path):
