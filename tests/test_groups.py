@@ -314,6 +314,18 @@ def test_groups_of_uneven_columns_are_exact(seed, alpha):
     assert model.n_iter_ < 30
 
 
+@pytest.mark.parametrize("seed", [1, 365])
+def test_groups_of_more_features_than_rows_are_exact(seed):
+    # differences cancelled in factors of their Hessian
+    rng = np.random.default_rng(seed)
+    X, groups = rng.standard_normal((30, 150)), rng.integers(0, 60, 150)
+    y = X @ (rng.standard_normal(150) * (rng.random(150) < 0.3)) * 0.02
+    penalty = GroupLasso(groups, 1e-5, 0.9, ridge=1e-6)
+    model = SGDVariantRegressor("absolute_error", penalty=penalty, tol=1e-7).fit(X, y)
+    assert (model.status_, model.suboptimality_kind_) == ("converged", "bound")
+    assert model.suboptimality_ <= 1e-7
+
+
 def test_one_weight_a_group_is_l1():
     X, y, model = kinked("absolute_error", GroupLasso(np.arange(18), 0.1, ridge=0.02), tol=1e-9)
     rest = dict(penalty="elasticnet", alpha=0.12, l1_ratio=0.1 / 0.12)
