@@ -3,16 +3,22 @@
 import functools
 import itertools
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize, minimize_scalar
 from sklearn import metrics
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.model_selection import cross_val_score
 
 from _oracles import derivative, partial_derivatives
 from _references import in_domain
+from skvariants import SGDVariantRegressor
 from skvariants._component import Interval, hyperparameter
 from skvariants.losses import (
     LOSSES,
@@ -30,6 +36,7 @@ from skvariants.losses import (
     SquaredHinge,
     Tweedie,
 )
+from skvariants.model_selection import BatchedGridSearchCV
 
 VARIANTS = [
     Hinge(threshold=0.4),
@@ -630,6 +637,38 @@ class Logistic(Loss):
 
     def gradient(self, y, z, out):
         return np.divide(-y, 1 + np.exp(y * z), out=out)
+
+
+class Expectile(Loss):
+    """A user's loss whose bound of the curvature depends on a field."""
+
+    level: Any = hyperparameter(0.7, Interval(0, 1))
+    regression = smooth = True
+
+    @property
+    def max_curvature(self):
+        return np.maximum(self.level, 1 - np.asarray(self.level))
+
+    def value(self, y, z):
+        return 0.5 * np.where(y > z, self.level, 1 - np.asarray(self.level)) * (y - z) ** 2
+
+    def gradient(self, y, z, out):
+        return np.multiply(np.where(y > z, self.level, 1 - np.asarray(self.level)), z - y, out=out)
+
+
+@pytest.mark.parametrize("solver", ["auto", "adam", "sgd"])
+def test_a_search_lists_a_field_that_bounds_the_curvature(solver):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    y, levels = X @ [1.0, 2.0, 0.0] + rng.standard_normal(60), [Expectile(level) for level in (0.2, 0.5, 0.9)]
+    model = SGDVariantRegressor(solver=solver, random_state=0, tol=1e-8, max_iter=50)
+    search = BatchedGridSearchCV(model, {"loss": levels}, cv=2, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        together = search.fit(X, y).cv_results_["mean_test_score"]
+        for loss, score in zip(levels, together, strict=True):
+            alone = cross_val_score(clone(model).set_params(loss=loss), X, y, cv=2).mean()
+            assert score == pytest.approx(alone, abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", [Skewed(), Logistic()])

@@ -67,7 +67,7 @@ class Loss(Component):
         steps are possible. A class that declares `max_curvature` is smooth without saying so.
     max_curvature : float or None
         Upper bound of the second derivative in `z`, or None where none is known. A bound makes safe step sizes
-        possible.
+        possible. Where it depends on a field that a search lists, it has a value for each column, as the field has.
     quadratic : bool
         Whether the second derivative in `z` is the same everywhere.
     columns_per_model : int
@@ -197,7 +197,13 @@ class Loss(Component):
             above, below = z + h, z - h
             rise = self.gradient(y, above, np.empty(shape)) - self.gradient(y, below, np.empty(shape))
             return rise / (above - below)
-        return np.full(shape, float(self.max_curvature or 1.0))
+        bound = 1.0 if self.max_curvature is None else self.max_curvature
+        return np.array(np.broadcast_to(np.asarray(bound, dtype=np.float64), shape))
+
+    @property
+    def steepest(self) -> float:
+        """The largest `max_curvature` of all columns; one where none is known."""
+        return 1.0 if self.max_curvature is None else float(np.max(self.max_curvature))
 
     def curvature(self, y: Array, z: Array) -> Array:
         """Curvature of a quadratic model at a prediction: the second derivative, unless that says too little.
