@@ -96,6 +96,10 @@ ALSO_KNOWN: dict[str, dict[str, str]] = {
         **dict.fromkeys(("pinball", "pinballloss", "quantileloss"), "'quantile'"),
         **dict.fromkeys(("svm", "svc", "svr"), "'hinge' (of labels) or 'epsilon_insensitive' (of numbers)"),
         **dict.fromkeys(("smoothl1",), "'huber'"),
+        **dict.fromkeys(
+            ("ordinal", "ordinallogit", "cumulativelogit", "orderedlogit", "proportionalodds"),
+            "'log_loss' of a label for each threshold (y > level), as the guide to losses has it",
+        ),
         **dict.fromkeys(("ridge", "tikhonov"), "loss='squared_error' with penalty='l2'"),
         **dict.fromkeys(("lasso",), "loss='squared_error' with penalty='l1'"),
         **dict.fromkeys(("elasticnet", "enet"), "loss='squared_error' with penalty='elasticnet'"),

@@ -19,7 +19,7 @@ from skvariants.diagnostics import facts as measure_facts
 FOLDER = Path(__file__).parents[1] / "examples" / "benchmarks"
 MODULES = [
     "measuring", "objectives", "problems", "methods", "benchmark", "kinks", "pictures", "report", "run_all",
-    "compare_commits", "advice", "families", "lasso", "streams", "workers",
+    "compare_commits", "advice", "families", "lasso", "ordinal", "streams", "workers",
 ]  # fmt: skip
 DOCS = FOLDER.parents[1] / "docs"
 
@@ -501,6 +501,19 @@ def test_the_advice_is_judged_beside_the_best_named_solver_and_auto(scripts):
     assert "always `adam` | 100%" in advice.report([entry])
 
 
+def test_the_ordinal_model_is_the_true_one_and_labels_come_near(scripts, capsys):
+    ordinal = scripts["ordinal"]
+    # probabilities of more than each level, of which the second pair crosses
+    np.testing.assert_allclose(
+        ordinal.probabilities(np.array([[0.9, 0.4], [0.2, 0.5]])), [[0.1, 0.5, 0.4], [8 / 13, 0, 5 / 13]]
+    )
+    ordinal.main(["--tables", "1", "--rows", "200"])
+    rows, *numbers = capsys.readouterr().out.splitlines()[1].replace(",", "").split()
+    assert rows == "200"
+    losses = [float(number) for number in numbers[:6:2]]
+    assert losses[0] < min(losses[1:]) < 1.2 * losses[0]
+
+
 def test_every_solver_of_every_family_has_a_line_beside_adam_and_auto(scripts, tmp_path):
     families = scripts["families"]
     facts = asdict(measure_facts(*data("binary"), classification=True))
@@ -509,8 +522,11 @@ def test_every_solver_of_every_family_has_a_line_beside_adam_and_auto(scripts, t
     entry = {"name": "toy", "facts": facts, "solvers": runs}
     lines = families.report([entry]).splitlines()
     assert lines[0] == "1 tables of 300 to 300 rows."
-    shown = {line.split(" | ")[1].strip("`"): line.split(" | ")[2:] for line in lines[4:]}
+    end = lines.index("", 4)
+    shown = {line.split(" | ")[1].strip("`"): line.split(" | ")[2:] for line in lines[4:end]}
     assert list(shown) == ["auto", *families.NAMES]
+    # two classes, few rows
+    assert lines[end + 3 :] == ["| one target, or two classes | `prodigy` | 1 | 0 | 0 of 0 |"]
     assert shown["saga"] == ["1e-05", "0.001", "1 of 1", "1 of 1", "4.0 |"]
     assert shown["adam"] == ["1e-02", "1", "", "0 of 1", "2.0 |"]
     page = tmp_path / "page.md"

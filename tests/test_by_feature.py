@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import lsq_linear, minimize
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -214,6 +215,37 @@ def test_every_solver_stays_within_the_bounds(kind, solver, scale):
     assert_within(bounded, lower, upper)
     assert np.isfinite(bounded.loss_curve_).all()
     assert not np.array_equal(free.coef_, bounded.coef_)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "poisson"])
+def test_a_column_whose_weight_is_one_is_an_offset(loss):
+    rng = np.random.default_rng(0)
+    X, offset = rng.standard_normal((300, 3)) * [1.0, 20.0, 0.1], 2 * rng.standard_normal(300)
+    z, weight = X @ [0.5, 0.02, 3.0] + offset, rng.integers(0, 3, 300) * 1.0
+    y = {
+        "squared_error": z + rng.standard_normal(300),
+        "log_loss": np.where(rng.random(300) < expit(z), 1.0, -1.0),
+        "poisson": rng.poisson(np.exp(z)) * 1.0,
+    }[loss]
+    term = LOSSES[loss]()
+
+    def objective(v):
+        z = (X @ v[:3] + v[3] + offset)[:, None]
+        return np.average(term.value(y[:, None], z)[:, 0], weights=weight) + 5e-3 * v[:3] @ v[:3]
+
+    best = minimize(objective, np.zeros(4), options={"gtol": 1e-8}).x
+    rows, cls = np.column_stack([X, offset]), SGDVariantRegressor if term.regression else SGDVariantClassifier
+    model = cls(loss, alpha=0.01, bounds=([-np.inf] * 3 + [1], [np.inf] * 3 + [1]), tol=1e-10)
+    models = [clone(model).fit(rows, y, sample_weight=weight)]
+    if loss == "squared_error":
+        for part in np.array_split(np.arange(300), 7):
+            model.partial_fit(rows[part], y[part], sample_weight=weight[part])
+        models.append(model)
+    for found in models:
+        coef = np.ravel(found.coef_)
+        assert coef[3] == 1.0
+        np.testing.assert_allclose(np.r_[coef[:3], found.intercept_], best, atol=1e-4)
+        assert objective(np.r_[coef[:3], found.intercept_]) <= objective(best) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("way", ["average", "batch_size", "pa1", "cosine"])

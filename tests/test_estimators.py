@@ -127,26 +127,31 @@ def test_average_is_scikit_learns(average):
     same(theirs, SGDVariantClassifier(solver="sgd", batch_size=1, **params, **STEPS).fit(X3, Y2))
 
 
+@pytest.mark.parametrize("batch", [len(YR), 64])
 @pytest.mark.parametrize("name", [name for name in STEPPING if name not in (*RECURSIONS, *ROW_RECURSIONS)])
-def test_full_batch_trajectories_are_torchs(name):
+def test_trajectories_are_torchs(name, batch):
+    """On all rows, and on batches in the order of the rows, for 50 steps."""
     t = torch()
     kept = t.get_default_dtype()
     t.set_default_dtype(t.float64)
     lr = 1.0 if name == "adadelta" else 0.01
-    y = YR / YR.std()
+    y, starts = YR / YR.std(), np.arange(0, len(YR), batch)
+    epochs = -(-50 // len(starts))
     try:
         w = t.nn.Parameter(t.zeros(XR.shape[1]))
         b = t.nn.Parameter(t.zeros(1))
         optimizer = torch_optimizer(name, [w, b], lr)
-        for steps in range(1, 41):
-            optimizer.zero_grad()
-            loss = (0.5 * (t.tensor(XR) @ w + b - t.tensor(y)) ** 2).mean() + 0.5 * 0.1 * (w**2).sum()
-            loss.backward()
-            optimizer.step()
-            if steps in (1, 2, 7, 40):
+        for epoch in range(1, epochs + 1):
+            for start in starts:
+                rows, targets = (t.tensor(part[start : start + batch]) for part in (XR, y))
+                optimizer.zero_grad()
+                loss = (0.5 * (rows @ w + b - targets) ** 2).mean() + 0.5 * 0.1 * (w**2).sum()
+                loss.backward()
+                optimizer.step()
+            if epoch in (1, 2, 7, epochs):
                 ours = SGDVariantRegressor(
-                    solver=name, batch_size="full", alpha=0.1, learning_rate="constant", eta0=lr, tol=None,
-                    max_iter=steps,
+                    solver=name, batch_size=batch, alpha=0.1, learning_rate="constant", eta0=lr, tol=None,
+                    max_iter=epoch, shuffle=False, scale_features=False,
                 ).fit(XR, y)  # fmt: skip
                 np.testing.assert_allclose(ours.coef_, w.detach().numpy(), atol=1e-10, rtol=0)
                 np.testing.assert_allclose(ours.intercept_, b.detach().numpy(), atol=1e-10, rtol=0)

@@ -277,7 +277,7 @@ def left(model, X, y, loss, weight=None):
     lines, penalty, coef = LINES[loss](y), model.penalty, np.ravel(model.coef_)
     strength = penalty.alpha * (1 - penalty.l1_ratio)
     l1 = dict(alpha=penalty.alpha * penalty.l1_ratio, l1_ratio=1.0)
-    least, w, _ = cutting_planes(X, lines, weight=weight, groups=GROUPS, strength=strength, **l1)
+    least, w, _ = cutting_planes(X, lines, weight=weight, groups=penalty.groups, strength=strength, **l1)
     start = cutting_planes(np.zeros((len(y), 1)), lines, 0.0, weight=weight)[0]
     z = X @ coef + np.ravel(model.intercept_)[0]
     found = np.average(np.max([a * z + c for a, c in lines], axis=0), weights=weight)
@@ -299,6 +299,31 @@ def test_losses_with_kinks_are_exact(loss, l1_ratio):
         assert (type(model.solver_).__name__, model.status_) == ("InteriorPoint", "converged")
         if tol < 1e-6:
             np.testing.assert_array_equal(np.ravel(model.coef_) == 0, np.abs(w) < 1e-5)
+
+
+@pytest.mark.parametrize(("seed", "alpha"), [(25, 0.003), (68, 0.003), (123, 0.03), (144, 0.003)])
+def test_groups_of_uneven_columns_are_exact(seed, alpha):
+    # sizes of groups beyond their cone made steps short that are long within it
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((40, 8)) * 10 ** rng.uniform(-2, 2, 8) + 5 * rng.standard_normal((40, 1))
+    y = X @ (rng.normal(size=8) / X.std(axis=0) * (rng.random(8) < 0.4)) + 0.1 * rng.standard_normal(40)
+    penalty = GroupLasso(rng.integers(0, 5, 8), alpha * y.std(), 0.3)
+    model = SGDVariantRegressor(Quantile(0.9), penalty=penalty, tol=1e-6).fit(X, y)
+    assert abs(left(model, X, y, "nine tenths")[0]) <= 1e-6
+    assert model.status_ == "converged"
+    assert model.n_iter_ < 30
+
+
+@pytest.mark.parametrize("seed", [1, 365])
+def test_groups_of_more_features_than_rows_are_exact(seed):
+    # differences cancelled in factors of their Hessian
+    rng = np.random.default_rng(seed)
+    X, groups = rng.standard_normal((30, 150)), rng.integers(0, 60, 150)
+    y = X @ (rng.standard_normal(150) * (rng.random(150) < 0.3)) * 0.02
+    penalty = GroupLasso(groups, 1e-5, 0.9, ridge=1e-6)
+    model = SGDVariantRegressor("absolute_error", penalty=penalty, tol=1e-7).fit(X, y)
+    assert (model.status_, model.suboptimality_kind_) == ("converged", "bound")
+    assert model.suboptimality_ <= 1e-7
 
 
 def test_one_weight_a_group_is_l1():

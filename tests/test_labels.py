@@ -60,6 +60,8 @@ def _decisions(models, X):
     *(pytest.param(name, marks=pytest.mark.slow) for name in LOSSES if name not in ("log_loss", "hinge", "perceptron")),
 ])  # fmt: skip
 def test_columns_are_the_fits_of_single_labels(X, Y, loss, weight):
+    if not (LOSSES[loss].smooth or LOSSES[loss].has_ramps):
+        pytest.skip(f"{loss} is learned by steps, whose end is that of all labels")
     tol = 1e-6 if LOSSES[loss].piecewise_linear else 1e-10
     model = SGDVariantClassifier(loss, class_weight=weight, alpha=1e-3, tol=tol)
     try:

@@ -3,16 +3,22 @@
 import functools
 import itertools
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize, minimize_scalar
 from sklearn import metrics
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.model_selection import cross_val_score
 
 from _oracles import derivative, partial_derivatives
 from _references import in_domain
+from skvariants import SGDVariantRegressor
 from skvariants._component import Interval, hyperparameter
 from skvariants.losses import (
     LOSSES,
@@ -30,6 +36,7 @@ from skvariants.losses import (
     SquaredHinge,
     Tweedie,
 )
+from skvariants.model_selection import BatchedGridSearchCV
 
 VARIANTS = [
     Hinge(threshold=0.4),
@@ -201,7 +208,12 @@ def test_second_derivative_is_the_derivative_of_gradient(name, loss):
     assert second.shape == z.shape
     assert loss.smooth == (loss.max_curvature is not None or not loss.in_target_units)
     if loss.smooth:
-        np.testing.assert_allclose(second, derivative(lambda v: gradient(loss, y, v), z), atol=1e-8, rtol=1e-8)
+        true = derivative(lambda v: gradient(loss, y, v), z)
+        if loss.max_curvature is not None and type(loss).second_derivative is Loss.second_derivative:
+            np.testing.assert_array_equal(second, loss.max_curvature)  # a bound, where no more is said
+            assert np.all(true <= second + 1e-8)
+        else:
+            np.testing.assert_allclose(second, true, atol=1e-8, rtol=1e-8)
     else:
         # not smooth: anything positive is a safe model
         assert np.all(second > 0)
@@ -601,6 +613,79 @@ def test_the_defaults_of_the_interface_work_for_a_users_own():
     weight = np.random.default_rng(8).random(y.shape)
     np.testing.assert_array_equal(loss.fit_intercept_only(y, weight), SquaredError().fit_intercept_only(y, weight))
     np.testing.assert_array_equal(loss.second_derivative(y, z), 1.0)
+
+
+class Skewed(Loss):
+    """A user's regression loss with a kink, one piece of which is curved, in value and gradient alone."""
+
+    regression = True
+
+    def value(self, y, z):
+        return np.where(z > y, 2 * (z - y), 0.5 * (z - y) ** 2)
+
+    def gradient(self, y, z, out):
+        return np.copyto(out, np.where(z > y, 2.0, z - y)) or out
+
+
+class Logistic(Loss):
+    """A user's loss of labels, in value and gradient alone."""
+
+    smooth = True
+
+    def value(self, y, z):
+        return np.logaddexp(0, -y * z)
+
+    def gradient(self, y, z, out):
+        return np.divide(-y, 1 + np.exp(y * z), out=out)
+
+
+class Expectile(Loss):
+    """A user's loss whose bound of the curvature depends on a field."""
+
+    level: Any = hyperparameter(0.7, Interval(0, 1))
+    regression = smooth = True
+
+    @property
+    def max_curvature(self):
+        return np.maximum(self.level, 1 - np.asarray(self.level))
+
+    def value(self, y, z):
+        return 0.5 * np.where(y > z, self.level, 1 - np.asarray(self.level)) * (y - z) ** 2
+
+    def gradient(self, y, z, out):
+        return np.multiply(np.where(y > z, self.level, 1 - np.asarray(self.level)), z - y, out=out)
+
+
+@pytest.mark.parametrize("solver", ["auto", "adam", "sgd"])
+def test_a_search_lists_a_field_that_bounds_the_curvature(solver):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    y, levels = X @ [1.0, 2.0, 0.0] + rng.standard_normal(60), [Expectile(level) for level in (0.2, 0.5, 0.9)]
+    model = SGDVariantRegressor(solver=solver, random_state=0, tol=1e-8, max_iter=50)
+    search = BatchedGridSearchCV(model, {"loss": levels}, cv=2, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        together = search.fit(X, y).cv_results_["mean_test_score"]
+        for loss, score in zip(levels, together, strict=True):
+            alone = cross_val_score(clone(model).set_params(loss=loss), X, y, cv=2).mean()
+            assert score == pytest.approx(alone, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [Skewed(), Logistic()])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
+def test_the_constant_of_a_users_loss_is_the_best_one(loss, scale):
+    rng = np.random.default_rng(0)
+    y = scale * rng.gamma(2.0, size=(80, 3)) if loss.regression else np.where(rng.random((80, 3)) < 0.8, 1.0, -1.0)
+    weight, size = rng.integers(0, 4, y.shape).astype(float), np.abs(y).max()
+    found = loss.fit_intercept_only(y, weight)
+    for j in range(3):
+
+        def mean_loss(c, j=j):
+            return np.average(loss.value(y[:, j], np.full(80, c * size)), weights=weight[:, j])
+
+        best = minimize_scalar(mean_loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-12}).fun
+        assert mean_loss(found[j] / size) <= best + 1e-9 * (best + 2 * size)  # slopes are up to two
+    np.testing.assert_array_equal(Skewed().fit_intercept_only(np.full((9, 1), 0.1), np.ones((9, 1))), 0.1)
 
 
 def test_the_logistic_loss_and_it_alone_has_one_that_couples_classes():

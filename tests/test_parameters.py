@@ -21,10 +21,15 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from scipy.stats import uniform
+from sklearn.base import clone
 
+from _references import in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants.losses import LOSSES
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV, BatchedRandomizedSearchCV
-from skvariants.solvers import Adam
+from skvariants.penalties import PENALTIES
+from skvariants.schedules import SCHEDULES
+from skvariants.solvers import SOLVERS, Adam
 
 N, CHUNK = 240, 60
 WAYS = ("auto", "named", "stream", "steps", "search")
@@ -271,3 +276,90 @@ def test_a_parameter_of_a_search_changes_something(kind, name):
     given = {} if default is inspect.Parameter.empty else {name: default}
     before = _results(kind, given | entry.beside)
     assert (_results(kind, entry.beside | {name: value}) == before) is (kind in entry.silent), entry.silent.get(kind)
+
+
+# ------------------------------------------------------------------ fields of solvers, losses, penalties and schedules
+
+OF_COMPONENTS = {"solver": SOLVERS, "loss": LOSSES, "penalty": PENALTIES, "learning_rate": SCHEDULES}
+FIELDS = [
+    # a field is in each way what it is in a fit
+    pytest.param(
+        role, factory, field, way, id=f"{role}-{name}-{field}-{way}", marks=() if way == "fit" else pytest.mark.slow
+    )
+    for role, registry in OF_COMPONENTS.items()
+    for name, factory in registry.items()
+    for field in sorted(factory().get_params())
+    for way in ("fit", "stream", "search")
+]
+
+
+def _others(component, field):
+    """The same component with other values of a field, those that it takes."""
+    value = getattr(component, field)
+    numbers = (0.1, 10.0, 3, 1e6)
+    if not isinstance(value, str):
+        numbers = (0.3, 1e-6 * value, 0.5 * value, 1.1 * value, 10 * value)
+    for other in numbers:
+        changed = component.with_fields(**{field: other})
+        with contextlib.suppress(ValueError, TypeError):
+            changed.validate("component")
+            yield changed
+
+
+def _problem(role, component):
+    """An estimator that takes a component, rows and targets."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4)) * [1.0, 2.0, 0.5, 1.0]
+    y = X @ [1.0, -1.0, 0.5, 0.0] + rng.standard_normal(60)
+    params = {"random_state": 0, "alpha": 0.01, role: component}
+    if role == "solver":
+        loss, steps = "squared_error", component.method == "steps"
+        with contextlib.suppress(ValueError):
+            component.check_loss(LOSSES["log_loss"]())
+            loss = "log_loss"
+        params |= {"tol": None, "max_iter": 40} if steps else {"tol": 1e-2}
+        if not steps:
+            return SGDVariantClassifier(**params, loss=loss if loss == "log_loss" else "hinge"), X, np.sign(y)
+        return SGDVariantRegressor(**params), X, y
+    if role == "loss":
+        if not component.regression:
+            return SGDVariantClassifier(**params), X, np.sign(y)
+        return SGDVariantRegressor(**params), X, in_domain(component, y)
+    if role == "learning_rate":
+        params["loss"] = "squared_error"
+        try:
+            component.bind(LOSSES["squared_error"](), 0.01)
+        except ValueError:
+            params["loss"] = "epsilon_insensitive"
+    return SGDVariantRegressor(**params), X, y
+
+
+def _fitted(role, components, way):
+    """Digests of fits with some components, one after the other or side by side."""
+    model, X, y = _problem(role, components[0])
+    known = {"classes": [-1, 1]} if isinstance(model, SGDVariantClassifier) else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if way == "search":
+            search = BatchedGridSearchCV(model, {role: components}, scoring=_digest, cv=2, refit=False)
+            return list(search.fit(X, y).cv_results_["split0_test_score"])
+        models = [clone(model).set_params(**{role: component}) for component in components]
+        for one in models:
+            if way == "fit":
+                one.fit(X, y)
+            else:
+                for i in range(0, 60, 5):
+                    one.partial_fit(X[i : i + 5], y[i : i + 5], **known)
+    return [_digest(one, X) for one in models]
+
+
+@pytest.mark.parametrize(("role", "factory", "field", "way"), FIELDS)
+def test_a_field_of_a_component_changes_something(role, factory, field, way):
+    component = factory()
+    if np.array_equal(getattr(component, "alpha", 1.0), 0.0) and field != "alpha":
+        pytest.skip("of a strength of zero")
+    if way == "stream" and (getattr(component, "method", "steps") != "steps" or hasattr(component, "floor")):
+        pytest.skip("a call is one pass, which nothing ends")
+    first, *others = _fitted(role, [component, *_others(component, field)], way)
+    assert others
+    assert any(other != first for other in others)

@@ -141,6 +141,7 @@ REFUSED = [
         r"learning_rate='pa1' is a rule of its own .*and solver='adam' is another: leave solver='auto', 'sgd'",
     ),
     ({"solver": Adam}, r"solver=Adam is a class, not an instance: pass solver=Adam\(\)\."),
+    ({"loss": "Ordinal"}, r"loss='Ordinal' is not one of .*Did you mean 'log_loss' of a label for each threshold"),
     ({"solver": "L-BFGS"}, r"solver='L-BFGS' is not one of .*Did you mean 'quasi_newton' \(or leave 'auto'\)\?"),
     ({"solver": None}, r"solver=None is not one of .*Did you mean 'auto'\?"),
     ({"penalty": "L2"}, r"penalty='L2' is not one of .*Did you mean 'l2'\?"),

@@ -18,6 +18,8 @@ import advice
 import numpy as np
 import problems as data_sets
 
+from skvariants._advice.facts import Facts
+from skvariants._advice.further import FURTHER
 from skvariants.solvers import FAMILIES, LECTURE, SOLVERS
 
 ROW_BY_ROW = {"sgd", *FAMILIES["row by row"].members}
@@ -28,7 +30,7 @@ LEAST = 1e-9
 
 
 def report(entries):
-    """Markdown: a line for each solver."""
+    """Markdown: a line for each solver, then one for each kind of table that some of them are advised for."""
     sizes = sorted(e["facts"]["n_samples"] for e in entries)
     lines = [
         f"{len(entries)} tables of {sizes[0]:,} to {sizes[-1]:,} rows.",
@@ -48,6 +50,19 @@ def report(entries):
             lines.append(
                 f"| {title} | `{name}` | {np.median(left[name]):.0e} | {factor:.2g} | {nearer} | {beside} | "
                 f"{advice.geometric_mean(seconds[name] / seconds['auto']):.1f} |"
+            )
+    lines += [
+        "",
+        "| worth a try where | `solver=` | tables | nearer there than the best of the lecture's | elsewhere |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for line in FURTHER:
+        there = np.array([line.applies(Facts(**entry["facts"])) for entry in entries])
+        for name in [n for n in line.solvers if n in left and there.any()]:
+            nearer = left[name] < lecture
+            lines.append(
+                f"| {line.condition} | `{name}` | {there.sum()} | {nearer[there].sum()} | "
+                f"{nearer[~there].sum()} of {(~there).sum()} |"
             )
     return "\n".join(lines)
 

@@ -62,7 +62,7 @@ FURTHER: tuple[Further, ...] = (
         lambda f: f.n_columns == 1,
         ("prodigy",),
         "Adam with an estimated length: mostly nearer the optimum than the best of the nine, at Adam's price",
-        "several classes, for which it was not measured",
+        "several classes, with which it ended about where Adam does",
     ),
     Further(
         f"rare features ({MANY:.0%} of the columns or more)",

@@ -95,9 +95,7 @@ def _curved(job: Job, outcome: Outcome, j: int) -> bool:
     p = job.part(j, outcome.state).problem
     y, s = p.labels_of(slice(None))
     D = p.loss.second_derivative(y, p.predict(p.rows.X, outcome.theta))
-    return bool(
-        np.average(D, axis=0, weights=None if s is None else s[:, 0]).min() >= _FEW_CURVED * p.loss.max_curvature
-    )
+    return bool(np.average(D, axis=0, weights=None if s is None else s[:, 0]).min() >= _FEW_CURVED * p.loss.steepest)
 
 
 def _finish_along_path(part: Job, outcome: Outcome, solver: Any) -> None:

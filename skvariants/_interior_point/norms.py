@@ -7,7 +7,8 @@ weight alone is on that of its absolute value. Newton's method changes `s` and t
 .. math:: t \bigl(I + \tfrac{2}{\rho} s s^\top\bigr) \, \Delta s = \Delta x + x - \tfrac{\tau}{\rho} s,
           \qquad \rho = 1 - |s|^2
 
-towards a product :math:`\tau`, so that the Hessian of a group is a diagonal less a matrix of rank one.
+towards a product :math:`\tau`, so that the Hessian of a group is a diagonal less a matrix of rank one. A step may leave
+the size below :math:`|x|`, where no `s` within the ball satisfies :math:`x = t s`; it is then raised to that.
 
 References
 ----------
@@ -55,18 +56,21 @@ class Norms:
         """Weights in the units of their group."""
         return self.unit * v[self.at]
 
+    def lengths(self, v: Array) -> Array:
+        """Norm of each group, which its size is not below."""
+        return np.sqrt(self.sums(self.of(v) ** 2))
+
     def gradient(self, s: Array, out: Array) -> None:
         """Add that of slopes `s`."""
         out[self.at] += self.strength[self.number] * self.unit * s
 
     def start(self, v: Array, width: float) -> tuple[Array, Array]:
         """Sizes and slopes well inside."""
-        return np.sqrt(self.sums(self.of(v) ** 2)) + width, np.zeros(len(self.at))
+        return self.lengths(v) + width, np.zeros(len(self.at))
 
     def slack(self, v: Array, s: Array) -> float:
         """What norms cost beyond what slopes say."""
-        x = self.of(v)
-        return float(self.strength @ (np.sqrt(self.sums(x * x)) - self.sums(s * x)))
+        return float(self.strength @ (self.lengths(v) - self.sums(s * self.of(v))))
 
     def blocks(self, size: Array, s: Array, diagonal: Array) -> list[tuple[Array, Array]]:
         """The Hessian: added to a diagonal, and vectors whose squares are taken off among the weights of each group."""

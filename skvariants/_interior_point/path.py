@@ -244,7 +244,7 @@ class CentralPath:
         # where all of them are to be zero, the largest is one of those
         distance = float(np.abs(at.z[: self.n_rows] - self.position[: self.n_rows]).mean()) if self.n_rows else 0.0
         size = self.reach[absolute] * np.abs(v[weights[absolute]])
-        norms = np.sqrt(self.norms.sums(self.norms.of(v) ** 2))
+        norms = self.norms.lengths(v)
         small = norms < (1.0 - self.norms.sums(at.s**2)) * max(norms.max(initial=0.0), distance)
         v[self.norms.at[small[self.norms.number]]] = 0.0
         v[weights[absolute][size < (1.0 - slopes[absolute]) * max(size.max(initial=0.0), distance)]] = 0.0
@@ -302,6 +302,7 @@ class CentralPath:
             return
         for part, change in zip((at.v, at.z, at.u, at.p, at.q, at.size, at.s), move, strict=True):
             part += t * change
+        np.maximum(at.size, self.norms.lengths(at.v), out=at.size)
 
     def _corrected(self, newton: _Newton, move: tuple[Array, ...], goal: float) -> tuple[tuple[Array, ...], float]:
         """The step to products `goal`, with what the first one has shown, and its length."""

@@ -6,7 +6,7 @@ columns (dense) or scaled, uncentred ones (sparse); with an intercept both are t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -208,6 +208,18 @@ class SparseMatrix(Matrix):
         return sp.csr_matrix((data, number[self.X.indices], self.X.indptr), shape=(self.n, int(stored.sum())))
 
 
+def refined(solve: Callable[[Array], Array], product: Callable[[Array], Array], g: Array) -> Array:
+    """The solution of a system, and of what it leaves of the right side, while that falls."""
+    x, error = solve(g), np.inf
+    for _ in range(_REFINED):
+        r = g - product(x)
+        error, before = float(r @ r), error
+        if not error < 0.1 * before:
+            break
+        x += solve(r)
+    return x
+
+
 class HessianFactor:
     """Cholesky factors of the Hessian of the features."""
 
@@ -217,6 +229,7 @@ class HessianFactor:
     def factor(self, weight: Array, curvature: Array, blocks: Blocks = ()) -> None:
         """Factor ``C' diag(weight) C + diag(curvature)``, less the squares of `blocks`."""
         H = self.matrix.hessian(weight)
+        self.weight, self.curvature, self.blocks = weight, curvature, blocks
         for features, z in blocks:
             H[np.ix_(features, features)] -= np.outer(z, z)
         if not self.matrix.intercept:
@@ -233,8 +246,21 @@ class HessianFactor:
             ridge *= 100
 
     def solve(self, g: Array) -> Array:
-        """``H^-1 g``."""
-        return lapack.dpotrs(self.L, g, lower=1)[0]
+        """``H^-1 g``; refined where rows are fewer than features, as differences cancel there."""
+        if 2 * self.matrix.n >= self.matrix.d:
+            return self._solved(g)
+        return refined(self._solved, self._product, g)
+
+    def _solved(self, g: Array) -> Array:
+        return np.asarray(lapack.dpotrs(self.L, g, lower=1)[0])
+
+    def _product(self, x: Array) -> Array:
+        out = self.matrix.transposed(self.weight * self.matrix.dot(x)) + self.curvature * x
+        for features, z in self.blocks:
+            out[features] -= z * (z @ x[features])
+        if not self.matrix.intercept:
+            out[-1] += x[-1]
+        return np.asarray(out)
 
 
 class GramFactor:
@@ -282,15 +308,11 @@ class MovingGramFactor(GramFactor):
 
     def solve(self, g: Array) -> Array:
         """``H^-1 g``, refined: where the diagonal is nearly nothing, differences cancel."""
-        x = super().solve(g)
-        error = np.inf
-        for _ in range(_REFINED):
-            r = g - self.matrix.transposed(self.weight * self.matrix.dot(x)) - self.curvature * x
-            error, before = float(r @ r), error
-            if not error < 0.1 * before:
-                break
-            x += super().solve(r)
-        return x
+
+        def product(x: Array) -> Array:
+            return np.asarray(self.matrix.transposed(self.weight * self.matrix.dot(x)) + self.curvature * x)
+
+        return refined(super().solve, product, g)
 
 
 class GramGradients:

@@ -732,9 +732,9 @@ class Descent:
 
     def _curvature_bound(self) -> float:
         """The bound of the loss; where there is none, the largest curvature of some rows."""
-        bound = self.batch.problem.loss.max_curvature
-        if bound is not None:
-            return float(bound)
+        loss = self.batch.problem.loss
+        if loss.max_curvature is not None:
+            return float(loss.steepest)
         rows = slice(0, min(self.batch.n, costs.LEAST_ROWS))
         return float(max(self.batch.hessian_weights(self.state.Z, rows).max(), 1e-8))
 

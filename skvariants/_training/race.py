@@ -77,9 +77,11 @@ def ladder(problem: Problem, solver: Any, width: int = 1, columns: int = 1) -> A
     Returns
     -------
     ndarray of shape (n_rungs,) or (n_rungs, n_columns)
-        The latter where there is no bound, as models may then differ; `width` columns are one.
+        The latter where there is no bound, or one for each column, as models may then differ; `width` columns are one.
     """
     unit = step_unit(problem.loss, solver, problem.mean_square_norm())
+    if np.ndim(unit):
+        return STEP_GRID[:, None] * np.broadcast_to(unit, (columns,))
     if solver.scale_free or is_bounded(problem.loss):
         return STEP_GRID * unit
     h = np.broadcast_to(curvature(problem), (columns,)).reshape(-1, width).max(axis=1)
@@ -99,11 +101,11 @@ def curvature(problem: Problem) -> Array:
     return np.where(h > 0, h, 1.0)
 
 
-def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> float:
+def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> Any:
     """The unit of the ladder: that of a scale-free solver, ten times 1/L for others; one where rows are zero."""
     if solver.scale_free:
         return solver.unit
-    bound = loss.max_curvature or 1.0
+    bound = 1.0 if loss.max_curvature is None else loss.max_curvature
     return 10.0 / (bound * max(mean_square_norm, 1e-300)) if mean_square_norm > 0 else 1.0
 
 

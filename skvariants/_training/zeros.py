@@ -71,7 +71,7 @@ def settled(problem: Problem, theta: Array, most: int, gain: float, deadline: fl
     at = Predicted(problem, theta)
     before = now = _Point(at, theta, at.Z)
     objective = now.loss + now.penalty
-    length = 1.0 / ((problem.loss.max_curvature or 1.0) * max(problem.mean_square_norm(), 1e-300))
+    length = 1.0 / (problem.loss.steepest * max(problem.mean_square_norm(), 1e-300))
     momentum, quiet = 1.0, 0
     for _ in range(most):
         if time.perf_counter() >= deadline:

@@ -16,8 +16,10 @@ from skvariants._registry import Registry
 Array = np.ndarray
 # logarithms that cost less than another round of products
 _SHORT = 64
-# share of the derivative at zero, and of the length of an interval, that is as good as none
+# share of the derivative at the start, and of a constant, that is as good as none
 _NEGLIGIBLE = 1e-6
+# width of an interval that is as good as a point, beside its first
+_CLOSE = 1e-10
 # steps to the best constant
 _NEWTON = 8
 
@@ -65,7 +67,7 @@ class Loss(Component):
         steps are possible. A class that declares `max_curvature` is smooth without saying so.
     max_curvature : float or None
         Upper bound of the second derivative in `z`, or None where none is known. A bound makes safe step sizes
-        possible.
+        possible. Where it depends on a field that a search lists, it has a value for each column, as the field has.
     quadratic : bool
         Whether the second derivative in `z` is the same everywhere.
     columns_per_model : int
@@ -195,7 +197,13 @@ class Loss(Component):
             above, below = z + h, z - h
             rise = self.gradient(y, above, np.empty(shape)) - self.gradient(y, below, np.empty(shape))
             return rise / (above - below)
-        return np.full(shape, float(self.max_curvature or 1.0))
+        bound = 1.0 if self.max_curvature is None else self.max_curvature
+        return np.array(np.broadcast_to(np.asarray(bound, dtype=np.float64), shape))
+
+    @property
+    def steepest(self) -> float:
+        """The largest `max_curvature` of all columns; one where none is known."""
+        return 1.0 if self.max_curvature is None else float(np.max(self.max_curvature))
 
     def curvature(self, y: Array, z: Array) -> Array:
         """Curvature of a quadratic model at a prediction: the second derivative, unless that says too little.
@@ -224,10 +232,10 @@ class Loss(Component):
         return float(self.gradient(np.array([[y]]), np.array([[z]]), out)[0, 0])
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
-        """A good constant prediction for each column, where a fit may start.
+        """The best constant prediction for each column, or a good one: where a fit starts, and what it is measured by.
 
-        The default is zero in classification. In regression it is the mean where predictions are in units of the
-        target, and the zero of the mean derivative where they are not.
+        The default is the zero of the mean derivative, by halving an interval some forty times. Where predictions are
+        in units of the target, it is the mean if that is the zero.
 
         Parameters
         ----------
@@ -240,31 +248,29 @@ class Loss(Component):
         -------
         ndarray of shape (n_columns,)
         """
-        if not self.regression:
-            return np.zeros(y.shape[1])
-        if self.in_target_units:
-            # rounding must not lead out of the targets: a constant one is met exactly
-            return np.clip((weight * y).sum(axis=0) / weight.sum(axis=0), y.min(axis=0), y.max(axis=0))
-        return self._zero_of_mean_derivative(y, weight)
-
-    def _zero_of_mean_derivative(self, y: Array, weight: Array) -> Array:
-        """The best constant of a convex loss, by doubling an interval and halving it again."""
         out = np.empty_like(y)
 
         def derivative(constant: Array) -> Array:
             return (weight * self.gradient(y, np.repeat(constant[None], len(y), axis=0), out)).sum(axis=0)
 
-        low, high = np.full(y.shape[1], -1.0), np.full(y.shape[1], 1.0)
-        # not zero itself, which a derivative may only approach
-        least = _NEGLIGIBLE * np.abs(derivative(np.zeros_like(low)))
+        if self.regression and self.in_target_units:
+            start, reach, least = weighted_mean(y, weight), np.ptp(y, axis=0), 0.0
+            noise = len(y) * np.finfo(y.dtype).eps
+            reach = np.where(np.abs(derivative(start)) <= noise * (weight * np.abs(out)).sum(axis=0), 0.0, reach)
+        else:
+            start, reach = np.zeros(y.shape[1]), np.ones(y.shape[1])
+            # not zero itself, which a derivative may only approach
+            least = _NEGLIGIBLE * np.abs(derivative(start))
+        low, high = start - reach, start + reach
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(60):
                 above, below = derivative(low) > least, derivative(high) < -least
-                if not (above | below).any():
+                if not ((above | below) & (reach > 0)).any():
                     break
-                low[above] *= 2
-                high[below] *= 2
-            while (high - low > _NEGLIGIBLE * np.maximum(1.0, np.abs(low))).any():
+                low[above] -= reach[above]
+                high[below] += reach[below]
+                reach = 2 * reach
+            while (high - low > _CLOSE * np.maximum(reach, np.abs(low))).any():
                 middle = 0.5 * (low + high)
                 right = derivative(middle) < least
                 low, high = np.where(right, middle, low), np.where(right, high, middle)
@@ -536,6 +542,11 @@ def within(u: Array, low: Any, high: Any, value: Any) -> Array:
 def positive_share(y: Array, weight: Array) -> Array:
     """Weight of the positive targets of each column, as a share of all."""
     return (weight * (y > 0)).sum(axis=0) / weight.sum(axis=0)
+
+
+def weighted_mean(y: Array, weight: Array) -> Array:
+    """Mean of each column, which rounding does not lead out of the targets: a constant one is met exactly."""
+    return np.clip((weight * y).sum(axis=0) / weight.sum(axis=0), y.min(axis=0), y.max(axis=0))
 
 
 def weighted_median(y: Array, weight: Array) -> Array:

@@ -113,6 +113,9 @@ class Perceptron(Loss):
     def gradient_scalar(self, y: float, z: float) -> float:
         return -y if y * z <= 0 else 0.0
 
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return np.zeros(y.shape[1])
+
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(0.0 * y, np.minimum(-y, 0.0), np.maximum(-y, 0.0))]
 

@@ -12,7 +12,7 @@ from scipy.special import xlog1py
 
 from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand
 from skvariants._data.scaling import weighted_quantile
-from skvariants.losses.base import Loss, Ramp, registered, weighted_median, within
+from skvariants.losses.base import Loss, Ramp, registered, weighted_mean, weighted_median, within
 
 Array = np.ndarray
 # what "auto" stands for, in spreads of the target: where Huber's loss turns linear, and the width of a tube (of shares
@@ -83,6 +83,9 @@ class SquaredError(Loss):
 
     def flow_scalar(self, y: float, z: float, time: float) -> float:
         return (z - y) * math.expm1(-time)
+
+    def fit_intercept_only(self, y: Array, weight: Array) -> Array:
+        return weighted_mean(y, weight)
 
     def conjugate(self, y: Array, u: Array) -> Array:
         return u * (0.5 * u + y)
@@ -466,7 +469,7 @@ class SquaredEpsilonInsensitive(InSpreads):
         return 2.0 * (np.abs(y - z) > self.epsilon)
 
     def fit_intercept_only(self, y: Array, weight: Array) -> Array:
-        return self._newton_constant(y, weight, super().fit_intercept_only(y, weight))
+        return self._newton_constant(y, weight, weighted_mean(y, weight))
 
     def ramps(self, y: Array) -> Sequence[Ramp]:
         return [Ramp(y + self.epsilon, 0.0, np.inf, 0.5), Ramp(y - self.epsilon, -np.inf, 0.0, 0.5)]
