@@ -19,6 +19,7 @@ import pytest
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._blocks import cluster as clusters
 from skvariants._blocks.engines import Tree, runs_of, summed, tree
+from skvariants._blocks.sums import Sums
 from skvariants.distributed import fit
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
 
@@ -105,6 +106,21 @@ def test_an_executor_gives_the_bits_of_one_process():
     np.testing.assert_array_equal(fit(model(), blocks, engine=own).coef_, alone.coef_)
 
 
+def test_results_come_back_as_they_are():
+    large = np.random.default_rng(0).standard_normal((3000, 7))
+    sums = Sums(1.0, np.ones(1), large[:, :1], large[::2], None)
+    names = {"names": np.array(["x"], object)}
+    results = [(large, np.array(["a", "bb"])), large.T, large[::3, ::-1], sums, None, names]
+    packed = clusters._packed(results)
+    assert len(packed) > 1
+    assert len(packed[0]) < large.nbytes
+    (first, labels), turned, some, back, nothing, named = clusters._unpacked(packed)
+    for found, given in ((first, large), (turned, large.T), (some, large[::3, ::-1]), (back.along, large[::2])):
+        np.testing.assert_array_equal(found, given)
+    np.testing.assert_array_equal((back + back).gradient, 2 * sums.gradient)
+    assert (labels.tolist(), nothing, named["names"].tolist()) == (["a", "bb"], None, ["x"])
+
+
 def test_a_loss_follows_the_targets_of_blocks():
     X, _, weight = problem()
     y = 100 * (X / X.std(axis=0)).sum(axis=1) + 50 * np.random.default_rng(1).standard_t(2, N)
@@ -131,6 +147,16 @@ def test_blocks_are_functions_sparse_or_frames():
             fitted = fit(model(), iter(blocks), engine=executor, **params)
         np.testing.assert_allclose(fitted.coef_, plain.coef_, rtol=1e-9)
     assert list(fitted.feature_names_in_) == list("abcdef")
+    read = []
+
+    def reading(block):
+        read.append(block[0])
+        return block
+
+    fitted = fit(model(), [functools.partial(reading, block) for block in in_blocks(X, y, weight) if len(block[0])])
+    np.testing.assert_allclose(fitted.coef_, plain.coef_, rtol=1e-9)
+    # what they are; their targets, with a sample; and the passes
+    assert sum(map(len, read)) == N * (2 + fitted.n_iter_)
     single = fit(SGDVariantRegressor(), [(X.astype(np.float32), weight)])
     assert single.coef_.dtype == np.float32
 
@@ -335,6 +361,27 @@ def test_predictions_stay_where_the_rows_are(kind, collections):
     weighted = fitted.score(X_lazy, y_lazy, collections.lazy[2])
     assert weighted == pytest.approx(fitted.score(X, y, weight), rel=1e-12)
     assert collections.frame.assign(p=named.predict(features)).compute()["p"].tolist() == fitted.predict(X).tolist()
+
+
+def test_lengths_that_are_known_spare_a_pass_and_change_no_bit(collections):
+    import dask
+
+    da, seen = collections.da, []
+
+    def counted(block):
+        seen.append(len(block))
+        return block
+
+    X = da.from_array(collections.X, chunks=(500, -1)).map_blocks(counted, dtype=float)
+    y, everywhere = da.from_array(collections.y, chunks=500), da.ones(N, chunks=500) > 0
+    with dask.config.set(scheduler="synchronous"):
+        seen.clear()
+        known = model().fit(X, y)
+        assert sum(seen) == N * (1 + known.n_iter_)
+        seen.clear()
+        unknown = model().fit(X[everywhere], y[everywhere])
+    assert sum(seen) == N * (2 + unknown.n_iter_)
+    np.testing.assert_array_equal(known.coef_, unknown.coef_)
 
 
 def test_what_is_asked_for_later_is_asked_of_the_model_of_then(collections):
@@ -641,7 +688,7 @@ def killing(monkeypatch, client, after, everyone=False):
 
 
 @marked
-@pytest.mark.parametrize(("after", "persisted"), [(2, False), (4, True)])
+@pytest.mark.parametrize(("after", "persisted"), [(1, False), (3, True)])
 def test_a_worker_that_is_killed_between_rounds_changes_no_bit(after, persisted, client, collections, monkeypatch):
     X, y, weight = collections.lazy
     plain = here(X, y, weight)
