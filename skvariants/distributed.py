@@ -19,7 +19,7 @@ from skvariants._blocks.cluster import OnCluster, client_of
 from skvariants._blocks.engines import OnExecutor, OnRay, in_turn, ray_of, runs_of
 from skvariants._blocks.table import Shard, Table, features_of
 from skvariants._data.rows import is_lazy
-from skvariants._data.validate import Given
+from skvariants._data.validate import Given, refuse_masked
 
 __all__ = ["fit"]
 
@@ -137,6 +137,7 @@ def _shard(target: str | None, sample_weight: str | None, block: Any) -> Shard:
             "target."
         )
     X, y, weight = (*block, None)[:3]
+    refuse_masked(X, "X")
     return X if sp.issparse(X) or hasattr(X, "iloc") else np.asarray(X), y, weight
 
 

@@ -165,6 +165,7 @@ def test_what_blocks_are_not():
     X, y, _ = problem()
     Z = X.copy()
     Z[4050, 2] = np.nan
+    half, other = (X[:9], y[:9]), (X[9:], y[9:])
     for call, kind, words in (
         (lambda: fit(model(), []), ValueError, "blocks is empty"),
         (lambda: fit(model(), [X]), ValueError, r"type ndarray: give \(X, y\).* block 0 of"),
@@ -172,7 +173,15 @@ def test_what_blocks_are_not():
         (lambda: fit(model(), [(X[:, 0], y)]), ValueError, "1 dimensions"),
         (lambda: fit(model(), [(X, y[1:])]), ValueError, "as many rows of each"),
         (lambda: fit(model(), in_blocks(Z, y)), ValueError, "contains NaN.* It is block 5 of the rows"),
+        (lambda: fit(model(), in_blocks(np.where(X > 0, np.nan, X), y)), ValueError, "NaN.* block 0 of the rows"),
         (lambda: fit(model(), [(X[:0], y[:0])]), ValueError, "X holds no rows"),
+        (lambda: fit(model(), [(X[:, :0], y)]), ValueError, "X has no columns.* block 0 of"),
+        (lambda: fit(model(), [half, (X + 1j, y)]), ValueError, "X has the dtype complex128.* block 1 of"),
+        (lambda: fit(model(), [half, (np.ma.masked_less(X, 0), y)]), ValueError, "X has masked entries.* block 1 of"),
+        (lambda: fit(model(), [half, (X, y[:, None])]), ValueError, r"y has the shape \(6000, 1\).* block 1 of"),
+        (lambda: fit(model(), [half, (X, np.ones(N))]), ValueError, "labels of several kinds, such as '.*' and 1.0"),
+        (lambda: fit(model(), [half, (*other, np.ones(N - 9))]), ValueError, "Some blocks have weights and others"),
+        (lambda: fit(model(), [(*half, np.ones(9)), other]), ValueError, "Some blocks have weights and others"),
         (lambda: fit(model(loss="hinge"), [(X, y)]), TypeError, "Hinge has kinks.*give them one after the other"),
         (lambda: fit(model(), [(X, y)], engine="dask"), TypeError, "engine of type str is not accepted"),
     ):
@@ -382,6 +391,25 @@ def test_lengths_that_are_known_spare_a_pass_and_change_no_bit(collections):
         unknown = model().fit(X[everywhere], y[everywhere])
     assert sum(seen) == N * (2 + unknown.n_iter_)
     np.testing.assert_array_equal(known.coef_, unknown.coef_)
+
+
+def test_what_is_no_table_beside_a_collection(collections):
+    import dask
+
+    (X, y, weight), frame = collections.lazy, collections.frame
+    for given, kind, words in (
+        ((dask.delayed(collections.X), y), TypeError, "X is of type Delayed.* no dask array or data frame"),
+        ((X, None), ValueError, "y is None, and X a dask collection"),
+        ((X, y, 2.0), ValueError, "sample_weight is 2.0, and X a dask collection"),
+        ((X, y[:, None]), ValueError, r"y has 2 dimensions.*frame\['label'\]"),
+        ((frame[list("abc")], frame[["y"]]), ValueError, r"y has 2 dimensions.*frame\['label'\]"),
+        ((X[:, :0], y), ValueError, "X has no columns"),
+        ((X.astype(complex), y), ValueError, "X has the dtype complex128"),
+        ((collections.da.ma.masked_greater(X, 0), y), ValueError, r"X has masked entries.* block \d+ of the rows"),
+        ((X, y, -weight), ValueError, r"Negative values.* block \d+ of the rows"),
+    ):
+        with dask.config.set(scheduler="synchronous"), pytest.raises(kind, match=words):
+            model().fit(*given[:2], sample_weight=given[2] if len(given) > 2 else None)
 
 
 def test_what_is_asked_for_later_is_asked_of_the_model_of_then(collections):

@@ -46,9 +46,17 @@ class ByDask:
     def _tasks(self, function: Callable[..., Any], shards: Sequence[Any], args: Sequence[Any]) -> list[Any]:
         import dask
 
-        task = dask.delayed(function, pure=False)
+        task = dask.delayed(_of_block, pure=False)
         shared = [dask.delayed(arg, pure=False, traverse=False) for arg in args]
-        return [task(shard, *shared) for shard in shards]
+        return [task(function, number, shard, *shared) for number, shard in enumerate(shards)]
+
+
+def _of_block(function: Callable[..., Any], number: int, shard: Any, *args: Any) -> Any:
+    return next(Run(number, [shard], _itself).each(function, *args))
+
+
+def _itself(block: Any) -> Any:
+    return block
 
 
 def client_of(collection: Any) -> Any:

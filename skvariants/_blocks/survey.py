@@ -11,12 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_X_y
 
-from skvariants._blocks.sums import tree
-from skvariants._blocks.table import PART, Shard, Table, blocks, parts
+from skvariants._blocks.sums import refuse_infinite, tree
+from skvariants._blocks.table import PART, Shard, Table, blocks, parts, working_dtype
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Moments
 from skvariants._data.tasks import ClassCounts, Task, distinct_labels, label_codes
-from skvariants._data.validate import TARGETS, Data, Header, arrays, named, row_weights
+from skvariants._data.validate import TARGETS, Data, Header, arrays, named, refuse_masked, row_weights
 
 Array = np.ndarray
 #: Rows whose targets are looked at at a time.
@@ -52,6 +52,8 @@ class Survey:
         Weight and number of the rows of each.
     drawn : tuple of tuple
         Rows of a sample, in order: features, targets, weights.
+    weighed : bool or None
+        Whether weights were given.
     """
 
     n: int = 0
@@ -62,17 +64,20 @@ class Survey:
     totals: Any = None
     counts: Any = None
     drawn: tuple[Shard, ...] = ()
+    weighed: bool | None = None
 
     def __add__(self, other: Survey) -> Survey:
         if not (self.n and other.n):
             return self if self.n else other
         if self.n_targets != other.n_targets:
             raise ValueError("y has blocks of different numbers of targets: give as many for each row.")
+        if self.weighed is not other.weighed:
+            raise ValueError("Some blocks have weights and others have none: give them with each, or with none.")
         classes = totals = counts = None
         if self.classes is not None:
             text = [part.classes.dtype.kind in "USO" for part in (self, other)]
             if text[0] != text[1]:
-                raise ValueError("y holds labels of several kinds: give strings or numbers, none missing.")
+                raise ValueError(labels_differ(self.classes[0], other.classes[0]))
             classes = np.union1d(self.classes, other.classes)
             totals, counts = np.zeros(len(classes)), np.zeros(len(classes), int)
             for part in (self, other):
@@ -80,7 +85,14 @@ class Survey:
                 totals[at] += part.totals
                 counts[at] += part.counts
         n, used, weight = self.n + other.n, self.used + other.used, self.weight + other.weight
-        return Survey(n, used, weight, self.n_targets, classes, totals, counts, self.drawn + other.drawn)
+        drawn = self.drawn + other.drawn
+        return Survey(n, used, weight, self.n_targets, classes, totals, counts, drawn, self.weighed)
+
+
+def labels_differ(first: Any, other: Any) -> str:
+    """A sentence about labels of two kinds."""
+    some = f"{np.asarray(first).tolist()!r} and {np.asarray(other).tolist()!r}"
+    return f"y holds labels of several kinds, such as {some}: give strings or numbers, none missing."
 
 
 def checked(y: Any, asked: Any) -> Array:
@@ -111,16 +123,20 @@ def look(shard: Shard, asked: Any, loss: Any, d: int, share: float | None = None
     share : float, optional
         Of the rows that are to be drawn, too.
     """
+    for value, name in zip(shard, ("X", "y", "sample_weight"), strict=True):
+        refuse_masked(value, name)
     X, y, weight = shard
     n, y = X.shape[0], np.asarray(y)
     if X.shape[1] != d or len(y) != n or not (weight is None or len(weight) == n):
         sizes = X.shape, np.shape(y), np.shape(weight)
         raise ValueError(f"A block of X, y and sample_weight has the shapes {sizes}: give as many rows of each.")
+    if asked.classification and y.ndim != 1:
+        raise ValueError(f"y has the shape {y.shape}: give one label for each row.")
     some = [slice(i, i + _TARGETS) for i in range(0, n, _TARGETS)]
     found = tree(_look(y[part], None if weight is None else weight[part], asked, loss) for part in some)
     if found is None:
         return Survey()
-    return found if share is None else replace(found, drawn=(draw(shard, share),))
+    return replace(found, weighed=weight is not None, drawn=() if share is None else (draw(shard, share),))
 
 
 def _look(y: Any, weight: Any, asked: Any, loss: Any) -> Survey:
@@ -205,6 +221,7 @@ def draw(shard: Shard, share: float, places: Callable[[int, float], Array] = pla
     X = X.tocsr() if sp.issparse(X) else X
     block = X.iloc[at] if hasattr(X, "iloc") else X[at]
     block = block.toarray() if sp.issparse(block) else np.asarray(block)
+    refuse_infinite((block, at, None), working_dtype(block.dtype))  # the sample itself knows no block
     return block, np.asarray(y)[at], None if weight is None else np.asarray(weight)[at]
 
 

@@ -137,7 +137,11 @@ def of_namespace(X: Any, y: Any, weight: Any) -> Table | None:
 
 def features_of(X: Any) -> tuple[int, Any, Any]:
     """Number of features of a table, what they are calculated with in, and their names."""
+    if not X.shape[1]:
+        raise ValueError("X has no columns: give at least one feature.")
     if not hasattr(X, "columns"):
+        if X.dtype.kind not in "buifOSU":
+            raise ValueError(f"X has the dtype {X.dtype}: give real numbers.")
         return int(X.shape[1]), working_dtype(X.dtype), None
     columns = list(X.columns)
     for name, kind in zip(columns, X.dtypes, strict=True):
@@ -159,6 +163,11 @@ def of_dask(X: Any, y: Any, weight: Any, *beside: list[Any]) -> Table:
     *beside : list
         What else goes with each block, after its weights.
     """
+    if not isinstance(getattr(X, "ndim", None), int):  # of a delayed value any attribute is one
+        raise TypeError(
+            f"X is of type {type(X).__name__}, which is no dask array or data frame: make one of it, or give its "
+            "blocks to skvariants.distributed.fit."
+        )
     if not hasattr(X, "columns"):
         if np.ndim(X) != 2:
             raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
@@ -179,6 +188,8 @@ def of_dask(X: Any, y: Any, weight: Any, *beside: list[Any]) -> Table:
 
 def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
     """The blocks of targets or weights that go with those of the features."""
+    if value is None or not getattr(value, "ndim", np.ndim(value)):
+        raise ValueError(f"{name} is {value!r}, and X a dask collection: give one for each row.")
     lengths = X.chunks[0] if hasattr(X, "chunks") else (np.nan,)
     known = not np.isnan(lengths).any()
     if is_lazy(value):
