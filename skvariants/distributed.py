@@ -19,7 +19,7 @@ from skvariants._blocks.cluster import OnCluster, client_of
 from skvariants._blocks.engines import OnExecutor, OnRay, in_turn, ray_of, runs_of
 from skvariants._blocks.table import Shard, Table, features_of
 from skvariants._data.rows import is_lazy
-from skvariants._data.validate import Given
+from skvariants._data.validate import Given, refuse_masked
 
 __all__ = ["fit"]
 
@@ -85,14 +85,15 @@ def fit(
     known = [about for about in table.each(_about) if about is not None]
     if not known:
         raise ValueError("X holds no rows: give at least one.")
-    for d, _, names in known:
-        if d != known[0][0] or (names is None) != (known[0][2] is None) or not np.array_equal(names, known[0][2]):
+    table.d, _, table.names, _ = known[0]
+    for d, _, names, _ in known:
+        if d != table.d or (names is None) != (table.names is None) or not np.array_equal(names, table.names):
             raise ValueError(
-                f"Blocks have different features: {_called(*known[0])} and {_called(d, None, names)}. Give the same "
-                "columns in the same order."
+                f"Blocks have different features: {_called(table.d, table.names)} and {_called(d, names)}. Give the "
+                "same columns in the same order."
             )
-    table.d, table.names = known[0][0], known[0][2]
-    table.dtype = np.result_type(*(dtype for _, dtype, _ in known))
+    table.dtype = np.result_type(*(dtype for _, dtype, _, _ in known))
+    table.n = sum(n for *_, n in known)
     return estimator.__skvariants_fit__(Given(None, None, table=table))
 
 
@@ -136,16 +137,17 @@ def _shard(target: str | None, sample_weight: str | None, block: Any) -> Shard:
             "target."
         )
     X, y, weight = (*block, None)[:3]
+    refuse_masked(X, "X")
     return X if sp.issparse(X) or hasattr(X, "iloc") else np.asarray(X), y, weight
 
 
-def _about(shard: Shard) -> tuple[int, Any, Any] | None:
-    """Features of a block; None of one that has no rows."""
+def _about(shard: Shard) -> tuple[int, Any, Any, int] | None:
+    """Features of a block, and its rows; None of one that has no rows."""
     X = shard[0]
     if np.ndim(X) != 2 and not sp.issparse(X):
         raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
-    return features_of(X) if X.shape[0] else None
+    return (*features_of(X), X.shape[0]) if X.shape[0] else None
 
 
-def _called(d: int, dtype: Any, names: Any) -> str:
+def _called(d: int, names: Any) -> str:
     return f"{d} without names" if names is None else str(list(names))

@@ -291,6 +291,8 @@ def spoiled(name, X, y):
         "weights": (X, y, np.ones(len(y))),
         "weight": (X, y, -np.ones(len(y))),
         "two columns": (X, np.c_[y, y, y]),
+        "text": (X, y.astype(str)),
+        "masked": (np.ma.masked_greater(X, 0.5), y),
     }[name]
 
 
@@ -309,6 +311,8 @@ def spoiled(name, X, y):
         "weight",
         "weights",
         "two columns",
+        "text",
+        "masked",
     ],
 )
 def test_a_bad_batch_is_named_and_leaves_the_model_as_it_was(name, way):
@@ -323,6 +327,19 @@ def test_a_bad_batch_is_named_and_leaves_the_model_as_it_was(name, way):
         model.fit_batches(batches, classes=[0, 1])
     for key, value in fitted(model).items():
         assert value is before[key], key
+
+
+def test_rows_that_are_bad_in_a_sample_are_named_by_their_batch():
+    X, y = problem("binary", n=3000)
+    X[2100:] = np.nan
+    with pytest.raises(ValueError, match=r"^Batch 4 \(counted from 0\).*column 0, row 100, counted from 0"):
+        of_kind("binary").fit_batches(ArrayBatches(X, y, rows=500))
+
+
+def test_weights_that_are_all_zero_are_refused_of_a_generator_too():
+    X, y = problem("binary", n=3000)
+    with pytest.raises(ValueError, match="sample_weight is zero for all samples"):
+        of_kind("binary").fit_batches(((*part, np.zeros(len(part[1]))) for part in cut(X, y)), classes=[0, 1])
 
 
 def test_a_batch_that_turns_bad_in_a_later_pass():

@@ -216,6 +216,13 @@ def test_what_takes_steps_or_is_too_wide_is_fitted_as_ever(mapped):
         np.testing.assert_allclose(there.coef_, here.coef_, atol=1e-6)
 
 
+def test_validation_rows_that_no_fit_looks_at_are_refused(mapped):
+    X, y = problem("binary", n=900)
+    for rows in (X, mapped(X), pytest.importorskip("dask.array").from_array(X)):
+        with pytest.raises(ValueError, match="X_val and y_val were given but early_stopping=False"):
+            of_kind("binary").fit(rows, y, X_val=X, y_val=y)
+
+
 def test_labels_that_are_counted_and_weights_of_none(mapped):
     X, y = problem("classes")
     numbers = np.searchsorted(np.unique(y), y) + 4

@@ -19,6 +19,7 @@ import pytest
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._blocks import cluster as clusters
 from skvariants._blocks.engines import Tree, runs_of, summed, tree
+from skvariants._blocks.sums import Sums
 from skvariants.distributed import fit
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV
 
@@ -105,6 +106,21 @@ def test_an_executor_gives_the_bits_of_one_process():
     np.testing.assert_array_equal(fit(model(), blocks, engine=own).coef_, alone.coef_)
 
 
+def test_results_come_back_as_they_are():
+    large = np.random.default_rng(0).standard_normal((3000, 7))
+    sums = Sums(1.0, np.ones(1), large[:, :1], large[::2], None)
+    names = {"names": np.array(["x"], object)}
+    results = [(large, np.array(["a", "bb"])), large.T, large[::3, ::-1], sums, None, names]
+    packed = clusters._packed(results)
+    assert len(packed) > 1
+    assert len(packed[0]) < large.nbytes
+    (first, labels), turned, some, back, nothing, named = clusters._unpacked(packed)
+    for found, given in ((first, large), (turned, large.T), (some, large[::3, ::-1]), (back.along, large[::2])):
+        np.testing.assert_array_equal(found, given)
+    np.testing.assert_array_equal((back + back).gradient, 2 * sums.gradient)
+    assert (labels.tolist(), nothing, named["names"].tolist()) == (["a", "bb"], None, ["x"])
+
+
 def test_a_loss_follows_the_targets_of_blocks():
     X, _, weight = problem()
     y = 100 * (X / X.std(axis=0)).sum(axis=1) + 50 * np.random.default_rng(1).standard_t(2, N)
@@ -131,6 +147,16 @@ def test_blocks_are_functions_sparse_or_frames():
             fitted = fit(model(), iter(blocks), engine=executor, **params)
         np.testing.assert_allclose(fitted.coef_, plain.coef_, rtol=1e-9)
     assert list(fitted.feature_names_in_) == list("abcdef")
+    read = []
+
+    def reading(block):
+        read.append(block[0])
+        return block
+
+    fitted = fit(model(), [functools.partial(reading, block) for block in in_blocks(X, y, weight) if len(block[0])])
+    np.testing.assert_allclose(fitted.coef_, plain.coef_, rtol=1e-9)
+    # what they are; their targets, with a sample; and the passes
+    assert sum(map(len, read)) == N * (2 + fitted.n_iter_)
     single = fit(SGDVariantRegressor(), [(X.astype(np.float32), weight)])
     assert single.coef_.dtype == np.float32
 
@@ -139,6 +165,7 @@ def test_what_blocks_are_not():
     X, y, _ = problem()
     Z = X.copy()
     Z[4050, 2] = np.nan
+    half, other = (X[:9], y[:9]), (X[9:], y[9:])
     for call, kind, words in (
         (lambda: fit(model(), []), ValueError, "blocks is empty"),
         (lambda: fit(model(), [X]), ValueError, r"type ndarray: give \(X, y\).* block 0 of"),
@@ -146,7 +173,15 @@ def test_what_blocks_are_not():
         (lambda: fit(model(), [(X[:, 0], y)]), ValueError, "1 dimensions"),
         (lambda: fit(model(), [(X, y[1:])]), ValueError, "as many rows of each"),
         (lambda: fit(model(), in_blocks(Z, y)), ValueError, "contains NaN.* It is block 5 of the rows"),
+        (lambda: fit(model(), in_blocks(np.where(X > 0, np.nan, X), y)), ValueError, "NaN.* block 0 of the rows"),
         (lambda: fit(model(), [(X[:0], y[:0])]), ValueError, "X holds no rows"),
+        (lambda: fit(model(), [(X[:, :0], y)]), ValueError, "X has no columns.* block 0 of"),
+        (lambda: fit(model(), [half, (X + 1j, y)]), ValueError, "X has the dtype complex128.* block 1 of"),
+        (lambda: fit(model(), [half, (np.ma.masked_less(X, 0), y)]), ValueError, "X has masked entries.* block 1 of"),
+        (lambda: fit(model(), [half, (X, y[:, None])]), ValueError, r"y has the shape \(6000, 1\).* block 1 of"),
+        (lambda: fit(model(), [half, (X, np.ones(N))]), ValueError, "labels of several kinds, such as '.*' and 1.0"),
+        (lambda: fit(model(), [half, (*other, np.ones(N - 9))]), ValueError, "Some blocks have weights and others"),
+        (lambda: fit(model(), [(*half, np.ones(9)), other]), ValueError, "Some blocks have weights and others"),
         (lambda: fit(model(loss="hinge"), [(X, y)]), TypeError, "Hinge has kinks.*give them one after the other"),
         (lambda: fit(model(), [(X, y)], engine="dask"), TypeError, "engine of type str is not accepted"),
     ):
@@ -335,6 +370,46 @@ def test_predictions_stay_where_the_rows_are(kind, collections):
     weighted = fitted.score(X_lazy, y_lazy, collections.lazy[2])
     assert weighted == pytest.approx(fitted.score(X, y, weight), rel=1e-12)
     assert collections.frame.assign(p=named.predict(features)).compute()["p"].tolist() == fitted.predict(X).tolist()
+
+
+def test_lengths_that_are_known_spare_a_pass_and_change_no_bit(collections):
+    import dask
+
+    da, seen = collections.da, []
+
+    def counted(block):
+        seen.append(len(block))
+        return block
+
+    X = da.from_array(collections.X, chunks=(500, -1)).map_blocks(counted, dtype=float)
+    y, everywhere = da.from_array(collections.y, chunks=500), da.ones(N, chunks=500) > 0
+    with dask.config.set(scheduler="synchronous"):
+        seen.clear()
+        known = model().fit(X, y)
+        assert sum(seen) == N * (1 + known.n_iter_)
+        seen.clear()
+        unknown = model().fit(X[everywhere], y[everywhere])
+    assert sum(seen) == N * (2 + unknown.n_iter_)
+    np.testing.assert_array_equal(known.coef_, unknown.coef_)
+
+
+def test_what_is_no_table_beside_a_collection(collections):
+    import dask
+
+    (X, y, weight), frame = collections.lazy, collections.frame
+    for given, kind, words in (
+        ((dask.delayed(collections.X), y), TypeError, "X is of type Delayed.* no dask array or data frame"),
+        ((X, None), ValueError, "y is None, and X a dask collection"),
+        ((X, y, 2.0), ValueError, "sample_weight is 2.0, and X a dask collection"),
+        ((X, y[:, None]), ValueError, r"y has 2 dimensions.*frame\['label'\]"),
+        ((frame[list("abc")], frame[["y"]]), ValueError, r"y has 2 dimensions.*frame\['label'\]"),
+        ((X[:, :0], y), ValueError, "X has no columns"),
+        ((X.astype(complex), y), ValueError, "X has the dtype complex128"),
+        ((collections.da.ma.masked_greater(X, 0), y), ValueError, r"X has masked entries.* block \d+ of the rows"),
+        ((X, y, -weight), ValueError, r"Negative values.* block \d+ of the rows"),
+    ):
+        with dask.config.set(scheduler="synchronous"), pytest.raises(kind, match=words):
+            model().fit(*given[:2], sample_weight=given[2] if len(given) > 2 else None)
 
 
 def test_what_is_asked_for_later_is_asked_of_the_model_of_then(collections):
@@ -641,7 +716,7 @@ def killing(monkeypatch, client, after, everyone=False):
 
 
 @marked
-@pytest.mark.parametrize(("after", "persisted"), [(2, False), (4, True)])
+@pytest.mark.parametrize(("after", "persisted"), [(1, False), (3, True)])
 def test_a_worker_that_is_killed_between_rounds_changes_no_bit(after, persisted, client, collections, monkeypatch):
     X, y, weight = collections.lazy
     plain = here(X, y, weight)

@@ -8,6 +8,7 @@ results of tasks, so that a worker that dies takes nothing along that cannot be 
 from __future__ import annotations
 
 import contextlib
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _LOOK, _MISSED = 2.0, 15.0
 #: Seconds of a round of one task for each worker, above which the next is of several, which even out slow workers: each
 #: takes two to three milliseconds of a worker beside its work.
 _LONG = 5.0
+#: Bytes of an array from which copying it into a pickle takes longer than sending it apart.
+_LARGE = 1 << 14
 
 
 class ByDask:
@@ -43,9 +46,17 @@ class ByDask:
     def _tasks(self, function: Callable[..., Any], shards: Sequence[Any], args: Sequence[Any]) -> list[Any]:
         import dask
 
-        task = dask.delayed(function, pure=False)
+        task = dask.delayed(_of_block, pure=False)
         shared = [dask.delayed(arg, pure=False, traverse=False) for arg in args]
-        return [task(shard, *shared) for shard in shards]
+        return [task(function, number, shard, *shared) for number, shard in enumerate(shards)]
+
+
+def _of_block(function: Callable[..., Any], number: int, shard: Any, *args: Any) -> Any:
+    return next(Run(number, [shard], _itself).each(function, *args))
+
+
+def _itself(block: Any) -> Any:
+    return block
 
 
 def client_of(collection: Any) -> Any:
@@ -112,13 +123,15 @@ def _opened(box: _Box) -> Any:
 
 def _read(block: tuple[Recipe, dict[Any, Any]]) -> Any:
     """Features, targets and weights by a recipe."""
-    import dask
+    from dask.core import get
 
     recipe, elsewhere = block
-    graph = recipe.graph | {key: (_opened, _Box(elsewhere[key])) for key in recipe.outside}
-    names = [key[0] for key in recipe.keys if isinstance(key, list)]
-    made = iter(dask.get(graph, names))
-    return tuple(next(made) if isinstance(key, list) else key for key in recipe.keys)
+    known = {key: elsewhere[key] for key in recipe.outside}
+    if recipe.graph:
+        names = [key[0] for key in recipe.keys if isinstance(key, list)]
+        graph = recipe.graph | {key: (_opened, _Box(value)) for key, value in known.items()}
+        known = dict(zip(names, get(graph, names), strict=True))
+    return tuple(known[key[0]] if isinstance(key, list) else key for key in recipe.keys)
 
 
 def _kept(run: _Box) -> _Box:
@@ -130,7 +143,28 @@ def _on_recipes(function: Callable[..., Any], kept: _Box, asked: _Box, values: l
     elsewhere = dict(zip(keys, values, strict=True))
     runs = [kept.value[number] for number in some]
     runs = [Run(run.first, [(recipe, elsewhere) for recipe in run.blocks], run.read) for run in runs]
-    return [function(run, *args) for run in runs]
+    return _packed([function(run, *args) for run in runs])
+
+
+def _packed(results: list[Any]) -> list[Any]:
+    """Results as dask sends them at least cost: their pickle, and the bytes of large arrays.
+
+    Of results themselves it would pickle each number apart, and of an object large arrays, twice, as a scheduler that
+    passes results on asks for an old protocol.
+    """
+    large: list[Any] = []
+
+    def within(buffer: pickle.PickleBuffer) -> bool:
+        array = np.frombuffer(buffer.raw(), np.uint8)
+        if array.nbytes >= _LARGE:
+            large.append(array)
+        return array.nbytes < _LARGE
+
+    return [pickle.dumps(results, protocol=5, buffer_callback=within), *large]
+
+
+def _unpacked(packed: list[Any]) -> Any:
+    return pickle.loads(packed[0], buffers=packed[1:])
 
 
 def _opened_by(read: Callable[[Any], Any], block: Any) -> Any:
@@ -257,7 +291,7 @@ class OnCluster:
         self.short = time.monotonic() - begin < _LONG
         results: list[Any] = [None] * len(shards)
         for some, part in zip(together.values(), found, strict=True):
-            for position, result in zip(some, part, strict=True):
+            for position, result in zip(some, _unpacked(part), strict=True):
                 results[position] = result
         return results
 

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from skvariants._blocks.engines import Tree
 from skvariants._blocks.sums import cost_of, statistics
-from skvariants._blocks.survey import Survey, draw, look, scattered
+from skvariants._blocks.survey import Survey, draw, labels_differ, look, scattered
 from skvariants._blocks.table import Shard, Table, working_dtype
 from skvariants._component import identity, shown
 from skvariants._data.validate import Header, row_weights
@@ -198,6 +198,7 @@ class Passes:
         self.n_rows: int | None = None
         self.n_passes = 0
         self.weighed: bool | None = None
+        self.label: Any = None
         self.checkpoint = Checkpoint(None, None)
 
     # ------------------------------------------------------------------ batches
@@ -237,6 +238,11 @@ class Passes:
         if self.weighed not in (None, weight is not None):
             raise ValueError("Some batches have weights and others have none: give them with each, or with none.")
         self.weighed = weight is not None
+        if self.asked.classification:
+            label = np.ravel(y)[0]
+            self.label = label if self.label is None else self.label
+            if isinstance(label, str | bytes) != isinstance(self.label, str | bytes):
+                raise ValueError(labels_differ(self.label, label))
         return X, y, row_weights(weight, X.shape[0])
 
     def table(self) -> Table:
@@ -342,7 +348,13 @@ class Passes:
     def _drawn(self, share: float) -> Iterator[Shard]:
         """Rows from all over."""
         if hasattr(self.batches, "sample"):
-            for X, y, weight in map(self._checked, self.batches.sample(share)):
+            try:
+                drawn = list(map(self._checked, self.batches.sample(share)))
+            except (ValueError, TypeError):
+                for _ in self.shards():  # which says of which batch it is, and of which row
+                    pass
+                raise
+            for X, y, weight in drawn:
                 yield X.toarray() if sp.issparse(X) else X, y, weight
         else:
             yield from (draw(shard, share, scattered) for _, shard in self.shards())

@@ -100,7 +100,7 @@ def statistics(shard: Shard, question: Question) -> Sums:
         size = question.unit * (d + 1)
         hessian = np.zeros((k // question.unit, size, size))
     total = Sums(0.0, np.zeros(k), np.zeros((d + 1, k)), np.zeros((len(question.lengths), k)), hessian)
-    spare = _Spare(), _Spare()
+    spare = _Spare(), _Spare(), _Spare(), _Spare()
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         for X, y, weight in parts(shard):
             _add(total, X, y, weight, question, spare)
@@ -131,7 +131,10 @@ def refuse_infinite(shard: Shard, dtype: Any) -> None:
 
 
 class _Spare:
-    """Memory of a block, which the next one uses again: asking for it takes as long as the products of a narrow one."""
+    """Memory of a part or block, which the next one uses again: asking for it takes as long as narrow products.
+
+    The allocator of dask's workers gives it back at once, and asks the system each time.
+    """
 
     def __init__(self) -> None:
         self.memory = np.empty(0)
@@ -149,7 +152,7 @@ def _add(total: Sums, part: Any, y: Array, weight: Array | None, question: Quest
     dtype, loss, (d, k) = question.reading.dtype, question.loss, question.theta[:-1].shape
     columns, s = question.reading.labels(y, weight)
     W, b = question.theta[:-1].astype(dtype), question.theta[-1].astype(dtype)
-    Z, R, steps = np.empty((len(y), k), dtype), np.empty((len(y), k), dtype), None
+    Z, R, steps = spare[0].like((len(y), k), dtype), spare[1].like((len(y), k), dtype), None
     if len(question.lengths):
         P, offset = question.direction[:-1].astype(dtype), question.direction[-1].astype(dtype)
         steps = np.empty((len(y), k), dtype)
@@ -181,7 +184,7 @@ def _add_hessian(
     if hasattr(X, "namespace"):
         C, coupled = _standardised(X, question.coordinates), _coupled
     else:
-        there = spare[0].like((X.shape[0], X.shape[1] + 1), X.dtype)
+        there = spare[2].like((X.shape[0], X.shape[1] + 1), X.dtype)
         C, coupled = question.coordinates.rows(X, X.dtype, there), coupled_products
     if unit > 1:
         p = np.asarray(loss.probability(z), dtype=X.dtype)
@@ -192,7 +195,7 @@ def _add_hessian(
     D = np.sqrt(np.maximum(D if s is None else D * s, 0)).astype(X.dtype)
     for j, A in enumerate(hessian):
         weights = D[:, j : j + 1]
-        B = C * weights if hasattr(X, "namespace") else np.multiply(C, weights, out=spare[1].like(C.shape, C.dtype))
+        B = C * weights if hasattr(X, "namespace") else np.multiply(C, weights, out=spare[3].like(C.shape, C.dtype))
         A += B.T.dot(B)
 
 

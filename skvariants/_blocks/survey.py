@@ -11,12 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_X_y
 
-from skvariants._blocks.sums import tree
-from skvariants._blocks.table import Shard, Table, blocks, parts
+from skvariants._blocks.sums import refuse_infinite, tree
+from skvariants._blocks.table import PART, Shard, Table, blocks, parts, working_dtype
 from skvariants._data.rows import rows_of
 from skvariants._data.scaling import Moments
 from skvariants._data.tasks import ClassCounts, Task, distinct_labels, label_codes
-from skvariants._data.validate import TARGETS, Data, Header, arrays, named, row_weights
+from skvariants._data.validate import TARGETS, Data, Header, arrays, named, refuse_masked, row_weights
 
 Array = np.ndarray
 #: Rows whose targets are looked at at a time.
@@ -50,6 +50,10 @@ class Survey:
         Labels, in order.
     totals, counts : ndarray or None
         Weight and number of the rows of each.
+    drawn : tuple of tuple
+        Rows of a sample, in order: features, targets, weights.
+    weighed : bool or None
+        Whether weights were given.
     """
 
     n: int = 0
@@ -59,17 +63,21 @@ class Survey:
     classes: Any = None
     totals: Any = None
     counts: Any = None
+    drawn: tuple[Shard, ...] = ()
+    weighed: bool | None = None
 
     def __add__(self, other: Survey) -> Survey:
         if not (self.n and other.n):
             return self if self.n else other
         if self.n_targets != other.n_targets:
             raise ValueError("y has blocks of different numbers of targets: give as many for each row.")
+        if self.weighed is not other.weighed:
+            raise ValueError("Some blocks have weights and others have none: give them with each, or with none.")
         classes = totals = counts = None
         if self.classes is not None:
             text = [part.classes.dtype.kind in "USO" for part in (self, other)]
             if text[0] != text[1]:
-                raise ValueError("y holds labels of several kinds: give strings or numbers, none missing.")
+                raise ValueError(labels_differ(self.classes[0], other.classes[0]))
             classes = np.union1d(self.classes, other.classes)
             totals, counts = np.zeros(len(classes)), np.zeros(len(classes), int)
             for part in (self, other):
@@ -77,7 +85,14 @@ class Survey:
                 totals[at] += part.totals
                 counts[at] += part.counts
         n, used, weight = self.n + other.n, self.used + other.used, self.weight + other.weight
-        return Survey(n, used, weight, self.n_targets, classes, totals, counts)
+        drawn = self.drawn + other.drawn
+        return Survey(n, used, weight, self.n_targets, classes, totals, counts, drawn, self.weighed)
+
+
+def labels_differ(first: Any, other: Any) -> str:
+    """A sentence about labels of two kinds."""
+    some = f"{np.asarray(first).tolist()!r} and {np.asarray(other).tolist()!r}"
+    return f"y holds labels of several kinds, such as {some}: give strings or numbers, none missing."
 
 
 def checked(y: Any, asked: Any) -> Array:
@@ -92,7 +107,7 @@ def checked(y: Any, asked: Any) -> Array:
         return np.asarray(asked.validated(y))
 
 
-def look(shard: Shard, asked: Any, loss: Any, d: int) -> Survey:
+def look(shard: Shard, asked: Any, loss: Any, d: int, share: float | None = None) -> Survey:
     """The survey of a shard.
 
     Parameters
@@ -105,15 +120,23 @@ def look(shard: Shard, asked: Any, loss: Any, d: int) -> Survey:
         What is minimised.
     d : int
         Features.
+    share : float, optional
+        Of the rows that are to be drawn, too.
     """
+    for value, name in zip(shard, ("X", "y", "sample_weight"), strict=True):
+        refuse_masked(value, name)
     X, y, weight = shard
     n, y = X.shape[0], np.asarray(y)
     if X.shape[1] != d or len(y) != n or not (weight is None or len(weight) == n):
         sizes = X.shape, np.shape(y), np.shape(weight)
         raise ValueError(f"A block of X, y and sample_weight has the shapes {sizes}: give as many rows of each.")
+    if asked.classification and y.ndim != 1:
+        raise ValueError(f"y has the shape {y.shape}: give one label for each row.")
     some = [slice(i, i + _TARGETS) for i in range(0, n, _TARGETS)]
     found = tree(_look(y[part], None if weight is None else weight[part], asked, loss) for part in some)
-    return Survey() if found is None else found
+    if found is None:
+        return Survey()
+    return replace(found, weighed=weight is not None, drawn=() if share is None else (draw(shard, share),))
 
 
 def _look(y: Any, weight: Any, asked: Any, loss: Any) -> Survey:
@@ -133,11 +156,14 @@ def _counted(y: Array, weight: Array | None) -> tuple[Array, Array, Array]:
         numbers = y.view(np.uint8) if y.dtype.kind == "b" else y
         low, high = numbers.min(), numbers.max()
         if int(high) - int(low) < _FEW:
-            codes = np.subtract(numbers, low, dtype=np.intp, casting="unsafe")
-            counts = np.bincount(codes)
-            there = np.flatnonzero(counts)
-            totals = counts * 1.0 if weight is None else np.bincount(codes, weight)
-            return (there + int(low)).astype(y.dtype), counts[there], totals[there]
+            found = np.zeros((2, int(high) - int(low) + 1))
+            for some in (slice(start, start + PART) for start in range(0, len(y), PART)):
+                codes = np.subtract(numbers[some], low, dtype=np.intp, casting="unsafe")
+                found[0] += np.bincount(codes, minlength=found.shape[1])
+                found[1] += 0.0 if weight is None else np.bincount(codes, weight[some], minlength=found.shape[1])
+            there = np.flatnonzero(found[0])
+            number, total = found[:, there]
+            return (there + int(low)).astype(y.dtype), number.astype(int), number if weight is None else total
     classes = distinct_labels(y)
     codes = label_codes(y, classes)
     counts = np.bincount(codes, minlength=len(classes))
@@ -195,6 +221,7 @@ def draw(shard: Shard, share: float, places: Callable[[int, float], Array] = pla
     X = X.tocsr() if sp.issparse(X) else X
     block = X.iloc[at] if hasattr(X, "iloc") else X[at]
     block = block.toarray() if sp.issparse(block) else np.asarray(block)
+    refuse_infinite((block, at, None), working_dtype(block.dtype))  # the sample itself knows no block
     return block, np.asarray(y)[at], None if weight is None else np.asarray(weight)[at]
 
 
@@ -237,18 +264,25 @@ def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
     large : int, default=1
         Times the usual number of rows that the sample should have.
     """
-    survey = table.total(look, spec.task, spec.loss, table.d)
+    # blocks are read once for both where the share is known before
+    share = _share(table, table.n, spec.loss, large) if table.n else None
+    survey = table.total(look, spec.task, spec.loss, table.d, share)
     if survey is None or not survey.n:
         raise ValueError("X holds no rows: give at least one.")
     task, by_class = task_of(survey, spec.task, spec.loss)
-    row = table.d * table.dtype.itemsize
-    least = least_of(table, spec.loss, large)
-    share = min(1.0, max(_SAMPLE // row, least) / survey.n, max(1 / _SHARE, least / survey.n))
-    drawn = [part for part in table.each(draw, share) if part[0].shape[0]]
+    drawn = survey.drawn or table.each(draw, _share(table, survey.n, spec.loss, large))
+    drawn = [part for part in drawn if part[0].shape[0]]
+    survey = replace(survey, drawn=())
     X = np.concatenate([np.asarray(part[0], table.dtype) for part in drawn])
     y = np.concatenate([checked(part[1], spec.task) for part in drawn])
     weight = None if drawn[0][2] is None else np.concatenate([np.asarray(part[2], float) for part in drawn])
     return of_sample(spec, header, Surveyed(table, survey, by_class), task, (X, y, weight))
+
+
+def _share(table: Table, n: int, loss: Any, large: int) -> float:
+    """The share of so many rows that a sample is."""
+    most, least = _SAMPLE // (table.d * table.dtype.itemsize), least_of(table, loss, large)
+    return min(1.0, max(most, least) / n, max(1 / _SHARE, least / n))
 
 
 def least_of(table: Table, loss: Any, large: int = 1) -> int:

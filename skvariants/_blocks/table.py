@@ -30,7 +30,7 @@ _OWN, _ROW = 1 << 26, 128
 _BLOCK = 1 << 20
 #: Rows of a part, whose predictions are kept: 64 KiB of doubles, which the allocator keeps. Dask's workers are to give
 #: back at once what is larger (MALLOC_TRIM_THRESHOLD_), and took 1.7 times as long with parts of 2^15 rows.
-_PART = 1 << 13
+PART = 1 << 13
 
 Shard = tuple[Any, Any, Any]
 
@@ -55,6 +55,8 @@ class Table:
         Whether a shard is a run of blocks.
     kind : str
         What the rows are, where they are an array of another library.
+    n : int or None
+        Rows, where that is known before they are looked at.
     """
 
     shards: list[Any]
@@ -64,6 +66,7 @@ class Table:
     names: Any = None
     in_runs: bool = False
     kind: str = ""
+    n: int | None = None
 
     def total(self, function: Callable[..., Any], *args: Any) -> Any:
         """The sum of what a function says of each block."""
@@ -108,7 +111,7 @@ def of_memory_map(X: Any, y: Any, weight: Any) -> Table | None:
     count = min(_SHARDS, -(-X.nbytes // _SHARD))
     bounds = np.linspace(0, n, count + 1).astype(int)
     shards = [(X[a:b], y[a:b], None if weight is None else weight[a:b]) for a, b in pairwise(bounds)]
-    return Table(shards, in_turn, d, working_dtype(X.dtype))
+    return Table(shards, in_turn, d, working_dtype(X.dtype), n=n)
 
 
 def of_namespace(X: Any, y: Any, weight: Any) -> Table | None:
@@ -129,12 +132,16 @@ def of_namespace(X: Any, y: Any, weight: Any) -> Table | None:
     y, weight = np.asarray(y), row_weights(weight, len(rows))
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
-    return Table([(rows, y, weight)], in_turn, rows.shape[1], rows.dtype, kind=called(X))
+    return Table([(rows, y, weight)], in_turn, rows.shape[1], rows.dtype, kind=called(X), n=len(rows))
 
 
 def features_of(X: Any) -> tuple[int, Any, Any]:
     """Number of features of a table, what they are calculated with in, and their names."""
+    if not X.shape[1]:
+        raise ValueError("X has no columns: give at least one feature.")
     if not hasattr(X, "columns"):
+        if X.dtype.kind not in "buifOSU":
+            raise ValueError(f"X has the dtype {X.dtype}: give real numbers.")
         return int(X.shape[1]), working_dtype(X.dtype), None
     columns = list(X.columns)
     for name, kind in zip(columns, X.dtypes, strict=True):
@@ -156,6 +163,11 @@ def of_dask(X: Any, y: Any, weight: Any, *beside: list[Any]) -> Table:
     *beside : list
         What else goes with each block, after its weights.
     """
+    if not isinstance(getattr(X, "ndim", None), int):  # of a delayed value any attribute is one
+        raise TypeError(
+            f"X is of type {type(X).__name__}, which is no dask array or data frame: make one of it, or give its "
+            "blocks to skvariants.distributed.fit."
+        )
     if not hasattr(X, "columns"):
         if np.ndim(X) != 2:
             raise ValueError(f"X has {np.ndim(X)} dimensions: give a table of shape (n_samples, n_features).")
@@ -165,15 +177,19 @@ def of_dask(X: Any, y: Any, weight: Any, *beside: list[Any]) -> Table:
     targets = _beside(y, "y", X, len(blocks))
     weights = [None] * len(blocks) if weight is None else _beside(weight, "sample_weight", X, len(blocks))
     shards = list(zip(blocks, targets, weights, *beside, strict=True))
+    n = sum(X.chunks[0]) if hasattr(X, "chunks") else np.nan
+    n = int(n) if n == n else None
     client = client_of(X)
     if client is None:
-        return Table(shards, ByDask(), d, dtype, names)
+        return Table(shards, ByDask(), d, dtype, names, n=n)
     cluster = OnCluster(client)
-    return Table(cluster.runs(shards), cluster, d, dtype, names, in_runs=True)
+    return Table(cluster.runs(shards), cluster, d, dtype, names, in_runs=True, n=n)
 
 
 def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
     """The blocks of targets or weights that go with those of the features."""
+    if value is None or not getattr(value, "ndim", np.ndim(value)):
+        raise ValueError(f"{name} is {value!r}, and X a dask collection: give one for each row.")
     lengths = X.chunks[0] if hasattr(X, "chunks") else (np.nan,)
     known = not np.isnan(lengths).any()
     if is_lazy(value):
@@ -204,8 +220,8 @@ def parts(shard: Shard) -> Iterator[tuple[Any, Array, Array | None]]:
     """A shard in parts, of as many targets and weights as go through loops without the interpreter being noticed."""
     y, weight = np.asarray(shard[1]), None if shard[2] is None else np.asarray(shard[2])
     X: Any = shard[0].tocsr() if sp.issparse(shard[0]) else getattr(shard[0], "iloc", shard[0])  # rows by their place
-    for start in range(0, len(y), _PART):
-        some = slice(start, start + _PART)
+    for start in range(0, len(y), PART):
+        some = slice(start, start + PART)
         yield X[some], y[some], None if weight is None else weight[some]
 
 
@@ -232,6 +248,6 @@ def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Any]]:
 
 
 __all__ = [
-    "Shard", "Table", "blocks", "features_of", "in_turn", "of_dask", "of_memory_map", "of_namespace", "parts",
+    "PART", "Shard", "Table", "blocks", "features_of", "in_turn", "of_dask", "of_memory_map", "of_namespace", "parts",
     "working_dtype",
 ]  # fmt: skip

@@ -199,7 +199,7 @@ def in_process(value: Any, name: str, instead: str = _BY_BLOCKS) -> Any:
         ) from error
 
 
-def _refuse_masked(value: Any, name: str) -> None:
+def refuse_masked(value: Any, name: str) -> None:
     """Refuse masked entries, whose values are not meant."""
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked entries, and masks are not looked at: fill them, or drop their rows.")
@@ -289,7 +289,7 @@ def arrays(
     """
     real = kind is True
     for value, name in zip((X, y), names, strict=True):
-        _refuse_masked(value, name)
+        refuse_masked(value, name)
     _refuse_dates(X, names[0])
     if real:
         _refuse_dates(y, names[1])
@@ -321,7 +321,7 @@ def features(estimator: Any, X: Any) -> Any:
         return X
     X = in_process(X, "X", "")
     _refuse_dates(X, "X")
-    _refuse_masked(X, "X")
+    refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}), _cells_named(X):
         return validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
 
@@ -403,7 +403,7 @@ def reals(value: Any, name: str, remedy: str) -> Array:
         Naming the argument, if it holds anything else.
     """
     value = in_process(value, name, "")
-    _refuse_masked(value, name)
+    refuse_masked(value, name)
     given = np.asarray(value)
     kind = given.dtype.kind
     if kind not in "buifO" or (kind == "O" and not given.ndim):  # strings, dates; mappings, sparse matrices

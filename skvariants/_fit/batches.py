@@ -254,9 +254,10 @@ class _Fit:
 
     def _sampled(self, first: First) -> Data:
         """The table that the first pass went through."""
-        spec, X = self.spec, first.drawn[0][0]
-        table = Table([0], self.passes.run, X.shape[1], working_dtype(X.dtype), self.passes.header.feature_names)
+        spec = self.spec
         task, by_class = task_of(first.survey, spec.task, spec.loss)
+        X = first.drawn[0][0]
+        table = Table([0], self.passes.run, X.shape[1], working_dtype(X.dtype), self.passes.header.feature_names)
         self.passes.check_classes(first.survey)
         parts = list(zip(*first.drawn, strict=True))[:3]
         X, y, weight = (None if part[0] is None else np.concatenate(part) for part in parts)
