@@ -222,6 +222,23 @@ def test_converged_is_within_the_tolerance(cls):
     assert {"converged", "plateau"} <= seen
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_converged_is_within_the_tolerance_where_few_rows_have_curvature(l1_ratio):
+    # a row in fifty is where the logarithm of the hyperbolic cosine bends: Newton's model expects next to no gain
+    loss, alpha, ones = LOSSES["log_cosh"](), 1e-3, np.ones(N)
+    l1, l2 = alpha * l1_ratio, alpha * (1 - l1_ratio)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((N, D))
+        y = 100 * (X @ rng.standard_normal(D) + rng.standard_normal(N))
+        model = SGDVariantRegressor(loss="log_cosh", penalty="elasticnet", alpha=alpha, l1_ratio=l1_ratio).fit(X, y)
+        value = loss.value(y[:, None], model.predict(X)[:, None]).mean()
+        value += l1 * np.abs(model.coef_).sum() + l2 / 2 * (model.coef_**2).sum()
+        least, constant = (optimum(loss, Z, y, ones, l1, l2, True) for Z in (X, 0 * X))
+        assert model.status_ == "converged"
+        assert value - least <= 1e-3 * (constant - least)
+
+
 def test_a_stream_has_no_certificate():
     X, y = make_classification(100, 5, random_state=0)
     model = SGDVariantClassifier(random_state=0).fit(X, y)

@@ -35,7 +35,7 @@ SCRATCH, SCRATCH_FAMILIES = (
 #: Scripts that print: name of the file -> title, script, arguments, arguments of a quick run.
 PRINTED = {
     "lasso": ("L1 and elastic net beside coordinate descent", "lasso.py", [], ["--quick"]),
-    "classes": ("Many classes", "classes.py", [], ["--quick"]),
+    "classes": ("Many classes", "classes.py", [], ["--only", "iris"]),
     "text": ("Text", "text.py", [], ["--quick"]),
     "tables": ("Dense tables", "tables.py", [], ["--quick"]),
     "streams": ("Streams", "streams.py", [], ["--quick"]),

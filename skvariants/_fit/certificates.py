@@ -65,17 +65,20 @@ def go_on(job: Job, solver: Any, callback: Any, outcomes: list[Outcome]) -> None
     """Models that expected to have arrived, and are not proven to be within what `tol` promises, go on.
 
     Along the central path where their loss is a sum of ramps, as its steps know where the curvature of a loss ends;
-    else, or if that was not enough, with a smaller tolerance.
+    else, or if that was not enough, with a smaller tolerance: once where few rows have curvature.
     """
     if job.data.validation is not None or job.spec.stopping.tol is None:
         return  # the model is that of the best score, or nothing was promised
     for j in range(len(outcomes)):
         if outcomes[j].status == "converged" and not (_proven(job, j, outcomes[j]) and _curved(job, outcomes[j], j)):
             _finish_along_path(job.part(j, outcomes[j].state), outcomes[j], solver)
+        doubted = not _curved(job, outcomes[j], j)
         for share in _TIGHTER:
-            if outcomes[j].status != "converged" or _proven(job, j, outcomes[j]):
+            if outcomes[j].status != "converged" or (_proven(job, j, outcomes[j]) and not doubted):
                 break
-            part = job.part(j, outcomes[j].state)
+            # what it has learned of curvature depends on whether others were beside it
+            part = job.part(j, replace(outcomes[j].state, method=None) if doubted else outcomes[j].state)
+            doubted = False
             remaining = job.spec.stopping.max_iter - int(part.state.epoch[0] - job.epochs[j])
             if remaining <= 0:
                 break

@@ -440,6 +440,8 @@ class Descent:
         """Whether what model `j` expects to gain is what is left: its metric is whole, and its last step fitted."""
         state = self.state
         partial = state.metric.diagonal or state.plan.unit < self.batch.problem.loss.columns_per_model
+        # with L1 nothing is learned of curvature that has changed since
+        partial |= not self.smooth and state.age > 1 and not self.batch.problem.loss.quadratic
         lengths = state.length[j]
         if self.apart:
             own = columns_of(np.array([j]), self.width)
@@ -799,6 +801,16 @@ class Descent:
         self.state.Z = self.batch.ordered(self.state.Z)
 
 
+def going_on(expected: Any, last: Any) -> Any:
+    """What is left to gain where decreases go on as from the last to the one expected now: a geometric series.
+
+    Newton's decreases fall ever faster, and this adds nothing; where curvature changes along the way they do not.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        rate = np.where(last > 0, np.clip(expected / last, 0.0, _SLOWEST), 0.0)
+    return expected / (1.0 - np.nan_to_num(rate))
+
+
 def parabola_along(f: Array, slope: Array, at_one: Array) -> Callable[[Array], Array]:
     """The parabola with value and slope at zero and a value at one."""
     bend = at_one - f - slope
@@ -839,4 +851,4 @@ def dot(A: Array, B: Array, width: int) -> Array:
     return by_model(np.einsum("ij,ij->j", A, B, dtype=np.float64), width)
 
 
-__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "parabola_along", "penalty_along"]
+__all__ = ["DAMPED", "FAR_FROM_DONE", "Descent", "DescentState", "going_on", "parabola_along", "penalty_along"]

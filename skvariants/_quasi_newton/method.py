@@ -24,7 +24,7 @@ from skvariants._data.shuffle import SameOrder
 from skvariants._quasi_newton import small
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.costs import CHEAP
-from skvariants._quasi_newton.descent import DAMPED, Descent, DescentState
+from skvariants._quasi_newton.descent import DAMPED, Descent, DescentState, going_on
 from skvariants._quasi_newton.hessian import Blocks
 from skvariants._quasi_newton.line_search import LADDER
 from skvariants._quasi_newton.neighbours import shared_factors
@@ -333,7 +333,8 @@ class QuasiNewtonSteps(Method):
         if not believed[j]:
             return None
         scale = float(scale[position] if np.ndim(scale) else scale)
-        objective, estimate = float(descent.state.f[j]) / scale, float(expected[j]) / scale
+        left = going_on(expected, descent.state.last)
+        objective, estimate = float(descent.state.f[j]) / scale, float(left[j]) / scale
         return Certificate(objective, estimate=estimate, reliable=descent.reliable(j))
 
     def race(self, position: int) -> Race:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skvariants._quasi_newton.costs import Costs
-from skvariants._quasi_newton.descent import FAR_FROM_DONE
+from skvariants._quasi_newton.descent import FAR_FROM_DONE, going_on
 from skvariants._quasi_newton.hessian import coupled_products, finished
 from skvariants._quasi_newton.leverage import CURVED, rows_apart, vanishes
 from skvariants._quasi_newton.line_search import ARMIJO, LADDER, SHORT
@@ -253,7 +253,8 @@ class SmallNewton(Method):
     def certificate(self, position: int) -> Certificate:
         at, unit = self.state.method.newton, self.unit * self.unit
         fitted = SHORT <= at.length <= 1 / SHORT
-        return Certificate(at.f * unit, estimate=at.to_gain * unit, reliable=fitted)
+        left = float(going_on(at.to_gain, np.float64(at.last)))
+        return Certificate(at.f * unit, estimate=left * unit, reliable=fitted)
 
     def race(self, position: int) -> Any:
         return self.general.race(position)
