@@ -75,5 +75,6 @@ for i, (name, color) in enumerate(zip(names, ("#0072B2", "#D55E00", "#E69F00", "
             ax.text(j + 0.21 * (i - 1.5), 0.02, "diverged", rotation=90, ha="center", va="bottom", fontsize="small")
 ax.set_xticks(where, tables)
 ax.set(ylabel="mean score of five folds", ylim=(0, 1))
+ax.set_title("Five tables, raw and behind a scaler", loc="left")
 ax.spines[["top", "right"]].set_visible(False)
 _ = ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

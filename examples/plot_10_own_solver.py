@@ -60,5 +60,6 @@ from skvariants.displays import SolverComparisonDisplay
 
 solvers = {"minibatch": "minibatch", "momentum": "momentum", "adam": "adam", "yours": AdaMax()}
 display = SolverComparisonDisplay.from_estimator(SGDVariantClassifier(random_state=0), X, y, solvers=solvers)
+display.ax_.set_title("Breast cancer: three solvers and yours", loc="left")
 for name, fitted in display.estimators.items():
     print(f"{name:10s} objective {fitted.loss_curve_[-1]:.4f} after {fitted.n_iter_} epochs")

@@ -104,6 +104,12 @@ def test_a_solver_looks_the_same_in_every_company():
     assert styles(["adam", "gd"])[0] == styles(["momentum", "adam", "mine"])[1]
     assert styles(["adam", "gd", "mine"])[2][0] not in (VERMILLION, GREY)
     assert len(set(styles("abcdefgh"))) == 8
+    alone = styles(["adam", "momentum", "quasi_newton"])
+    assert styles(["adam, tuned", "Momentum(momentum=0.95)", "QuasiNewton()"]) == alone
+    twice = styles(["adam (1)", "adam (2)", "momentum"])
+    assert [twice[0], twice[2]] == alone[:2]
+    assert twice[1].color not in (twice[0].color, twice[2].color)
+    assert styles(["adamant", "adam x", "momentum"])[0] != alone[0]
 
 
 # ---------------------------------------------------------------- loss curves

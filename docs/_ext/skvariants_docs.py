@@ -381,6 +381,17 @@ def comment(module, name):
     return " ".join(line.removeprefix("#: ") for line in found.group(1).splitlines())
 
 
+# ---------------------------------------------------------------------------- the gallery
+
+
+def describe_thumbnails(app, doctree, page):
+    """Say of each thumbnail which example it is of, where sphinx-gallery says nothing."""
+    for image in doctree.findall(nodes.image):
+        example = re.fullmatch(r"sphx_glr_(\w+)_thumb\.png", Path(image["uri"]).name)
+        if example and not image.get("alt"):
+            image["alt"] = f"Picture of the example: {app.env.titles[f'gallery/{example.group(1)}'].astext()}"
+
+
 def write(path, text):
     """Write a file if its text has changed, so that what is up to date is not read again."""
     if not path.exists() or path.read_text() != text:
@@ -393,6 +404,7 @@ def setup(app):
     app.add_directive("parameter-table", ParameterTable)
     app.connect("config-inited", write_api)
     app.connect("config-inited", write_solvers)
+    app.connect("doctree-resolved", describe_thumbnails)
     # after numpydoc
     app.connect("autodoc-process-docstring", link_references, priority=900)
     return {"version": skvariants.__version__, "parallel_read_safe": True}
