@@ -92,9 +92,7 @@ def problems(folder: Path) -> list[str]:
                 found.append(f"{name}: the picture {source} has no alternative text")
             # what sphinx-gallery says of a figure without a title
             elif f"_{text.replace(' ', '_')}_" in source:
-                found.append(
-                    f"{name}: the alternative text of the picture {source} is its name: give the figure a title"
-                )
+                found.append(f"{name}: the picture {source} has its name as alternative text: give the figure a title")
     return found
 
 
