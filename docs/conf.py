@@ -46,7 +46,9 @@ html_css_files = ["skvariants.css"]
 html_show_sourcelink = False
 html_show_sphinx = False
 html_copy_source = False
-_WITHOUT_SECTIONS = ("index", "getting_started", "coming_from_sgdclassifier", "benchmarks", "contributing")
+_WITHOUT_SECTIONS = (
+    "index", "getting_started", "defaults", "coming_from_sgdclassifier", "benchmarks", "contributing", "changelog",
+)  # fmt: skip
 html_sidebars = {page: [] for page in _WITHOUT_SECTIONS}
 html_theme_options = {
     "show_nav_level": 1,

@@ -22,8 +22,8 @@ def parts_of(formula):
 def in_lines(app, doctree):
     """Break long formulas; blank lines are what Sphinx makes lines of."""
     for formula in doctree.findall(nodes.math_block):
-        parts = parts_of(formula.astext())
-        if len(parts) > 1 and len(formula.astext()) > LONG:
+        parts = [part for line in re.split(r"\n\s*\n", formula.astext()) for part in parts_of(line)]
+        if len(parts) > 1 and "&" not in formula.astext() and len(formula.astext()) > LONG:
             formula.children = [nodes.Text("\n\n".join(f"& {part}" for part in parts))]
             formula[0].parent = formula
 

@@ -341,7 +341,8 @@ def write_api(app, config):
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
     index = ["API", "===", "", "What is public; everything else begins with an underscore.", ""]
-    index += [".. toctree::", "   :maxdepth: 2", ""]
+    index += [".. toctree::", "   :hidden:", ""]
+    entries, overview = [], []
     seen, current = {"__version__"}, set()
     for module in public_modules():
         if not inspect.getdoc(module):
@@ -363,8 +364,12 @@ def write_api(app, config):
         for name in sorted(tables):
             page += [f".. data:: {name}", "", f"   {comment(module, name)}", ""]
         write(folder / f"{title}.rst", "\n".join(page))
-        index.append(f"   {title}")
-    write(folder / "index.rst", "\n".join([*index, ""]))
+        entries.append(f"   {title.removeprefix('skvariants.')} <{title}>")
+        overview += [title, "-" * len(title), "", f":doc:`{title}`: {summary(module)}", ""]
+        overview += [f".. currentmodule:: {title}", "", ".. autosummary::", "   :nosignatures:", ""]
+        overview += [f"   {name}" for name in where if name not in tables] + [""]
+        overview += [f":data:`{name}`\n   {comment(module, name)}" for name in sorted(tables)] + [""]
+    write(folder / "index.rst", "\n".join([*index, *entries, "", *overview]))
     for page in [*folder.glob("skvariants*.rst"), *folder.glob("generated/*.rst")]:
         if page.stem not in current:  # of a name that is gone
             page.unlink()
