@@ -235,7 +235,7 @@ def report(entries):
             some = [e for e in entries if e["scaled"] == scaled and (e["loss"] in KINKED.values()) == kinked]
             if some:
                 what = "losses with kinks" if kinked else "smooth losses"
-                parts += [f"## {what}, {where} coordinates ({len(some)} problems)", summary(some), beside_auto(some)]
+                parts += [f"## {what.capitalize()}, {where} coordinates ({len(some)} problems)", summary(some), beside_auto(some)]
                 parts.append(by_table(some))
     return "\n\n".join(parts)
 
