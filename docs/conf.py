@@ -30,6 +30,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "skvariants_docs",
     "formulas",
+    "thumbnails",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "_templates"]
@@ -100,9 +101,9 @@ sphinx_gallery_conf = {
     "min_reported_time": 5,
     "write_computation_times": False,
     "matplotlib_animations": False,
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": ("thumbnails",),
     "image_srcset": ["2x"],
-    "thumbnail_size": (400, 280),
+    "thumbnail_size": (600, 420),
     "within_subsection_order": "FileNameSortKey",
     "capture_repr": ("_repr_html_",),
     "plot_gallery": "True",
