@@ -492,6 +492,17 @@ def test_zigzag_is_length_over_distance():
     assert TrajectoryDisplay(objective=surface, paths={"c": [(1, 1), (2, 2), (1, 1)]}).zigzag == {"c": np.inf}
 
 
+@pytest.mark.parametrize("solvers", [["minibatch"], ["gd", "minibatch"], ["gd", "momentum", "minibatch"]])
+@pytest.mark.parametrize("size", [(7.2, 2.9), (6.4, 4.8)])
+def test_the_legend_of_paths_is_within_the_picture(solvers, size):
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    walk(solvers, minimum=(0, 0), ax=ax)
+    figure.draw_without_rendering()
+    legend, picture = ax.get_legend().get_window_extent(), figure.bbox
+    assert picture.x0 <= legend.x0 < legend.x1 <= picture.x1
+    assert picture.y0 <= legend.y0 < legend.y1 <= picture.y1
+
+
 def test_a_path_that_diverges_does_not_rule_the_picture():
     display = walk([GD(), Momentum(0.5)], eta={"gd": 1.5, "momentum": 0.4}, n_steps=40)
     low, high = display.ax_.get_ylim()

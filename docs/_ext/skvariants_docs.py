@@ -34,6 +34,8 @@ from skvariants.solvers import FAMILIES as FAMILIES_OF_SOLVERS
 from skvariants.solvers import SOLVERS
 
 log = getLogger(__name__)
+#: Tables whose last column is too long for a phone.
+STACKED = ("solvers", "losses", "choices", "schedules")
 FAMILIES = {"solvers": SOLVERS, "losses": LOSSES, "schedules": SCHEDULES, "penalties": PENALTIES}
 
 
@@ -88,9 +90,10 @@ def takes_steps(cls):
 # ---------------------------------------------------------------------------- tables
 
 
-def table(directive, rows):
-    """Nodes of a table from rows of reStructuredText."""
-    text = [".. list-table::", "   :header-rows: 1", "   :class: registry", ""]
+def table(directive, rows, kind=""):
+    """Nodes of a table from rows of reStructuredText; one that is STACKED has cells below each other on a phone."""
+    classes = f"registry stacked {kind}" if kind in STACKED else "registry"
+    text = [".. list-table::", "   :header-rows: 1", f"   :class: {classes}", ""]
     for row in rows:
         text += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
     node = nodes.container()
@@ -130,7 +133,7 @@ class RegistryTable(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        return table(self, getattr(self, self.arguments[0])())
+        return table(self, getattr(self, self.arguments[0])(), self.arguments[0])
 
     def solvers(self):
         yield "family", "``solver=``", "rows per step", "memory", "what it cures"
@@ -365,7 +368,8 @@ def write_api(app, config):
             page += [f".. data:: {name}", "", f"   {comment(module, name)}", ""]
         write(folder / f"{title}.rst", "\n".join(page))
         entries.append(f"   {title.removeprefix('skvariants.')} <{title}>")
-        overview += [title, "-" * len(title), "", f":doc:`{title}`: {summary(module)}", ""]
+        heading = title.removeprefix("skvariants.")
+        overview += [heading, "-" * len(heading), "", f":doc:`{title}`: {summary(module)}", ""]
         overview += [f".. currentmodule:: {title}", "", ".. autosummary::", "   :nosignatures:", ""]
         overview += [f"   {name}" for name in where if name not in tables] + [""]
         overview += [f":data:`{name}`\n   {comment(module, name)}" for name in sorted(tables)] + [""]
