@@ -496,7 +496,7 @@ def test_zigzag_is_length_over_distance():
 @pytest.mark.parametrize("size", [(7.2, 2.9), (6.4, 4.8)])
 def test_the_legend_of_paths_is_within_the_picture(solvers, size):
     figure, ax = plt.subplots(figsize=size, layout="constrained")
-    walk(solvers, minimum=(0, 0), ax=ax)
+    walk({name: SOLVERS[name]() for name in solvers}, minimum=(0, 0), ax=ax)
     figure.draw_without_rendering()
     legend, picture = ax.get_legend().get_window_extent(), figure.bbox
     assert picture.x0 <= legend.x0 < legend.x1 <= picture.x1
