@@ -18,10 +18,11 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import inspect
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import scipy.sparse as sp
@@ -270,9 +271,22 @@ class Component(LinksToDocs, BaseEstimator):
     annotated defaults and the methods of its family; nothing has to be registered.
     """
 
+    #: words for what is not a field but said elsewhere, with where that is
+    _elsewhere: ClassVar[Mapping[str, str]] = {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse a name that is no parameter in a sentence."""
+        taken = _taken(cls)
+        for name in kwargs:
+            if taken is not None and name not in taken:
+                remedy = f": {cls._elsewhere[name]}" if name in cls._elsewhere else ""
+                has = f"has {', '.join(taken)}" if taken else "has no parameters"
+                raise TypeError(f"{name} is not a parameter of {cls.__name__}, which {has}{remedy}.")
+        return super().__new__(cls)
 
     def validate(self, owner: str = "") -> None:
         """Check every declared field against its range.
@@ -473,6 +487,14 @@ def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
         elif axis == "column" and isinstance(values[0], Real) and any(v != values[0] for v in values):
             changes[name] = np.repeat(np.asarray(values, dtype=dtype), width)
     return first.with_fields(**changes) if changes else first
+
+
+@functools.cache
+def _taken(cls: type) -> Sequence[str] | None:
+    """Names of what a constructor takes; None where it takes any."""
+    parameters = [*inspect.signature(cls.__init__).parameters.values()][1:]  # type: ignore[misc]
+    names = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
+    return None if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else names
 
 
 @functools.cache
