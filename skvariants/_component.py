@@ -280,7 +280,7 @@ class Component(LinksToDocs, BaseEstimator):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse a name that is no parameter in a sentence."""
-        taken = _taken(cls)
+        taken = _taken(cls)  # type: ignore[arg-type]
         for name in kwargs:
             if taken is not None and name not in taken:
                 remedy = f": {cls._elsewhere[name]}" if name in cls._elsewhere else ""
