@@ -18,11 +18,10 @@ import contextlib
 import dataclasses
 import difflib
 import functools
-import inspect
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 import scipy.sparse as sp
@@ -276,17 +275,10 @@ class Component(LinksToDocs, BaseEstimator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        own = "__init__" in vars(cls)
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse a name that is no parameter in a sentence."""
-        taken = _taken(cls)  # type: ignore[arg-type]
-        for name in kwargs:
-            if taken is not None and name not in taken:
-                remedy = f": {cls._elsewhere[name]}" if name in cls._elsewhere else ""
-                has = f"has {', '.join(taken)}" if taken else "has no parameters"
-                raise TypeError(f"{name} is not a parameter of {cls.__name__}, which {has}{remedy}.")
-        return super().__new__(cls)
+        if not own:
+            cls.__init__ = _named_init(cls)  # type: ignore[method-assign]
 
     def validate(self, owner: str = "") -> None:
         """Check every declared field against its range.
@@ -489,12 +481,20 @@ def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
     return first.with_fields(**changes) if changes else first
 
 
-@functools.cache
-def _taken(cls: type) -> Sequence[str] | None:
-    """Names of what a constructor takes; None where it takes any."""
-    parameters = [*inspect.signature(cls.__init__).parameters.values()][1:]  # type: ignore[misc]
-    names = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
-    return None if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters) else names
+def _named_init(cls: type[Component]) -> Callable[..., None]:
+    """The constructor of a component, which refuses a name that is no field in a sentence."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def construct(self: Component, *args: Any, **kwargs: Any) -> None:
+        fields = field_names(cls)  # type: ignore[arg-type]
+        for name in kwargs.keys() - set(fields):
+            remedy = f": {cls._elsewhere[name]}" if name in cls._elsewhere else ""
+            has = f"has {', '.join(fields)}" if fields else "has no parameters"
+            raise TypeError(f"{name} is not a parameter of {cls.__name__}, which {has}{remedy}.")
+        init(self, *args, **kwargs)
+
+    return construct
 
 
 @functools.cache

@@ -23,13 +23,8 @@ def test_long_formulas_have_a_line_for_each_part(lines_of):
     assert lines_of(f"{LEFT}\n\n{RIGHT}") == [LEFT, RIGHT]
 
 
-def test_parts_of_cases_stay_together(lines_of):
-    cases = r"b_t = \begin{cases} 1, \quad & a_t > 0 \\ 0, \quad & a_t \le 0 \end{cases}"
-    assert lines_of(rf"{LEFT}, \qquad {cases}") == [f"{LEFT},", cases]
-    assert lines_of(rf"{cases} \\ \text{{{'long ' * 20}}}") is None
-
-
 def test_what_is_short_or_aligned_stays(lines_of):
     assert lines_of(r"a = 1, \qquad b = 2") is None
     assert lines_of(rf"& {LEFT}, \qquad {RIGHT}") is None
+    assert lines_of(rf"{LEFT}, \qquad b_t = \begin{{cases}} 1 & a_t > 0 \\ 0 & a_t \le 0 \end{{cases}}") is None
     assert lines_of(LEFT + RIGHT) is None

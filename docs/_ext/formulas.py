@@ -22,8 +22,7 @@ def parts_of(formula):
 def lines_of(formula):
     """The lines of a long formula; None for one that is short, of one part, or aligned by hand."""
     parts = [part for line in re.split(r"\n\s*\n", formula) for part in parts_of(line)]
-    aligned = "&" in re.sub(r"\\begin.*?\\end", "", formula, flags=re.S)
-    return None if len(parts) < 2 or aligned or len(formula) <= LONG else parts
+    return None if len(parts) < 2 or "&" in formula or len(formula) <= LONG else parts
 
 
 def in_lines(app, doctree):

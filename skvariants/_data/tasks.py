@@ -371,8 +371,8 @@ class _Classes(Task):
         # weights of all classes may go on to those that a part of the rows lacks
         if others and any(label not in class_weight for label in classes):
             raise ValueError(
-                f"class_weight={shown(class_weight)} has a weight for {others[0]!r}, which is not among the classes "
-                f"{self.classes!r}: give weights for these; those left out weigh 1."
+                f"class_weight={shown(class_weight)} is not accepted: it has a weight for {others[0]!r}, which is not "
+                f"among the classes {self.classes!r}. Give weights for these; those left out weigh 1."
             )
         return np.array([class_weight.get(label, 1.0) for label in classes], dtype=float)
 
