@@ -275,9 +275,9 @@ class Component(LinksToDocs, BaseEstimator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = "__init__" in vars(cls)
+        before = cls.__init__
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
-        if not own:
+        if cls.__init__ is not before:  # it has none of its own
             cls.__init__ = _named_init(cls)  # type: ignore[method-assign]
 
     def validate(self, owner: str = "") -> None:
