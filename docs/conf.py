@@ -30,6 +30,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "skvariants_docs",
     "formulas",
+    "thumbnails",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "_templates"]
@@ -46,7 +47,9 @@ html_css_files = ["skvariants.css"]
 html_show_sourcelink = False
 html_show_sphinx = False
 html_copy_source = False
-_WITHOUT_SECTIONS = ("index", "getting_started", "coming_from_sgdclassifier", "benchmarks", "contributing")
+_WITHOUT_SECTIONS = (
+    "index", "getting_started", "defaults", "coming_from_sgdclassifier", "benchmarks", "contributing", "changelog",
+)  # fmt: skip
 html_sidebars = {page: [] for page in _WITHOUT_SECTIONS}
 html_theme_options = {
     "show_nav_level": 1,
@@ -98,9 +101,9 @@ sphinx_gallery_conf = {
     "min_reported_time": 5,
     "write_computation_times": False,
     "matplotlib_animations": False,
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": ("thumbnails",),
     "image_srcset": ["2x"],
-    "thumbnail_size": (400, 280),
+    "thumbnail_size": (600, 420),
     "within_subsection_order": "FileNameSortKey",
     "capture_repr": ("_repr_html_",),
     "plot_gallery": "True",

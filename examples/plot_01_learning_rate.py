@@ -74,6 +74,7 @@ for i, (scaled, label, marker) in enumerate([(False, "raw units", "s"), (True, "
     ax.plot(values, range(len(tables)), marker, color=["#D55E00", "#0072B2"][i], label=label)
 ax.set_yticks(range(len(tables)), tables)
 ax.set(xscale="log", xlabel="step size that won the race")
+ax.set_title("One best step for each table, in either units", loc="left")
 ax.grid(axis="x", color="0.9")
 ax.spines[["top", "right"]].set_visible(False)
 _ = ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

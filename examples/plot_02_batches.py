@@ -34,6 +34,8 @@ for name in ("gd", "sgd", "minibatch"):
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
 LossCurveDisplay.from_estimators(fitted, ax=axes[0])
 LossCurveDisplay.from_estimators(fitted, ax=axes[1], x="seconds")
+axes[0].set_title("40,000 patches, pass by pass", loc="left")
+axes[1].set_title("the same by the clock", loc="left")
 axes[1].set(xscale="log", ylabel="")
 _ = axes[1].get_legend().remove()
 

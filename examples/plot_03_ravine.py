@@ -41,6 +41,7 @@ ladder = 10.0 ** (np.arange(-60, 21) / 20)
 best = {name: min(ladder, key=lambda eta: end(walk(solver, eta))) for name, solver in solvers.items()}
 paths = {name: walk(solver, best[name]) for name, solver in solvers.items()}
 display = TrajectoryDisplay(objective=surface, paths=paths, minimum=(0, 0)).plot()
+_ = display.ax_.set_title("Forty steps down a ravine", loc="left")
 
 # %%
 # What the picture shows, measured

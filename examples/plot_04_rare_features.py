@@ -92,6 +92,7 @@ ax.scatter(frequency, effective, s=4, color="#009E73", alpha=0.4, linewidths=0, 
 plain = SGDVariantClassifier(solver=MiniBatch(), **options).fit(X_train, y_train)
 ax.axhline(plain.eta0_, color="black", linestyle="--", label="mini-batch: the same for all")
 ax.set(xscale="log", yscale="log", xlabel="share of the texts with the word", ylabel="step size after 5 epochs")
+ax.set_title("AdaGrad: the rarer a word, the larger its step", loc="left")
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend(frameon=False)
 

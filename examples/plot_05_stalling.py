@@ -42,6 +42,8 @@ for line, (name, path) in zip(display.lines_, display.paths.items(), strict=True
     axes[1].plot(np.arange(1, 1001), lengths, color=line.get_color(), linestyle=line.get_linestyle(), label=name)
     left = np.linalg.norm(path[-1]) / np.linalg.norm(path[0])
     print(f"{name:22s} " + " ".join(f"{lengths[i]:7.3f}" for i in (0, 9, 99, 999)) + f" {left:28.1%}")
+axes[0].set_title("A thousand steps down a cone", loc="left")
+axes[1].set_title("how long they are", loc="left")
 axes[1].set(xscale="log", yscale="log", xlabel="step", ylabel="length of the step")
 axes[1].spines[["top", "right"]].set_visible(False)
 _ = axes[1].legend(frameon=False)
@@ -65,7 +67,8 @@ fitted = {
     "adadelta": SGDVariantClassifier(solver="adadelta", eta0=1.0, **options).fit(X, y),
     "adagrad, raced": SGDVariantClassifier(solver="adagrad", **options).fit(X, y),
 }
-LossCurveDisplay.from_estimators(fitted, log=True)
+display = LossCurveDisplay.from_estimators(fitted, log=True)
+display.ax_.set_title("Digits, constant step", loc="left")
 for name, model in fitted.items():
     print(f"{name:20s} objective {model.loss_curve_[-1]:.4f}, step {model.eta0_:.3g}")
 

@@ -65,7 +65,7 @@ for table in tables:
 # scale. With the same scaler and a stronger penalty ours scores as high. So a scaler is not needed to train,
 # but may be wanted for the penalty's sake.
 
-figure, ax = plt.subplots(figsize=(8.6, 3.4), layout="constrained")
+figure, ax = plt.subplots(figsize=(6.8, 4), layout="constrained")
 where = np.arange(len(tables))
 for i, (name, color) in enumerate(zip(names, ("#0072B2", "#D55E00", "#E69F00", "#56B4E9"), strict=True)):
     values = [max(scores[table, name], 0) for table in tables]
@@ -75,5 +75,6 @@ for i, (name, color) in enumerate(zip(names, ("#0072B2", "#D55E00", "#E69F00", "
             ax.text(j + 0.21 * (i - 1.5), 0.02, "diverged", rotation=90, ha="center", va="bottom", fontsize="small")
 ax.set_xticks(where, tables)
 ax.set(ylabel="mean score of five folds", ylim=(0, 1))
+ax.set_title("Five tables, raw and behind a scaler", loc="left")
 ax.spines[["top", "right"]].set_visible(False)
-_ = ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+_ = figure.legend(frameon=False, loc="outside lower center", ncols=4)

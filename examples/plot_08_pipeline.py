@@ -58,4 +58,5 @@ print(f"largest difference between the scores of a candidate: {np.abs(one - othe
 # The grid, the folds and the scores are the same; only the way there differs. With ten columns there is little to
 # overfit, so a penalty above 0.01 only costs.
 
-SearchCurveDisplay.from_search(searches["BatchedGridSearchCV"], f"{prefix}alpha", line_by=f"{prefix}solver")
+display = SearchCurveDisplay.from_search(searches["BatchedGridSearchCV"], f"{prefix}alpha", line_by=f"{prefix}solver")
+_ = display.ax_.set_title("Scores of five folds", loc="left")

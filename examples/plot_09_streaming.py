@@ -121,4 +121,5 @@ axes[2].legend(frameon=False, fontsize="small", loc="lower left")
 
 model = digits["skvariants"]
 print(f"accuracy on digits of all predictions made before learning: {model.progressive_score_:.3f}")
-ProgressDisplay.from_estimator(model, name="digits")
+display = ProgressDisplay.from_estimator(model, name="digits")
+_ = display.ax_.set_title("Predicted before they are learned", loc="left")

@@ -58,7 +58,8 @@ for params, score in zip(search.cv_results_["params"], search.cv_results_["mean_
 
 from skvariants.displays import SolverComparisonDisplay
 
-solvers = {"minibatch": "minibatch", "momentum": "momentum", "adam": "adam", "yours": AdaMax()}
+solvers = {"auto": "auto", "minibatch": "minibatch", "momentum": "momentum", "adam": "adam", "yours": AdaMax()}
 display = SolverComparisonDisplay.from_estimator(SGDVariantClassifier(random_state=0), X, y, solvers=solvers)
+display.ax_.set_title("Breast cancer: four solvers and yours", loc="left")
 for name, fitted in display.estimators.items():
     print(f"{name:10s} objective {fitted.loss_curve_[-1]:.4f} after {fitted.n_iter_} epochs")

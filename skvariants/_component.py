@@ -21,7 +21,7 @@ import functools
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 import scipy.sparse as sp
@@ -271,9 +271,15 @@ class Component(Shallow, LinksToDocs, BaseEstimator):
     annotated defaults and the methods of its family; nothing has to be registered.
     """
 
+    #: words for what is not a field but said elsewhere, with where that is
+    _elsewhere: ClassVar[Mapping[str, str]] = {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        before = cls.__init__
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
+        if cls.__init__ is not before:  # it has none of its own
+            cls.__init__ = _named_init(cls)  # type: ignore[method-assign]
 
     def validate(self, owner: str = "") -> None:
         """Check every declared field against its range.
@@ -474,6 +480,22 @@ def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
         elif axis == "column" and isinstance(values[0], Real) and any(v != values[0] for v in values):
             changes[name] = np.repeat(np.asarray(values, dtype=dtype), width)
     return first.with_fields(**changes) if changes else first
+
+
+def _named_init(cls: type[Component]) -> Callable[..., None]:
+    """The constructor of a component, which refuses a name that is no field in a sentence."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def construct(self: Component, *args: Any, **kwargs: Any) -> None:
+        fields = field_names(cls)  # type: ignore[arg-type]
+        for name in kwargs.keys() - set(fields):
+            remedy = f": {cls._elsewhere[name]}" if name in cls._elsewhere else ""
+            has = f"has {', '.join(fields)}" if fields else "has no parameters"
+            raise TypeError(f"{name} is not a parameter of {cls.__name__}, which {has}{remedy}.")
+        init(self, *args, **kwargs)
+
+    return construct
 
 
 @functools.cache

@@ -75,14 +75,42 @@ class LinksToDocs:
     def _doc_link_url_param_generator(self) -> dict[str, Any]:
         return {"address": page(type(self))}
 
-    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+    def _get_fitted_attr_html(self, *args: Any, **kwargs: Any) -> Any:
         """What scikit-learn shows of fitted attributes: it cuts text at nine characters, and a status has more."""
-        attributes = super()._get_fitted_attr_html(doc_link)
+        attributes = super()._get_fitted_attr_html(*args, **kwargs)
         for name, shown in attributes.items():
-            if isinstance(shown["value"], str):
-                attributes[name] = {**shown, "value": _Whole(shown["value"])}
+            attributes[name] = {**shown, "value": _whole(shown["value"])}
         return attributes
 
+    def _get_params_html(self, *args: Any, **kwargs: Any) -> Any:
+        """What it shows of parameters: a component, whose own parameters follow it, is cut at thirty."""
+        parameters = super()._get_params_html(*args, **kwargs)
+        for name, value in parameters.items():
+            if not isinstance(value, str | dict):
+                parameters[name] = _whole(value)
+        return parameters
 
-class _Whole(str):
-    """Text that ``reprlib``, which goes by the names of types, does not take for text."""
+
+#: Characters at which ``reprlib`` cuts what it does not know.
+_LONGEST = 30
+
+
+class _Text:
+    """Text as it is: ``reprlib`` goes by the names of types, and takes it for no text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _whole(value: Any) -> Any:
+    """A value of which ``reprlib`` shows whole words: text and keys as they are, and of what is too long its class."""
+    if isinstance(value, str):
+        return _Text(repr(value))
+    if isinstance(value, dict):
+        return {_Text(repr(key)): inner for key, inner in value.items() if len(repr(key)) <= _LONGEST}
+    if type(value).__module__ in ("builtins", "numpy") or len(repr(value)) <= _LONGEST:
+        return value
+    return _Text(f"{type(value).__name__}(...)")

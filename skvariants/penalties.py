@@ -457,8 +457,8 @@ class ElasticNet(Penalty):
 class Bounded(ElasticNet):
     r"""L1 and L2 of weights within bounds: what `positive`, `bounds` and `monotonic_cst` make of the penalty.
 
-    .. math:: R(w) = \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right)
-              \quad \text{if } a_i \le w_i \le b_i \text{ for all } i, \text{ else } \infty
+    .. math:: R(w) = \alpha \left( \tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1 \right), \qquad
+              a_i \le w_i \le b_i \text{ for all } i
 
     Each weight has a minimum of its own, so the prox is that of the penalty without bounds, cut off at them.
 

@@ -215,7 +215,9 @@ class InvScaling(Schedule):
 class Adaptive(Schedule):
     r"""A constant step, divided whenever progress stops.
 
-    .. math:: \eta \leftarrow \eta / 5 \quad \text{after } n\_iter\_no\_change \text{ epochs without progress}
+    .. math:: \eta \leftarrow \eta / 5
+
+    after `n_iter_no_change` epochs without progress.
 
     Use it when the number of passes is not known beforehand.
 

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ GOOD = """<h1 id="top">Top</h1><a href="#top">up</a> <a href="b/other.html#there
 def folder(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "other.html").write_text('<p id="there"><a href="../a.html">back</a></p>')
-    (tmp_path / "picture.png").write_bytes(b"")
+    for picture in ("picture.png", "b/x_plot_1_thumb.png"):
+        (tmp_path / picture).write_bytes(b"")
     (tmp_path / "a.html").write_text(GOOD)
     return tmp_path
 
@@ -36,6 +38,14 @@ def folder(tmp_path):
         ),
         ('<img src="none.png" alt="none">', "a.html: the picture none.png is not there"),
         ('<img src="picture.png">', "a.html: the picture picture.png has no alternative text"),
+        (
+            '<img src="b/x_plot_1_thumb.png" alt="">',
+            "a.html: the picture b/x_plot_1_thumb.png has no alternative text",
+        ),
+        (
+            '<img src="b/x_plot_1_thumb.png" alt="plot 1">',
+            "a.html: the picture b/x_plot_1_thumb.png has its name as alternative text: give the figure a title",
+        ),
     ],
 )
 def test_a_link_that_leads_nowhere_is_named(folder, bad, sentence):
@@ -56,3 +66,19 @@ def test_brackets_belong_to_an_identifier_in_pairs(monkeypatch):
     ):
         link = f"`doi:{identifier} <https://doi.org/{identifier}>`__"
         assert linked(text) == text.replace(f"doi:{identifier}", link)
+
+
+def test_a_thumbnail_is_described_by_the_title_of_its_example(monkeypatch):
+    nodes = pytest.importorskip("docutils.nodes")
+    pytest.importorskip("sphinx")
+    monkeypatch.setattr(sys, "path", [str(DOCS / "_ext"), *sys.path])
+    describe = pytest.importorskip("skvariants_docs").describe_thumbnails
+    titles = {"gallery/plot_01_rate": nodes.title("", "Too small, right, too large")}
+    images = [
+        nodes.image(uri="gallery/images/thumb/sphx_glr_plot_01_rate_thumb.png", alt=""),
+        nodes.image(uri="gallery/images/thumb/sphx_glr_plot_01_rate_thumb.png", alt="said"),
+        nodes.image(uri="images/race.png", alt=""),
+    ]
+    app = types.SimpleNamespace(env=types.SimpleNamespace(titles=titles))
+    describe(app, nodes.container("", *images), "gallery/index")
+    assert [image["alt"] for image in images] == ["Picture of the example: Too small, right, too large", "said", ""]

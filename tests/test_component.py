@@ -1,6 +1,8 @@
 """Components are configuration: declared fields, checked ranges, sentences that help."""
 
+import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from skvariants._component import (
 from skvariants.losses import LOSSES, Loss, MultinomialLogLoss
 from skvariants.penalties import PENALTIES, ElasticNet, Penalty
 from skvariants.schedules import SCHEDULES, Schedule
-from skvariants.solvers import PASSIVE_AGGRESSIVE, SOLVERS, AdaGrad, Adam, Momentum, Solver
+from skvariants.solvers import GD, PASSIVE_AGGRESSIVE, SOLVERS, AdaGrad, Adam, Momentum, Solver
 
 FAMILIES = {"loss": LOSSES, "penalty": PENALTIES, "learning_rate": SCHEDULES, "solver": SOLVERS}
 FACTORIES = [
@@ -177,7 +179,7 @@ def test_every_component_survives_clone_repr_and_pickle(factory):
 
 @pytest.mark.parametrize("factory", FACTORIES)
 def test_every_component_refuses_a_field_that_does_not_exist(factory):
-    with pytest.raises(TypeError, match="unexpected keyword"):
+    with pytest.raises(TypeError, match=r"no_such_field is not a parameter of \w+, which has"):
         factory(no_such_field=1)
     with pytest.raises(ValueError, match="no_such_field"):
         factory().set_params(no_such_field=1)
@@ -482,3 +484,25 @@ def test_a_class_in_the_place_of_an_instance_is_named():
         resolve(Adam, SOLVERS, Solver, "solver", {})
     with pytest.raises(ValueError, match=r"Did you mean 'l2'\?"):
         resolve("L2", PENALTIES, Penalty, "penalty", {})
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate", "eta0"])
+def test_a_solver_says_where_its_first_step_is_given(name):
+    words = f"{name} is not a parameter of Adam, which has beta_1, beta_2, eps: the first step is the estimator's, pass"
+    with pytest.raises(TypeError, match=re.escape(words)):
+        Adam(**{name: 0.01})
+    with pytest.raises(TypeError, match="is not a parameter of GD, which has no parameters: the first step"):
+        GD(**{name: 0.01})
+
+
+def test_a_constructor_of_the_user_takes_what_it_says():
+    class Own(Solver):
+        def __init__(self, share=0.5):
+            self.share = share
+
+    class Any(Own):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+
+    assert Own(share=0.2).share == Any(share=0.2).share == 0.2
+    assert list(inspect.signature(Adam).parameters) == ["beta_1", "beta_2", "eps"]

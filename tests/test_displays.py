@@ -104,6 +104,12 @@ def test_a_solver_looks_the_same_in_every_company():
     assert styles(["adam", "gd"])[0] == styles(["momentum", "adam", "mine"])[1]
     assert styles(["adam", "gd", "mine"])[2][0] not in (VERMILLION, GREY)
     assert len(set(styles("abcdefgh"))) == 8
+    alone = styles(["adam", "momentum", "quasi_newton"])
+    assert styles(["adam, tuned", "Momentum(momentum=0.95)", "QuasiNewton()"]) == alone
+    twice = styles(["adam (1)", "adam (2)", "momentum"])
+    assert [twice[0], twice[2]] == alone[:2]
+    assert twice[1].color not in (twice[0].color, twice[2].color)
+    assert styles(["adamant", "adam x", "momentum"])[0] != alone[0]
 
 
 # ---------------------------------------------------------------- loss curves
@@ -484,6 +490,17 @@ def test_zigzag_is_length_over_distance():
     display = TrajectoryDisplay(objective=surface, paths={"a": [(0, 0), (3, 0), (3, 4)], "b": [(0, 0), (1, 1), (2, 2)]})
     assert display.zigzag == pytest.approx({"a": 7 / 5, "b": 1.0})
     assert TrajectoryDisplay(objective=surface, paths={"c": [(1, 1), (2, 2), (1, 1)]}).zigzag == {"c": np.inf}
+
+
+@pytest.mark.parametrize("solvers", [["minibatch"], ["gd", "minibatch"], ["gd", "momentum", "minibatch"]])
+@pytest.mark.parametrize("size", [(7.2, 2.9), (6.4, 4.8)])
+def test_the_legend_of_paths_is_within_the_picture(solvers, size):
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    walk({name: SOLVERS[name]() for name in solvers}, minimum=(0, 0), ax=ax)
+    figure.draw_without_rendering()
+    legend, picture = ax.get_legend().get_window_extent(), figure.bbox
+    assert picture.x0 <= legend.x0 < legend.x1 <= picture.x1
+    assert picture.y0 <= legend.y0 < legend.y1 <= picture.y1
 
 
 def test_a_path_that_diverges_does_not_rule_the_picture():

@@ -1,6 +1,7 @@
 """Links of the HTML representation go to pages that exist, and only where somebody said where they are."""
 
 import html
+import re
 
 import pytest
 from sklearn.pipeline import make_pipeline
@@ -10,7 +11,7 @@ import skvariants
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.diagnostics import diagnose
 from skvariants.model_selection import BatchedGridSearchCV
-from skvariants.solvers import Momentum, Solver
+from skvariants.solvers import Adam, Momentum, Solver
 
 URL = "file:///somewhere/html"
 
@@ -72,9 +73,25 @@ def test_an_address_is_text():
         skvariants.set_docs_url(7)
 
 
+def words(diagram):
+    """What a diagram shows, without its styles and scripts."""
+    text = re.sub(r"<(style|script).*?</\1>", "", diagram, flags=re.S)
+    return html.unescape(re.sub("<[^>]*>", " ", text))
+
+
 def test_the_diagram_shows_whole_words():
-    model = SGDVariantRegressor(tol=1e-2).fit([[0.0], [1.0], [2.0], [4.0]], [0.0, 1.0, 2.5, 4.5])
-    diagram = model._repr_html_()
-    if "Fitted attributes" in diagram:  # scikit-learn 1.9
-        assert html.escape(repr(model.suboptimality_kind_)) in diagram
-        assert html.escape(repr(model.status_)) in diagram
+    X, y = [[0.0], [1.0], [2.0], [4.0]], [0.0, 1.0, 2.5, 4.5]
+    model = SGDVariantRegressor(solver=Adam(beta_1=0.85, beta_2=0.9995), tol=1e-2).fit(X, y)
+    search = BatchedGridSearchCV(model, {"alpha": [1e-3, 1e-2]}, cv=2).fit(X, y)
+    stream = SGDVariantRegressor(tol=1e-2).partial_fit(X, y)
+    for fitted in (model, search, stream):
+        shown = words(fitted._repr_html_())
+        assert re.findall(r"[a-z_]\.\.\.|\.\.\.[a-z_]", shown, re.I) == []
+        if "Fitted attributes" in shown:  # scikit-learn 1.9
+            best = getattr(fitted, "best_estimator_", fitted)
+            assert repr(best.status_) in shown
+            assert repr(best.suboptimality_kind_) in shown
+            assert "'objective': [" in shown
+    shown = words(model._repr_html_())
+    assert "Parameters" not in shown or "Adam(...)" in shown  # from scikit-learn 1.7 on
+    assert "beta_2" in shown

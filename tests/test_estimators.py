@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -622,6 +623,23 @@ def test_class_weights_that_are_no_weights_get_a_sentence(weights):
         with pytest.raises(ValueError, match=r"class_weight=.* every weight must be a number in \[0, inf\)"):
             fit()
     assert not hasattr(model, "coef_")
+
+
+@pytest.mark.parametrize("chunk", [False, True])
+@pytest.mark.parametrize(
+    ("weights", "labels", "named"),
+    [({0: 1, 2: 3}, [0, 1], "2"), ({"yess": 2}, ["no", "yes"], "'yess'"), ({"no": 1, True: 2}, ["no", "yes"], "True")],
+)
+def test_a_class_weight_of_a_label_that_is_no_class_names_it(weights, labels, named, chunk):
+    model, y = SGDVariantClassifier(class_weight=weights), np.array(labels)[Y2]
+    with pytest.raises(ValueError, match=re.escape(f"has a weight for {named}, which is not among the classes")):
+        model.partial_fit(X3, y, classes=labels) if chunk else model.fit(X3, y)
+
+
+def test_class_weights_of_all_classes_may_name_those_that_the_rows_lack():
+    # as in scikit-learn: the rows of a fold, or those with a missing label left out
+    model = SGDVariantClassifier(class_weight={0: 1.0, 1: 3.0, 2: 5.0}).fit(X3, Y2)
+    np.testing.assert_array_equal(model.coef_, model.set_params(class_weight={1: 3.0}).fit(X3, Y2).coef_)
 
 
 def test_validation_labels_of_another_kind_get_a_sentence():

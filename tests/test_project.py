@@ -1,8 +1,10 @@
 """What a project brings beside its source: what it says of itself, and that its files agree and lead somewhere."""
 
 import importlib.util
+import os
 import re
 import runpy
+import subprocess
 import sys
 import tomllib
 import types
@@ -46,6 +48,15 @@ def test_versions_are_printed(capsys):
     assert lines["skvariants"] == skvariants.__version__
     assert lines["numpy"] == np.__version__
     assert "threads" in lines["blas"]
+
+
+def test_a_reader_of_the_first_line_alone_ends_the_report_in_silence():
+    gone, pipe = os.pipe()
+    os.close(gone)
+    with open(pipe, "wb") as writer:
+        done = subprocess.run([sys.executable, "-m", "skvariants"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == ""
+    assert done.returncode == 0
 
 
 def test_files_agree_on_version_licence_and_requirements(project):

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
     r"^```python\n(?P<fenced>(?:.*\n)*?)```|^\.\. code-block:: python\n\n(?P<indented>(?:   .*\n|\n)+)", re.M
 )
+#: Characters of code in a line of a page of the guide that is 1280 pixels wide.
+WIDEST = 97
 #: Blocks that need a file, a cluster or steps that nobody has, by a word of theirs.
 NEEDS_A_FILE = ('np.memmap("X.bin"', 'Client("scheduler:8786")', "ColumnTransformer(...)", "ray.init()")
 #: Packages that no extra brings, and blocks of rows in `trips`, which need some: they run where these are, as in CI.
@@ -85,6 +87,14 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
         run(page)
     finally:
         plt.close("all")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "guide").glob("*.[mr][ds]*")), ids=lambda page: page.name)
+def test_no_line_of_code_is_wider_than_the_page(page):
+    text = page.read_text()
+    lines = [line for _, block in blocks(text) for line in block.splitlines()]
+    lines += [f">>> {line}" for _, example in examples(text) for line in example.splitlines()]
+    assert [line for line in lines if len(line) > WIDEST] == []
 
 
 def test_blocks_are_found():

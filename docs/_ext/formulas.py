@@ -5,7 +5,7 @@ import re
 from docutils import nodes
 
 #: Characters of source above which a formula is wider than a page of 400 pixels, or of 1280.
-LONG = 90
+LONG = 80
 
 
 def parts_of(formula):
@@ -19,12 +19,17 @@ def parts_of(formula):
     return parts
 
 
+def lines_of(formula):
+    """The lines of a long formula; None for one that is short, of one part, or aligned by hand."""
+    parts = [part for line in re.split(r"\n\s*\n", formula) for part in parts_of(line)]
+    return None if len(parts) < 2 or "&" in formula or len(formula) <= LONG else parts
+
+
 def in_lines(app, doctree):
     """Break long formulas; blank lines are what Sphinx makes lines of."""
     for formula in doctree.findall(nodes.math_block):
-        parts = parts_of(formula.astext())
-        if len(parts) > 1 and len(formula.astext()) > LONG:
-            formula.children = [nodes.Text("\n\n".join(f"& {part}" for part in parts))]
+        if lines := lines_of(formula.astext()):
+            formula.children = [nodes.Text("\n\n".join(f"& {line}" for line in lines))]
             formula[0].parent = formula
 
 

@@ -34,6 +34,8 @@ from skvariants.solvers import FAMILIES as FAMILIES_OF_SOLVERS
 from skvariants.solvers import SOLVERS
 
 log = getLogger(__name__)
+#: Tables whose last column is too long for a phone.
+STACKED = ("solvers", "losses", "choices", "schedules")
 FAMILIES = {"solvers": SOLVERS, "losses": LOSSES, "schedules": SCHEDULES, "penalties": PENALTIES}
 
 
@@ -88,9 +90,10 @@ def takes_steps(cls):
 # ---------------------------------------------------------------------------- tables
 
 
-def table(directive, rows):
-    """Nodes of a table from rows of reStructuredText."""
-    text = [".. list-table::", "   :header-rows: 1", "   :class: registry", ""]
+def table(directive, rows, kind=""):
+    """Nodes of a table from rows of reStructuredText; one that is STACKED has cells below each other on a phone."""
+    classes = f"registry stacked {kind}" if kind in STACKED else "registry"
+    text = [".. list-table::", "   :header-rows: 1", f"   :class: {classes}", ""]
     for row in rows:
         text += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
     node = nodes.container()
@@ -130,7 +133,7 @@ class RegistryTable(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        return table(self, getattr(self, self.arguments[0])())
+        return table(self, getattr(self, self.arguments[0])(), self.arguments[0])
 
     def solvers(self):
         yield "family", "``solver=``", "rows per step", "memory", "what it cures"
@@ -341,7 +344,8 @@ def write_api(app, config):
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
     index = ["API", "===", "", "What is public; everything else begins with an underscore.", ""]
-    index += [".. toctree::", "   :maxdepth: 2", ""]
+    index += [".. toctree::", "   :hidden:", ""]
+    entries, overview = [], []
     seen, current = {"__version__"}, set()
     for module in public_modules():
         if not inspect.getdoc(module):
@@ -363,8 +367,13 @@ def write_api(app, config):
         for name in sorted(tables):
             page += [f".. data:: {name}", "", f"   {comment(module, name)}", ""]
         write(folder / f"{title}.rst", "\n".join(page))
-        index.append(f"   {title}")
-    write(folder / "index.rst", "\n".join([*index, ""]))
+        entries.append(f"   {title.removeprefix('skvariants.')} <{title}>")
+        heading = title.removeprefix("skvariants.")
+        overview += [heading, "-" * len(heading), "", f":doc:`{title}`: {summary(module)}", ""]
+        overview += [f".. currentmodule:: {title}", "", ".. autosummary::", "   :nosignatures:", ""]
+        overview += [f"   {name}" for name in where if name not in tables] + [""]
+        overview += [f":data:`{name}`\n   {comment(module, name)}" for name in sorted(tables)] + [""]
+    write(folder / "index.rst", "\n".join([*index, *entries, "", *overview]))
     for page in [*folder.glob("skvariants*.rst"), *folder.glob("generated/*.rst")]:
         if page.stem not in current:  # of a name that is gone
             page.unlink()
@@ -381,6 +390,17 @@ def comment(module, name):
     return " ".join(line.removeprefix("#: ") for line in found.group(1).splitlines())
 
 
+# ---------------------------------------------------------------------------- the gallery
+
+
+def describe_thumbnails(app, doctree, page):
+    """Say of each thumbnail which example it is of, where sphinx-gallery says nothing."""
+    for image in doctree.findall(nodes.image):
+        example = re.fullmatch(r"sphx_glr_(\w+)_thumb\.png", Path(image["uri"]).name)
+        if example and not image.get("alt"):
+            image["alt"] = f"Picture of the example: {app.env.titles[f'gallery/{example.group(1)}'].astext()}"
+
+
 def write(path, text):
     """Write a file if its text has changed, so that what is up to date is not read again."""
     if not path.exists() or path.read_text() != text:
@@ -393,6 +413,7 @@ def setup(app):
     app.add_directive("parameter-table", ParameterTable)
     app.connect("config-inited", write_api)
     app.connect("config-inited", write_solvers)
+    app.connect("doctree-resolved", describe_thumbnails)
     # after numpydoc
     app.connect("autodoc-process-docstring", link_references, priority=900)
     return {"version": skvariants.__version__, "parallel_read_safe": True}

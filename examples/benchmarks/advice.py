@@ -234,7 +234,7 @@ def report(entries):
         for kinked in (False, True):
             some = [e for e in entries if e["scaled"] == scaled and (e["loss"] in KINKED.values()) == kinked]
             if some:
-                what = "losses with kinks" if kinked else "smooth losses"
+                what = "Losses with kinks" if kinked else "Smooth losses"
                 parts += [f"## {what}, {where} coordinates ({len(some)} problems)", summary(some), beside_auto(some)]
                 parts.append(by_table(some))
     return "\n\n".join(parts)

@@ -44,9 +44,20 @@ def _draw(axes, problem, results, count):
     axes[1].set(xscale="log", ylim=(low - 0.08 * (high - low), high + 0.08 * (high - low)), ylabel="test loss")
     axes[1].set_xlim(axes[0].get_xlim())
     for ax in axes:
+        _decades(ax.xaxis)
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=7)
         ax.yaxis.label.set_size(8)
+
+
+def _decades(axis):
+    """Few labels on a logarithmic axis: decades, or 1, 2 and 5 where there are not many."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,), numticks=20))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def figure_of(report, task, title):

@@ -28,9 +28,10 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 #: Scripts that write results: name of the file -> script.
 MEASURED = {"smooth": "benchmark.py", "kinks": "kinks.py"}
-#: advice.py and families.py keep their measurements between runs; here they are made anew.
-SCRATCH, SCRATCH_FAMILIES = (
-    ["--output", str(Path(tempfile.gettempdir()) / f"{name}_{os.getpid()}.json")] for name in ("advice", "families")
+#: advice.py, families.py and defaults.py keep their measurements between runs; here they are made anew.
+SCRATCH, SCRATCH_FAMILIES, SCRATCH_DEFAULTS = (
+    ["--output", str(Path(tempfile.gettempdir()) / f"{name}_{os.getpid()}.json")]
+    for name in ("advice", "families", "defaults")
 )
 #: Scripts that print: name of the file -> title, script, arguments, arguments of a quick run.
 PRINTED = {
@@ -49,6 +50,13 @@ PRINTED = {
         SCRATCH_FAMILIES,
         [*SCRATCH_FAMILIES, "--names", "diabetes"],
     ),
+    "defaults": (
+        "The default fit on raw tables",
+        "defaults.py",
+        SCRATCH_DEFAULTS,
+        [*SCRATCH_DEFAULTS, "--names", "diabetes"],
+    ),
+    "guide": ("Further figures of the guide", "guide.py", [], ["--only", "told"]),
 }
 #: Of those that print, which run with one thread and with two; the others run with two.
 BOTH = ("lasso", "classes", "text", "tables")
@@ -79,7 +87,7 @@ def keep_printed(title, script, arguments, output, threads=2):
         return
     print(done.stdout, flush=True)
     title = f"{title}, {'one thread' if threads == 1 else 'two threads'}"
-    shown = " ".join([script, *(a for a in arguments if a not in (*SCRATCH, *SCRATCH_FAMILIES))])
+    shown = " ".join([script, *(a for a in arguments if a not in (*SCRATCH, *SCRATCH_FAMILIES, *SCRATCH_DEFAULTS))])
     measuring.save(output, "printed", {"title": title, "text": done.stdout}, shown)
 
 

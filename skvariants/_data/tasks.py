@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils import column_or_1d, compute_class_weight
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skvariants._component import number, refused, shown
+from skvariants._component import number, shown
 from skvariants._data.scaling import Moments, robust_spread
 
 Array = np.ndarray
@@ -349,9 +349,7 @@ class _Classes(Task):
                 raise ValueError(
                     f"class_weight={shown(self.class_weight)} is not accepted: every weight must be {_CLASS_WEIGHT}."
                 )
-            remedy = "Give a weight for each class; those left out weigh 1."
-            with refused("class_weight", self.class_weight, remedy):
-                by_class = compute_class_weight(self.class_weight, classes=self.classes, y=y)
+            by_class = self._weights_by_class(self.class_weight)
             if not by_class.any():
                 raise ValueError(
                     f"class_weight={shown(self.class_weight)} is zero for all classes: at least one class must have a "
@@ -359,6 +357,24 @@ class _Classes(Task):
                 )
         by_row = by_class[codes]
         return by_row if weight is None else weight * by_row
+
+    def _weights_by_class(self, class_weight: dict[Any, float]) -> Array:
+        """The weight of each class, 1 for one that is not named.
+
+        Raises
+        ------
+        ValueError
+            If a label is named that is no class, in the place of one that is not named.
+        """
+        classes = self.classes.tolist()
+        others = [label for label in class_weight if label not in classes]
+        # weights of all classes may go on to those that a part of the rows lacks
+        if others and any(label not in class_weight for label in classes):
+            raise ValueError(
+                f"class_weight={shown(class_weight)} is not accepted: it has a weight for {others[0]!r}, which is not "
+                f"among the classes {self.classes!r}. Give weights for these; those left out weigh 1."
+            )
+        return np.array([class_weight.get(label, 1.0) for label in classes], dtype=float)
 
     def counted(self, stored: Array, weight: Array | None) -> Task:
         totals = self.encoding(np.float64).distinct(stored, weight)[1][: self.n_classes]  # type: ignore[index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -55,6 +56,8 @@ def _family_styles(families: Mapping[str, Any]) -> dict[str, Style]:
 
 #: of each solver, in every picture
 SOLVER_STYLES = _family_styles(FAMILIES)
+_BY_LABEL = {cls.__name__.lower(): SOLVER_STYLES[name] for f in FAMILIES.values() for name, cls in f.members.items()}
+_BY_LABEL |= SOLVER_STYLES
 #: of everything else, in this order
 CYCLE = [
     Style(BLUE, "-", ""), Style(VERMILLION, "--", ""), Style(GREEN, "-.", ""), Style(ORANGE, "-", ""),
@@ -63,8 +66,16 @@ CYCLE = [
 
 
 def styles(names: Sequence[str]) -> list[Style]:
-    """The style of each name: that of the solver, or the next of the cycle whose colour is not taken."""
-    known = [SOLVER_STYLES.get(name.lower()) for name in names]
+    """The style of each name: that of the solver, or the next of the cycle whose colour is not taken.
+
+    A solver is one with what follows it too, as in "adam, tuned", "adam (2)" and "Adam(beta_1=0.8)"; of several lines
+    of a solver the first has its style.
+    """
+    known: list[Style | None] = []
+    for name in names:
+        word = re.match(r"\w+(?=,| ?\(|$)", name)
+        style = _BY_LABEL.get(word.group().lower()) if word else None
+        known.append(None if style in known else style)
     if known.count(None) > len(names) // 2:
         known = [None] * len(names)
     taken = {style.color for style in known if style is not None}

@@ -252,5 +252,5 @@ class TrajectoryDisplay:
         below = offset_copy(self.ax_.transAxes, self.ax_.figure, y=-0.42, units="inches")
         add_legend(
             self.ax_, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, borderaxespad=0,
-            ncols=2 if len(self.paths) > 2 else 4,
+            ncols=2 if len(self.paths) > 1 else 3,
         )  # fmt: skip

@@ -431,7 +431,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         classes : array-like of shape (n_classes,), default=None
             All labels; needed in the first call, unless ``on_new_class="grow"`` or `y` has a column for each label.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights; rows that are all of weight zero change nothing.
+            Weights; a chunk whose weights are all zero changes nothing. As the first one it leaves the estimator
+            unfitted, with its `classes` kept.
         n_epochs : int, default=1
             So many passes over the rows. For "auto" more change nothing that matters.
 

@@ -382,7 +382,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights; rows that are all of weight zero change nothing.
+            Weights; a chunk whose weights are all zero changes nothing, and as the first one leaves the estimator
+            unfitted.
         n_epochs : int, default=1
             So many passes over the rows. For "auto" more change nothing that matters.
 

@@ -15,8 +15,8 @@ Array = np.ndarray
 class DualAveraging(Solver):
     r"""AdaGrad from the start anew at every step: along the sum of all gradients, under the penalty of all steps.
 
-    .. math:: w_{t+1} = \arg\min_w\ \sum_{s \le t} \eta_s \left(g_s w + R(w)\right) +
-              \tfrac12 \left(\varepsilon + \sqrt{\textstyle\sum_{s \le t} g_s^2}\right) (w - w_0)^2
+    .. math:: w_{t+1} = \arg\min_w\ \sum_{s \le t} \eta_s \left(g_s w + R(w)\right) + \tfrac{h_t}{2} (w - w_0)^2, \qquad
+              h_t = \varepsilon + \sqrt{\textstyle\sum_{s \le t} g_s^2}
 
     with the penalty `R` of the estimator; where steps differ, :math:`g_s^2` counts by the square of its own step over
     the longest so far. Use it for a sparse model from sparse rows: it gives more exact zeros than

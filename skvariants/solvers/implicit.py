@@ -17,8 +17,8 @@ Array = np.ndarray
 class Implicit(Solver):
     r"""Proximal-point steps: each sample is weighed by its slope after the step, so that no step is too long.
 
-    .. math:: w_{t+1} = \arg\min_w\ \ell_i(w) + \tfrac{1}{2 \eta_t} \| w - w_t \|^2
-              = w_t - \eta_t\, \ell'(y_i, x_i^\top w_{t+1})\, x_i
+    .. math:: w_{t+1} = \arg\min_w\ \ell_i(w) + \tfrac{1}{2 \eta_t} \| w - w_t \|^2, \qquad
+              w_{t+1} = w_t - \eta_t\, \ell'(y_i, x_i^\top w_{t+1})\, x_i
 
     Use it for one sample at a time where no step size is known, rows are of unequal length, or the loss is steep:
     :math:`\ell'` is a root of one number, between zero and the slope before the step, so that a prediction never passes

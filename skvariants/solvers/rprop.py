@@ -19,8 +19,7 @@ class Rprop(Solver):
     r"""Resilient propagation: a step grows while the gradient keeps its sign, and halves when it turns.
 
     .. math:: w_{t+1} = w_t - \Delta_t \operatorname{sign}(g_t), \qquad
-              \Delta_t = \Delta_{t-1} \cdot \begin{cases} \text{grow} & g_t g_{t-1} > 0 \\
-              \text{shrink} & g_t g_{t-1} < 0 \end{cases}
+              \Delta_t = \Delta_{t-1}\, \text{grow}^{[g_t g_{t-1} > 0]}\, \text{shrink}^{[g_t g_{t-1} < 0]}
 
     where a weight whose gradient has turned waits a step, and :math:`\Delta_0 = \eta`. Use it on all rows of a small
     table in any units: sizes of gradients do not count. It takes all rows for every step; on batches the noise turns

@@ -46,8 +46,8 @@ class VarianceReduced(Solver):
 class SVRG(VarianceReduced):
     r"""Stochastic variance-reduced gradients: each pass begins with the gradient of all rows where it stands.
 
-    .. math:: w_{t+1} = w_t - \eta_t \Big( \frac{1}{|B_t|} \sum_{i \in B_t} \big( \nabla \ell_i(w_t) -
-              \nabla \ell_i(\tilde w) \big) + \nabla f(\tilde w) \Big)
+    .. math:: w_{t+1} = w_t - \eta_t \big( d_t + \nabla f(\tilde w) \big), \qquad
+              d_t = \frac{1}{|B_t|} \sum_{i \in B_t} \big( \nabla \ell_i(w_t) - \nabla \ell_i(\tilde w) \big)
 
     with :math:`\tilde w` the model at the beginning of the pass. Use it for many passes over a table that fits in
     memory, to an accuracy where plain steps stall in their noise: the noise fades as the model arrives, and the step
@@ -93,8 +93,9 @@ class SVRG(VarianceReduced):
 class SAGA(VarianceReduced):
     r"""Variance reduction by memory: of each row the slope that it had when it last came.
 
-    .. math:: w_{t+1} = w_t - \eta_t \Big( \frac{1}{|B_t|} \sum_{i \in B_t} (r_i - \bar r_i) x_i +
-              \frac1n \sum_{i=1}^n \bar r_i x_i \Big), \qquad \bar r_i \leftarrow r_i \text{ for } i \in B_t
+    .. math:: d_t = \frac{1}{|B_t|} \sum_{i \in B_t} (r_i - \bar r_i) x_i, \qquad
+              w_{t+1} = w_t - \eta_t \Big( d_t + \frac1n \sum_{i=1}^n \bar r_i x_i \Big), \qquad
+              \bar r_i \leftarrow r_i \text{ for } i \in B_t
 
     with :math:`r_i` the derivative of the loss of row `i` in its prediction. Use it where `svrg` is of use; it keeps a
     number for each row (and class) and reads the rows once a pass and the table once. The first pass is plain and
