@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from _references import in_domain
@@ -79,10 +81,32 @@ def test_units_of_targets_are_learned(solver, power):
     assert SGDVariantRegressor(solver=solver, random_state=0).fit(X, y).score(X, y) > 0.99
 
 
-@pytest.mark.parametrize("power", [-36, -30, 30, 37])
-def test_units_at_the_edge_of_single_precision_are_learned(power):
-    small = (X * 10.0**power).astype(np.float32)
-    assert SGDVariantRegressor(penalty=None, random_state=0).fit(small, Z).score(small, Z) > 0.98
+@pytest.mark.parametrize("container", [np.asarray, pytest.param(sp.csr_array, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "momentum"])
+@pytest.mark.parametrize("power", [-45, -40, -37, -36, -30, -18, 18, 30, 35])
+def test_units_at_the_edge_of_single_precision_are_learned_or_refused(solver, power, container):
+    rows = container((X * 10.0**power).astype(np.float32))
+    model = SGDVariantRegressor(solver=solver, penalty=None, random_state=0)
+    if power < -36:  # the weights are no numbers, or nearly
+        with pytest.raises(ValueError, match=r"so small values that their squares vanish \(by number: \[0, 1, 2\]\)"):
+            model.fit(rows, Z)
+        return
+    assert model.fit(rows, Z).score(rows, Z) > 0.98
+
+
+def test_rows_whose_sums_single_precision_does_not_hold_are_learned():
+    rows = (X * 1e37).astype(np.float32)
+    assert SGDVariantRegressor(penalty=None, random_state=0).fit(rows, Z).score(rows, Z) > 0.98
+
+
+def test_weights_beyond_single_precision_are_told_and_warned_of_once():
+    rows = (np.random.default_rng(0).standard_normal((300, 3)) * 1e-36).astype(np.float32)
+    model = SGDVariantClassifier(solver="quasi_newton", penalty=None, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged") as warned:
+        model.fit(rows, rows @ [1, 2, 3] > 0)  # told apart: they grow without end
+    assert len(warned) == 1
+    assert model.status_ == "diverged"
+    assert np.isfinite(model.coef_).all()
 
 
 @pytest.mark.parametrize("solver", ["auto", *SOLVERS])

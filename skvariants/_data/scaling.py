@@ -23,6 +23,8 @@ from skvariants._threads import at_once
 Array = np.ndarray
 # the square of less is not a normal number
 _VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
+# single precision holds the inverse of no less, and weights some times as large
+_VANISHES_SINGLE = 5e-37
 # standard deviation of a normal variable, in median distances from its median
 _NORMAL = 1.4826
 # values at a time: what fits the cache
@@ -222,13 +224,12 @@ class Moments:
         noise = 64 * np.finfo(dtype).eps * np.where(stays, 0.0, np.abs(mean))
         flat = (scale <= noise) | (scale < _VANISHES)
         tiny = (scale < _VANISHES) & (mean != 0) & (np.abs(mean) < _VANISHES)
+        if np.dtype(dtype) == np.float32:
+            tiny |= ~flat & (scale < _VANISHES_SINGLE)
         if tiny.any():
             raise ValueError(too_small(tiny))
         inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, scale))
         mean = np.where(stays, 0.0, mean)
-        if np.dtype(dtype) == np.float32:
-            # the square of more, as the strength of a penalty, float32 could not hold
-            inverse = np.clip(inverse, 0, 1e15)
         return Coordinates(
             mean[:, None].astype(dtype),
             inverse[:, None].astype(dtype),
