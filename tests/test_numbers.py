@@ -94,6 +94,20 @@ def test_units_at_the_edge_of_single_precision_are_learned_or_refused(solver, po
     assert model.fit(rows, Z).score(rows, Z) > 0.98
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "momentum"])
+@pytest.mark.parametrize("power", [-150, -40, -30, -19, -17, 17, 19, 30, 40, 150])
+def test_targets_at_the_edge_of_single_precision_are_learned_or_refused(solver, power, columns):
+    rows, y = X.astype(np.float32), np.column_stack([Z, -Z])[:, :columns].squeeze() * 10.0**power
+    model = SGDVariantRegressor(solver=solver, penalty=None, random_state=0)
+    if abs(power) >= 19:
+        with pytest.raises(ValueError, match="y has values so .* by a power of ten, or give X in double precision"):
+            model.fit(rows, y)
+        return
+    expected = np.linalg.lstsq(np.c_[X, np.ones(len(X))], y, rcond=None)[0]
+    np.testing.assert_allclose(model.fit(rows, y).coef_.T, expected[:-1], rtol=0.05)
+
+
 def test_rows_whose_sums_single_precision_does_not_hold_are_learned():
     rows = (X * 1e37).astype(np.float32)
     assert SGDVariantRegressor(penalty=None, random_state=0).fit(rows, Z).score(rows, Z) > 0.98

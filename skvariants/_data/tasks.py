@@ -532,6 +532,11 @@ class RealTargets(Task):
         return y
 
     def stored(self, y: Array, dtype: Any) -> Array:
+        if np.dtype(dtype) == np.float32 and len(y) and np.abs(y).max() > np.finfo(np.float32).max:
+            raise ValueError(
+                "y has values so large that single precision has no number for them: divide them by a "
+                "power of ten, or give X in double precision."
+            )
         return np.repeat(y.astype(dtype), self.outputs, axis=1) if self.outputs > 1 else y.astype(dtype)
 
     def encoding(self, dtype: Any) -> Encoding:
