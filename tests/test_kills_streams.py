@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
-from skvariants._data.tasks import Binary, RealTargets, Softmax
+from skvariants._data.tasks import Binary, OneVsRest, RealTargets, Softmax
 from skvariants._stream import correction
 from skvariants._stream.correction import CorrectedLearner
 from skvariants._stream.frame import Frame
@@ -22,6 +22,8 @@ from skvariants._stream.sample import Sample
 from skvariants._stream.sums import MOST, MOST_OF_ALL, Trust, empty_sums, matrices
 from skvariants.losses import AbsoluteError, Huber, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.penalties import ElasticNet
+
+BINARY, THREE = Binary(np.array([0, 1])), Softmax(np.arange(3))
 
 
 @pytest.fixture
@@ -96,6 +98,38 @@ def test_a_stream_knows_nothing_before_its_first_row():
     assert not sums.narrow
     assert not any(array.any() for array in (sums.A, sums.b, sums.theta))
     assert len(sums.s) == len(sums.sample) == 0
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), LogLoss()], ids=str)
+def test_a_stream_is_worth_rows_as_wide_as_its_own(rng, loss):
+    order = np.array([-20, 0, 20])
+    X = rng.standard_normal((2000, 3))
+    X *= 0.75 * np.exp2(order) / X.std(axis=0)
+    y, task = (X @ [1, 2, 3], RealTargets(1)) if loss.regression else (rng.choice([-1.0, 1.0], 2000), BINARY)
+    sums = empty_sums(X[:50], loss, task, True, 0)
+    for begin in range(0, 2000, 50):
+        part = slice(begin, begin + 50)
+        CorrectedLearner(sums, loss, ElasticNet(1e-3, 0.0), True).learn(X[part], y[part, None], np.ones(50))
+    trust = sums.worth(30.0)
+    assert trust.weight == 30.0
+    assert_array_equal(trust.extent, order)  # 0.75 is amid what an order stands for
+    assert_allclose(trust.centre, X[:50].mean(axis=0), rtol=1e-6)
+
+
+def test_sums_begin_with_curvature_of_their_own_size_alone():
+    X = np.zeros((1, 3))
+    for loss, task, shape in (
+        (LogLoss(), BINARY, (1, 10)),
+        (LogLoss(), OneVsRest(np.arange(3)), (3, 10)),
+        (MultinomialLogLoss(n_classes=3), THREE, (1, 78)),
+    ):
+        sums = empty_sums(X, loss, task, True, 0)
+        count, size = shape
+        assert sums.takes((count, size), 3)
+        for other in ((count + 1, size), (count, size - 1), (count, size + 1), (size, count), (count, size, 1)):
+            assert not sums.takes(other, 3)
+        assert not sums.takes((count, size), 2)
+        assert not sums.takes((count, size), 4)
 
 
 def test_matrices_of_sums_have_a_bounded_size():
@@ -248,8 +282,6 @@ def test_a_model_that_is_gone_on_from_counts_as_the_rows_that_it_has_learned(rng
 
 
 # ------------------------------------------------------------------ what the rows of a fit say
-
-BINARY, THREE = Binary(np.array([0, 1])), Softmax(np.arange(3))
 
 
 def rows_of(loss, rng, n=60, d=3):
