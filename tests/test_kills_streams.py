@@ -7,8 +7,9 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
-from scipy.optimize import minimize
+from scipy.optimize import lsq_linear, minimize
 
+from skvariants import SGDVariantRegressor
 from skvariants._data.tasks import Binary, OneVsRest, RealTargets, Softmax
 from skvariants._stream import compact, correction, learner
 from skvariants._stream.compact import Rows
@@ -241,6 +242,19 @@ def test_what_a_fit_is_worth_is_no_sharper_than_its_rows_were_wide(rng):
     assert deviation[1] < widest[1]
     root = np.sqrt(np.diag(found))
     assert_allclose(found / np.outer(root, root), M / np.sqrt(np.outer(np.diag(M), np.diag(M))), atol=1e-12)
+
+
+def test_bounds_are_in_the_units_of_the_data(rng):
+    X = rng.standard_normal((300, 4)) * [1e-3, 1.0, 1e3, 1.0] + 2
+    y = X @ [1e3, -1.0, 1e-3, 0.3] + 0.1 * rng.standard_normal(300)
+    lower, upper = [-np.inf, -0.5, -np.inf, -np.inf], [500.0, np.inf, np.inf, np.inf]
+    model = SGDVariantRegressor(penalty=None, bounds=(lower, upper))
+    for begin in range(0, 300, 50):
+        model.partial_fit(X[begin : begin + 50], y[begin : begin + 50])
+    centred = (X - X.mean(axis=0)) / X.std(axis=0)
+    optimum = lsq_linear(centred, y - y.mean(), (lower * X.std(axis=0), upper * X.std(axis=0)), tol=1e-12)
+    assert_allclose(model.coef_, optimum.x / X.std(axis=0), rtol=1e-5)
+    assert_allclose(model.intercept_, y.mean() - X.mean(axis=0) @ model.coef_, rtol=1e-8)
 
 
 # ------------------------------------------------------------------ forgetting
