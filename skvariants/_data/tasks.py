@@ -24,6 +24,8 @@ from skvariants._component import number, refused, shown
 from skvariants._data.scaling import Moments, robust_spread
 
 Array = np.ndarray
+#: Mean square of targets below which they have no unit.
+_VANISHES = 1e-300
 _CLASS_WEIGHT = number(0)
 _REMEDY = "pass every label in classes."
 # kinds of arrays of labels that are not numbers
@@ -549,6 +551,9 @@ class RealTargets(Task):
             raise ValueError(
                 f"{name} has values so large that their variance overflows: divide them by a power of ten."
             )
+        small = np.atleast_1d(moments.squares) < _VANISHES * moments.count
+        if small.any() and len(y) and np.any(np.ptp(y, axis=0)[small] > 0):
+            raise ValueError(f"{name} has values so small that their squares vanish: multiply them by a power of ten.")
         return moments
 
     def unit(self, moments: Moments | None, center: bool) -> Any:
