@@ -311,7 +311,7 @@ class Component(LinksToDocs, BaseEstimator):
             Naming the first field of another length.
         """
         prefix = f"{owner}__" if owner else ""
-        for name, (_, axis) in _declared(type(self)).items():
+        for name, axis in _along_axes(type(self)):
             if axis != "feature":
                 continue
             value = getattr(self, name)
@@ -341,7 +341,7 @@ class Component(LinksToDocs, BaseEstimator):
             Naming the first field of another length.
         """
         prefix = f"{owner}__" if owner else ""
-        for name, (_, axis) in _declared(type(self)).items():
+        for name, axis in _along_axes(type(self)):
             value = getattr(self, name)
             if isinstance(value, np.ndarray) and _by_column(value, axis) and value.shape[-1] != n_columns:
                 raise ValueError(
@@ -374,7 +374,7 @@ class Component(LinksToDocs, BaseEstimator):
             Itself where no field varies between columns, else a copy.
         """
         changes = {}
-        for name, (_, axis) in _declared(type(self)).items():
+        for name, axis in _along_axes(type(self)):
             value = getattr(self, name)
             if isinstance(value, np.ndarray) and _by_column(value, axis):
                 changes[name] = value[..., columns]
@@ -393,6 +393,7 @@ C = TypeVar("C", bound=Component)
 
 # range and axis of every field of every component class, by name
 _DECLARED: dict[Any, dict[str, tuple[Accepts | None, str | None]]] = {}
+_AXES: dict[Any, list[tuple[str, str]]] = {}
 
 
 def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
@@ -406,6 +407,14 @@ def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
         declared = {field.name: (field.metadata.get("accepts"), field.metadata.get("axis")) for field in fields}
         _DECLARED[cls] = declared
     return declared
+
+
+def _along_axes(cls: Any) -> list[tuple[str, str]]:
+    """The fields of a class that may be arrays, each with its axis."""
+    axes = _AXES.get(cls)
+    if axes is None:
+        axes = _AXES[cls] = [(name, axis) for name, (_, axis) in _declared(cls).items() if axis is not None]
+    return axes
 
 
 def _by_column(value: np.ndarray, axis: str | None) -> bool:

@@ -672,7 +672,7 @@ def test_the_display_shows_what_was_scored(X, y, score):
         (300.0, lambda n: (1 - 0.5 ** (n / 300)) / (1 - 0.5 ** (1 / 300))),
         ("auto", lambda n: np.where(n <= 2000, n, n - 2000 + 6)),  # a rival begins with a row for each parameter
     ],
-    ids=str,
+    ids=["none", "300", "auto"],
 )  # fmt: skip
 def test_the_history_of_a_stream_says_how_many_rows_are_remembered(rng, capsys, forgetting, expected):
     X = rng.standard_normal((3000, 5))

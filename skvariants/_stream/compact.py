@@ -124,7 +124,9 @@ class Rows:
         if not total > 0:
             return squares
         if len(self.which):
-            off = np.abs(self.dense - np.median(self.dense, axis=0))
+            middle = len(self) // 2
+            # of two in the middle either will do, and takes half of the time of their mean
+            off = np.abs(self.dense - np.partition(self.dense, middle, axis=0)[middle])
             differs = off > 0
             squares[self.which] = _typical(weight @ off, weight @ differs, differs.sum(axis=0), total)
         if self.rest is not None:

@@ -20,6 +20,7 @@ Johnson and Zhang (2013), "Accelerating stochastic gradient descent using predic
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ Array = np.ndarray
 _BLOCK = 1 << 19
 # numbers of rows that are weighted and multiplied at once
 _BLOCK_OF_GRAM = 1 << 17
+# products of features that are made at once, about
+_PAIRS = 128
 # the same where each is multiplied by a triangle, and the fewest rows
 _BLOCK_OF_FORMS, _ROWS_OF_FORMS = 1 << 15, 256
 # rows that wait until their parabolas are made: of a stream that begins, and later
@@ -60,7 +63,7 @@ _ARMIJO, _ROUNDING = 1e-4, 1e-12
 # change of a prediction in one step, in units of the loss
 _LONGEST = 8.0
 # rows of a call, as a share of those before, that are few beside them
-_SMALL = 1 / 8
+_SMALL = 1 / 5
 # rows that tell a robust unit, and the normal deviation in that of half of the rows
 _FEWEST, _NORMAL = 16, 1.4826
 # rows whose curvature speaks for weights of zero, as rows that are few can be told apart by large ones: as many for
@@ -471,18 +474,20 @@ class Learner:
             if len(self.at.A) == 1:
                 return weighted_gram(C, s * bend[:, 0])[None]
             return np.stack([weighted_gram(C, s * bend[:, j]) for j in range(self.k)])
-        if not isinstance(C, Array):
-            return np.sum([self._grams(dense, bend[part], s[part]) for part, dense in C.parts()], axis=0)
+        # (diag(p) - pp') times xx': sums of the products of each two numbers of either
         k, d1 = self.k, C.shape[1]
-        H = np.empty((k, d1, k, d1))
-        for i in range(k):
-            weight = -bend[:, i : i + 1] * bend[:, : i + 1]
-            weight[:, i] += bend[:, i]
-            weight *= s[:, None]
-            H[i, :, : i + 1] = (C.T @ (weight[:, :, None] * C[:, None]).reshape(len(C), (i + 1) * d1)).reshape(
-                d1, i + 1, d1
-            )
-            H[: i + 1, :, i] = H[i, :, : i + 1].transpose(1, 0, 2)
+        begins = np.append(0, np.cumsum(np.arange(d1, 0, -1)))
+        cuts = np.append(np.unique(begins[:-1] // _PAIRS, return_index=True)[1], d1)
+        sums = np.zeros((k * (k + 1) // 2, begins[-1]))
+        for rows, dense in _blocks(C, max(1, _BLOCK_OF_GRAM // (len(sums) + max(d1, _PAIRS)))):
+            weight, columns = _weights_of_pairs(bend[rows], s[rows]), np.ascontiguousarray(dense.T)
+            products = np.empty((np.diff(begins[cuts]).max(), len(dense)))
+            for first, last in pairwise(cuts):
+                begin, end = begins[first], begins[last]
+                for i in range(first, last):
+                    np.multiply(columns[i], columns[i:], out=products[begins[i] - begin : begins[i + 1] - begin])
+                sums[:, begin:end] += weight @ products[: end - begin].T
+        H = sums[_pair_numbers(k)[:, None, :, None], _pair_numbers(d1)[None, :, None, :]]
         return H.reshape(1, k * d1, k * d1)
 
     def _factors(self, H: Array, l2: Array) -> list[Any]:
@@ -811,6 +816,20 @@ def weighted_gram(C: Array, weight: Array) -> Array:
             G += np.dot(D.T, D)
         return G
     return np.dot((C * weight[:, None]).T, C)
+
+
+def _weights_of_pairs(p: Array, s: Array) -> Array:
+    """``s (diag(p) - pp')`` of each row, as a column with a number for each pair of classes."""
+    columns, same = p.T, np.eye(p.shape[1])
+    return np.concatenate([(same[i, i:, None] - columns[i:]) * (columns[i] * s) for i in range(len(columns))])
+
+
+def _pair_numbers(n: int) -> Array:
+    """Where the product of two columns is among these, a matrix."""
+    numbers = np.zeros((n, n), int)
+    upper = np.triu_indices(n)
+    numbers[upper] = np.arange(len(upper[0]))
+    return np.maximum(numbers, numbers.T)
 
 
 def cholesky(H: Array, diagonal: Array) -> tuple[Array, Array, Array]:
