@@ -38,7 +38,7 @@ LEVELS = [
     "_stream.learner",
     "_stream.given",
     "_stream.correction _stream.reservoir",
-    "_stream.memory _quasi_newton.decrement _quasi_newton.neighbours _quasi_newton.working_set",
+    "_stream.memory _quasi_newton.decrement _quasi_newton.leverage _quasi_newton.neighbours _quasi_newton.working_set",
     "_quasi_newton.descent",
     "_quasi_newton.small",
     "_quasi_newton.method",

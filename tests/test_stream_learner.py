@@ -737,6 +737,19 @@ def test_auto_recovers_from_a_flip_within_a_tenth_of_the_rows(loss, size):
     assert after <= before + 0.1 * constant
 
 
+@pytest.mark.parametrize("weight", [1e-6, 1e6])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_what_rows_weigh_does_not_say_when_auto_forgets(loss, weight):
+    X, y = world(loss, n=4000)
+    y[3000:] = -y[3000:] if loss in RESIDUAL else 1 - y[3000:]
+    models = [
+        streamed(estimator(loss, forgetting="auto"), X, y, 200, weight=w) for w in (None, np.full(len(y), weight))
+    ]
+    remembered = [np.array(model.history_["remembered"]) for model in models]
+    assert remembered[0].min() < 600  # the flip was seen
+    assert_allclose(remembered[1], weight * remembered[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss", "huber"])
 def test_auto_forgets_nothing_of_one_world(loss):
     X, y = world(loss)

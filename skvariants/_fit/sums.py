@@ -110,8 +110,8 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
     state.method = learner.sums
     state.method.memory = spec.forgetting, rule
     # classes are balanced by the rows that are remembered
-    setup.task = task.forget(min(1.0, learner.n_rows / setup.total_weight))
-    setup.total_weight = learner.n_rows
+    setup.task = task.forget(min(1.0, learner.weight / setup.total_weight))
+    setup.total_weight = learner.weight
     state.seconds += time.perf_counter() - started
     state.theta, state.t = theta, state.t + rows.n
     state.epoch = state.epoch + 1

@@ -43,6 +43,7 @@ from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.groups import minimise
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import Kinks, bfgs, lasso, left_over
+from skvariants._quasi_newton.leverage import CURVED, FEW, LENGTHS, rows_apart, step_of_others, vanishes
 from skvariants._quasi_newton.line_search import (
     LADDER,
     LONG,
@@ -114,6 +115,10 @@ class DescentState(Fields):
         The last few decreases.
     failures : ndarray of shape (n_models,)
         Steps in a row that found nothing lower.
+    moved : ndarray of shape (n_models,)
+        By how much the last step has changed a prediction.
+    leaps : bool
+        Whether the next step is one without the rows that hold a model.
     steps, changes, curvatures : list of ndarray
         What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
     bb_scale : ndarray of shape (n_models,)
@@ -145,6 +150,8 @@ class DescentState(Fields):
     last: Any = per_model(None)
     decreases: list[Array] = per_model(list)
     failures: Any = per_model(None)
+    moved: Any = per_model(None)
+    leaps: bool = shared(False)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
@@ -217,6 +224,7 @@ class Descent:
         many = batch.d > costs.FACTORED or self.costs.hessian(batch.n, 1, False) > costs.CHEAP
         self.restricted = not smooth and batch.problem.penalty.elastic and many and batch.d > _ALL
         self._sets: Sets | None = None
+        self._apart: Array | None = None
         state.Z = batch.ordered(state.Z)
 
     @classmethod
@@ -230,6 +238,7 @@ class Descent:
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
             room=np.ones(len(active)), stuck=np.zeros(len(active), bool), failures=np.zeros(len(active)),
+            moved=np.full(len(active), np.inf),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         if descent.apart:
@@ -382,9 +391,38 @@ class Descent:
                 if narrow.any():
                     self._widen(narrow)
                     continue
-            if settled.any() or not self.metric_expired:
+            if settled.any():
+                settled &= ~self._held(settled, enough)
+            if settled.any() or state.leaps or not self.metric_expired:
                 return settled
             self._renew()
+
+    def _held(self, settled: Array, enough: Array) -> Array:
+        """Which models have arrived by what they expect, and are held by few rows: without these they have a step."""
+        state, b, width = self.state, self.batch, self.width
+        asked = settled & (state.moved > CURVED)
+        if not (asked.any() and self.can_be_held):
+            return np.zeros(len(settled), bool)
+        if self._apart is None:
+            self._apart = rows_apart(b.problem.rows.X, b.problem.coordinates)
+        if not 0 < np.count_nonzero(self._apart) <= FEW * b.n:
+            return np.zeros(len(settled), bool)
+        P = step_of_others(b, state.theta, state.Z, np.flatnonzero(~self._apart))
+        ZP = b.predict(P)
+        gain = state.f - np.min([b.objective(state.Z + t * ZP, state.theta + t * P) for t in LENGTHS], axis=0)
+        held = asked & (gain > enough)
+        if held.any():
+            columns = by_column(held, width)
+            state.P, state.slope = np.where(columns, P, state.P), np.where(held, -2 * gain, state.slope)
+            state.leaps = True
+        return held
+
+    @property
+    def can_be_held(self) -> bool:
+        """Whether the curvature of a row may end with a step, and steps of some rows can be afforded."""
+        penalty = self.batch.problem.penalty
+        possible = self.full and self.batch.whole
+        return possible and vanishes(self.batch.problem.loss) and (penalty.separable or not penalty.has_prox)
 
     def _widen(self, narrow: Array) -> None:
         """New sets, as some models have more to gain outside than within; of more weights, where these are new."""
@@ -656,6 +694,8 @@ class Descent:
         columns = (by_column(t, width) if lengths is None else lengths).astype(state.theta.dtype)
         step = columns * P
         ZP *= columns
+        if self.can_be_held:
+            state.moved = np.maximum(ZP.max(axis=0), -ZP.min(axis=0)).reshape(-1, width).max(axis=1)
         ZP += state.Z
         gain = f - ft
         state.Z, state.length, state.f = ZP, t, ft
@@ -665,6 +705,10 @@ class Descent:
             state.decreases = [*state.decreases, gain][-2 * _TREND :]
         self._damp(t)
         self._learn(step, r)
+        if state.leaps:
+            # nothing of the metric holds there
+            state.leaps = False
+            self._renew()
 
     def _damp(self, t: Array) -> None:
         """More curvature for the next metric after a short step, less after a long one.

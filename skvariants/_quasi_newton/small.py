@@ -17,6 +17,7 @@ from scipy.linalg import lapack
 from skvariants._quasi_newton.costs import Costs
 from skvariants._quasi_newton.descent import FAR_FROM_DONE
 from skvariants._quasi_newton.hessian import coupled_products, finished
+from skvariants._quasi_newton.leverage import CURVED, rows_apart, vanishes
 from skvariants._quasi_newton.line_search import ARMIJO, LADDER, SHORT
 from skvariants._training.certificate import Certificate
 from skvariants._training.method import Method, Record
@@ -45,8 +46,8 @@ class NewtonState(Fields):
     ----------
     w, z : ndarray of shape (n_features + 1, n_columns), (n_rows, n_columns)
         Parameters and predictions.
-    f, last, length : float
-        Objective, last decrease, last length of a step.
+    f, last, length, moved : float
+        Objective, last decrease, last length of a step, and by how much that changed a prediction.
     factor : ndarray or None
         Cholesky factor of the last Hessian.
     P, ZP, slope : ndarray or None, ndarray or None, float
@@ -60,6 +61,7 @@ class NewtonState(Fields):
     f: float = informative(math.inf)
     last: float = informative(math.inf)
     length: float = informative(1.0)
+    moved: float = informative(math.inf)
     factor: Any = informative(None)
     P: Any = informative(None)
     ZP: Any = informative(None)
@@ -157,7 +159,8 @@ class SmallNewton(Method):
         gain = max(float(tolerance.constant[0]) - at.f, 0.0)
         enough = max(float(tolerance.fraction[0]) * gain, 8 * self.eps * abs(at.f))
         reach = 0.5 * max(at.length, 1.0)
-        if at.factor is not None and (loss.quadratic or at.last <= FAR_FROM_DONE * enough):
+        near = at.moved <= CURVED or not vanishes(loss)
+        if at.factor is not None and (loss.quadratic or (at.last <= FAR_FROM_DONE * enough and near)):
             at.to_gain = -reach * float(np.vdot(g, self._step(at.factor, g)))
             if at.to_gain <= (1.0 if loss.quadratic else 0.1) * enough:
                 return _ARRIVED
@@ -168,8 +171,10 @@ class SmallNewton(Method):
         if self.failed:
             return None
         at.to_gain = -reach * slope
-        if at.to_gain <= enough or at.last <= 0:
-            return _ARRIVED
+        done = at.to_gain <= enough or at.last <= 0
+        if done:
+            self.failed = not near and bool(rows_apart(self.problem.rows.X, self.problem.coordinates).any())
+            return None if self.failed else _ARRIVED
         ZP = self._predict(P)
         if np.abs(ZP).max() <= self.eps * np.abs(at.z).max():
             return _ARRIVED  # no prediction would change
@@ -218,6 +223,7 @@ class SmallNewton(Method):
             method.scores[:, 0], method.lengths[0], method.raced = scores * self.unit * self.unit, t, True
         at.w = at.w + t * at.P
         at.z = at.z + t * at.ZP
+        at.moved = t * float(np.abs(at.ZP).max())
         at.last, at.length, at.f, at.P, at.ZP, at.to_gain = at.f - ft, t, ft, None, None, math.inf
         self.state.theta[...] = at.w
         return Record(np.array([ft * self.unit * self.unit]), np.array([t]), self.problem.n)

@@ -72,9 +72,14 @@ class Remembering:
         self.predicted: Array | None = None
 
     @property
-    def n_rows(self) -> float:
+    def weight(self) -> float:
         """What the rows that are remembered weigh."""
         return float(self.sums.n_rows)
+
+    @property
+    def n_rows(self) -> float:
+        """How many rows that is, each of the mean weight."""
+        return self.weight / self.sums.mean_weight
 
     def losses(self, chunk: Chunk) -> Array:
         """Loss of each row, times its weight."""

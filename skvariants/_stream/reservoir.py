@@ -137,6 +137,11 @@ class Reservoir(Fields):
         """What the rows that are remembered weigh."""
         return float(self.weight + self.trust)
 
+    @property
+    def mean_weight(self) -> float:
+        """Of a row of the stream; one before there was any."""
+        return float(self.weight / self.rows) if self.rows > 0 < self.weight else 1.0
+
     def allows(self, penalty: Any, bounded: bool = False) -> bool:
         """Whether a stream may go on from it with this penalty, and bounds that are to be added to it."""
         return bool(penalty.elastic and not bounded)

@@ -206,6 +206,13 @@ class Sums(Fields):
         """What the rows that are remembered weigh."""
         return float(self.weight + self.s.sum() + self.trust)
 
+    @property
+    def mean_weight(self) -> float:
+        """Of a row of the stream; one before there was any."""
+        if self.rows > 0 < self.weight:
+            return float(self.weight / self.rows)
+        return float(self.s.mean()) if self.s.any() else 1.0
+
     def allows(self, penalty: Any, bounded: bool = False) -> bool:
         """Whether a stream may go on from them with this penalty, and bounds that are to be added to it."""
         return bool(penalty.separable)

@@ -1,0 +1,135 @@
+"""Rows so far from all others that they hold a column, and the step without them.
+
+Where curvature falls with a prediction, Newton's step moves a row that has most of the curvature of a column by a unit
+or so, whatever that is worth to the others: what the step expects to gain is next to nothing, and is not what is left.
+So a step is made of the others alone; if it gains, on all rows, these few were wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.hessian import l2_strengths
+from skvariants._quasi_newton.lasso import Kinks, lasso
+
+Array = np.ndarray
+#: Change of a prediction over which its curvature is not what it was: where a logarithm is the loss, by a quarter.
+CURVED = 0.25
+# rows that tell how far most of a column reaches, and mean distance of these, in deviations of all, below which it is
+# looked at (of a normal column 0.8)
+_SAMPLE, _NOTICED = 256, 0.3
+# shares of the rows within one deviation and within others, as of a normal column; deviations by this beside those of
+# all rows that tell of rows apart, and from which on they are
+_WITHIN = ((0.68, 1.0), (0.95, 2.0))
+_FEWER, _APART = 1 / 3, 32.0
+#: Share of the rows up to which they are few.
+FEW = 0.05
+# rows that make the step, at least, and for each feature
+_ROWS, _ROWS_PER_FEATURE = 4096, 4
+# shares of a step that are looked at
+LENGTHS = (1.0, 0.25, 0.0625)
+# of a diagonal, so that columns that only these rows know have a factor
+_RIDGE = 1e-12
+
+
+def vanishes(loss: Any) -> bool:
+    """Whether the curvature of a row may end with a step."""
+    return not (loss.quadratic or (loss.regression and loss.in_target_units))
+
+
+def rows_apart(X: Any, coordinates: Any) -> Array:
+    """Which rows have a value much farther from the middle of its column than nearly all others.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+        Features.
+    coordinates : Coordinates
+        Which know the deviations of standardised columns.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_rows,)
+    """
+    apart, some = np.zeros(X.shape[0], bool), _dense(X[:: -(-X.shape[0] // _SAMPLE)]).astype(np.float64)
+    if coordinates.identity:
+        square = X.multiply(X) if sp.issparse(X) else np.square(X)
+        mean, square = (np.asarray(A.mean(axis=0)).ravel() for A in (X, square))
+        deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    else:
+        scale = coordinates.inverse_scale[:, 0]
+        deviation = np.divide(1.0, scale, where=scale > 0, out=np.zeros(len(scale)))
+    middle = np.median(some, axis=0)
+    off = np.abs(some - middle)
+    noticed = np.flatnonzero(off.mean(axis=0) < _NOTICED * deviation)
+    if not noticed.size:
+        return apart
+    off = np.sort(off[:, noticed], axis=0)
+    reach = np.max([off[int(share * len(off))] / deviations for share, deviations in _WITHIN], axis=0)
+    for j, limit in zip(noticed, _APART * reach, strict=True):
+        if 0 < limit < _APART * _FEWER * deviation[j]:
+            apart |= np.abs(_dense(X[:, [j]]).ravel() - middle[j]) > limit
+    return apart
+
+
+def _dense(X: Any) -> Array:
+    return X.toarray() if sp.issparse(X) else np.asarray(X)
+
+
+def step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) -> Array:
+    """Newton's step of each column by some of the rows.
+
+    About the mean of these rows, as far from that of all they may all but coincide.
+
+    Parameters
+    ----------
+    batch : StageBatch
+        All rows and columns.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The models.
+    Z : ndarray of shape (n_rows, n_columns)
+        Their predictions.
+    others : ndarray of int
+        Which rows.
+    """
+    problem, d, P = batch.problem, batch.d, np.zeros(theta.shape)
+    l2 = l2_strengths(problem.penalty, d, theta.shape[1])
+    kinks = Kinks.of(problem.penalty, theta) if problem.penalty.has_prox else None
+    others = others[:: -(-len(others) // max(_ROWS, _ROWS_PER_FEATURE * d))]
+    part = StageBatch(problem, batch.width, others)
+    rows, Z = slice(0, part.n), Z[others]
+    X, slopes = part.standardised(rows)[:, :-1].astype(np.float64), _slopes(part, Z)
+    curvatures = np.broadcast_to(part.hessian_weights(Z, rows), Z.shape)
+    for j in range(theta.shape[1]):
+        D, r = curvatures[:, j], slopes[:, j]
+        total = max(float(D.sum()), 1e-300)
+        mean = D @ X / total if problem.fit_intercept else np.zeros(d)
+        C = X - mean
+        Q = (C.T * D) @ C / part.n
+        at = np.arange(d)
+        Q[at, at] += l2[:, j] + _RIDGE * Q[at, at] + 1e-300
+        g = r @ C / part.n + l2[:, j] * theta[:-1, j]
+        if kinks is None:
+            scale = 1 / np.sqrt(Q[at, at])
+            P[:-1, j] = -scale * lapack.dposv(Q * scale * scale[:, None], scale * g)[1]
+        else:
+            v, own = theta[:-1, j].astype(np.float64), kinks.take(lambda a, j=j: a[:-1, j])
+            P[:-1, j] = lasso(Q, g - Q @ v, own.strength, v, own.bounds) - v
+        if problem.fit_intercept:
+            P[-1, j] = -r.sum() / total - mean @ P[:-1, j]
+    return np.nan_to_num(P, posinf=0.0, neginf=0.0).astype(theta.dtype)
+
+
+def _slopes(batch: StageBatch, Z: Array) -> Array:
+    """Derivatives of the weighted losses in the predictions, in the units worked in."""
+    y, s = batch.labels(slice(0, batch.n), Z.shape[1])
+    r = batch.problem.loss.gradient(y, Z, np.empty_like(Z)) * (batch.problem.coordinates.target * batch.objective_scale)
+    return np.asarray(r if s is None else r * s, dtype=np.float64)
+
+
+__all__ = ["CURVED", "FEW", "LENGTHS", "rows_apart", "step_of_others", "vanishes"]

@@ -1,0 +1,86 @@
+"""Rows a thousand deviations off, whose curvature holds a column: the optimum is that of the rows without them."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_array_equal
+from scipy.special import xlogy
+
+from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._data.scaling import Coordinates
+from skvariants._quasi_newton.leverage import rows_apart
+
+
+def table(rng, n, d, size, count):
+    """Rows, some of them far off in one column and on the side that this column says; labels; which are far."""
+    X = rng.normal(size=(n, d))
+    weights = np.append(1.0, rng.normal(size=d - 1))
+    y = (X @ weights + rng.logistic(size=n) > 0).astype(int)
+    far = rng.choice(n, count, replace=False)
+    X[far, 0] = size * (2 * y[far] - 1) * rng.uniform(0.5, 1, count)
+    return X, y, np.isin(np.arange(n), far)
+
+
+def objective(model, X, y, penalty):
+    signs, w = 2 * y - 1, model.coef_.ravel()
+    cost = {"l2": 0.5 * w @ w, "l1": np.abs(w).sum(), None: 0.0}[penalty]
+    return np.mean(np.logaddexp(0, -signs * model.decision_function(X))) + 1e-4 * cost
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1", None])
+@pytest.mark.parametrize(("n", "d"), [(600, 5), (6000, 20)])
+@pytest.mark.parametrize(("size", "count"), [(1e4, 1), (1e5, 5), (1e7, 1)])
+def test_rows_that_are_far_off_do_not_hold_their_column(n, d, size, count, penalty):
+    # the fit ended at the model without that column, a third of the gain from the optimum, and said "converged"
+    X, y, far = table(np.random.default_rng(0), n, d, size, count)
+    model = SGDVariantClassifier(penalty=penalty, random_state=0)
+    without = SGDVariantClassifier(penalty=penalty, tol=1e-8).fit(X[~far], y[~far])
+    found, possible = (objective(m, X, y, penalty) for m in (model.fit(X, y), without))
+    constant = -xlogy(share := y.mean(), share) - xlogy(1 - share, 1 - share)
+    assert model.status_ == "converged"
+    assert found - possible <= 2e-4 * (constant - possible)
+
+
+@pytest.mark.parametrize("as_container", [np.asarray, sp.csr_array])
+def test_a_far_row_without_standardised_columns(as_container):
+    X, y, far = table(np.random.default_rng(1), 2000, 5, 1e5, 1)
+    model = SGDVariantClassifier(scale_features=False, random_state=0).fit(as_container(X), y)
+    without = SGDVariantClassifier(tol=1e-8).fit(X[~far], y[~far])
+    assert objective(model, X, y, "l2") <= objective(without, X, y, "l2") + 1e-4
+
+
+def test_a_far_row_of_counts():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 4))
+    y = rng.poisson(np.exp(0.5 * X[:, 0]))
+    far = np.flatnonzero(y == 0)[0]
+    X[far, 0] = -1e5  # that there is nothing is what the others say of it, too
+
+    def mean_loss(model):
+        z = X @ model.coef_ + model.intercept_
+        return np.mean(np.exp(z) - y * z) + 5e-5 * model.coef_ @ model.coef_
+
+    others = np.arange(3000) != far
+    model = SGDVariantRegressor("poisson", random_state=0).fit(X, y)
+    without = SGDVariantRegressor("poisson", tol=1e-8).fit(X[others], y[others])
+    assert mean_loss(model) <= mean_loss(without) + 1e-4
+
+
+def test_a_far_row_that_others_contradict_keeps_its_say():
+    X, y, far = table(np.random.default_rng(2), 2000, 5, 1e5, 1)
+    X[far] *= -1
+    model = SGDVariantClassifier(random_state=0).fit(X, y)
+    assert abs(model.coef_[0, 0]) < 1e-3
+    assert model.predict(X[far]) == y[far]
+
+
+def test_rows_are_apart_by_deviations_of_most():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=5000), rng.random(5000) < 0.002, 1e-6 * rng.normal(size=5000)])
+    X[[7, 4321], [0, 2]] = [1e5, -1.0]
+    X[11, 0] = 5.0
+    deviation = X.std(axis=0)[:, None]
+    standardised = Coordinates(mean=X.mean(axis=0)[:, None], inverse_scale=1 / deviation)
+    for coordinates in (standardised, Coordinates()):
+        for container in (np.asarray, sp.csr_array):
+            assert_array_equal(np.flatnonzero(rows_apart(container(X), coordinates)), [7, 4321])
