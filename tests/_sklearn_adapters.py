@@ -73,7 +73,8 @@ class AsRidge(RegressorMixin, Adapter):
         self.solver_ = self.solver
         return SGDVariantRegressor(
             alpha=self.alpha / self._total(X, y, sample_weight), fit_intercept=self.fit_intercept,
-            max_iter=1000 if self.max_iter is None else self.max_iter, tol=self.tol**2, random_state=self.random_state,
+            max_iter=1000 if self.max_iter is None else self.max_iter, tol=self.tol**2, positive=self.positive,
+            random_state=self.random_state,
         )  # fmt: skip
 
 
@@ -105,7 +106,8 @@ class AsElasticNet(RegressorMixin, Adapter):
     def _translated(self, X, y, sample_weight):
         return SGDVariantRegressor(
             penalty="elasticnet", alpha=self.alpha, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept,
-            max_iter=self.max_iter, tol=self.tol**2, warm_start=self.warm_start, random_state=self.random_state,
+            max_iter=self.max_iter, tol=self.tol**2, warm_start=self.warm_start, positive=self.positive,
+            random_state=self.random_state,
         )  # fmt: skip
 
     def fit(self, X, y, sample_weight=None, check_input=True):

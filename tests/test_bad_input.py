@@ -666,6 +666,21 @@ def test_a_container_of_numbers_is_the_array(container):
     np.testing.assert_allclose(attempt(lambda: model.predict_proba(container)), plain.predict_proba(X), rtol=1e-9)
 
 
+@pytest.mark.parametrize("contained", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("solver", ["auto", "sgd", "adam"])
+def test_single_precision_in_another_order_of_bytes_is_single_precision(solver, contained):
+    other = contained(X.astype(np.float32))
+    if sp.issparse(other):
+        other.data = other.data.astype(">f4")
+    else:
+        other = other.astype(">f4")
+    models = [
+        classifier(solver=solver, tol=None).fit(rows, LABELS) for rows in (contained(X.astype(np.float32)), other)
+    ]
+    np.testing.assert_array_equal(models[0].coef_, models[1].coef_)
+    np.testing.assert_array_equal(*(model.predict_proba(other) for model in models))
+
+
 LABEL_CONTAINERS = {
     "list": LABELS.tolist(), "tuple": tuple(LABELS), "series": pd.Series(LABELS), "polars": pl.Series(LABELS),
     "nullable": pd.Series(LABELS, dtype="Int64"), "category": pd.Series(LABELS).astype("category"),

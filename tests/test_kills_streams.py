@@ -7,10 +7,12 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
-from scipy.optimize import minimize
+from scipy.optimize import lsq_linear, minimize
 
-from skvariants._data.tasks import Binary, RealTargets, Softmax
-from skvariants._stream import correction
+from skvariants import SGDVariantRegressor
+from skvariants._data.tasks import Binary, OneVsRest, RealTargets, Softmax
+from skvariants._stream import compact, correction, learner
+from skvariants._stream.compact import Rows
 from skvariants._stream.correction import CorrectedLearner
 from skvariants._stream.frame import Frame
 from skvariants._stream.given import Remaining, _chosen, _Summarizer
@@ -19,9 +21,11 @@ from skvariants._stream.linearization import slopes
 from skvariants._stream.memory import Chunk
 from skvariants._stream.reservoir import ReservoirLearner, empty_reservoir
 from skvariants._stream.sample import Sample
-from skvariants._stream.sums import MOST, MOST_OF_ALL, Trust, empty_sums, matrices
+from skvariants._stream.sums import MOST, MOST_OF_ALL, NO_EXTENT, Trust, empty_sums, matrices
 from skvariants.losses import AbsoluteError, Huber, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.penalties import ElasticNet
+
+BINARY, THREE = Binary(np.array([0, 1])), Softmax(np.arange(3))
 
 
 @pytest.fixture
@@ -98,6 +102,38 @@ def test_a_stream_knows_nothing_before_its_first_row():
     assert len(sums.s) == len(sums.sample) == 0
 
 
+@pytest.mark.parametrize("loss", [SquaredError(), LogLoss()], ids=str)
+def test_a_stream_is_worth_rows_as_wide_as_its_own(rng, loss):
+    order = np.array([-20, 0, 20])
+    X = rng.standard_normal((2000, 3))
+    X *= 0.75 * np.exp2(order) / X.std(axis=0)
+    y, task = (X @ [1, 2, 3], RealTargets(1)) if loss.regression else (rng.choice([-1.0, 1.0], 2000), BINARY)
+    sums = empty_sums(X[:50], loss, task, True, 0)
+    for begin in range(0, 2000, 50):
+        part = slice(begin, begin + 50)
+        CorrectedLearner(sums, loss, ElasticNet(1e-3, 0.0), True).learn(X[part], y[part, None], np.ones(50))
+    trust = sums.worth(30.0)
+    assert trust.weight == 30.0
+    assert_array_equal(trust.extent, order)  # 0.75 is amid what an order stands for
+    assert_allclose(trust.centre, X[:50].mean(axis=0), rtol=1e-6)
+
+
+def test_sums_begin_with_curvature_of_their_own_size_alone():
+    X = np.zeros((1, 3))
+    for loss, task, shape in (
+        (LogLoss(), BINARY, (1, 10)),
+        (LogLoss(), OneVsRest(np.arange(3)), (3, 10)),
+        (MultinomialLogLoss(n_classes=3), THREE, (1, 78)),
+    ):
+        sums = empty_sums(X, loss, task, True, 0)
+        count, size = shape
+        assert sums.takes((count, size), 3)
+        for other in ((count + 1, size), (count, size - 1), (count, size + 1), (size, count), (count, size, 1)):
+            assert not sums.takes(other, 3)
+        assert not sums.takes((count, size), 2)
+        assert not sums.takes((count, size), 4)
+
+
 def test_matrices_of_sums_have_a_bounded_size():
     softmax = MultinomialLogLoss(n_classes=3)
     assert matrices(SquaredError(), 1000, 5) == (1, 1001)
@@ -140,6 +176,85 @@ def test_lines_are_means_over_a_normal_distribution(z):
     slope, curvature = slopes(LogLoss(), np.ones((1, 1)), np.array([[z]]), np.array([[0.7]]))
     assert slope[0, 0] == pytest.approx(mean(lambda z: -1 / (1 + np.exp(z))), abs=1e-3)
     assert curvature[0, 0] == pytest.approx(mean(lambda z: 1 / (2 + np.exp(z) + np.exp(-z))), abs=3e-3)
+
+
+# ------------------------------------------------------------------ matrices
+
+
+def sparse_rows(rng, n, d):
+    """Centred rows with a one, many of them what a row of zeros is, and that row."""
+    base = np.append(-rng.random(d - 1), 1.0)
+    C = np.where(rng.random((n, d)) < 0.2, rng.standard_normal((n, d)), base)
+    C[:, -1] = 1.0
+    return C, base
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_weighted_products_are_their_definition(rng, signed, monkeypatch):
+    monkeypatch.setattr(learner, "_BLOCK_OF_GRAM", 40)
+    C, base = sparse_rows(rng, 33, 6)
+    weight = rng.standard_normal(33) if signed else rng.random(33)
+    expected = sum(w * np.outer(c, c) for w, c in zip(weight, C, strict=True))
+    for rows in (C, Rows.of(C, base)):
+        assert_allclose(learner.weighted_gram(rows, weight), expected, rtol=1e-12, atol=1e-12)
+    assert_array_equal(learner.weighted_gram(C[:0], weight[:0]), np.zeros((6, 6)))
+
+
+@pytest.mark.parametrize("n", [3, 6, 40])
+def test_variances_are_their_definition_however_many_rows(rng, n, monkeypatch):
+    monkeypatch.setattr(learner, "_ROWS_OF_FORMS", 7)
+    monkeypatch.setattr(learner, "_BLOCK_OF_FORMS", 1)
+    C, base = sparse_rows(rng, n, 6)
+    A = rng.standard_normal((2, 9, 6)) * np.exp2(rng.integers(-9, 9, 6))
+    H = np.einsum("kij,kil->kjl", A, A)
+    expected = np.einsum("ij,kjl,il->ik", C, np.linalg.inv(H), C)
+    factors = [learner.cholesky(M, np.zeros(6)) for M in H]
+    for rows in (C, Rows.of(C, base)):
+        assert_allclose(learner.quadratic_forms(rows, factors), expected, rtol=1e-8)
+
+
+def test_curvature_of_coupled_classes_is_the_sum_of_their_rows(rng, monkeypatch):
+    monkeypatch.setattr(compact, "_BLOCK", 40)  # several blocks
+    C, base = sparse_rows(rng, 33, 4)
+    s, P = rng.random(33), rng.dirichlet(np.ones(3), 33)
+    loss = MultinomialLogLoss(n_classes=3)
+    one = learner.Learner(empty_sums(C[:, :-1], loss, THREE, True, 0), loss, ElasticNet(1e-3, 0.0), True)
+    expected = sum(w * np.kron(np.diag(p) - np.outer(p, p), np.outer(c, c)) for w, p, c in zip(s, P, C, strict=True))
+    for rows in (C, Rows.of(C, base)):
+        assert_allclose(one._grams(rows, P, s)[0], expected, rtol=1e-12, atol=1e-12)
+    assert_array_equal(one._grams(C[:0], P[:0], s[:0]), np.zeros((1, 12, 12)))
+
+
+def test_what_a_fit_is_worth_is_no_sharper_than_its_rows_were_wide(rng):
+    """Columns are cut to twice the deviation that they had, in units of a power of two; correlations stay."""
+    X = rng.standard_normal((400, 3))
+    sums = empty_sums(X, LogLoss(), BINARY, True, 0)
+    sums.frame.rows(X)
+    extent = np.array([-5, 0, NO_EXTENT])
+    sums.go_on_from(np.zeros((4, 1)), Trust(100.0, extent), ElasticNet(1e-3, 0.0))
+    C = np.c_[(X - X.mean(axis=0)) * sums.frame.factor, np.ones(400)]
+    M = 0.25 * C.T @ C / 400
+    found = learner.Learner(sums, LogLoss(), ElasticNet(1e-3, 0.0), True)._no_wider(M[None].copy())[0]
+    widest = 2 * np.ldexp(sums.frame.factor, np.where(extent > NO_EXTENT, extent, 0))
+    deviation = np.sqrt(np.diag(found)[:-1] / 0.25)
+    assert_allclose(deviation, np.minimum(np.sqrt(np.diag(M)[:-1] / 0.25), widest), rtol=1e-12)
+    assert deviation[0] == pytest.approx(widest[0])  # the first was cut, the second not
+    assert deviation[1] < widest[1]
+    root = np.sqrt(np.diag(found))
+    assert_allclose(found / np.outer(root, root), M / np.sqrt(np.outer(np.diag(M), np.diag(M))), atol=1e-12)
+
+
+def test_bounds_are_in_the_units_of_the_data(rng):
+    X = rng.standard_normal((300, 4)) * [1e-3, 1.0, 1e3, 1.0] + 2
+    y = X @ [1e3, -1.0, 1e-3, 0.3] + 0.1 * rng.standard_normal(300)
+    lower, upper = [-np.inf, -0.5, -np.inf, -np.inf], [500.0, np.inf, np.inf, np.inf]
+    model = SGDVariantRegressor(penalty=None, bounds=(lower, upper))
+    for begin in range(0, 300, 50):
+        model.partial_fit(X[begin : begin + 50], y[begin : begin + 50])
+    centred = (X - X.mean(axis=0)) / X.std(axis=0)
+    optimum = lsq_linear(centred, y - y.mean(), (lower * X.std(axis=0), upper * X.std(axis=0)), tol=1e-12)
+    assert_allclose(model.coef_, optimum.x / X.std(axis=0), rtol=1e-5)
+    assert_allclose(model.intercept_, y.mean() - X.mean(axis=0) @ model.coef_, rtol=1e-8)
 
 
 # ------------------------------------------------------------------ forgetting
@@ -248,8 +363,6 @@ def test_a_model_that_is_gone_on_from_counts_as_the_rows_that_it_has_learned(rng
 
 
 # ------------------------------------------------------------------ what the rows of a fit say
-
-BINARY, THREE = Binary(np.array([0, 1])), Softmax(np.arange(3))
 
 
 def rows_of(loss, rng, n=60, d=3):

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from _references import in_domain
@@ -73,16 +75,56 @@ def test_units_of_features_are_learned_or_refused(solver, power):
 
 
 @pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "momentum"])
-@pytest.mark.parametrize("power", [-100, -30, -8, 8, 16, 30, 100])
-def test_units_of_targets_are_learned(solver, power):
+@pytest.mark.parametrize("power", [-300, -160, -140, -100, -30, -8, 8, 16, 30, 100, 140, 160, 300])
+def test_units_of_targets_are_learned_or_refused(solver, power):
     y = Z * 10.0**power
+    if abs(power) > 150:
+        with pytest.raises(ValueError, match="y has values so .*(vanish: multiply|overflows: divide) them by a power"):
+            SGDVariantRegressor(solver=solver, random_state=0).fit(X, y)
+        return
     assert SGDVariantRegressor(solver=solver, random_state=0).fit(X, y).score(X, y) > 0.99
 
 
-@pytest.mark.parametrize("power", [-36, -30, 30, 37])
-def test_units_at_the_edge_of_single_precision_are_learned(power):
-    small = (X * 10.0**power).astype(np.float32)
-    assert SGDVariantRegressor(penalty=None, random_state=0).fit(small, Z).score(small, Z) > 0.98
+@pytest.mark.parametrize("container", [np.asarray, pytest.param(sp.csr_array, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "momentum"])
+@pytest.mark.parametrize("power", [-45, -40, -37, -36, -30, -18, 18, 30, 35])
+def test_units_at_the_edge_of_single_precision_are_learned_or_refused(solver, power, container):
+    rows = container((X * 10.0**power).astype(np.float32))
+    model = SGDVariantRegressor(solver=solver, penalty=None, random_state=0)
+    if power < -36:  # the weights are no numbers, or nearly
+        with pytest.raises(ValueError, match=r"so small values that their squares vanish \(by number: \[0, 1, 2\]\)"):
+            model.fit(rows, Z)
+        return
+    assert model.fit(rows, Z).score(rows, Z) > 0.98
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("solver", ["auto", "sgd", "adam", "momentum"])
+@pytest.mark.parametrize("power", [-150, -40, -30, -19, -17, 17, 19, 30, 40, 150])
+def test_targets_at_the_edge_of_single_precision_are_learned_or_refused(solver, power, columns):
+    rows, y = X.astype(np.float32), np.column_stack([Z, -Z])[:, :columns].squeeze() * 10.0**power
+    model = SGDVariantRegressor(solver=solver, penalty=None, random_state=0)
+    if abs(power) >= 19:
+        with pytest.raises(ValueError, match="y has values so .* by a power of ten, or give X in double precision"):
+            model.fit(rows, y)
+        return
+    expected = np.linalg.lstsq(np.c_[X, np.ones(len(X))], y, rcond=None)[0]
+    np.testing.assert_allclose(model.fit(rows, y).coef_.T, expected[:-1], rtol=0.05)
+
+
+def test_rows_whose_sums_single_precision_does_not_hold_are_learned():
+    rows = (X * 1e37).astype(np.float32)
+    assert SGDVariantRegressor(penalty=None, random_state=0).fit(rows, Z).score(rows, Z) > 0.98
+
+
+def test_weights_beyond_single_precision_are_told_and_warned_of_once():
+    rows = (np.random.default_rng(0).standard_normal((300, 3)) * 1e-36).astype(np.float32)
+    model = SGDVariantClassifier(solver="quasi_newton", penalty=None, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged") as warned:
+        model.fit(rows, rows @ [1, 2, 3] > 0)  # told apart: they grow without end
+    assert len(warned) == 1
+    assert model.status_ == "diverged"
+    assert np.isfinite(model.coef_).all()
 
 
 @pytest.mark.parametrize("solver", ["auto", *SOLVERS])

@@ -3,6 +3,7 @@
 The quick run draws few cases, the same each time; ``pytest -m slow`` draws many. What was found is a named test.
 """
 
+import re
 import warnings
 from dataclasses import dataclass, field
 
@@ -78,7 +79,8 @@ class Case:
         weight = np.where(rng.random(self.n) < 0.3, 0.0, rng.integers(1, 4, self.n)) if self.zero_weights else None
         if weight is not None:
             weight[:2] = 1
-        return X.astype(self.dtype), y, weight
+        with np.errstate(over="ignore"):
+            return X.astype(self.dtype), y, weight
 
     def model(self, **params):
         """The estimator that is asked for, or a rejection where it is refused."""
@@ -109,8 +111,9 @@ def cases(draw, units=8.0, solvers=("auto", *SOLVERS), kinds=("binary", "classes
         "scale_features": draw(st.sampled_from(["auto", True])),
         "eta0": draw(st.sampled_from(["auto", "auto", 0.01])),
     }
+    least = 1 if regression else 2
     return Case(
-        kind, draw(st.one_of(st.integers(2, 8), st.integers(2, 300))), draw(st.integers(1, 12)),
+        kind, draw(st.one_of(st.integers(least, 8), st.integers(least, 300))), draw(st.integers(1, 12)),
         draw(st.integers(0, 2**20)), draw(st.sampled_from(ODD)), draw(st.sampled_from([0.0, 2.0, units])),
         draw(st.sampled_from([0.0, 0.0, -units, units])), draw(st.sampled_from(["float64", "float32"])),
         draw(st.sampled_from(list(LAYOUTS))), draw(st.booleans()), params,
@@ -182,6 +185,21 @@ def check_sound(case):
         np.testing.assert_array_equal(weight, before[2])
 
 
+def check_units(case):
+    """Whatever the units, a model has numbers, or it is said what is too small or too large."""
+    X, y, weight = case.table()
+    if not np.isfinite(X).all():
+        reject()
+    X = laid_out(X, case)
+    try:
+        model = fitted(case.model(), X, y, sample_weight=weight)
+    except ValueError as refused:
+        assert re.search("(multiply|divide) them by a power of ten", str(refused))  # noqa: PT017
+        return
+    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.intercept_).all()
+
+
 def check_layouts(case):
     """A layout is a container: the model is that of the plain array."""
     X, y, weight = case.table()
@@ -251,6 +269,7 @@ def assert_same_objective(case, one, other, rows, other_rows):
 
 
 test_anything_that_can_be_drawn_is_fitted_soundly = law(cases())(check_sound)
+test_any_units_are_fitted_or_refused = law(cases(units=150.0))(check_units)
 test_a_layout_is_a_container = law(cases(units=2.0))(check_layouts)
 test_the_order_of_columns_does_not_matter = law(cases(solvers=EXACT))(check_columns)
 test_a_weight_is_so_many_rows = law(cases(solvers=EXACT))(check_repetition)

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import STEPPING, features, problem, start, steps
+from skvariants import SGDVariantRegressor
 from skvariants._data.tasks import OneHotColumns
 from skvariants._training import race as module
 from skvariants._training.race import BATCH_STEPS, STEP_GRID, Race, ladder, race
@@ -207,3 +208,19 @@ def test_a_race_needs_at_most_four_times_parameters_and_memory(rng, monkeypatch,
         tracemalloc.stop()
     each = begin.theta.nbytes + sum(a.nbytes for a in begin.memory)
     assert peak <= 4 * each + 16 * X.shape[1] * 8  # and a few numbers by feature
+
+
+# ---------------------------------------------------------------------- rows that are sorted
+
+
+@pytest.mark.parametrize("solver", [
+    name if name in ("momentum", "nesterov", "sgd", "gd") else pytest.param(name, marks=pytest.mark.slow)
+    for name in STEPPING if not SOLVERS[name].learning_rate_free
+])  # fmt: skip
+def test_rows_sorted_by_scale_do_not_decide_the_race(solver):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1200, 20)) * np.repeat([1e-3, 1e3], [1000, 200])[:, None]
+    y = X @ rng.standard_normal(20)
+    model = SGDVariantRegressor(solver=solver, random_state=0).fit(X, y)
+    assert model.status_ != "diverged"
+    assert model.score(X, y) > 0.99

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from _references import features
 from skvariants._data.scaling import Coordinates, Moments
+from skvariants.penalties import ElasticNet
 
 N, D = 230, 7
 
@@ -158,10 +159,25 @@ def test_a_variance_that_overflows_is_refused_with_its_column_and_a_remedy(rng):
         moments_of(X).coordinates(True, 1.0, float)
 
 
-def test_single_precision_gets_no_scale_whose_square_it_cannot_hold(rng):
-    X = (1e-20 * rng.standard_normal((N, 1))).astype(np.float32)
-    inverse = moments_of(X).coordinates(True, 1.0, np.float32).inverse_scale
-    assert np.isfinite(inverse**2).all()
+@pytest.mark.parametrize("scale", [1e-36, 1e-20, 1e20, 1e36])
+def test_single_precision_is_standardised_by_numbers_it_holds(rng, scale):
+    X = (scale * rng.standard_normal((N, 2))).astype(np.float32)
+    coordinates = moments_of(X).coordinates(True, 1.0, np.float32)
+    rows = coordinates.rows(X, np.float32)
+    assert_allclose(rows[:, :-1].std(axis=0), 1, rtol=1e-5)
+    assert_allclose(rows[:, :-1].mean(axis=0), 0, atol=1e-5)
+    with np.errstate(all="raise"):
+        strength = ElasticNet(1.0, 0.0).rescaled(coordinates.units, 1.0).l2_strength
+    assert np.isfinite(strength).all()
+
+
+def test_single_precision_has_no_scale_for_what_it_cannot_invert(rng):
+    X = features(rng).astype(np.float32)
+    X[:, 3] = 1e-40 * rng.standard_normal(N)
+    with pytest.raises(ValueError, match=r"squares vanish \(by number: \[3\]\): multiply them by a power of ten"):
+        moments_of(X).coordinates(True, 1.0, np.float32)
+    X[:, 3] = 1e-40  # a constant says nothing beside the intercept, whatever its size
+    assert moments_of(X).coordinates(True, 1.0, np.float32).inverse_scale[3] == 0
 
 
 # ------------------------------------------------------------------ columns that are mostly zero

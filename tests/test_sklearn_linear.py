@@ -59,12 +59,10 @@ DIFFERENCES = {
         test_ridge_fit_intercept_sparse_sag test_lbfgs_solver_error test_ridge_positive_error_test test_max_iter
         test_saga_vs_liblinear test_logistic_regression_solvers
     """,
-    "coefficients have no sign given": "test_*positive*",
     "products are not given beforehand": "test_*gram*",
     "rows are always checked, and never overwritten": "test_check_input_false test_enet_copy_X_False*",
     "a penalty has one strength": "test_ridge_individual_penalties test_dtype_match_cholesky",
     "max_iter is at least 1": "test_zero_max_iter",
-    "a target is one label": "test_ridgeclassifier_multilabel",
     "softmax of two classes is the log loss": "test_multinomial_binary_probabilities test_multi_class_deprecated",
     # attributes of another form, private ones, warnings in other words
     "an intercept is an array, and n_iter_ a number": "test_ridge_shapes_type test_n_iter",

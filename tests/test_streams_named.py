@@ -388,6 +388,19 @@ def test_coefficients_set_by_hand_are_gone_on_from(solver, eta0, average, in_pla
         np.testing.assert_allclose(model.intercept_, 2.0, atol=1e-3)
 
 
+@every_solver
+@pytest.mark.parametrize("given", [
+    np.ascontiguousarray, np.asfortranarray, lambda coef: np.repeat(coef, 2, axis=0)[::2], np.ndarray.tolist,
+    np.float32,
+], ids=["C", "F", "strided", "list", "float32"])  # fmt: skip
+def test_coefficients_of_classes_may_be_set_in_any_form(solver, given):
+    rng = np.random.default_rng(0)
+    X, y, coef = rng.standard_normal((60, D)), np.arange(60) % 3, rng.standard_normal((3, D))
+    model = SGDVariantClassifier(solver=solver, eta0=1e-12, random_state=0).partial_fit(X, y, classes=[0, 1, 2])
+    model.coef_ = given(coef)
+    np.testing.assert_allclose(model.partial_fit(X, y).coef_, coef, atol=1e-3)
+
+
 def test_coefficients_left_alone_change_nothing():
     X, y = world(100)
     model = streamed(SGDVariantRegressor(solver="adam", random_state=0), X[:60], y[:60], 20)

@@ -23,6 +23,10 @@ from skvariants._threads import at_once
 Array = np.ndarray
 # the square of less is not a normal number
 _VANISHES = float(np.sqrt(np.finfo(np.float64).tiny))
+# single precision holds the inverse of no less, and weights some times as large
+_VANISHES_SINGLE = 5e-37
+# squares of no more, and of no less than the inverse, are numbers of single precision, and some times as large
+_SQUARED_SINGLE = 1e18
 # standard deviation of a normal variable, in median distances from its median
 _NORMAL = 1.4826
 # values at a time: what fits the cache
@@ -209,7 +213,7 @@ class Moments:
         Raises
         ------
         ValueError
-            If the variance of a column overflows.
+            If the variance of a column overflows, or what is divided by is too small.
         """
         mean = np.atleast_1d(np.asarray(self.mean, dtype=np.float64))
         variance = np.atleast_1d(self.squares / self.count).astype(np.float64)
@@ -224,13 +228,21 @@ class Moments:
         noise = 64 * np.finfo(dtype).eps * np.where(stays, 0.0, np.abs(mean))
         flat = (scale <= noise) | (scale < _VANISHES)
         tiny = (scale < _VANISHES) & (mean != 0) & (np.abs(mean) < _VANISHES)
+        if np.dtype(dtype) == np.float32:
+            tiny |= ~flat & (scale < _VANISHES_SINGLE)
+            for wrong, what, remedy in (
+                (np.min(target) < 1 / _SQUARED_SINGLE, "small", "multiply"),
+                (np.max(target) > _SQUARED_SINGLE, "large", "divide"),
+            ):
+                if wrong:
+                    raise ValueError(
+                        f"y has values so {what} that single precision does not hold their squares: {remedy} them by "
+                        "a power of ten, or give X in double precision."
+                    )
         if tiny.any():
             raise ValueError(too_small(tiny))
         inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, scale))
         mean = np.where(stays, 0.0, mean)
-        if np.dtype(dtype) == np.float32:
-            # the square of more, as the strength of a penalty, float32 could not hold
-            inverse = np.clip(inverse, 0, 1e15)
         return Coordinates(
             mean[:, None].astype(dtype),
             inverse[:, None].astype(dtype),

@@ -138,10 +138,11 @@ def square_norms(X: Any, mean: Array | None, inverse_scale: Any) -> Array:
     """
     squares, empty = X.data * X.data, 0.0
     if mean is not None:
-        weight = inverse_scale[:, 0] ** 2
+        scale = inverse_scale[:, 0]
+        values, mean = X.data * scale[X.indices], mean * scale
         # (x - mean)^2 - mean^2 = x (x - 2 mean)
-        squares = X.data * (X.data - 2 * mean[X.indices]) * weight[X.indices]
-        empty = float(mean**2 @ weight)
+        squares = values * (values - 2 * mean[X.indices])
+        empty = float(mean @ mean)
     ones = np.ones((X.shape[1], 1), squares.dtype)
     return sp.csr_matrix((squares, X.indices, X.indptr), shape=X.shape) @ ones + empty
 

@@ -24,6 +24,8 @@ from skvariants._component import number, shown
 from skvariants._data.scaling import Moments, robust_spread
 
 Array = np.ndarray
+#: Mean square of targets below which they have no unit.
+_VANISHES = 1e-300
 _CLASS_WEIGHT = number(0)
 _REMEDY = "pass every label in classes."
 # kinds of arrays of labels that are not numbers
@@ -548,6 +550,11 @@ class RealTargets(Task):
         return y
 
     def stored(self, y: Array, dtype: Any) -> Array:
+        if np.dtype(dtype) == np.float32 and len(y) and np.abs(y).max() > np.finfo(np.float32).max:
+            raise ValueError(
+                "y has values so large that single precision has no number for them: divide them by a "
+                "power of ten, or give X in double precision."
+            )
         return np.repeat(y.astype(dtype), self.outputs, axis=1) if self.outputs > 1 else y.astype(dtype)
 
     def encoding(self, dtype: Any) -> Encoding:
@@ -560,6 +567,9 @@ class RealTargets(Task):
             raise ValueError(
                 f"{name} has values so large that their variance overflows: divide them by a power of ten."
             )
+        small = np.atleast_1d(moments.squares) < _VANISHES * moments.count
+        if small.any() and len(y) and np.any(np.ptp(y, axis=0)[small] > 0):
+            raise ValueError(f"{name} has values so small that their squares vanish: multiply them by a power of ten.")
         return moments
 
     def unit(self, moments: Moments | None, center: bool) -> Any:

@@ -254,8 +254,8 @@ class Header(BaseEstimator):
         real = checks.get("y_numeric", False)
         kind = "several" if checks.get("multi_output") and not real else real
         return arrays(
-            lambda: validate_data(self, X, y, reset=reset, order="C", **_FEATURES, **checks), X, y, names, kind,
-            None if reset else self.feature_names,
+            lambda: validate_data(self, _native(X), y, reset=reset, order="C", **_FEATURES, **checks),
+            X, y, names, kind, None if reset else self.feature_names,
         )  # fmt: skip
 
     def _plain(self, X: Any, y: Any) -> bool:
@@ -314,6 +314,13 @@ def _refused_alone(X: Any, columns: Any = None) -> bool:
     return False
 
 
+def _native(X: Any) -> Any:
+    """Single precision in the machine's order of bytes: of another order the checks would make doubles."""
+    dtype = getattr(X, "dtype", None)
+    other = isinstance(dtype, np.dtype) and not dtype.isnative and dtype.newbyteorder("=") == np.float32
+    return X.astype(np.float32) if other else X
+
+
 def features(estimator: Any, X: Any) -> Any:
     """Features of rows to predict, checked against those of the fit; those of another library stay where they are."""
     if hasattr(X, "namespace"):
@@ -323,7 +330,7 @@ def features(estimator: Any, X: Any) -> Any:
     _refuse_dates(X, "X")
     refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}), _cells_named(X):
-        return validate_data(estimator, X, reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
+        return validate_data(estimator, _native(X), reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
 
 
 @functools.cache

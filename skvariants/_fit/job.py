@@ -268,9 +268,8 @@ def _move(setup: Setup, state: State, old: Coordinates, problem: Problem, starts
     rungs = None if pace is None or pace.rungs is None else pace.rungs
     if starts is not None and starts[0] is not None:
         coef, intercept = starts[0]
-        # coefficients turned on their side, which gradients are written beside
-        theta = np.ascontiguousarray(np.concatenate([coef.T, intercept[None]]))
-        state.theta = new.standardised(theta).astype(state.theta.dtype)
+        theta = new.standardised(np.concatenate([coef.T, intercept[None]]))
+        state.theta = np.ascontiguousarray(theta, state.theta.dtype)
         state.average = None if state.average is None else state.theta.copy()
         _move_points(setup.solver, state, lambda point: state.theta.copy())
         if rungs is not None:

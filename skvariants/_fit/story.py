@@ -187,7 +187,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
     coordinates, features = setup.coordinates, job.problem.features
     coordinates = coordinates if features is None else coordinates.at(features.numbers)
-    theta = coordinates.original(outcome.theta.astype(job.dtype, copy=False))
+    with np.errstate(over="ignore", invalid="ignore"):  # weights that are no numbers are told below
+        theta = coordinates.original(outcome.theta.astype(job.dtype, copy=False))
     if spec.penalty.bounded:
         theta = within_bounds(spec, theta, setup.moments)
     status, last = outcome.status, float(state.history[-1]["objective"][0]) if state.history else 0.0

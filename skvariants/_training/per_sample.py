@@ -123,7 +123,7 @@ class _DenseRows:
         if c.identity:
             return theta[:-1].copy(), float(theta[-1])
         units = of_column(c.units, j)
-        self.moves = self.centred * (units * of_column(c.gradient_units, j))
+        self.moves = self.centred * units * of_column(c.gradient_units, j)
         return units * theta[:-1], float(of_column(c.target, j)) * float(theta[-1])
 
     def dot(self, i: int, w: Array) -> float:
