@@ -173,6 +173,7 @@ if "forgetting" in SGDVariantClassifier().get_params():
     METHODS |= {
         "ours, auto": lambda: Ours(forgetting="auto"),
         "ours, half-life 1,000": lambda: Ours(forgetting=1000),
+        "ours, half-life 300": lambda: Ours(forgetting=300),
     }
 if HAS_RIVER:
     METHODS |= {

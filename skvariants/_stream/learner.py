@@ -815,12 +815,11 @@ def weighted_gram(C: Array, weight: Array) -> Array:
         return C.gram(weight)
     if len(weight) and weight.min() >= 0:
         n, d = C.shape
-        root, size, G = np.sqrt(weight), max(1, _BLOCK_OF_GRAM // d), np.zeros((d, d))
+        root, size, G = np.sqrt(weight)[:, None], max(1, _BLOCK_OF_GRAM // d), np.zeros((d, d))
+        weighted = np.empty((min(n, size), d))  # once: new memory for each block takes as long as the product
         for start in range(0, n, size):
             part = C[start : start + size]
-            # in two thirds of the time of a product with a column
-            D = np.repeat(root[start : start + size], d).reshape(part.shape)
-            D *= part
+            D = np.multiply(part, root[start : start + size], out=weighted[: len(part)])
             G += np.dot(D.T, D)
         return G
     return np.dot((C * weight[:, None]).T, C)
