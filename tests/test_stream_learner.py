@@ -757,6 +757,38 @@ def test_auto_forgets_nothing_of_one_world(loss):
     assert_array_equal(auto.coef_, kept.coef_)
 
 
+@pytest.mark.parametrize("far", [1e3, -1e3, 1e6, -1e6])
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_a_row_far_off_does_not_take_an_exponential_with_it(loss, far):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(600, 4))
+    eta = 0.4 * X @ rng.normal(size=4)
+    y = rng.poisson(np.exp(eta)).astype(float) if loss == "poisson" else np.exp(eta) * rng.gamma(2, 0.5, 600)
+    X[450, 0] = far
+
+    def mean_loss(z):
+        return np.mean(np.exp(z) - y * z if loss == "poisson" else y * np.exp(-z) + z)
+
+    model = SGDVariantRegressor(loss)
+    with np.errstate(over="ignore"):
+        for start in range(0, 600, 100):
+            model.partial_fit(X[start : start + 100], y[start : start + 100])
+        assert mean_loss(X @ model.coef_ + model.intercept_) < mean_loss(np.full(600, np.log(y.mean())))
+
+
+@pytest.mark.parametrize("size", [5, 10])
+def test_the_first_rows_of_a_second_class_are_not_taken_for_more_than_they_say(size):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(1000, 20))
+    y = np.sort((0.1 * X @ rng.normal(size=20) + rng.logistic(size=1000) > 0).astype(int))
+    n_first = int((y == 0).sum())
+    model = streamed(SGDVariantClassifier(), X[:n_first], y[:n_first], 100, classes=[0, 1])
+    for end in range(n_first + size, n_first + 60, size):
+        model.partial_fit(X[end - size : end], y[end - size : end])
+        now, constant = costs(model, X[:end], y[:end])
+        assert now < 1.2 * constant
+
+
 # ---------------------------------------------------------------------- losses and penalties of one's own
 
 

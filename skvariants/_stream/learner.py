@@ -57,6 +57,8 @@ _CHORD = 0.1
 # steps where curvature has no bound, as each takes a prediction whose loss is an exponential down by one; and twice the
 # gain of a step, for one row, that is the first of many
 _STEPS_DOWN, _FAR_DOWN = 100, 32.0
+# predictions, of a rate of exp(30), from which that is farther than so many steps
+_TOO_FAR = 30.0
 _HALVINGS = 14
 # share of the expected gain that a step must have, and gain that is rounding
 _ARMIJO, _ROUNDING = 1e-4, 1e-12
@@ -367,7 +369,10 @@ class Learner:
             rows.spread = self._spread_of_kinks(C)
         if z is None or len(z) != len(C):
             z = C @ at.theta
-        now, enough = Point(at.theta, z, self._value(rows, z)), _ENOUGH * self._noise()
+        start = self._within_reach(at.theta, z)
+        if start is not at.theta:
+            z = C @ start
+        now, enough = Point(start, z, self._value(rows, z)), _ENOUGH * self._noise()
         factors: list[Any] = []
         before, self.lines = np.inf, None
         for _ in range(most):
@@ -405,6 +410,11 @@ class Learner:
         at.theta = now.theta if bounds is None else np.clip(now.theta, *bounds)
         self.z, self.between = now.z, 0.0
         return factors
+
+    def _within_reach(self, theta: Array, z: Array) -> Array:
+        """A model to start from: nearer to zero where a prediction, an exponent, has too many steps to go down."""
+        farthest = np.abs(z).max(initial=0.0) if self.unbounded else 0.0
+        return theta * (_TOO_FAR / farthest) if farthest > _TOO_FAR else theta
 
     def _long(self, rows: Pending) -> bool:
         """Whether products with so many rows take less time than the matrix of columns that are coupled."""
