@@ -362,6 +362,16 @@ def test_only_ratios_of_weights_matter(loss):
             assert_allclose(other.coef_, usual.coef_, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_only_ratios_of_weights_matter_where_a_class_comes_late(unit):
+    X, y = world("log_loss", n=1400)
+    order = np.argsort(y, kind="stable")
+    X, y = X[order], y[order]
+    weight = np.random.default_rng(0).exponential(size=len(y))
+    usual, other = (streamed(estimator("log_loss"), X, y, 100, w) for w in (weight, unit * weight))
+    assert_allclose(other.coef_, usual.coef_, rtol=1e-5)
+
+
 # ---------------------------------------------------------------------- one pass of other losses
 
 

@@ -170,7 +170,8 @@ class Learner:
             n_rows = max(at.rows + len(at.s), 1e-300)
             spread = usual = at.squares_about_mean / n_rows
             if at.spread is not None:
-                usual = np.sqrt(np.minimum(spread, _FARTHER * at.spread) * np.minimum(spread, at.spread))
+                most = at.spread * (at.counted / n_rows)
+                usual = np.sqrt(np.minimum(spread, _FARTHER * most) * np.minimum(spread, most))
             prior = _PRIOR * usual + _EARLY * len(l2) * min(1.0, len(l2) / n_rows) ** 2 * spread
             # a model that the stream goes on from says more
             l2[:-1] += self._unknown * self.bend * prior[:, None]
@@ -288,8 +289,8 @@ class Learner:
 
     @property
     def _unsettled(self) -> bool:
-        """Whether a class has just come: the rows before it are to be asked again what they say of its first."""
-        return bool(self.at.begun) and self.at.rows - self.at.begun < _WAITING
+        """Whether a class has just come, and rows before it were lines already, which are to be asked anew."""
+        return self.at.begun >= _FIRST and self.at.rows - self.at.begun < _WAITING
 
     @property
     def _one_sided(self) -> bool:
