@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import rel_entr
 
 Array = np.ndarray
 # rows whose classes are counted together, at least; rows of a stream that begins, in so many at a time
 _BLOCK, _FIRST = 64, 1024
 # deviations of a count beyond which it is no chance, and share of the rows that must be of other classes than before
 _SIGNIFICANT, _OTHERS = 5.0, 0.25
+# fewer rows tell where their count is that far from chance, as a logarithm: 2e-9 by Chernoff's bound
+_SURE = 20.0
 
 
 class Arrivals(NamedTuple):
@@ -59,18 +62,27 @@ class Arrivals(NamedTuple):
         """The same after rows of which so many are of each class, and so many are all."""
         recent = self.recent + more
         n_rows, before = recent[-1], self.counts[-1]
-        if n_rows < _BLOCK:
-            return Arrivals(self.counts, recent, self.awaited), False
         awaited, came = self.awaited, False
         beyond = recent - (n_rows / max(before, 1.0)) * self.counts
         if before and np.maximum(beyond, 0.0).sum() > _OTHERS * n_rows:
-            share = (self.counts + recent) / (before + n_rows)
-            variance = n_rows * (1 + n_rows / before) * share * (1 - share)
-            surges = (beyond > _SIGNIFICANT * np.sqrt(variance))[:-1]
+            if n_rows < _BLOCK:
+                share = (self.counts + 1) / (before + 2)
+                surges = ((beyond > 0) & (n_rows * _divergence(recent / n_rows, share) > _SURE))[:-1]
+            else:
+                share = (self.counts + recent) / (before + n_rows)
+                variance = n_rows * (1 + n_rows / before) * share * (1 - share)
+                surges = (beyond > _SIGNIFICANT * np.sqrt(variance))[:-1]
             if surges.any():
                 came = awaited is None or bool((surges & awaited).any())
                 awaited = ~surges if awaited is None else awaited & ~surges
+        if n_rows < _BLOCK and awaited is self.awaited:
+            return Arrivals(self.counts, recent, awaited), False
         return Arrivals(self.counts + recent, np.zeros_like(recent), awaited), came
+
+
+def _divergence(p: Array, q: Array) -> Array:
+    """Of Kullback and Leibler, for shares."""
+    return np.asarray(rel_entr(p, q) + rel_entr(1 - p, 1 - q))
 
 
 __all__ = ["Arrivals"]

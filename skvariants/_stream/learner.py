@@ -290,7 +290,7 @@ class Learner:
     @property
     def _unsettled(self) -> bool:
         """Whether a class has just come, and rows before it were lines already, which are to be asked anew."""
-        return self.at.begun >= _FIRST and self.at.rows - self.at.begun < _WAITING
+        return self.at.rows > 0 < self.at.begun and self.at.rows - self.at.begun < _WAITING
 
     @property
     def _one_sided(self) -> bool:
