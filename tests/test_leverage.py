@@ -84,3 +84,14 @@ def test_rows_are_apart_by_deviations_of_most():
     for coordinates in (standardised, Coordinates()):
         for container in (np.asarray, sp.csr_array):
             assert_array_equal(np.flatnonzero(rows_apart(container(X), coordinates)), [7, 4321])
+
+
+@pytest.mark.parametrize("size", [1e5, 1e7])
+def test_a_solver_that_takes_steps_does_not_say_that_it_has_converged_there(size):
+    X, y, far = table(np.random.default_rng(0), 6000, 5, size, 1)
+    model = SGDVariantClassifier(solver="gd", random_state=0).fit(X, y)
+    without = SGDVariantClassifier(tol=1e-8).fit(X[~far], y[~far])
+    constant = -xlogy(share := y.mean(), share) - xlogy(1 - share, 1 - share)
+    found, possible = (objective(m, X, y, "l2") for m in (model, without))
+    left = (found - possible) / (constant - possible)
+    assert left < 1e-3 or (model.status_ != "converged" and model.suboptimality_ > 0.5 * left)

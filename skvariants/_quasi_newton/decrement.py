@@ -24,6 +24,7 @@ import numpy as np
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import Kinks, lasso, left_over
+from skvariants._quasi_newton.leverage import FEW, LENGTHS, rows_apart, step_of_others, vanishes
 from skvariants._training.certificate import Certificate, Predicted
 from skvariants._training.problem import by_model
 
@@ -303,6 +304,23 @@ def _has_model(at: Predicted) -> bool:
     return bool(known and (d <= _FACTORED or p.rows.stored >= _STORED * d))
 
 
+def _of_others(at: Predicted, Z: Array) -> Array:
+    """What each unit gains by a step without the few rows that may hold it by a curvature that ends."""
+    p = at.problem
+    none = np.zeros(at.theta.shape[1] // at.unit)
+    known = p.coordinates.identity or p.coordinates.inverse_scale is not None
+    if not (known and vanishes(at.loss) and p.d <= _FACTORED):
+        return none
+    apart = rows_apart(p.rows.X, p.coordinates)
+    if not 0 < np.count_nonzero(apart) <= FEW * at.n:
+        return none
+    batch = StageBatch(p, at.unit)
+    P = step_of_others(batch, at.theta, Z, np.flatnonzero(~apart))
+    ZP = batch.predict(P)
+    f = np.min([batch.objective(Z + t * ZP, at.theta + t * P) for t in LENGTHS], axis=0)
+    return np.maximum(batch.objective(Z, at.theta) - f, none)
+
+
 def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array) -> list[Certificate]:
     """Certificates of models side by side, for a product with all rows and one with their transpose.
 
@@ -343,7 +361,7 @@ def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array)
             if not (expected < np.inf).all():
                 bounds = np.fmin(bounds, at.bounds(per_unit, [slopes], [product]))
             by_intercept = 0.0 if Z is at.Z else by_model(losses - at.losses(Z, u), at.unit)
-            expected = np.maximum(expected / scale + by_intercept, 0.0)
+            expected = np.maximum(np.maximum(expected, _of_others(at, Z)) / scale + by_intercept, 0.0)
             if surrogate.all:
                 # where some steps lead is nearer to the optimum, and so are the slopes
                 better = at.candidates(there, at.slopes(there))
