@@ -509,6 +509,13 @@ class Bounded(ElasticNet):
                     f"{owner or 'Bounded'}__{name}={shown(limit)} is not accepted: give a number, an array of them, or "
                     "None where there is no bound."
                 )
+        lower, upper = np.broadcast_arrays(*_ends(self.lower, self.upper))
+        empty = lower > upper
+        if empty.any():
+            raise ValueError(
+                "The bounds of the penalty, and those asked for beside it, leave no value: a weight would be at least "
+                f"{lower[empty][0]:g} and at most {upper[empty][0]:g}. Give a lower bound that is not above the upper."
+            )
 
     @cached_property
     def _limits(self) -> dict[Any, tuple[Array, Array]]:
@@ -566,7 +573,9 @@ class Bounded(ElasticNet):
 
     def within(self, lower: Any, upper: Any) -> Bounded:
         (low, high), (least, most) = _ends(self.lower, self.upper), _ends(lower, upper)
-        return self.with_fields(lower=np.maximum(low, least), upper=np.minimum(high, most))
+        both = self.with_fields(lower=np.maximum(low, least), upper=np.minimum(high, most))
+        both.validate("penalty")
+        return both
 
 
 class GroupLasso(Penalty):

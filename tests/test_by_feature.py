@@ -14,7 +14,7 @@ from _references import LINES, asked, cutting_planes
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES, Quantile
 from skvariants.model_selection import BatchedGridSearchCV
-from skvariants.penalties import ElasticNet, GroupLasso, Penalty
+from skvariants.penalties import Bounded, ElasticNet, GroupLasso, Penalty
 from test_laws import EXACT, NAMES, assert_close_fit, assert_same_fit, columns, quiet, table
 
 NAMED = list("abcdefgh")
@@ -714,3 +714,20 @@ def test_names_with_wrong_pairs_are_refused():
         SGDVariantRegressor(bounds={"a": 1}).fit(X, table("real")[1])
     with pytest.raises(ValueError, match="No weight of feature 'b' is within"):
         SGDVariantRegressor(bounds={"b": (2, 1)}).fit(X, table("real")[1])
+
+
+@pytest.mark.parametrize(
+    ("penalty", "asked"),
+    [
+        (ElasticNet().within(0, 1), {"bounds": (2, 3)}),
+        (ElasticNet().within(1, 0), {}),
+        (Bounded(lower=np.array([0.0, 1.0, 2.0]), upper=1), {}),
+        (ElasticNet().within(-3, -1), {"positive": True}),
+    ],
+    ids=["beside", "turned", "one feature", "positive"],
+)
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_bounds_of_a_penalty_that_leave_no_value_are_refused(loss, penalty, asked):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    with pytest.raises(ValueError, match="leave no value: a weight would be at least"):
+        SGDVariantRegressor(loss, penalty=penalty, **asked).fit(X, X[:, 0])

@@ -1,11 +1,14 @@
 """Losses of a mean by a link: optima, scores and streams beside scikit-learn's generalized linear models."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, TweedieRegressor
 from sklearn.metrics import d2_log_loss_score, d2_tweedie_score, log_loss
 from sklearn.model_selection import GridSearchCV
@@ -320,3 +323,15 @@ def test_proportions_out_of_range_are_refused():
             SGDVariantRegressor(loss="binomial").fit(X, y)
     with pytest.raises(ValueError, match="loss='binomial' is for regression"):
         SGDVariantClassifier(loss="binomial").fit(X, y > 0.5)
+
+
+@pytest.mark.parametrize("loss", ["gamma", "poisson"])
+def test_one_target_is_no_convergence_of_a_step_that_is_too_small(loss):
+    # a constant is perfect, and what progress was measured by was the cost of exp(20)
+    X, y = np.array([[0.3], [0.5], [-0.2]]), np.full(3, 20.0)
+    model = SGDVariantRegressor(loss, solver="gd", eta0=1e-4, max_iter=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    assert abs(np.exp(model.intercept_[0]) - 20) > 1
+    assert model.status_ != "converged"

@@ -187,7 +187,8 @@ class Problem:
         """Best constant prediction of each column, and its mean absolute loss, both ``(n_columns,)``.
 
         Without an intercept it is zero; where a loss costs nothing (the perceptron's at zero) its cost at the
-        opposite of the targets stands in, so that there is something to measure progress by.
+        opposite of the targets stands in, or at zero of what is an exponent, so that there is something to measure
+        progress by.
         """
         y, s = self.encoding.summary(self.rows.y, self.rows.weight)
         columns = y.shape[1]
@@ -199,7 +200,8 @@ class Problem:
             return (np.abs(value) * s).sum(axis=0) / self.n
 
         costs = cost(z)
-        for stand_in in (-y, np.ones_like(y)):  # of targets that are all zero, what a unit costs
+        opposite = -y if self.loss.in_target_units else np.zeros_like(y)
+        for stand_in in (opposite, np.ones_like(y)):  # of targets that are all zero, what a unit costs
             if not costs.sum() > 0:
                 costs = cost(stand_in)
         return z, costs
