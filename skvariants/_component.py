@@ -282,7 +282,7 @@ class Component(Shallow, LinksToDocs, BaseEstimator):
             cls.__init__ = _named_init(cls)  # type: ignore[method-assign]
 
     def validate(self, owner: str = "") -> None:
-        """Check every declared field against its range.
+        """Check every declared field against its range, and that no method of the family is missing.
 
         Parameters
         ----------
@@ -292,8 +292,14 @@ class Component(Shallow, LinksToDocs, BaseEstimator):
         Raises
         ------
         ValueError
-            Naming the first field that is out of range.
+            Naming the first field that is out of range, or the methods.
         """
+        missing = _undefined(type(self))  # type: ignore[arg-type]
+        if missing:
+            raise ValueError(
+                f"{owner or 'The component'}={shown(self)} is not complete: its class has to define "
+                f"{' and '.join(f'`{name}`' for name in missing)}."
+            )
         prefix = f"{owner}__" if owner else ""
         for name, (accepts, axis) in _declared(type(self)).items():
             value = getattr(self, name)
@@ -414,6 +420,12 @@ def _declared(cls: Any) -> dict[str, tuple[Accepts | None, str | None]]:
         declared = {field.name: (field.metadata.get("accepts"), field.metadata.get("axis")) for field in fields}
         _DECLARED[cls] = declared
     return declared
+
+
+@functools.lru_cache(maxsize=1024)
+def _undefined(cls: Any) -> list[str]:
+    """Names of the abstract methods that a class has left as they are."""
+    return [name for name in dir(cls) if getattr(getattr(cls, name, None), "__isabstractmethod__", False)]
 
 
 def _along_axes(cls: Any) -> list[tuple[str, str]]:

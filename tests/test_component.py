@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
 
+from skvariants import SGDVariantRegressor
 from skvariants._component import (
     Accepts,
     Component,
@@ -506,3 +507,31 @@ def test_a_constructor_of_the_user_takes_what_it_says():
 
     assert Own(share=0.2).share == Any(share=0.2).share == 0.2
     assert list(inspect.signature(Adam).parameters) == ["beta_1", "beta_2", "eps"]
+
+
+class WithoutProx(Penalty):
+    def value(self, W):
+        return (W**4).sum(axis=0)
+
+    def add_gradient(self, W, out):
+        out += 4 * W**3
+
+
+class WithoutGradient(Loss):
+    def value(self, y, z):
+        return (y - z) ** 2
+
+
+@pytest.mark.parametrize(
+    ("params", "missing"),
+    [
+        ({"penalty": WithoutProx()}, "penalty=.* has to define `prox`"),
+        ({"loss": WithoutGradient()}, "define `gradient`"),
+    ],
+    ids=["penalty", "loss"],
+)
+def test_a_class_that_lacks_a_method_of_its_family_is_refused(params, missing):
+    # the body of an abstract method does nothing, and a fit by it "converged"
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(ValueError, match=missing):
+        SGDVariantRegressor(**params).fit(X, X[:, 0])
