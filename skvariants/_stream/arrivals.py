@@ -12,8 +12,8 @@ Array = np.ndarray
 _BLOCK, _FIRST = 64, 1024
 # deviations of a count beyond which it is no chance, and share of the rows that must be of other classes than before
 _SIGNIFICANT, _OTHERS = 5.0, 0.25
-# fewer rows tell where their count is that far from chance, as a logarithm: 2e-9 by Chernoff's bound
-_SURE = 20.0
+# fewer rows tell where their count is that far from chance, as a logarithm: 1e-13 by Chernoff's bound
+_SURE = 30.0
 
 
 class Arrivals(NamedTuple):
