@@ -274,7 +274,7 @@ def _is_auto(value: Any) -> bool:
 def _loss(given: Any, task: Any, losses: Mapping[str, Any], context: Mapping[str, Any]) -> Loss:
     if isinstance(given, str) and given in LOSSES and given not in losses:
         what = "regression, not for labels" if task.classification else "classification"
-        other = "SGDVariantRegressor" if task.classification else "SGDVariantClassifier"
+        other = "the regressor" if task.classification else "the classifier"
         raise ValueError(f"loss={given!r} is for {what}: use {other}, or one of {', '.join(losses)}.")
     loss = resolve(given, losses, Loss, "loss", context)
     loss.validate("" if isinstance(given, str) else "loss")

@@ -668,6 +668,13 @@ class GroupLasso(Penalty):
                 f"{owner or 'GroupLasso'}__groups={shown(self.groups)} is not accepted: give the group of each "
                 "feature, as a number or a name."
             )
+        nameless = [i for i, group in enumerate(self.groups) if group is None or group != group]
+        if nameless or len({isinstance(group, str) for group in self.groups}) > 1:
+            what = f"feature {nameless[0]} has none" if nameless else "some are numbers and some are names"
+            raise ValueError(
+                f"{owner or 'GroupLasso'}__groups={shown(self.groups)} is not accepted, as {what}: give the group of "
+                "each feature, all as numbers or all as names."
+            )
 
     def check_features(self, n_features: int, owner: str = "") -> None:
         super().check_features(n_features, owner)

@@ -731,3 +731,18 @@ def test_bounds_of_a_penalty_that_leave_no_value_are_refused(loss, penalty, aske
     X = np.random.default_rng(0).normal(size=(50, 3))
     with pytest.raises(ValueError, match="leave no value: a weight would be at least"):
         SGDVariantRegressor(loss, penalty=penalty, **asked).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("groups", "what"),
+    [
+        (np.array([0.0, np.nan, np.nan]), "feature 1 has none"),
+        (np.array(["a", None, "b"], dtype=object), "feature 1 has none"),
+        (np.array([1, "1", 2], dtype=object), "some are numbers and some are names"),
+    ],
+    ids=["nan", "none", "mixed"],
+)
+def test_features_without_a_group_are_refused(groups, what):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match=f"penalty__groups=.*{what}"):
+        SGDVariantRegressor(penalty=GroupLasso(groups)).fit(X, X[:, 0])

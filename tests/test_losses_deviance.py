@@ -245,7 +245,7 @@ def test_targets_out_of_range_are_refused_by_name(name):
 def test_a_classifier_does_not_take_them(loss):
     with pytest.raises(
         ValueError,
-        match=f"loss='{loss}' is for regression, not for labels: use SGDVariantRegressor, or one of log_loss, ",
+        match=f"loss='{loss}' is for regression, not for labels: use the regressor, or one of log_loss, ",
     ):
         SGDVariantClassifier(loss=loss).fit([[0.0], [1.0]], [0, 1])
 

@@ -158,7 +158,7 @@ REFUSED = [
     ({"solver": "svd"}, r"Did you mean 'auto'\?"),
     ({"learning_rate": None}, r"Did you mean 'auto'\?"),
     ({"early_stopping": (1, 2)}, r"must be True or False; validation rows of your own go to fit, as X_val and y_val"),
-    ({"loss": "poisson"}, r"is for regression, not for labels: use SGDVariantRegressor, or one of log_loss"),
+    ({"loss": "poisson"}, r"is for regression, not for labels: use the regressor, or one of log_loss"),
     ({"learning_rate": 0.01}, r"learning_rate=0.01 is not one of .* A number is the first step: pass eta0=0.01\."),
     ({"learning_rate": "pa1"}, r"learning_rate='pa1' only works with the hinge loss.*not with LogLoss"),
     ({"solver": PassiveAggressiveI()}, r"only works with the hinge loss.*not with LogLoss"),
@@ -246,7 +246,7 @@ def test_a_search_varies_a_field_of_a_component_that_is_named():
 
 def test_a_loss_of_classes_is_refused_for_real_targets():
     with pytest.raises(
-        ValueError, match="loss='hinge' is for classification: use SGDVariantClassifier, or one of squared_error, "
+        ValueError, match="loss='hinge' is for classification: use the classifier, or one of squared_error, "
     ):
         regression(loss="hinge")
     with pytest.raises(ValueError, match=r"loss=Hinge\(\) is for classification; use one of squared_error, "):
