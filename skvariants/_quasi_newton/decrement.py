@@ -24,7 +24,7 @@ import numpy as np
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import Kinks, lasso, left_over
-from skvariants._quasi_newton.leverage import FEW, LENGTHS, rows_apart, step_of_others, vanishes
+from skvariants._quasi_newton.leverage import rows_apart, vanishes, without
 from skvariants._training.certificate import Certificate, Predicted
 from skvariants._training.problem import by_model
 
@@ -312,13 +312,11 @@ def _of_others(at: Predicted, Z: Array) -> Array:
     if not (known and vanishes(at.loss) and p.d <= _FACTORED):
         return none
     apart = rows_apart(p.rows.X, p.coordinates)
-    if not 0 < np.count_nonzero(apart) <= FEW * at.n:
+    if not apart.any():
         return none
     batch = StageBatch(p, at.unit)
-    P = step_of_others(batch, at.theta, Z, np.flatnonzero(~apart))
-    ZP = batch.predict(P)
-    f = np.min([batch.objective(Z + t * ZP, at.theta + t * P) for t in LENGTHS], axis=0)
-    return np.maximum(batch.objective(Z, at.theta) - f, none)
+    found = without(apart, batch, at.theta, Z)
+    return none if found is None else np.maximum(batch.objective(Z, at.theta) - found[1], none)
 
 
 def certify(problem: Any, theta: Array, width: int, constant: Array, tol: Array) -> list[Certificate]:

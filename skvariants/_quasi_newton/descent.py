@@ -43,7 +43,7 @@ from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.groups import minimise
 from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, l2_strengths, sampled_hessian
 from skvariants._quasi_newton.lasso import Kinks, bfgs, lasso, left_over
-from skvariants._quasi_newton.leverage import CURVED, FEW, LENGTHS, rows_apart, step_of_others, vanishes
+from skvariants._quasi_newton.leverage import CURVED, rows_apart, vanishes, without
 from skvariants._quasi_newton.line_search import (
     LADDER,
     LONG,
@@ -405,11 +405,10 @@ class Descent:
             return np.zeros(len(settled), bool)
         if self._apart is None:
             self._apart = rows_apart(b.problem.rows.X, b.problem.coordinates)
-        if not 0 < np.count_nonzero(self._apart) <= FEW * b.n:
+        found = without(self._apart, b, state.theta, state.Z)
+        if found is None:
             return np.zeros(len(settled), bool)
-        P = step_of_others(b, state.theta, state.Z, np.flatnonzero(~self._apart))
-        ZP = b.predict(P)
-        gain = state.f - np.min([b.objective(state.Z + t * ZP, state.theta + t * P) for t in LENGTHS], axis=0)
+        P, gain = found[0], state.f - found[1]
         held = asked & (gain > enough)
         if held.any():
             columns = by_column(held, width)

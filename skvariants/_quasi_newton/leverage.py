@@ -27,12 +27,12 @@ _SAMPLE, _NOTICED = 256, 0.3
 # all rows that tell of rows apart, and from which on they are
 _WITHIN = ((0.68, 1.0), (0.95, 2.0))
 _FEWER, _APART = 1 / 3, 32.0
-#: Share of the rows up to which they are few.
-FEW = 0.05
+# share of the rows up to which they are few
+_FEW = 0.05
 # rows that make the step, at least, and for each feature
 _ROWS, _ROWS_PER_FEATURE = 4096, 4
 # shares of a step that are looked at
-LENGTHS = (1.0, 0.25, 0.0625)
+_LENGTHS = (1.0, 0.25, 0.0625)
 # of a diagonal, so that columns that only these rows know have a factor
 _RIDGE = 1e-12
 
@@ -81,7 +81,7 @@ def _dense(X: Any) -> Array:
     return X.toarray() if sp.issparse(X) else np.asarray(X)
 
 
-def step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) -> Array:
+def _step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) -> Array:
     """Newton's step of each column by some of the rows.
 
     About the mean of these rows, as far from that of all they may all but coincide.
@@ -125,6 +125,23 @@ def step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) -> 
     return np.nan_to_num(P, posinf=0.0, neginf=0.0).astype(theta.dtype)
 
 
+def without(apart: Array, batch: StageBatch, theta: Array, Z: Array) -> tuple[Array, Array] | None:
+    """A step without the rows that are apart, and the least objective of each model along it; None if they are not few.
+
+    Parameters
+    ----------
+    apart : ndarray of bool of shape (n_rows,)
+        Which rows.
+    batch, theta, Z : StageBatch, ndarray, ndarray
+        As of `_step_of_others`.
+    """
+    if not 0 < np.count_nonzero(apart) <= _FEW * batch.n:
+        return None
+    P = _step_of_others(batch, theta, Z, np.flatnonzero(~apart))
+    ZP = batch.predict(P)
+    return P, np.min([batch.objective(Z + t * ZP, theta + t * P) for t in _LENGTHS], axis=0)
+
+
 def _slopes(batch: StageBatch, Z: Array) -> Array:
     """Derivatives of the weighted losses in the predictions, in the units worked in."""
     y, s = batch.labels(slice(0, batch.n), Z.shape[1])
@@ -132,4 +149,4 @@ def _slopes(batch: StageBatch, Z: Array) -> Array:
     return np.asarray(r if s is None else r * s, dtype=np.float64)
 
 
-__all__ = ["CURVED", "FEW", "LENGTHS", "rows_apart", "step_of_others", "vanishes"]
+__all__ = ["CURVED", "rows_apart", "vanishes", "without"]
