@@ -28,6 +28,11 @@ _GROWTH, _SMALL_GROWTH = 1.5, 1.25
 # times the noise of the sample's correction from which it is made
 _SIGNIFICANT = 2.0
 _CORRECTIONS, _TOLD = 4, 1024
+# share of the noise of slopes that the noise of corrections must reach for a sample to begin again, where some of it
+# are rows like those that are gone (of 0.01 to 1: with 1 shuttle's rows after a fit leave 2e-1, and 2e-2)
+_ALIKE = 0.25
+# numbers of the sample while it has them
+_SAMPLE_ALIKE = 1 << 18
 
 
 class CorrectedLearner(Learner):
@@ -39,7 +44,12 @@ class CorrectedLearner(Learner):
         at = self.at
         if at.seen is None:
             return False
-        return not at.seen.all() or at.arrivals.awaits or at.rows < _UNSETTLED * at.begun
+        return not at.seen.all() or at.arrivals.awaits or at.rows < _UNSETTLED * at.came
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether few rows have come since the lines of all before were put in doubt."""
+        return bool(self._sorted or self.at.rows < _UNSETTLED * self.at.begun)
 
     @property
     def _numbers(self) -> int:
@@ -47,7 +57,8 @@ class CorrectedLearner(Learner):
         at = self.at
         if self._sorted:
             return _SORTED
-        return max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE, at.theta.shape[0] ** 2)
+        alike = at.rest is not None and self._doubtful
+        return max(_SAMPLE_OF_KINKS if self.kinks else _SAMPLE_ALIKE if alike else _SAMPLE, at.theta.shape[0] ** 2)
 
     def _room(self, C: Rows) -> int:
         """Rows of the sample, if they are like these."""
@@ -92,7 +103,7 @@ class CorrectedLearner(Learner):
     def _ask(self, factors: list[Any]) -> None:
         """Correct the sums where the sample says that their lines are off by more than chance."""
         at = self.at
-        growth = _SMALL_GROWTH if self.kinks or self._sorted else _GROWTH
+        growth = _SMALL_GROWTH if self.kinks or self._doubtful else _GROWTH
         if not at.rows - at.begun > growth * (at.asked - at.begun):
             return
         at.asked = at.rows
@@ -117,7 +128,7 @@ class CorrectedLearner(Learner):
             most = min(chance.gain(off * weight[:, None]), of_the_draw + self._noise())
             if not float(np.vdot(bias, step)) > _SIGNIFICANT * most:
                 return
-            if chance.gain(slope * drawn) <= of_the_draw:
+            if (1.0 if at.rest is None else _ALIKE) * chance.gain(slope * drawn) <= of_the_draw:
                 self._begin_again(spread)
                 return
             before = self._sampled_value(z)
@@ -137,7 +148,9 @@ class CorrectedLearner(Learner):
         """Forget the sums: the rows of the sample become pending, and then lines, once more."""
         at, sample = self.at, self.at.sample
         weight, rows = sample.weight, self._pending()
-        given = (np.zeros_like(at.A), np.zeros_like(at.b), 0.0, 0.0) if at.given is None else at.given
+        given = at.given
+        if given is None or at.rest is not None:
+            given = np.zeros_like(at.A), np.zeros_like(at.b) if at.rest is None else at.rest, 0.0, 0.0
         at.A, at.b = given[:2]
         if self.kinks:
             spread = np.concatenate([spread, np.broadcast_to(self.reach, (len(rows.s), self.k))])

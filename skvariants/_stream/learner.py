@@ -198,6 +198,8 @@ class Learner:
         if at.given is not None:
             A, b, *sums = at.given
             at.given = A * of_block[:, None] * of_block, b * c[:, None], *sums
+        if at.rest is not None:
+            at.rest = at.rest * c[:, None]
         if at.spread is not None:
             at.spread = at.spread * (change * change)
         at.sample.times(c)
@@ -277,13 +279,13 @@ class Learner:
         classes = classes_of(y, len(at.seen))
         at.arrivals, came = at.arrivals.after(classes)
         if came:
-            at.begun = at.asked = at.rows + float(len(at.s))
+            at.came = at.begun = at.asked = at.rows + float(len(at.s))
         if at.seen.all():
             return came
         new = classes.any(axis=0) & ~at.seen
         if new.any():
             # the lines so far did not know of it, nor did the rows before it
-            at.begun = at.asked = at.rows + float(len(at.s) + classes[:, new].argmax(axis=0).max())
+            at.came = at.begun = at.asked = at.rows + float(len(at.s) + classes[:, new].argmax(axis=0).max())
         at.seen = at.seen | new
         return came or bool(new.any())
 

@@ -127,8 +127,9 @@ class Sums(Fields):
         Sum of the curvatures of rows between the model that the stream goes on from and that at which they were seen.
     squares, bend : float
         Sums of squared slopes, with squared weights, and of curvatures: their ratio is the unit of a variance.
-    begun, asked : float
-        Rows when the last new class came, and when the sample was last asked.
+    came, begun, asked : float
+        Rows when the last new class came, when the lines of all rows before were put in doubt, by that or by the end of
+        a fit, and when the sample was last asked.
     seen : ndarray of bool or None
         Which columns' classes were seen.
     arrivals : Arrivals or None
@@ -138,6 +139,8 @@ class Sums(Fields):
         gradient.
     given : tuple or None
         What rows say that are gone, and are part of the sums: `A`, `b`, `squares` and `bend`.
+    rest : ndarray of shape (n_features + 1, n_columns) or None
+        The `b` that makes their model the optimum of rows like them, where there are such in the sample.
     narrow : bool
         Whether predictions are as good as certain, so that no row has to wait for its line's sake.
     seed : tuple of int
@@ -167,6 +170,7 @@ class Sums(Fields):
     held: Any = informative(0.0)
     squares: float = informative(0.0)
     bend: float = informative(0.0)
+    came: float = informative(0.0)
     begun: float = informative(0.0)
     asked: float = informative(0.0)
     seen: Any = informative(None)
@@ -176,6 +180,7 @@ class Sums(Fields):
     extent: Any = informative(None)
     pull: Any = informative(None)
     given: Any = informative(None)
+    rest: Any = informative(None)
     narrow: bool = informative(False)
     seed: tuple[int, int] = informative((0, 0))
     typical: Any = informative(None)
@@ -195,10 +200,11 @@ class Sums(Fields):
         self.A, self.b, self.s = (a * factor for a in (self.A, self.b, self.s))
         self.first, self.second = self.first * factor, self.second * factor
         self.given = None if self.given is None else tuple(part * factor for part in self.given)
+        self.rest = None if self.rest is None else self.rest * factor
         self.sample.fade(factor)
         self.arrivals = None if self.arrivals is None else self.arrivals.fade(factor)
         self.narrow, self.factors = False, factors_in_units(self.factors, np.sqrt(factor))
-        for name in ("held", "weight", "rows", "counted", "squares", "bend", "begun", "asked", "trust"):
+        for name in ("held", "weight", "rows", "counted", "squares", "bend", "came", "begun", "asked", "trust"):
             setattr(self, name, getattr(self, name) * factor)
 
     @property
