@@ -35,7 +35,7 @@ from skvariants.solvers import SOLVERS
 
 log = getLogger(__name__)
 #: Tables whose last column is too long for a phone.
-STACKED = ("solvers", "losses", "choices", "schedules")
+STACKED = ("solvers", "losses", "choices", "schedules", "further", "rules")
 FAMILIES = {"solvers": SOLVERS, "losses": LOSSES, "schedules": SCHEDULES, "penalties": PENALTIES}
 
 
