@@ -13,6 +13,7 @@ import argparse
 import itertools
 import pickle
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -290,7 +291,7 @@ def alike(data):
 
 
 def hashed(data):
-    """Streams of hashed columns: bytes of a pickle, and milliseconds of CPU of a call."""
+    """Streams of hashed columns: bytes of a pickle, milliseconds of CPU of a call, and what it takes of memory."""
     for bits, rows in ((18, 40_000), (20, 20_000)):
         rng = np.random.default_rng(0)
         columns = rng.zipf(1.3, 50 * rows) * 2654435761 % (1 << bits)
@@ -310,7 +311,10 @@ def hashed(data):
             start = time.process_time()
             model.partial_fit(X[row], y[row : row + 1])
             times.append(1e3 * (time.process_time() - start))
-        print(f", of one row {np.median(times):.1f} ms")
+        tracemalloc.start()
+        model.partial_fit(X[:1_000], y[:1_000])
+        print(f", of one row {np.median(times):.1f} ms; a call takes {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB")
+        tracemalloc.stop()
 
 
 SECTIONS = {
