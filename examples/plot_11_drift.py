@@ -107,9 +107,9 @@ def until_back(losses):
     return f"{back[0]:,}" if back else "not yet"
 
 
-print(f"{'mean log loss':34s}" + "".join(f"{title:>20s}" for title in worlds))
+print(f"{'mean log loss':34s}" + "".join(f"{title:>21s}" for title in worlds))
 for name, rows in table.items():
-    print(f"{name:34s}" + "".join(f"{r[n // 10 :].mean():20.3f}" for r in rows))
+    print(f"{name:34s}" + "".join(f"{r[n // 10 :].mean():21.3f}" for r in rows))
 print("\nrows after the flip until the loss is what it was")
 for name, rows in table.items():
-    print(f"{name:34s}{until_back(rows[0]):>20s}")
+    print(f"{name:34s}{until_back(rows[0]):>21s}")
