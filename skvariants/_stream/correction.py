@@ -101,12 +101,29 @@ class CorrectedLearner(Learner):
         return class_numbers(y)
 
     def _ask(self, factors: list[Any]) -> None:
-        """Correct the sums where the sample says that their lines are off by more than chance."""
+        """Ask the sample, now and then, and where the model has moved far."""
         at = self.at
         growth = _SMALL_GROWTH if self.kinks or self._doubtful else _GROWTH
-        if not at.rows - at.begun > growth * (at.asked - at.begun):
+        if not (at.rows - at.begun > growth * (at.asked - at.begun) or self._moved):
             return
         at.asked = at.rows
+        self._correct(factors)
+        at.then = at.theta
+
+    @property
+    def _moved(self) -> bool:
+        """Whether the predictions of the rows differ by a unit from those when the sample was last asked."""
+        at = self.at
+        if at.then is None or not at.counted > 0:
+            return False
+        move = at.theta - at.then
+        mean = move[-1] + (at.first / at.counted) @ move[:-1]
+        square = mean * mean + (at.squares_about_mean / at.counted) @ (move * move)[:-1]
+        return bool(np.any(square > np.square(self.reach)))
+
+    def _correct(self, factors: list[Any]) -> None:
+        """Correct the sums where the sample says that their lines are off by more than chance."""
+        at = self.at
         self._join()
         if not len(at.sample) or not factors:
             return

@@ -168,7 +168,7 @@ class _Summarizer(Learner):
             self.loss, frame.centre, np.frexp(frame.factor)[1].astype(np.int16) - np.int16(1),
             A[:, *np.tril_indices(A.shape[1])] / total, np.where((at.theta == 0) & (l1 > 0), own_gradient, -pull),
             at.first / total, at.second / total, at.squares / total, at.bend / total, at.rows / total, frame.largest,
-            Likeness.of(C, None if self.loss.regression else y, s, _MOST) if self._alike else None,
+            Likeness.of(C, None if self.loss.regression else y, own, each, _MOST) if self._alike else None,
         )  # fmt: skip
 
     def recall(self, likeness: Likeness) -> None:

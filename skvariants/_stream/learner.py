@@ -203,6 +203,8 @@ class Learner:
         if at.spread is not None:
             at.spread = at.spread * (change * change)
         at.sample.times(c)
+        if at.then is not None:
+            at.then = at.then / c[:, None]
         if at.anchor is not None:
             at.anchor = at.anchor / c[:, None]
             at.pull = at.pull * c[:, None]

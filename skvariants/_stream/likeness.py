@@ -15,8 +15,8 @@ import numpy as np
 from skvariants._stream.sample import uniforms
 
 Array = np.ndarray
-# numbers of all rows, and most rows of a class (of 128, 256 and 512 in 100 fits with 1 to 5 rows of a class that follows
-# in numbers, 9, 5 and 2 were above twice a constant for a while; without them 61)
+# numbers of all rows, and most rows of a class (of 128, 256 and 512 in 100 fits with 1 to 5 rows of a class that then
+# comes in numbers, 9, 5 and 2 were above twice a constant for a while; without them 61)
 _NUMBERS, _ROWS = 1 << 18, 512
 # fewest rows of a class whose moments are kept: those of fewer would tell them
 _FEWEST = 8
@@ -45,12 +45,12 @@ class Likeness:
     covariance: Array
 
     @classmethod
-    def of(cls, C: Array, y: Any, s: Array, most: int) -> Likeness | None:
-        """That of rows, with a one as last column, of these targets and weights, in so many numbers at most."""
-        of_classes = y is not None
-        y = y if of_classes else np.zeros((len(s), 1))
-        targets, groups, counts = np.unique(y[s > 0], axis=0, return_inverse=True, return_counts=True)
-        C, s, groups = C[s > 0, :-1], s[s > 0], groups.ravel()
+    def of(cls, C: Array, y: Any, own: Array, each: Array, most: int) -> Likeness | None:
+        """That of rows, with a one as last column, of these weights, each for so many; in at most so many numbers."""
+        of_classes, there = y is not None, own > 0
+        y = y if of_classes else np.zeros((len(own), 1))
+        targets, groups, counts = np.unique(y[there], axis=0, return_inverse=True, return_counts=True)
+        C, s, groups = C[there, :-1], (own * each)[there], groups.ravel()
         told = np.flatnonzero(counts >= _FEWEST)
         size = C.shape[1] * (C.shape[1] + 1) // 2
         if not len(told) or len(told) * C.shape[1] + size > most:
@@ -69,7 +69,7 @@ class Likeness:
         return cls(
             targets[told] if of_classes else None,
             weight / total,
-            weight / counts[told] / total,
+            weight / np.bincount(groups, each[there])[told] / total,
             np.array(means),
             covariance.astype(np.float32),
         )
@@ -92,12 +92,9 @@ class Likeness:
             blocks += [mean + away, mean - away]
         C = np.concatenate(blocks)
         each = np.repeat(np.arange(n_classes), 2 * n_pairs)
-        stands = self.share[each] / (2 * n_pairs)
-        ones = np.ones((len(C), 1))
-        return (
-            np.concatenate([C, ones], axis=1), None if self.targets is None else self.targets[each], np.minimum(self.own[each], stands), stands,
-            uniforms(0, 0, len(C)),
-        )  # fmt: skip
+        targets, stands = None if self.targets is None else self.targets[each], self.share[each] / (2 * n_pairs)
+        C = np.append(C, np.ones((len(C), 1)), axis=1)
+        return C, targets, np.minimum(self.own[each], stands), stands, uniforms(0, 0, len(C))
 
     def _root(self, j: int) -> Array:
         """A matrix R whose R'R is a covariance."""

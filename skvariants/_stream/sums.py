@@ -130,6 +130,8 @@ class Sums(Fields):
     came, begun, asked : float
         Rows when the last new class came, when the lines of all rows before were put in doubt, by that or by the end of
         a fit, and when the sample was last asked.
+    then : ndarray of shape (n_features + 1, n_columns) or None
+        The model when it was.
     seen : ndarray of bool or None
         Which columns' classes were seen.
     arrivals : Arrivals or None
@@ -173,6 +175,7 @@ class Sums(Fields):
     came: float = informative(0.0)
     begun: float = informative(0.0)
     asked: float = informative(0.0)
+    then: Any = informative(None)
     seen: Any = informative(None)
     arrivals: Any = informative(None)
     anchor: Any = informative(None)
