@@ -72,7 +72,7 @@ class SumsState(Fields):
     wary : bool
         Whether other lengths are looked at in the next pass.
     whole : bool
-        Whether the metric is the Hessian of all rows.
+        Whether the metric is the Hessian of all rows at the present point.
     rate : float
         What a step is expected to leave of what is to gain.
     rated : bool
@@ -81,6 +81,8 @@ class SumsState(Fields):
         Passes in a row that brought nothing.
     least : float
         Least that was foreseen.
+    failed : bool
+        Whether a step by another metric than the Hessian of all rows has failed, and that is to be had.
     n_rows : int
         Rows of a pass.
     mark : bytes
@@ -101,6 +103,7 @@ class SumsState(Fields):
     rated: bool = shared(False)
     idle: int = shared(0)
     least: float = shared(np.inf)
+    failed: bool = shared(False)
     n_rows: int = informative(0)
     mark: bytes = informative(b"")
 
@@ -195,21 +198,27 @@ class SummedNewton(Method):
         coupled = self.size <= FACTORED
         if not coupled and self.d >= FACTORED:
             return diagonal_hessian(batch, Z)
-        plan = Plan(batch.n, self.unit) if coupled else Plan(batch.n, 1, common=True)
+        plan = Plan(batch.n, self.unit if coupled else 1, common=not coupled, partial=True)
         return sampled_hessian(batch, Z, plan, np.zeros(self.k), self.smooth)
+
+    @property
+    def affordable(self) -> bool:
+        """Whether the Hessian of all rows can be had."""
+        return bool(self.size <= FACTORED and self.size**2 * (self.k // self.unit) <= NUMBERS)
 
     def _wants_hessian(self) -> bool:
         """Whether that of all rows pays: it is small, and more than one pass is to come."""
         m = self.state.method
-        if self.size**2 * (self.k // self.unit) > NUMBERS or self.size > FACTORED:
+        if not self.affordable:
             return False
         if m.f is None:
-            return (m.wary or self.passes == 1) and self.size <= WHOLE
+            return m.failed or ((m.wary or self.passes == 1) and self.size <= WHOLE)
         if m.rate * m.least <= self._enough():
             return False
-        if m.whole:  # another says little more where it is constant, or where the last did
-            return not self.problem.loss.quadratic and m.rate <= _POOR
-        return self.size <= WHOLE or m.rate > _POOR
+        if m.whole and self.problem.loss.quadratic:
+            return False
+        # a large one where that of other rows or of an earlier point is poor, and as long as new ones do well
+        return self.size <= WHOLE or m.whole == (m.rate <= _POOR)
 
     # ------------------------------------------------------------------ the method
 
@@ -277,7 +286,7 @@ class SummedNewton(Method):
         """Take over what a pass says of a point."""
         m = self.state.method
         m.f, m.g = f, self._gradient(theta, sums)
-        m.P = m.slope = None
+        m.P, m.slope, m.failed = None, None, False
         if sums.hessian is not None:
             m.metric, m.whole, m.steps, m.changes = self._metric_of(sums), True, [], []
         elif m.metric is None:
@@ -302,6 +311,8 @@ class SummedNewton(Method):
             state.theta = trial
             self._learn(trial, f, sums)
             self._aim()
+        elif self.affordable and not m.whole:
+            return self._see_all(sums)
         else:
             self._shorten(good, trial, f, sums)
         new = self._expected()
@@ -310,6 +321,17 @@ class SummedNewton(Method):
         m.idle = m.idle + 1 if gained <= float(noise.sum()) and not new < 0.5 * m.least else 0
         m.least = min(m.least, new)
         return m.f
+
+    def _see_all(self, sums: Sums) -> Array:
+        """After a step by a metric that has misled: the Hessian of all rows, at the point that the step began at."""
+        m = self.state.method
+        f = np.asarray(m.f)
+        m.wary, m.steps, m.changes = True, [], []
+        if self.problem.loss.quadratic and sums.hessian is not None:  # it is the same everywhere
+            m.metric, m.whole, m.P, m.length = self._metric_of(sums), True, None, np.ones(self.k)
+        else:
+            m.failed, m.f = True, None
+        return f
 
     def _shorten(self, good: Array, trial: Array, f: Array, sums: Sums) -> None:
         """Lengths of the next trial: the best that was seen, or the minimum of a parabola."""
@@ -383,6 +405,7 @@ class SummedNewton(Method):
         m = self.state.method
         if sums.hessian is not None:
             return
+        m.whole &= self.problem.loss.quadratic
         s, y = trial - self.state.theta, self._gradient(trial, sums) - m.g
         if not self.smooth:
             for j, Q in enumerate(m.metric.matrices):
