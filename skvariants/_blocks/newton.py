@@ -17,16 +17,20 @@ References
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skvariants._blocks.apart import Ordinary
+from skvariants._blocks.quadratic import by_unit, gradient_of, metric_of, minimum
 from skvariants._blocks.sums import Question, Sums
 from skvariants._quasi_newton.batch import StageBatch
-from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, finished, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import bfgs, lasso
+from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, sampled_hessian
+from skvariants._quasi_newton.lasso import bfgs
+from skvariants._quasi_newton.leverage import LENGTHS, rows_apart, vanishes
 from skvariants._quasi_newton.line_search import ARMIJO, parabola
 from skvariants._quasi_newton.method import Tolerance
 from skvariants._training.certificate import Certificate
@@ -51,6 +55,10 @@ _ROUNDING = 8
 _CLOSE = 2.5
 #: What a step leaves of what was to gain, above which the metric is poor.
 _POOR = 0.1
+#: Times what the metric promises that the rows of the sample have to, beside those apart, to be asked for their step.
+_HELD = 4.0
+#: Slow steps in a row after which they are asked before a fit ends.
+_SLOW = 4
 #: Share of what was gained that a step may promise which no pass will confirm.
 _SHORT = 0.05
 
@@ -83,6 +91,16 @@ class SumsState(Fields):
         Least that was foreseen.
     failed : bool
         Whether a step by another metric than the Hessian of all rows has failed, and that is to be had.
+    slow : int
+        Steps in a row that left much.
+    weight : float
+        Of all rows.
+    asks : bool
+        Whether the next pass is about the rows that are within reach of each other.
+    leap : ndarray or None
+        A step of these, which the next pass is to try on all rows.
+    free : bool
+        Whether such a step gains nothing at the present point.
     n_rows : int
         Rows of a pass.
     mark : bytes
@@ -104,6 +122,11 @@ class SumsState(Fields):
     idle: int = shared(0)
     least: float = shared(np.inf)
     failed: bool = shared(False)
+    slow: int = shared(0)
+    weight: float = shared(0.0)
+    asks: bool = shared(False)
+    leap: Any = per_column(None)
+    free: bool = shared(False)
     n_rows: int = informative(0)
     mark: bytes = informative(b"")
 
@@ -164,33 +187,6 @@ class SummedNewton(Method):
         """Objective of each column, in the units worked in."""
         return np.asarray(losses / weight * self.scale + self.problem.penalty.value(theta[:-1]))
 
-    def _gradient(self, theta: Array, sums: Sums) -> Array:
-        """Gradient of the smooth part, in the coordinates worked in."""
-        c, G = self.problem.coordinates, sums.gradient / sums.weight
-        g = np.empty_like(theta)
-        if c.identity:
-            g[:] = G
-        else:
-            g[:-1] = (G[:-1] - c.mean * G[-1]) * c.gradient_units
-            g[-1] = G[-1] * c.target * c.objective_scale
-        if not self.problem.fit_intercept:
-            g[-1] = 0.0
-        if self.smooth or self.problem.penalty.elastic:
-            self.problem.penalty.add_gradient(theta[:-1], g[:-1])
-        return g
-
-    def _metric_of(self, sums: Sums) -> Blocks:
-        """The Hessian of all rows."""
-        l2 = l2_strengths(self.problem.penalty, self.d, self.k)
-        matrices = []
-        for j, H in enumerate(sums.hessian):
-            extra = np.zeros((self.d + 1, self.unit))
-            extra[:-1] = l2[:, j * self.unit : (j + 1) * self.unit]
-            matrices.append(finished(H / sums.weight, extra, self.problem.fit_intercept, np.float64, self.smooth))
-        return Blocks(
-            width=self.state.width, matrices=matrices, unit=self.unit, exact=True, n_columns=self.k
-        )  # fmt: skip
-
     def _metric_of_sample(self) -> Any:
         """That of the sample: blocks of what the loss couples, or of one for all classes, or a diagonal."""
         batch = StageBatch(self.problem, self.state.width)
@@ -218,7 +214,7 @@ class SummedNewton(Method):
         if m.whole and self.problem.loss.quadratic:
             return False
         # a large one where that of other rows or of an earlier point is poor, and as long as new ones do well
-        return self.size <= WHOLE or m.whole == (m.rate <= _POOR)
+        return self.size <= WHOLE or m.slow > 1 or m.whole == (m.rate <= _POOR)
 
     # ------------------------------------------------------------------ the method
 
@@ -235,8 +231,13 @@ class SummedNewton(Method):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             if m.P is None:
                 self._aim()
+            if m.asks or m.leap is not None:
+                return None
             expected, enough = self._expected(), self._enough()
             if expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough):
+                m.asks = self._held(enough)
+                if m.asks:
+                    return None
                 self.state.theta = self.state.theta + m.P
                 m.f = m.g = None  # of the point before
                 return np.ones(1, bool)
@@ -249,7 +250,7 @@ class SummedNewton(Method):
     def iterate(self) -> Record:
         m = self.state.method
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-            f = self._begin() if m.f is None else self._step()
+            f = self._pass()
             if self.passes is not None:
                 self.passes -= 1
                 if not self.passes:
@@ -257,6 +258,15 @@ class SummedNewton(Method):
         objective = np.array([float((f / self.scale).sum())])
         eta = np.ones(1) if m.length is None else np.array([float(m.length.mean())])
         return Record(objective, eta, m.n_rows)
+
+    def _pass(self) -> Array:
+        """The next pass; objectives after it."""
+        m = self.state.method
+        if m.f is None:
+            return self._begin()
+        if m.asks:
+            return self._ask_others()
+        return self._step() if m.leap is None else self._leap()
 
     def _begin(self) -> Array:
         """A pass at the present point."""
@@ -285,10 +295,10 @@ class SummedNewton(Method):
     def _learn(self, theta: Array, f: Array, sums: Sums) -> None:
         """Take over what a pass says of a point."""
         m = self.state.method
-        m.f, m.g = f, self._gradient(theta, sums)
-        m.P, m.slope, m.failed = None, None, False
+        m.f, m.g = f, gradient_of(self.problem, theta, sums)
+        m.P, m.slope, m.failed, m.free, m.weight = None, None, False, False, float(sums.weight)
         if sums.hessian is not None:
-            m.metric, m.whole, m.steps, m.changes = self._metric_of(sums), True, [], []
+            m.metric, m.whole, m.steps, m.changes = metric_of(self.problem, sums, self.state.width), True, [], []
         elif m.metric is None:
             m.metric = self._metric_of_sample()
         m.length = np.ones(self.k)
@@ -318,6 +328,9 @@ class SummedNewton(Method):
         new = self._expected()
         m.rate = min(1.0, max(new / expected, m.rate * m.rate)) if expected > 0 else 0.0
         m.rated = bool(good.all())
+        m.slow = m.slow + 1 if m.rate > _POOR else 0
+        # asked ever more rarely
+        m.asks = m.slow >= _SLOW and m.slow & (m.slow - 1) == 0 and self._held(self._enough())
         m.idle = m.idle + 1 if gained <= float(noise.sum()) and not new < 0.5 * m.least else 0
         m.least = min(m.least, new)
         return m.f
@@ -328,7 +341,12 @@ class SummedNewton(Method):
         f = np.asarray(m.f)
         m.wary, m.steps, m.changes = True, [], []
         if self.problem.loss.quadratic and sums.hessian is not None:  # it is the same everywhere
-            m.metric, m.whole, m.P, m.length = self._metric_of(sums), True, None, np.ones(self.k)
+            m.metric, m.whole, m.P, m.length = (
+                metric_of(self.problem, sums, self.state.width),
+                True,
+                None,
+                np.ones(self.k),
+            )
         else:
             m.failed, m.f = True, None
         return f
@@ -352,18 +370,66 @@ class SummedNewton(Method):
         m.length, m.wary = np.repeat(np.where(good, t, guess), unit), True
 
     def _by_unit(self, columns: Array) -> Array:
-        return columns if self.unit == 1 else columns.reshape(-1, self.unit).sum(axis=1)
+        return by_unit(columns, self.unit)
 
     def _dot(self, A: Array, B: Array) -> Array:
         """Inner product of each unit, for each of its columns."""
         return np.repeat(self._by_unit((A * B).sum(axis=0)), self.unit)
+
+    # ------------------------------------------------------------------ without rows that are far from all others
+
+    @functools.cached_property
+    def ordinary(self) -> Ordinary:
+        """Rows of the sample that are within reach of each other."""
+        return Ordinary(self.problem, self.state.width)
+
+    def _held(self, enough: float) -> bool:
+        """Whether few rows may hold the model: by the others, it has more to gain than its metric promises."""
+        m, p = self.state.method, self.problem
+        if m.free or not (self.affordable and vanishes(p.loss)) or self.passes in (1, 2):
+            return False
+        if not (m.whole or m.steps or rows_apart(p.rows.X, p.coordinates).any()):
+            return False  # the metric is that of ordinary rows
+        return self.ordinary.promise(self.state.theta, m.g) > _HELD * max(enough, self._expected())
+
+    def _ask_others(self) -> Array:
+        """A pass over the rows within reach."""
+        m, theta = self.state.method, self.state.theta
+        m.leap = self.ordinary.step(theta, self.ask(self.ordinary.question(self.reading, theta)), m.weight)
+        m.asks, m.free = False, m.leap is None
+        return np.asarray(m.f)
+
+    def _leap(self) -> Array:
+        """A pass at the end of their step, and on the way to it: where it gains on all rows, there it goes on."""
+        state, m, P = self.state, self.state.method, self.state.method.leap
+        lengths = np.array(LENGTHS)
+        offsets = np.repeat(lengths[1:, None] - 1.0, self.k, axis=1)
+        sums = self._measure(state.theta + P, self.affordable and self.size <= WHOLE, P, offsets)
+        seen = [
+            self._objective(state.theta + t * P, losses, sums.weight)
+            for t, losses in zip(lengths, [sums.value, *sums.along], strict=True)
+        ]
+        totals = np.nan_to_num([f.sum() for f in seen], nan=np.inf)
+        best, before = int(totals.argmin()), np.asarray(m.f)
+        m.leap = None
+        if not totals[best] < before.sum() - self._enough():
+            m.free = True
+            return before
+        state.theta = state.theta + lengths[best] * P
+        m.metric, m.whole, m.steps, m.changes = None, False, [], []
+        m.least, m.rated, m.idle, m.slow, m.wary = np.inf, False, 0, 0, True
+        if best:
+            m.f, m.failed = None, True
+        else:
+            self._learn(state.theta, seen[0], sums)
+        return seen[best]
 
     # ------------------------------------------------------------------ where to go
 
     def _aim(self) -> None:
         """The direction, and what it promises."""
         m = self.state.method
-        m.P, m.slope = self._two_loops() if self.smooth else self._proximal()
+        m.P, m.slope = self._two_loops() if self.smooth else minimum(self.problem, m.metric, m.g, self.state.theta)
         if m.least == np.inf:
             m.least = self._expected()
             m.rate = min(1.0, self.size / self.problem.n) if not m.whole else 0.0
@@ -385,28 +451,13 @@ class SummedNewton(Method):
             P[-1] = 0.0
         return P, self._dot(m.g, P)
 
-    def _proximal(self) -> tuple[Array, Array]:
-        """The minimum of the quadratic model with its L1 part."""
-        m, theta, penalty = self.state.method, self.state.theta, self.problem.penalty
-        strength = np.zeros(theta.shape)
-        strength[:-1] = penalty.l1_strength
-        new, get = np.array(theta), m.metric.get
-        for j, Q in enumerate(m.metric.matrices):
-            v = get(theta, j)
-            m.metric.put(new, j, lasso(Q, get(m.g, j) - Q @ v, get(strength, j), v))
-        if not self.problem.fit_intercept:
-            new[-1] = theta[-1]
-        P = new - theta
-        change = (strength * (np.abs(new) - np.abs(theta))).sum(axis=0)
-        return P, self._dot(m.g, P) + np.repeat(self._by_unit(change), self.unit)
-
     def _remember(self, trial: Array, sums: Sums) -> None:
         """What a step tells of the curvature."""
         m = self.state.method
         if sums.hessian is not None:
             return
         m.whole &= self.problem.loss.quadratic
-        s, y = trial - self.state.theta, self._gradient(trial, sums) - m.g
+        s, y = trial - self.state.theta, gradient_of(self.problem, trial, sums) - m.g
         if not self.smooth:
             for j, Q in enumerate(m.metric.matrices):
                 bfgs(Q, m.metric.get(s, j), m.metric.get(y, j))

@@ -139,7 +139,8 @@ def _asked(function: Callable[..., Any], args: Sequence[Any]) -> Asked:
     """What is asked of all rows."""
     if function is statistics:
         question = args[0]
-        return f"statistics, {question.hessian}, {len(question.lengths)}", question.theta
+        what = question.hessian, len(question.lengths), question.limits is None
+        return f"statistics, {what}", question.theta
     return function.__name__, args[2] if function is cost_of else None
 
 
