@@ -18,7 +18,7 @@ from skvariants._blocks.cluster import ByDask, OnCluster, client_of, delayed_blo
 from skvariants._blocks.engines import Engine, in_turn, listed, summed, tree
 from skvariants._data.namespaces import at_hand, called, is_elsewhere, rows_elsewhere
 from skvariants._data.rows import is_lazy, is_memory_map
-from skvariants._data.validate import row_weights
+from skvariants._data.validate import cells_named, row_weights
 
 Array = np.ndarray
 #: Bytes of a shard of a memory map, and most shards.
@@ -244,7 +244,14 @@ def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Any]]:
         if hasattr(X, "namespace"):
             yield some, X[some].in_floats()
         else:
-            yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
+            block = X[some].toarray() if sp.issparse(X) else X[some]
+            yield some, np.ascontiguousarray(block, dtype) if block.dtype.kind in "fiub" else _numbers(block, dtype)
+
+
+def _numbers(block: Array, dtype: Any) -> Array:
+    """Objects or text as numbers, if they are some."""
+    with cells_named(block):
+        return np.ascontiguousarray(block, dtype)
 
 
 __all__ = [
