@@ -106,7 +106,7 @@ def statistics(shard: Shard, question: Question) -> Sums:
     total = Sums(0.0, np.zeros(k), np.zeros((d + 1, k)), np.zeros((len(question.lengths), k)), hessian)
     spare = _Spare(), _Spare(), _Spare(), _Spare()
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
-        for part in parts(shard):
+        for part in parts(shard, question.reading.dtype):
             X, y, weight = part if question.limits is None else _within(question.limits, *part)
             _add(total, X, y, weight, question, spare)
         if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()):
