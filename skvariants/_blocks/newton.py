@@ -234,10 +234,12 @@ class SummedNewton(Method):
             if m.asks or m.leap is not None:
                 return None
             expected, enough = self._expected(), self._enough()
-            if expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough):
+            near = expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough)
+            if near or m.idle >= _IDLE:
                 m.asks = self._held(enough)
                 if m.asks:
                     return None
+            if near:
                 self.state.theta = self.state.theta + m.P
                 m.f = m.g = None  # of the point before
                 return np.ones(1, bool)
@@ -316,11 +318,19 @@ class SummedNewton(Method):
         good = after <= before + ARMIJO * m.length[:: self.unit] * slope + noise
         gained = float(np.where(good, before - after, 0.0).sum())
         if good.all():
-            self._remember(trial, sums)
+            s, y = trial - state.theta, gradient_of(self.problem, trial, sums) - m.g
+            former = m.metric, m.steps, m.changes
             m.wary = bool((m.length < 1).any())
+            if sums.hessian is None:
+                self._remember(s, y)
             state.theta = trial
             self._learn(trial, f, sums)
             self._aim()
+            if sums.hessian is not None and self._expected() > float(np.abs(m.f).sum()) + self.tolerance.constant[0]:
+                # curvature has all but vanished there: that of before, and what the step tells
+                m.metric, m.steps, m.changes = former
+                self._remember(s, y)
+                self._aim()
         elif self.affordable and not m.whole:
             return self._see_all(sums)
         else:
@@ -451,13 +461,10 @@ class SummedNewton(Method):
             P[-1] = 0.0
         return P, self._dot(m.g, P)
 
-    def _remember(self, trial: Array, sums: Sums) -> None:
-        """What a step tells of the curvature."""
+    def _remember(self, s: Array, y: Array) -> None:
+        """What a step and the change of the gradient tell of the curvature."""
         m = self.state.method
-        if sums.hessian is not None:
-            return
         m.whole &= self.problem.loss.quadratic
-        s, y = trial - self.state.theta, gradient_of(self.problem, trial, sums) - m.g
         if not self.smooth:
             for j, Q in enumerate(m.metric.matrices):
                 bfgs(Q, m.metric.get(s, j), m.metric.get(y, j))
