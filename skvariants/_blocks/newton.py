@@ -59,6 +59,8 @@ _POOR = 0.1
 _HELD = 4.0
 #: Slow steps in a row after which they are asked before a fit ends.
 _SLOW = 4
+#: Times what the step before has promised, above which one promises too much.
+_WILD = 10.0
 #: Share of what was gained that a step may promise which no pass will confirm.
 _SHORT = 0.05
 
@@ -317,6 +319,7 @@ class SummedNewton(Method):
         slope = m.slope[:: self.unit]
         good = after <= before + ARMIJO * m.length[:: self.unit] * slope + noise
         gained = float(np.where(good, before - after, 0.0).sum())
+        lower = gained > float(noise.sum())
         if good.all():
             s, y = trial - state.theta, gradient_of(self.problem, trial, sums) - m.g
             former = m.metric, m.steps, m.changes
@@ -326,7 +329,7 @@ class SummedNewton(Method):
             state.theta = trial
             self._learn(trial, f, sums)
             self._aim()
-            if sums.hessian is not None and self._expected() > float(np.abs(m.f).sum()) + self.tolerance.constant[0]:
+            if sums.hessian is not None and self._expected() > _WILD * expected:
                 # curvature has all but vanished there: that of before, and what the step tells
                 m.metric, m.steps, m.changes = former
                 self._remember(s, y)
@@ -334,14 +337,14 @@ class SummedNewton(Method):
         elif self.affordable and not m.whole:
             return self._see_all(sums)
         else:
-            self._shorten(good, trial, f, sums)
+            lower |= self._shorten(good, trial, f, sums)
         new = self._expected()
         m.rate = min(1.0, max(new / expected, m.rate * m.rate)) if expected > 0 else 0.0
         m.rated = bool(good.all())
         m.slow = m.slow + 1 if m.rate > _POOR else 0
         # asked ever more rarely
         m.asks = m.slow >= _SLOW and m.slow & (m.slow - 1) == 0 and self._held(self._enough())
-        m.idle = m.idle + 1 if gained <= float(noise.sum()) and not new < 0.5 * m.least else 0
+        m.idle = 0 if lower or new < 0.5 * m.least else m.idle + 1
         m.least = min(m.least, new)
         return m.f
 
@@ -361,13 +364,14 @@ class SummedNewton(Method):
             m.failed, m.f = True, None
         return f
 
-    def _shorten(self, good: Array, trial: Array, f: Array, sums: Sums) -> None:
-        """Lengths of the next trial: the best that was seen, or the minimum of a parabola."""
+    def _shorten(self, good: Array, trial: Array, f: Array, sums: Sums) -> bool:
+        """Lengths of the next trial: the best that was seen, or the minimum of a parabola; whether one is lower."""
         state, m, unit = self.state, self.state.method, self.unit
         t = m.length[::unit]
         before, after = self._by_unit(m.f), self._by_unit(f)
+        noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
         after = np.where(np.isfinite(after), after, np.inf)
-        guess = np.clip(parabola(t, before, after, m.slope[::unit]), 0.1 * t, 0.5 * t)
+        guess, found = np.clip(parabola(t, before, after, m.slope[::unit]), 0.1 * t, 0.5 * t), False
         if m.wary:
             seen = np.array([
                 self._by_unit(self._objective(state.theta + x * m.length * m.P, losses, sums.weight))
@@ -377,7 +381,9 @@ class SummedNewton(Method):
             best = seen.argmin(axis=0)
             lower = seen.min(axis=0) < before
             guess = np.where(lower, _LADDER[best] * t, 0.1 * _LADDER[0] * t)
+            found = bool((lower & ~good & (before - seen.min(axis=0) > noise)).any())
         m.length, m.wary = np.repeat(np.where(good, t, guess), unit), True
+        return found
 
     def _by_unit(self, columns: Array) -> Array:
         return by_unit(columns, self.unit)
