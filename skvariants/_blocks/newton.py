@@ -61,6 +61,8 @@ _HELD = 4.0
 _SLOW = 4
 #: Times what the step before has promised, above which one promises too much.
 _WILD = 10.0
+#: What steps have left of what was to gain, up to which the last one needs no pass to confirm it; else it is not taken.
+_KNOWN = 0.5
 #: Share of what was gained that a step may promise which no pass will confirm.
 _SHORT = 0.05
 
@@ -95,6 +97,8 @@ class SumsState(Fields):
         Whether a step by another metric than the Hessian of all rows has failed, and that is to be had.
     slow : int
         Steps in a row that left much.
+    doubted : bool
+        Whether the Hessian at the present point, which promises more, was not taken.
     weight : float
         Of all rows.
     asks : bool
@@ -125,6 +129,7 @@ class SumsState(Fields):
     least: float = shared(np.inf)
     failed: bool = shared(False)
     slow: int = shared(0)
+    doubted: bool = shared(False)
     weight: float = shared(0.0)
     asks: bool = shared(False)
     leap: Any = per_column(None)
@@ -237,13 +242,15 @@ class SummedNewton(Method):
                 return None
             expected, enough = self._expected(), self._enough()
             near = expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough)
+            near &= not m.doubted
             if near or m.idle >= _IDLE:
                 m.asks = self._held(enough)
                 if m.asks:
                     return None
-            if near:
+            if near and m.rate <= _KNOWN:
                 self.state.theta = self.state.theta + m.P
                 m.f = m.g = None  # of the point before
+            if near:
                 return np.ones(1, bool)
         return np.ones(1, bool) if m.idle >= _IDLE else None
 
@@ -300,7 +307,9 @@ class SummedNewton(Method):
         """Take over what a pass says of a point."""
         m = self.state.method
         m.f, m.g = f, gradient_of(self.problem, theta, sums)
-        m.P, m.slope, m.failed, m.free, m.weight = None, None, False, False, float(sums.weight)
+        m.P = m.slope = None
+        m.failed = m.free = m.doubted = False
+        m.weight = float(sums.weight)
         if sums.hessian is not None:
             m.metric, m.whole, m.steps, m.changes = metric_of(self.problem, sums, self.state.width), True, [], []
         elif m.metric is None:
@@ -332,6 +341,7 @@ class SummedNewton(Method):
             if sums.hessian is not None and self._expected() > _WILD * expected:
                 # curvature has all but vanished there: that of before, and what the step tells
                 m.metric, m.steps, m.changes = former
+                m.doubted = True
                 self._remember(s, y)
                 self._aim()
         elif self.affordable and not m.whole:
