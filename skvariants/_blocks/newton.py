@@ -57,6 +57,8 @@ _CLOSE = 2.5
 _POOR = 0.1
 #: Times what the metric promises that the rows of the sample have to, beside those apart, to be asked for their step.
 _HELD = 4.0
+#: Share of what is not worth another step that is, where few rows may hold the model and no leap has freed it.
+_WARNED = 0.01
 #: Slow steps in a row after which they are asked before a fit ends.
 _SLOW = 4
 #: Times what the step before has promised, above which one promises too much.
@@ -107,6 +109,8 @@ class SumsState(Fields):
         A step of these, which the next pass is to try on all rows.
     free : bool
         Whether such a step gains nothing at the present point.
+    warned : bool
+        Whether few rows were suspected to hold the model, and no step of the others gained.
     n_rows : int
         Rows of a pass.
     mark : bytes
@@ -134,6 +138,7 @@ class SumsState(Fields):
     asks: bool = shared(False)
     leap: Any = per_column(None)
     free: bool = shared(False)
+    warned: bool = shared(False)
     n_rows: int = informative(0)
     mark: bytes = informative(b"")
 
@@ -229,7 +234,8 @@ class SummedNewton(Method):
         """What is not worth another step; no less than rounding."""
         f = float(self.state.method.f.sum())
         rounding = _ROUNDING * np.finfo(np.float64).eps * abs(f)
-        return max(float(self.tolerance.of(np.array([f]))[0]), rounding)
+        asked = float(self.tolerance.of(np.array([f]))[0])
+        return max(asked * (_WARNED if self.state.method.warned else 1.0), rounding)
 
     def arrived(self) -> Array | None:
         m = self.state.method
@@ -242,7 +248,7 @@ class SummedNewton(Method):
                 return None
             expected, enough = self._expected(), self._enough()
             near = expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough)
-            near &= not m.doubted
+            near &= expected >= -enough and not m.doubted
             if near or m.idle >= _IDLE:
                 m.asks = self._held(enough)
                 if m.asks:
@@ -308,7 +314,8 @@ class SummedNewton(Method):
         m = self.state.method
         m.f, m.g = f, gradient_of(self.problem, theta, sums)
         m.P = m.slope = None
-        m.failed = m.free = m.doubted = False
+        m.free &= m.failed  # at the same point
+        m.failed = m.doubted = False
         m.weight = float(sums.weight)
         if sums.hessian is not None:
             m.metric, m.whole, m.steps, m.changes = metric_of(self.problem, sums, self.state.width), True, [], []
@@ -325,7 +332,7 @@ class SummedNewton(Method):
         f = self._objective(trial, sums.value, sums.weight)
         before, after = self._by_unit(m.f), self._by_unit(f)
         noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
-        slope = m.slope[:: self.unit]
+        slope = np.minimum(m.slope[:: self.unit], 0.0)
         good = after <= before + ARMIJO * m.length[:: self.unit] * slope + noise
         gained = float(np.where(good, before - after, 0.0).sum())
         lower = gained > float(noise.sum())
@@ -338,7 +345,7 @@ class SummedNewton(Method):
             state.theta = trial
             self._learn(trial, f, sums)
             self._aim()
-            if sums.hessian is not None and self._expected() > _WILD * expected:
+            if sums.hessian is not None and not 0 <= self._expected() <= _WILD * expected:
                 # curvature has all but vanished there: that of before, and what the step tells
                 m.metric, m.steps, m.changes = former
                 m.doubted = True
@@ -422,8 +429,16 @@ class SummedNewton(Method):
         """A pass over the rows within reach."""
         m, theta = self.state.method, self.state.theta
         m.leap = self.ordinary.step(theta, self.ask(self.ordinary.question(self.reading, theta)), m.weight)
-        m.asks, m.free = False, m.leap is None
-        return np.asarray(m.f)
+        m.asks = False
+        return self._not_held() if m.leap is None else np.asarray(m.f)
+
+    def _not_held(self) -> Array:
+        """No step of the others gains: what is promised is to be that of all rows."""
+        m, f = self.state.method, np.asarray(self.state.method.f)
+        if not m.whole:
+            m.failed, m.f = True, None
+        m.free = m.warned = True
+        return f
 
     def _leap(self) -> Array:
         """A pass at the end of their step, and on the way to it: where it gains on all rows, there it goes on."""
@@ -439,8 +454,7 @@ class SummedNewton(Method):
         best, before = int(totals.argmin()), np.asarray(m.f)
         m.leap = None
         if not totals[best] < before.sum() - self._enough():
-            m.free = True
-            return before
+            return self._not_held()
         state.theta = state.theta + lengths[best] * P
         m.metric, m.whole, m.steps, m.changes = None, False, [], []
         m.least, m.rated, m.idle, m.slow, m.wary = np.inf, False, 0, 0, True

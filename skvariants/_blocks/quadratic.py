@@ -42,12 +42,12 @@ def gradient_of(problem: Any, theta: Array, sums: Sums) -> Array:
 def metric_of(problem: Any, sums: Sums, width: int) -> Blocks:
     """Hessians of the smooth part, factored where the penalty is smooth."""
     unit, (d, k) = problem.loss.columns_per_model, (problem.d, sums.gradient.shape[1])
-    l2, matrices = l2_strengths(problem.penalty, d, k), []
+    l2, matrices, dtype = l2_strengths(problem.penalty, d, k), [], problem.rows.dtype
     for j, H in enumerate(sums.hessian):
         extra = np.zeros((d + 1, unit))
         extra[:-1] = l2[:, j * unit : (j + 1) * unit]
         factored = not problem.penalty.has_prox
-        matrices.append(finished(H / sums.weight, extra, problem.fit_intercept, np.float64, factored))
+        matrices.append(finished(H / sums.weight, extra, problem.fit_intercept, dtype, factored))
     return Blocks(width=width, matrices=matrices, unit=unit, exact=True, n_columns=k)
 
 
