@@ -105,6 +105,21 @@ def test_a_far_row_that_others_contradict_keeps_its_say():
     assert_allclose(model.coef_, here.coef_, rtol=1e-3, atol=1e-7)
 
 
+def test_a_far_row_that_sets_a_bound_to_its_column():
+    """No step of the others gains at once: the fit goes on from what all rows promise, to a hundredth of the usual."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12_000, 4))
+    y = (X @ rng.normal(size=(4, 4)) * 0.5 + rng.gumbel(size=(12_000, 4))).argmax(axis=1)
+    far = rng.choice(np.flatnonzero(y == 1))
+    X[far, 2] = 1e5
+    model = SGDVariantClassifier(alpha=0.1).fit_batches(batches(X, y))
+    best, constant = SGDVariantClassifier(alpha=0.1, tol=1e-9).fit(X, y), SGDVariantClassifier(alpha=1e9).fit(X, y)
+    constant.alpha = 0.1
+    found, least, most = (objective(m, X, y, "classes") for m in (model, best, constant))
+    assert model.status_ == "converged"
+    assert found - least <= 1e-3 * (most - least)
+
+
 def test_no_pass_is_spent_where_no_row_is_apart():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20_000, 8))
