@@ -106,7 +106,7 @@ def test_a_far_row_that_others_contradict_keeps_its_say():
 
 
 def test_a_far_row_that_sets_a_bound_to_its_column():
-    """No step of the others gains at once: the fit goes on from what all rows promise, to a hundredth of the usual."""
+    """It belongs to one class of several, and what the others say of its column would misplace it."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(12_000, 4))
     y = (X @ rng.normal(size=(4, 4)) * 0.5 + rng.gumbel(size=(12_000, 4))).argmax(axis=1)
