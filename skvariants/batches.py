@@ -287,10 +287,20 @@ class ParquetBatches:
 
     def _open(self, path: str) -> Any:
         try:
+            from pyarrow import ArrowInvalid
             from pyarrow.parquet import ParquetFile
         except ImportError as error:
             raise ImportError("ParquetBatches needs PyArrow: pip install skvariants[arrow].") from error
-        return ParquetFile(path, pre_buffer=False)
+        try:
+            return ParquetFile(path, pre_buffer=False)
+        except ArrowInvalid as error:
+            raise ValueError(
+                f"{path} is no Parquet file ({error}): leave it out of paths, or write it anew."
+            ) from error
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"There is no file {path!r}: give the path of one, a directory or a pattern."
+            ) from error
 
     def _columns(self) -> list[str]:
         beside = [name for name in (self.target, self.sample_weight) if name is not None]
@@ -302,7 +312,10 @@ class ParquetBatches:
 
         absent = [name for name in self._columns() if name not in schema.names]
         if absent:
-            raise ValueError(f"{path} has no column {shown(absent)}: it has {shown(list(schema.names))}.")
+            raise ValueError(
+                f"{path} has no column {shown(absent)}: it has {shown(list(schema.names))}. Name some "
+                "of these, or leave the file out."
+            )
         for name in self.features if self.transform is None else ():
             kind = schema.field(name).type
             if not (kinds.is_boolean(kind) or kinds.is_integer(kind) or kinds.is_floating(kind)):

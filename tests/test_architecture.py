@@ -49,6 +49,8 @@ LEVELS = [
     "_blocks.cluster",
     "_blocks.table",
     "_blocks.sums",
+    "_blocks.quadratic",
+    "_blocks.apart",
     "_blocks.survey _blocks.newton",
     "_blocks.predictions",
     "_fit.results",
@@ -133,6 +135,7 @@ ELSEWHERE = {
     "_interior_point.weights": "test_interior_point",
     "_blocks.newton": "test_blocks",  # all of them are one way to one optimum
     "_blocks.predictions": "test_cluster",
+    "_blocks.quadratic": "test_blocks",
     "_blocks.sums": "test_blocks",
     "_blocks.survey": "test_blocks",
     "_blocks.table": "test_blocks",

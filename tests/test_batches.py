@@ -466,12 +466,14 @@ def test_a_checkpoint_is_of_one_fit_alone(tmp_path):
             of_kind("binary", **params).fit_batches(broken, **{"classes": [0, 1], **asked}, checkpoint=path)
     with pytest.raises(ValueError, match="of other parameters or batches"):
         of_kind("binary").fit_batches(cut(X, y), classes=[0, 1], checkpoint=path)
+    with pytest.raises(ValueError, match=f"with n_features={X.shape[1]}, and not with n_features=2: give the same"):
+        of_kind("binary").fit_batches(lambda: iter(cut(X[:, :2], y)), classes=[0, 1], checkpoint=path)
     assert path.read_bytes() == kept
     model = of_kind("binary").fit_batches(lambda: iter(cut(X, y)), classes=[0, 1], checkpoint=path)
     whole = of_kind("binary").fit_batches(lambda: iter(cut(X, y)), classes=[0, 1])
     np.testing.assert_array_equal(model.coef_, whole.coef_)
     path.write_bytes(b"something else")
-    with pytest.raises(ValueError, match="no checkpoint of fit_batches"):
+    with pytest.raises(ValueError, match=r"no checkpoint of fit_batches \(.*\): give the path of another file"):
         of_kind("binary").fit_batches(cut(X, y), checkpoint=path)
 
 
@@ -753,6 +755,14 @@ def test_a_reader_that_is_left_leaves_no_thread(parquet):
     with pytest.raises(Exception, match=r"."):
         list(batches)
     assert not [t for t in threading.enumerate() if t.name == "skvariants-batches"]
+
+
+def test_files_that_are_none_are_named(parquet, tmp_path):
+    (tmp_path / "junk.parquet").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"junk\.parquet is no Parquet file .*: leave it out of paths"):
+        ParquetBatches(tmp_path / "junk.parquet", "y")
+    with pytest.raises(FileNotFoundError, match=r"There is no file '.*none\.parquet': give the path"):
+        ParquetBatches(tmp_path / "none.parquet", "y")
 
 
 def test_pyarrow_is_asked_for_by_name(monkeypatch, tmp_path):

@@ -269,6 +269,18 @@ def ray(monkeypatch):
     return ray
 
 
+def test_executors_that_cannot_work_say_so():
+    blocks = in_blocks(*problem())
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="is shut down: start another and fit again"):
+        fit(model(), blocks, engine=executor)
+    with ProcessPoolExecutor(1) as executor:  # starts none where a task cannot be sent
+        read = [lambda block=block: block for block in blocks]
+        with pytest.raises(TypeError, match=r"cannot send this one .*: give blocks or functions of a module"):
+            fit(model(), read, engine=executor)
+
+
 def test_references_of_ray_give_the_bits_of_one_process(ray):
     X, y, weight = problem()
     blocks = in_blocks(X, y, weight)

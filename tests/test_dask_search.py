@@ -262,6 +262,22 @@ def test_scores_by_blocks_are_those_of_scikit_learn(kind):
             assert found == pytest.approx(expected, rel=1e-6, abs=1e-8), name
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "log_cosh"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_fold_of_no_weight_is_no_score(loss):
+    """Nothing was measured there, in memory or in batches."""
+    X, y = problem("real")
+    weight = np.ones(len(X))
+    weight[: len(X) // 5 + 5] = 0
+    search = BatchedGridSearchCV(SGDVariantRegressor(loss=loss), {"alpha": [1e-4, 1.0]}, cv=5, refit=False)
+    here = scores_of(search.fit(X, y, sample_weight=weight))
+    there = scores_of(search.fit_batches(ArrayBatches(X, y, weight, rows=200)))
+    assert here.keys() == there.keys()
+    for name, values in there.items():
+        np.testing.assert_array_equal(np.isnan(values), np.isnan(here[name]), name)
+    assert np.isnan(there["split0_test_score"]).all()
+
+
 def test_labels_that_a_fold_has_not_seen_are_no_scores():
     X, y = problem("binary", 300)
     y = np.where(np.arange(300) < 200, y, 2)

@@ -206,6 +206,8 @@ class OnCluster:
     """
 
     def __init__(self, client: Any) -> None:
+        if client.status == "closed":
+            raise ValueError("The client of dask is closed: make another and fit again.")
         self.client = client
         self.workers = len(self._ask_workers())
         self.shared: dict[Any, Any] = {}

@@ -8,7 +8,9 @@ long, so that what is added pairwise by number, first in them and then among the
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -130,8 +132,9 @@ class OnExecutor:
     def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> list[Any]:
         futures: list[Any] = []
         try:
-            futures.extend(self.executor.submit(function, shard, *args) for shard in shards)
-            return [future.result() for future in futures]
+            with _sent():
+                futures.extend(self.executor.submit(function, shard, *args) for shard in shards)
+                return [future.result() for future in futures]
         except BrokenExecutor as error:
             raise RuntimeError(
                 f"The executor of the fit has lost a worker ({type(error).__name__}): start another and fit again."
@@ -139,6 +142,24 @@ class OnExecutor:
         finally:
             for future in futures:
                 future.cancel()
+
+
+@contextlib.contextmanager
+def _sent() -> Iterator[None]:
+    """Say what to do where an executor takes no task, or cannot send it to another process."""
+    try:
+        yield
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        if "pickle" not in str(error):
+            raise
+        raise TypeError(
+            f"The executor of the fit sends tasks to other processes, and cannot send this one ({error}): give blocks "
+            "or functions of a module, as by functools.partial, no lambda and none that is defined in another."
+        ) from error
+    except RuntimeError as error:
+        if "cannot schedule new futures" not in str(error) or isinstance(error, BrokenExecutor):
+            raise
+        raise RuntimeError("The executor of the fit is shut down: start another and fit again.") from error
 
 
 class OnRay:

@@ -17,16 +17,20 @@ References
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skvariants._blocks.apart import Ordinary
+from skvariants._blocks.quadratic import by_unit, gradient_of, metric_of, minimum
 from skvariants._blocks.sums import Question, Sums
 from skvariants._quasi_newton.batch import StageBatch
-from skvariants._quasi_newton.hessian import Blocks, Plan, diagonal_hessian, finished, l2_strengths, sampled_hessian
-from skvariants._quasi_newton.lasso import bfgs, lasso
+from skvariants._quasi_newton.hessian import Plan, diagonal_hessian, sampled_hessian
+from skvariants._quasi_newton.lasso import bfgs
+from skvariants._quasi_newton.leverage import LENGTHS, rows_apart, vanishes
 from skvariants._quasi_newton.line_search import ARMIJO, parabola
 from skvariants._quasi_newton.method import Tolerance
 from skvariants._training.certificate import Certificate
@@ -51,6 +55,16 @@ _ROUNDING = 8
 _CLOSE = 2.5
 #: What a step leaves of what was to gain, above which the metric is poor.
 _POOR = 0.1
+#: Times what the metric promises that the rows of the sample have to, beside those apart, to be asked for their step.
+_HELD = 4.0
+#: Share of what is not worth another step that is, where few rows may hold the model and no leap has freed it.
+_WARNED = 0.01
+#: Slow steps in a row after which they are asked before a fit ends.
+_SLOW = 4
+#: Times what the step before has promised, above which one promises too much.
+_WILD = 10.0
+#: What steps have left of what was to gain, up to which the last one needs no pass to confirm it; else it is not taken.
+_KNOWN = 0.5
 #: Share of what was gained that a step may promise which no pass will confirm.
 _SHORT = 0.05
 
@@ -72,7 +86,7 @@ class SumsState(Fields):
     wary : bool
         Whether other lengths are looked at in the next pass.
     whole : bool
-        Whether the metric is the Hessian of all rows.
+        Whether the metric is the Hessian of all rows at the present point.
     rate : float
         What a step is expected to leave of what is to gain.
     rated : bool
@@ -81,6 +95,22 @@ class SumsState(Fields):
         Passes in a row that brought nothing.
     least : float
         Least that was foreseen.
+    failed : bool
+        Whether a step by another metric than the Hessian of all rows has failed, and that is to be had.
+    slow : int
+        Steps in a row that left much.
+    doubted : bool
+        Whether the Hessian at the present point, which promises more, was not taken.
+    weight : float
+        Of all rows.
+    asks : bool
+        Whether the next pass is about the rows that are within reach of each other.
+    leap : ndarray or None
+        A step of these, which the next pass is to try on all rows.
+    free : bool
+        Whether such a step gains nothing at the present point.
+    warned : bool
+        Whether few rows were suspected to hold the model, and no step of the others gained.
     n_rows : int
         Rows of a pass.
     mark : bytes
@@ -101,6 +131,14 @@ class SumsState(Fields):
     rated: bool = shared(False)
     idle: int = shared(0)
     least: float = shared(np.inf)
+    failed: bool = shared(False)
+    slow: int = shared(0)
+    doubted: bool = shared(False)
+    weight: float = shared(0.0)
+    asks: bool = shared(False)
+    leap: Any = per_column(None)
+    free: bool = shared(False)
+    warned: bool = shared(False)
     n_rows: int = informative(0)
     mark: bytes = informative(b"")
 
@@ -161,33 +199,6 @@ class SummedNewton(Method):
         """Objective of each column, in the units worked in."""
         return np.asarray(losses / weight * self.scale + self.problem.penalty.value(theta[:-1]))
 
-    def _gradient(self, theta: Array, sums: Sums) -> Array:
-        """Gradient of the smooth part, in the coordinates worked in."""
-        c, G = self.problem.coordinates, sums.gradient / sums.weight
-        g = np.empty_like(theta)
-        if c.identity:
-            g[:] = G
-        else:
-            g[:-1] = (G[:-1] - c.mean * G[-1]) * c.gradient_units
-            g[-1] = G[-1] * c.target * c.objective_scale
-        if not self.problem.fit_intercept:
-            g[-1] = 0.0
-        if self.smooth or self.problem.penalty.elastic:
-            self.problem.penalty.add_gradient(theta[:-1], g[:-1])
-        return g
-
-    def _metric_of(self, sums: Sums) -> Blocks:
-        """The Hessian of all rows."""
-        l2 = l2_strengths(self.problem.penalty, self.d, self.k)
-        matrices = []
-        for j, H in enumerate(sums.hessian):
-            extra = np.zeros((self.d + 1, self.unit))
-            extra[:-1] = l2[:, j * self.unit : (j + 1) * self.unit]
-            matrices.append(finished(H / sums.weight, extra, self.problem.fit_intercept, np.float64, self.smooth))
-        return Blocks(
-            width=self.state.width, matrices=matrices, unit=self.unit, exact=True, n_columns=self.k
-        )  # fmt: skip
-
     def _metric_of_sample(self) -> Any:
         """That of the sample: blocks of what the loss couples, or of one for all classes, or a diagonal."""
         batch = StageBatch(self.problem, self.state.width)
@@ -195,21 +206,27 @@ class SummedNewton(Method):
         coupled = self.size <= FACTORED
         if not coupled and self.d >= FACTORED:
             return diagonal_hessian(batch, Z)
-        plan = Plan(batch.n, self.unit) if coupled else Plan(batch.n, 1, common=True)
+        plan = Plan(batch.n, self.unit if coupled else 1, common=not coupled, partial=True)
         return sampled_hessian(batch, Z, plan, np.zeros(self.k), self.smooth)
+
+    @property
+    def affordable(self) -> bool:
+        """Whether the Hessian of all rows can be had."""
+        return bool(self.size <= FACTORED and self.size**2 * (self.k // self.unit) <= NUMBERS)
 
     def _wants_hessian(self) -> bool:
         """Whether that of all rows pays: it is small, and more than one pass is to come."""
         m = self.state.method
-        if self.size**2 * (self.k // self.unit) > NUMBERS or self.size > FACTORED:
+        if not self.affordable:
             return False
         if m.f is None:
-            return (m.wary or self.passes == 1) and self.size <= WHOLE
+            return m.failed or ((m.wary or self.passes == 1) and self.size <= WHOLE)
         if m.rate * m.least <= self._enough():
             return False
-        if m.whole:  # another says little more where it is constant, or where the last did
-            return not self.problem.loss.quadratic and m.rate <= _POOR
-        return self.size <= WHOLE or m.rate > _POOR
+        if m.whole and self.problem.loss.quadratic:
+            return False
+        # a large one where that of other rows or of an earlier point is poor, and as long as new ones do well
+        return self.size <= WHOLE or m.slow > 1 or m.whole == (m.rate <= _POOR)
 
     # ------------------------------------------------------------------ the method
 
@@ -217,7 +234,8 @@ class SummedNewton(Method):
         """What is not worth another step; no less than rounding."""
         f = float(self.state.method.f.sum())
         rounding = _ROUNDING * np.finfo(np.float64).eps * abs(f)
-        return max(float(self.tolerance.of(np.array([f]))[0]), rounding)
+        asked = float(self.tolerance.of(np.array([f]))[0])
+        return max(asked * (_WARNED if self.state.method.warned else 1.0), rounding)
 
     def arrived(self) -> Array | None:
         m = self.state.method
@@ -226,10 +244,19 @@ class SummedNewton(Method):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             if m.P is None:
                 self._aim()
+            if m.asks or m.leap is not None:
+                return None
             expected, enough = self._expected(), self._enough()
-            if expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough):
+            near = expected <= enough or (m.rated and expected <= _CLOSE * enough and m.rate * expected <= enough)
+            near &= expected >= -enough and not m.doubted
+            if near or m.idle >= _IDLE:
+                m.asks = self._held(enough)
+                if m.asks:
+                    return None
+            if near and m.rate <= _KNOWN:
                 self.state.theta = self.state.theta + m.P
                 m.f = m.g = None  # of the point before
+            if near:
                 return np.ones(1, bool)
         return np.ones(1, bool) if m.idle >= _IDLE else None
 
@@ -240,7 +267,7 @@ class SummedNewton(Method):
     def iterate(self) -> Record:
         m = self.state.method
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-            f = self._begin() if m.f is None else self._step()
+            f = self._pass()
             if self.passes is not None:
                 self.passes -= 1
                 if not self.passes:
@@ -248,6 +275,15 @@ class SummedNewton(Method):
         objective = np.array([float((f / self.scale).sum())])
         eta = np.ones(1) if m.length is None else np.array([float(m.length.mean())])
         return Record(objective, eta, m.n_rows)
+
+    def _pass(self) -> Array:
+        """The next pass; objectives after it."""
+        m = self.state.method
+        if m.f is None:
+            return self._begin()
+        if m.asks:
+            return self._ask_others()
+        return self._step() if m.leap is None else self._leap()
 
     def _begin(self) -> Array:
         """A pass at the present point."""
@@ -276,10 +312,13 @@ class SummedNewton(Method):
     def _learn(self, theta: Array, f: Array, sums: Sums) -> None:
         """Take over what a pass says of a point."""
         m = self.state.method
-        m.f, m.g = f, self._gradient(theta, sums)
+        m.f, m.g = f, gradient_of(self.problem, theta, sums)
         m.P = m.slope = None
+        m.free &= m.failed  # at the same point
+        m.failed = m.doubted = False
+        m.weight = float(sums.weight)
         if sums.hessian is not None:
-            m.metric, m.whole, m.steps, m.changes = self._metric_of(sums), True, [], []
+            m.metric, m.whole, m.steps, m.changes = metric_of(self.problem, sums, self.state.width), True, [], []
         elif m.metric is None:
             m.metric = self._metric_of_sample()
         m.length = np.ones(self.k)
@@ -293,31 +332,63 @@ class SummedNewton(Method):
         f = self._objective(trial, sums.value, sums.weight)
         before, after = self._by_unit(m.f), self._by_unit(f)
         noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
-        slope = m.slope[:: self.unit]
+        slope = np.minimum(m.slope[:: self.unit], 0.0)
         good = after <= before + ARMIJO * m.length[:: self.unit] * slope + noise
         gained = float(np.where(good, before - after, 0.0).sum())
+        lower = gained > float(noise.sum())
         if good.all():
-            self._remember(trial, sums)
+            s, y = trial - state.theta, gradient_of(self.problem, trial, sums) - m.g
+            former = m.metric, m.steps, m.changes
             m.wary = bool((m.length < 1).any())
+            if sums.hessian is None:
+                self._remember(s, y)
             state.theta = trial
             self._learn(trial, f, sums)
             self._aim()
+            if sums.hessian is not None and not 0 <= self._expected() <= _WILD * expected:
+                # curvature has all but vanished there: that of before, and what the step tells
+                m.metric, m.steps, m.changes = former
+                m.doubted = True
+                self._remember(s, y)
+                self._aim()
+        elif self.affordable and not m.whole:
+            return self._see_all(sums)
         else:
-            self._shorten(good, trial, f, sums)
+            lower |= self._shorten(good, trial, f, sums)
         new = self._expected()
         m.rate = min(1.0, max(new / expected, m.rate * m.rate)) if expected > 0 else 0.0
         m.rated = bool(good.all())
-        m.idle = m.idle + 1 if gained <= float(noise.sum()) and not new < 0.5 * m.least else 0
+        m.slow = m.slow + 1 if m.rate > _POOR else 0
+        # asked ever more rarely
+        m.asks = m.slow >= _SLOW and m.slow & (m.slow - 1) == 0 and self._held(self._enough())
+        m.idle = 0 if lower or new < 0.5 * m.least else m.idle + 1
         m.least = min(m.least, new)
         return m.f
 
-    def _shorten(self, good: Array, trial: Array, f: Array, sums: Sums) -> None:
-        """Lengths of the next trial: the best that was seen, or the minimum of a parabola."""
+    def _see_all(self, sums: Sums) -> Array:
+        """After a step by a metric that has misled: the Hessian of all rows, at the point that the step began at."""
+        m = self.state.method
+        f = np.asarray(m.f)
+        m.wary, m.steps, m.changes = True, [], []
+        if self.problem.loss.quadratic and sums.hessian is not None:  # it is the same everywhere
+            m.metric, m.whole, m.P, m.length = (
+                metric_of(self.problem, sums, self.state.width),
+                True,
+                None,
+                np.ones(self.k),
+            )
+        else:
+            m.failed, m.f = True, None
+        return f
+
+    def _shorten(self, good: Array, trial: Array, f: Array, sums: Sums) -> bool:
+        """Lengths of the next trial: the best that was seen, or the minimum of a parabola; whether one is lower."""
         state, m, unit = self.state, self.state.method, self.unit
         t = m.length[::unit]
         before, after = self._by_unit(m.f), self._by_unit(f)
+        noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
         after = np.where(np.isfinite(after), after, np.inf)
-        guess = np.clip(parabola(t, before, after, m.slope[::unit]), 0.1 * t, 0.5 * t)
+        guess, found = np.clip(parabola(t, before, after, m.slope[::unit]), 0.1 * t, 0.5 * t), False
         if m.wary:
             seen = np.array([
                 self._by_unit(self._objective(state.theta + x * m.length * m.P, losses, sums.weight))
@@ -327,21 +398,78 @@ class SummedNewton(Method):
             best = seen.argmin(axis=0)
             lower = seen.min(axis=0) < before
             guess = np.where(lower, _LADDER[best] * t, 0.1 * _LADDER[0] * t)
+            found = bool((lower & ~good & (before - seen.min(axis=0) > noise)).any())
         m.length, m.wary = np.repeat(np.where(good, t, guess), unit), True
+        return found
 
     def _by_unit(self, columns: Array) -> Array:
-        return columns if self.unit == 1 else columns.reshape(-1, self.unit).sum(axis=1)
+        return by_unit(columns, self.unit)
 
     def _dot(self, A: Array, B: Array) -> Array:
         """Inner product of each unit, for each of its columns."""
         return np.repeat(self._by_unit((A * B).sum(axis=0)), self.unit)
+
+    # ------------------------------------------------------------------ without rows that are far from all others
+
+    @functools.cached_property
+    def ordinary(self) -> Ordinary:
+        """Rows of the sample that are within reach of each other."""
+        return Ordinary(self.problem, self.state.width)
+
+    def _held(self, enough: float) -> bool:
+        """Whether few rows may hold the model: by the others, it has more to gain than its metric promises."""
+        m, p = self.state.method, self.problem
+        if m.free or not (self.affordable and vanishes(p.loss)) or self.passes in (1, 2):
+            return False
+        if not (m.whole or m.steps or rows_apart(p.rows.X, p.coordinates).any()):
+            return False  # the metric is that of ordinary rows
+        return self.ordinary.promise(self.state.theta, m.g) > _HELD * max(enough, self._expected())
+
+    def _ask_others(self) -> Array:
+        """A pass over the rows within reach."""
+        m, theta = self.state.method, self.state.theta
+        m.leap = self.ordinary.step(theta, self.ask(self.ordinary.question(self.reading, theta)), m.weight)
+        m.asks = False
+        return self._not_held() if m.leap is None else np.asarray(m.f)
+
+    def _not_held(self) -> Array:
+        """No step of the others gains: what is promised is to be that of all rows."""
+        m, f = self.state.method, np.asarray(self.state.method.f)
+        if not m.whole:
+            m.failed, m.f = True, None
+        m.free = m.warned = True
+        return f
+
+    def _leap(self) -> Array:
+        """A pass at the end of their step, and on the way to it: where it gains on all rows, there it goes on."""
+        state, m, P = self.state, self.state.method, self.state.method.leap
+        lengths = np.array(LENGTHS)
+        offsets = np.repeat(lengths[1:, None] - 1.0, self.k, axis=1)
+        sums = self._measure(state.theta + P, self.affordable and self.size <= WHOLE, P, offsets)
+        seen = [
+            self._objective(state.theta + t * P, losses, sums.weight)
+            for t, losses in zip(lengths, [sums.value, *sums.along], strict=True)
+        ]
+        totals = np.nan_to_num([f.sum() for f in seen], nan=np.inf)
+        best, before = int(totals.argmin()), np.asarray(m.f)
+        m.leap = None
+        if not totals[best] < before.sum() - self._enough():
+            return self._not_held()
+        state.theta = state.theta + lengths[best] * P
+        m.metric, m.whole, m.steps, m.changes = None, False, [], []
+        m.least, m.rated, m.idle, m.slow, m.wary = np.inf, False, 0, 0, True
+        if best:
+            m.f, m.failed = None, True
+        else:
+            self._learn(state.theta, seen[0], sums)
+        return seen[best]
 
     # ------------------------------------------------------------------ where to go
 
     def _aim(self) -> None:
         """The direction, and what it promises."""
         m = self.state.method
-        m.P, m.slope = self._two_loops() if self.smooth else self._proximal()
+        m.P, m.slope = self._two_loops() if self.smooth else minimum(self.problem, m.metric, m.g, self.state.theta)
         if m.least == np.inf:
             m.least = self._expected()
             m.rate = min(1.0, self.size / self.problem.n) if not m.whole else 0.0
@@ -363,27 +491,10 @@ class SummedNewton(Method):
             P[-1] = 0.0
         return P, self._dot(m.g, P)
 
-    def _proximal(self) -> tuple[Array, Array]:
-        """The minimum of the quadratic model with its L1 part."""
-        m, theta, penalty = self.state.method, self.state.theta, self.problem.penalty
-        strength = np.zeros(theta.shape)
-        strength[:-1] = penalty.l1_strength
-        new, get = np.array(theta), m.metric.get
-        for j, Q in enumerate(m.metric.matrices):
-            v = get(theta, j)
-            m.metric.put(new, j, lasso(Q, get(m.g, j) - Q @ v, get(strength, j), v))
-        if not self.problem.fit_intercept:
-            new[-1] = theta[-1]
-        P = new - theta
-        change = (strength * (np.abs(new) - np.abs(theta))).sum(axis=0)
-        return P, self._dot(m.g, P) + np.repeat(self._by_unit(change), self.unit)
-
-    def _remember(self, trial: Array, sums: Sums) -> None:
-        """What a step tells of the curvature."""
+    def _remember(self, s: Array, y: Array) -> None:
+        """What a step and the change of the gradient tell of the curvature."""
         m = self.state.method
-        if sums.hessian is not None:
-            return
-        s, y = trial - self.state.theta, self._gradient(trial, sums) - m.g
+        m.whole &= self.problem.loss.quadratic
         if not self.smooth:
             for j, Q in enumerate(m.metric.matrices):
                 bfgs(Q, m.metric.get(s, j), m.metric.get(y, j))

@@ -68,7 +68,10 @@ class Checkpoint:
             try:
                 before, self.given_before, self.seed, self.log, self.partial = pickle.loads(self.path.read_bytes())
             except Exception as error:
-                raise ValueError(f"checkpoint={str(path)!r} is no checkpoint of fit_batches: {error}.") from error
+                raise ValueError(
+                    f"checkpoint={str(path)!r} is no checkpoint of fit_batches ({error}): give the path of another "
+                    "file, or delete this one to begin anew."
+                ) from error
             self.refuse(before != key)
 
     def refuse(self, differs: bool) -> None:
@@ -87,6 +90,11 @@ class Checkpoint:
             f"checkpoint={str(self.path)!r} is of a fit {what}: give the same again, give another path, or delete the "
             "file to begin anew."
         )
+
+    def learned(self, name: str, value: Any) -> None:
+        """What rows say of themselves: of another fit, if it said something else."""
+        self.given = self.given | {name: (shown(value), identity(value))}
+        self.refuse(self.given_before.get(name, self.given[name])[1] != self.given[name][1])
 
     def result(self, number: int, asked: Asked) -> Any:
         """What came of a pass, counted from 0; None where it has not ended.
@@ -139,7 +147,8 @@ def _asked(function: Callable[..., Any], args: Sequence[Any]) -> Asked:
     """What is asked of all rows."""
     if function is statistics:
         question = args[0]
-        return f"statistics, {question.hessian}, {len(question.lengths)}", question.theta
+        what = question.hessian, len(question.lengths), question.limits is None
+        return f"statistics, {what}", question.theta
     return function.__name__, args[2] if function is cost_of else None
 
 
@@ -221,8 +230,11 @@ class Passes:
         rows = self._open(skip)
         try:
             for number, batch in enumerate(rows, skip):
+                known = self.header.n_features
                 with numbered(number):
                     shard = self._checked(batch)
+                if known is None:
+                    self.checkpoint.learned("n_features", self.header.n_features)
                 yield number, shard
         finally:
             if hasattr(rows, "close"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from skvariants._blocks.engines import tree
 from skvariants._blocks.table import Shard, blocks, parts
@@ -70,6 +71,8 @@ class Question:
         Of a step; its length in the models is zero.
     lengths : ndarray of shape (n_lengths, n_columns), optional
         Where else along it losses are wanted.
+    limits : Limits, optional
+        Rows beyond them are left out.
     """
 
     reading: Any
@@ -79,6 +82,7 @@ class Question:
     hessian: bool = False
     direction: Any = None
     lengths: Any = ()
+    limits: Any = None
 
     @property
     def unit(self) -> int:
@@ -102,11 +106,19 @@ def statistics(shard: Shard, question: Question) -> Sums:
     total = Sums(0.0, np.zeros(k), np.zeros((d + 1, k)), np.zeros((len(question.lengths), k)), hessian)
     spare = _Spare(), _Spare(), _Spare(), _Spare()
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
-        for X, y, weight in parts(shard):
+        for part in parts(shard, question.reading.dtype):
+            X, y, weight = part if question.limits is None else _within(question.limits, *part)
             _add(total, X, y, weight, question, spare)
         if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()):
             refuse_infinite(shard, question.reading.dtype)
     return total
+
+
+def _within(limits: Any, X: Any, y: Array, weight: Array | None) -> Shard:
+    """Rows of a part within limits."""
+    values = X if sp.issparse(X) else np.asarray(X)
+    at = np.flatnonzero(~limits.exceeded(values))
+    return X.iloc[at] if hasattr(X, "iloc") else X[at], y[at], None if weight is None else weight[at]
 
 
 def cost_of(shard: Shard, reading: Any, loss: Any, constants: Array) -> Array:

@@ -28,6 +28,9 @@ _RUN = 256
 #: Bytes of a sample and share of the rows; rows for each feature, where they are more but no more than so many bytes
 #: (of 40, 80 and 160 the last took 2, 4 and 7 passes on adult, credit_default and bank_full, the first 4, 12 and 8).
 _SAMPLE, _SHARE, _ROWS, _LARGEST = 1 << 25, 16, 160, 3 << 25
+#: Rows for each feature beyond which a sample costs a narrow table more than it spares: what the optimum of so many
+#: leaves is less than a step takes.
+_PLENTY = 1000
 #: Rows that tell the spread of the targets: its standard error is 1.17 / sqrt(n) of it, where they are normal.
 _SPREAD = 1 << 16
 
@@ -155,6 +158,10 @@ def _counted(y: Array, weight: Array | None) -> tuple[Array, Array, Array]:
     if y.dtype.kind in "biu":
         numbers = y.view(np.uint8) if y.dtype.kind == "b" else y
         low, high = numbers.min(), numbers.max()
+        if weight is None:
+            number = np.array([np.count_nonzero(numbers == label) for label in np.unique([low, high])])
+            if number.sum() == len(y):  # of two classes or one
+                return np.unique([low, high]).astype(y.dtype), number, number * 1.0
         if int(high) - int(low) < _FEW:
             found = np.zeros((2, int(high) - int(low) + 1))
             for some in (slice(start, start + PART) for start in range(0, len(y), PART)):
@@ -282,6 +289,7 @@ def surveyed(spec: Any, header: Header, table: Table, large: int = 1) -> Data:
 def _share(table: Table, n: int, loss: Any, large: int) -> float:
     """The share of so many rows that a sample is."""
     most, least = _SAMPLE // (table.d * table.dtype.itemsize), least_of(table, loss, large)
+    most = min(most, large * _PLENTY * (table.d + 1))
     return min(1.0, max(most, least) / n, max(1 / _SHARE, least / n))
 
 
@@ -348,6 +356,8 @@ class Reading:
         s = None if weight is None else weight.astype(np.float64)
         if self.columns is None:
             columns = self.task.stored(self.task.validated(y), self.dtype)
+        elif self.by_class is None and len(self.columns) == 2:
+            columns = self._of_two(y)
         else:
             codes = _codes(y, self.task.classes)
             columns = np.take(self.columns, codes, axis=0)
@@ -355,6 +365,12 @@ class Reading:
                 own = self.by_class[codes]
                 s = own if s is None else s * own
         return columns, None if s is None else s.astype(self.dtype)[:, None]
+
+    def _of_two(self, y: Array) -> Array:
+        """Columns of two classes: numbers of labels would be longer than these."""
+        first, second = np.asarray(self.columns)
+        second_there = (y == self.task.classes[1])[:, None].astype(self.dtype)
+        return second_there * (second - first) + first
 
 
 def _codes(y: Array, classes: Array) -> Array:

@@ -18,7 +18,7 @@ from skvariants._blocks.cluster import ByDask, OnCluster, client_of, delayed_blo
 from skvariants._blocks.engines import Engine, in_turn, listed, summed, tree
 from skvariants._data.namespaces import at_hand, called, is_elsewhere, rows_elsewhere
 from skvariants._data.rows import is_lazy, is_memory_map
-from skvariants._data.validate import row_weights
+from skvariants._data.validate import cells_named, row_weights
 
 Array = np.ndarray
 #: Bytes of a shard of a memory map, and most shards.
@@ -216,12 +216,21 @@ def _beside(value: Any, name: str, X: Any, count: int) -> list[Any]:
     return [value[end - length : end] for length, end in zip(lengths, ends, strict=True)]
 
 
-def parts(shard: Shard) -> Iterator[tuple[Any, Array, Array | None]]:
-    """A shard in parts, of as many targets and weights as go through loops without the interpreter being noticed."""
+def parts(shard: Shard, dtype: Any = np.float64) -> Iterator[tuple[Any, Array, Array | None]]:
+    """A shard in parts, of as many targets and weights as go through loops without the interpreter being noticed.
+
+    Parameters
+    ----------
+    shard : tuple
+        Features, targets, weights.
+    dtype : dtype, default=float64
+        Of predictions: parts are as long as so many bytes of these allow.
+    """
+    rows = PART * 8 // np.dtype(dtype).itemsize
     y, weight = np.asarray(shard[1]), None if shard[2] is None else np.asarray(shard[2])
     X: Any = shard[0].tocsr() if sp.issparse(shard[0]) else getattr(shard[0], "iloc", shard[0])  # rows by their place
-    for start in range(0, len(y), PART):
-        some = slice(start, start + PART)
+    for start in range(0, len(y), rows):
+        some = slice(start, start + rows)
         yield X[some], y[some], None if weight is None else weight[some]
 
 
@@ -239,12 +248,20 @@ def blocks(X: Any, dtype: Any, numbers: int) -> Iterator[tuple[slice, Any]]:
     """
     rows = max(64, getattr(X, "block_bytes", _BLOCK) // (np.dtype(dtype).itemsize * numbers))
     X = X.to_numpy() if hasattr(X, "iloc") else X
+    made = np.ascontiguousarray if X.dtype.kind in "fiub" else _numbers
+    sparse, elsewhere = sp.issparse(X), hasattr(X, "namespace")
     for start in range(0, X.shape[0], rows):
         some = slice(start, min(start + rows, X.shape[0]))
-        if hasattr(X, "namespace"):
+        if elsewhere:
             yield some, X[some].in_floats()
         else:
-            yield some, np.ascontiguousarray(X[some].toarray() if sp.issparse(X) else X[some], dtype)
+            yield some, made(X[some].toarray() if sparse else X[some], dtype)
+
+
+def _numbers(block: Array, dtype: Any) -> Array:
+    """Objects or text as numbers, if they are some."""
+    with cells_named(block):
+        return np.ascontiguousarray(block, dtype)
 
 
 __all__ = [

@@ -81,7 +81,7 @@ def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _cells_named(X: Any) -> Iterator[None]:
+def cells_named(X: Any) -> Iterator[None]:
     """Say which columns hold text, and what can be done, or where the first value is that is not finite."""
     try:
         yield
@@ -295,7 +295,7 @@ def arrays(
         _refuse_dates(y, names[1])
     alone = functools.partial(_refused_alone, X, columns)
     with named(lambda: names[not alone()], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
-        with _cells_named(X):
+        with cells_named(X):
             X, checked = check()
         objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
         if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
@@ -329,7 +329,7 @@ def features(estimator: Any, X: Any) -> Any:
     X = in_process(X, "X", "")
     _refuse_dates(X, "X")
     refuse_masked(X, "X")
-    with named(lambda: "X", {"X": _TABLE}), _cells_named(X):
+    with named(lambda: "X", {"X": _TABLE}), cells_named(X):
         return validate_data(estimator, _native(X), reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
 
 
@@ -620,6 +620,7 @@ __all__ = [
     "Validation",
     "arrays",
     "canonical",
+    "cells_named",
     "features",
     "in_process",
     "named",

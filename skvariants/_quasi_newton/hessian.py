@@ -56,12 +56,15 @@ class Plan:
     relative: bool = False
         Whether damping is relative to the curvature that each weight would have were it the same in all rows
         (Marquardt), instead of curvature of each prediction (Levenberg).
+    partial : bool, default=False
+        Whether even all rows of the batch are but some of those whose deviations the coordinates know.
     """
 
     rows: int
     unit: int = 1
     common: bool = False
     relative: bool = False
+    partial: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -154,7 +157,7 @@ def sampled_hessian(batch: StageBatch, Z: Array, plan: Plan, damping: Array, fac
         Whether blocks are Cholesky factors.
     """
     k, d, unit = Z.shape[1], batch.d, plan.unit
-    partial = plan.rows < batch.n
+    partial = plan.partial or plan.rows < batch.n
     blocks = Blocks(width=batch.width, unit=unit, exact=not partial and unit == batch.width, n_columns=k)
     if partial:
         batch, Z = batch.head(plan.rows, Z)

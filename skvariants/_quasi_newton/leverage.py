@@ -27,12 +27,12 @@ _SAMPLE, _NOTICED = 256, 0.3
 # all rows that tell of rows apart, and from which on they are
 _WITHIN = ((0.68, 1.0), (0.95, 2.0))
 _FEWER, _APART = 1 / 3, 32.0
-# share of the rows up to which they are few
-_FEW = 0.05
+#: Share of the rows up to which they are few.
+FEW = 0.05
 # rows that make the step, at least, and for each feature
 _ROWS, _ROWS_PER_FEATURE = 4096, 4
-# shares of a step that are looked at
-_LENGTHS = (1.0, 0.25, 0.0625)
+#: Shares of a step that are looked at.
+LENGTHS = (1.0, 0.25, 0.0625)
 # of a diagonal, so that columns that only these rows know have a factor
 _RIDGE = 1e-12
 
@@ -40,6 +40,49 @@ _RIDGE = 1e-12
 def vanishes(loss: Any) -> bool:
     """Whether the curvature of a row may end with a step."""
     return not (loss.quadratic or (loss.regression and loss.in_target_units))
+
+
+class Limits:
+    """How far from the middle of their columns most rows reach, many times over.
+
+    Parameters
+    ----------
+    columns : ndarray of int
+        Which are known.
+    middle, limit : ndarray
+        Of each.
+    """
+
+    def __init__(self, columns: Array, middle: Array, limit: Array) -> None:
+        self.columns, self.middle, self.limit = columns, middle, limit
+
+    @classmethod
+    def of(cls, X: Any, deviation: Array | None = None) -> Limits:
+        """Those that some rows tell of columns that are not constant nearly everywhere.
+
+        Parameters
+        ----------
+        X : {ndarray, sparse matrix} of shape (n_rows, n_features)
+            Features.
+        deviation : ndarray of shape (n_features,), optional
+            Of all rows; only columns whose rows are mostly far within it are told.
+        """
+        some = _dense(X[:: -(-X.shape[0] // _SAMPLE)]).astype(np.float64)
+        middle = np.median(some, axis=0)
+        off = np.abs(some - middle)
+        most = np.full(X.shape[1], np.inf) if deviation is None else deviation
+        columns = np.flatnonzero(off.mean(axis=0) < _NOTICED * most)
+        off = np.sort(off[:, columns], axis=0)
+        reach = np.max([off[int(share * len(off))] / deviations for share, deviations in _WITHIN], axis=0)
+        told = (reach > 0) & (reach < _FEWER * most[columns])
+        return cls(columns[told], middle[columns[told]], _APART * reach[told])
+
+    def exceeded(self, X: Any) -> Array:
+        """Which rows have a value beyond."""
+        apart = np.zeros(X.shape[0], bool)
+        for j, middle, limit in zip(self.columns, self.middle, self.limit, strict=True):
+            apart |= np.abs(_dense(X[:, [j]]).ravel() - middle) > limit
+        return apart
 
 
 def rows_apart(X: Any, coordinates: Any) -> Array:
@@ -56,7 +99,6 @@ def rows_apart(X: Any, coordinates: Any) -> Array:
     -------
     ndarray of bool of shape (n_rows,)
     """
-    apart, some = np.zeros(X.shape[0], bool), _dense(X[:: -(-X.shape[0] // _SAMPLE)]).astype(np.float64)
     if coordinates.identity:
         square = X.multiply(X) if sp.issparse(X) else np.square(X)
         mean, square = (np.asarray(A.mean(axis=0)).ravel() for A in (X, square))
@@ -64,17 +106,12 @@ def rows_apart(X: Any, coordinates: Any) -> Array:
     else:
         scale = coordinates.inverse_scale[:, 0]
         deviation = np.divide(1.0, scale, where=scale > 0, out=np.zeros(len(scale)))
-    middle = np.median(some, axis=0)
-    off = np.abs(some - middle)
-    noticed = np.flatnonzero(off.mean(axis=0) < _NOTICED * deviation)
-    if not noticed.size:
-        return apart
-    off = np.sort(off[:, noticed], axis=0)
-    reach = np.max([off[int(share * len(off))] / deviations for share, deviations in _WITHIN], axis=0)
-    for j, limit in zip(noticed, _APART * reach, strict=True):
-        if 0 < limit < _APART * _FEWER * deviation[j]:
-            apart |= np.abs(_dense(X[:, [j]]).ravel() - middle[j]) > limit
-    return apart
+    return Limits.of(X, deviation).exceeded(X)
+
+
+def some_of(index: Array, d: int) -> Array:
+    """So many of some rows that they tell a step of `d` features."""
+    return index[:: -(-len(index) // max(_ROWS, _ROWS_PER_FEATURE * d))]
 
 
 def _dense(X: Any) -> Array:
@@ -100,7 +137,7 @@ def _step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) ->
     problem, d, P = batch.problem, batch.d, np.zeros(theta.shape)
     l2 = l2_strengths(problem.penalty, d, theta.shape[1])
     kinks = Kinks.of(problem.penalty, theta) if problem.penalty.has_prox else None
-    others = others[:: -(-len(others) // max(_ROWS, _ROWS_PER_FEATURE * d))]
+    others = some_of(others, d)
     part = StageBatch(problem, batch.width, others)
     rows, Z = slice(0, part.n), Z[others]
     X, slopes = part.standardised(rows)[:, :-1].astype(np.float64), _slopes(part, Z)
@@ -135,11 +172,11 @@ def without(apart: Array, batch: StageBatch, theta: Array, Z: Array) -> tuple[Ar
     batch, theta, Z : StageBatch, ndarray, ndarray
         As of `_step_of_others`.
     """
-    if not 0 < np.count_nonzero(apart) <= _FEW * batch.n:
+    if not 0 < np.count_nonzero(apart) <= FEW * batch.n:
         return None
     P = _step_of_others(batch, theta, Z, np.flatnonzero(~apart))
     ZP = batch.predict(P)
-    return P, np.min([batch.objective(Z + t * ZP, theta + t * P) for t in _LENGTHS], axis=0)
+    return P, np.min([batch.objective(Z + t * ZP, theta + t * P) for t in LENGTHS], axis=0)
 
 
 def _slopes(batch: StageBatch, Z: Array) -> Array:
@@ -149,4 +186,4 @@ def _slopes(batch: StageBatch, Z: Array) -> Array:
     return np.asarray(r if s is None else r * s, dtype=np.float64)
 
 
-__all__ = ["CURVED", "rows_apart", "vanishes", "without"]
+__all__ = ["CURVED", "FEW", "LENGTHS", "Limits", "rows_apart", "some_of", "vanishes", "without"]

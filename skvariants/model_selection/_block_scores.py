@@ -216,7 +216,8 @@ class R2(Metric):
     def scores(self, totals: Any, models: Models, constant: Any) -> Array:
         everything = self._all(totals, constant)
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(everything > 0, 1 - totals.values / everything, totals.values == 0)
+            flat = totals.values == 0 if totals.weight else np.nan  # of no weight nothing is known
+            share = np.where(everything > 0, 1 - totals.values / everything, flat)
         return np.asarray(share.mean(axis=1))
 
 
