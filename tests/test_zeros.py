@@ -107,6 +107,7 @@ def test_a_loss_with_kinks_is_left_where_its_steps_end():
 def test_rows_of_zeros_without_an_intercept_have_no_length_of_a_step(dtype, container):
     # found by a law: the reciprocal of their norm was no number of single precision
     X, y = container(np.zeros((20, 2), dtype)), np.arange(20) % 2
-    model = SGDVariantClassifier(solver="adam", penalty="l1", fit_intercept=False, random_state=0).fit(X, y)
+    params = dict(solver="adam", penalty="l1", fit_intercept=False, scale_features=False, random_state=0)
+    model = SGDVariantClassifier(**params).fit(X, y)
     assert model.status_ != "diverged"
     assert_array_equal(model.coef_, 0.0)
