@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skvariants._blocks.survey import places, scattered
-from skvariants._component import check, integers, refused, shown
+from skvariants._component import OneOf, check, integers, refused, shown
 from skvariants._data.rows import is_memory_map
 
 Array = np.ndarray
@@ -194,12 +194,18 @@ class ParquetBatches:
             known = dtype is None or np.dtype(dtype) in (np.float32, np.float64)
         if not known:
             raise ValueError(f"dtype={shown(dtype)} is not accepted: give 'float32', 'float64' or None.")
+        check("target", target, OneOf(str))
+        check("sample_weight", sample_weight, OneOf(None, str))
+        with refused("features", features, "Give a list of names of columns, or None."):
+            asked = None if features is None else list(features)
+            if isinstance(features, str) or not all(isinstance(name, str) for name in asked or ()):
+                raise TypeError("it is no list of strings")
         self.paths, self.target, self.sample_weight = _files(paths), target, sample_weight
         self.rows, self.transform = rows, transform
         with self._open(self.paths[0]) as file:
             schema = file.schema_arrow
         beside = {target, sample_weight}
-        self.features = [name for name in schema.names if name not in beside] if features is None else list(features)
+        self.features = [name for name in schema.names if name not in beside] if asked is None else asked
         if not self.features:
             raise ValueError(f"{self.paths[0]} has no column beside {target!r}: give the columns of features.")
         #: rows of each row group, file by file
@@ -310,12 +316,14 @@ class ParquetBatches:
         """Refuse columns that are not there, and those that are no numbers."""
         import pyarrow.types as kinds
 
-        absent = [name for name in self._columns() if name not in schema.names]
-        if absent:
-            raise ValueError(
-                f"{path} has no column {shown(absent)}: it has {shown(list(schema.names))}. Name some "
-                "of these, or leave the file out."
-            )
+        asked = {"features": self.features, "target": [self.target], "sample_weight": [self.sample_weight]}
+        for argument, names in asked.items():
+            absent = [name for name in names if name is not None and name not in schema.names]
+            if absent:
+                raise ValueError(
+                    f"{path} has no column {shown(absent)}, which {argument} names: it has {shown(list(schema.names))}. "
+                    "Name some of these, or leave the file out."
+                )
         for name in self.features if self.transform is None else ():
             kind = schema.field(name).type
             if not (kinds.is_boolean(kind) or kinds.is_integer(kind) or kinds.is_floating(kind)):
@@ -371,15 +379,21 @@ def _precision(schema: Any, features: Sequence[str]) -> Any:
 def _files(paths: Any) -> list[str]:
     """Files that are meant."""
     found: list[str] = []
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+    with refused("paths", paths, "Give a path, or a list of paths."):
+        given = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+        if any(isinstance(path, bytes) for path in given):
+            raise TypeError("paths are strings")
+    for path in given:
         if Path(path).is_dir():
             inside = sorted(map(str, Path(path).glob("*.parquet")))
-        elif not Path(path).exists() and glob.has_magic(os.fspath(path)):
-            inside = sorted(glob.glob(os.fspath(path), recursive=True))
+        elif not Path(path).exists() and glob.has_magic(path):
+            inside = sorted(glob.glob(path, recursive=True))
         else:
-            inside = [os.fspath(path)]
+            inside = [path]
         if not inside:
-            raise ValueError(f"{path} holds no file *.parquet: give such files, directories of them, or a pattern.")
+            raise ValueError(
+                f"{path} of paths holds no file *.parquet: give such files, directories of them, or a pattern."
+            )
         found += inside
     if not found:
         raise ValueError("paths names no file: give at least one.")

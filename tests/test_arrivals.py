@@ -40,13 +40,23 @@ def test_classes_of_sorted_rows_after_a_few_of_all_come_one_by_one(size):
     assert not now.awaits
     now, at = took(np.concatenate([first, np.repeat([0, 1], 2000)]), 3, size)
     np.testing.assert_array_equal(now.awaited, [False, False, True])
+    assert now.awaits
+
+
+def test_fewer_rows_than_a_block_tell_where_they_are_certain():
+    mixed = np.random.default_rng(0).integers(0, 2, 1120)
+    for n_more in (40, 50):  # by Chernoff's bound 44 rows of one class of two are chance once in 1e13 times
+        _, at = took(np.concatenate([mixed, np.zeros(n_more, int)]), 2, 10)
+        assert at == ([1160] if n_more == 50 else [])
 
 
 def test_forgetting_leaves_shares_and_makes_them_less_certain():
-    labels = np.random.default_rng(0).integers(0, 2, 500)
+    labels = np.random.default_rng(0).integers(0, 2, 520)
     now, _ = took(labels, 2, 100)
+    assert now.recent.any()
     half = now.fade(0.5)
     np.testing.assert_allclose(half.counts, now.counts / 2)
+    np.testing.assert_allclose(half.recent, now.recent / 2)
     np.testing.assert_array_equal(half.awaited, now.awaited)
 
 

@@ -8,12 +8,14 @@ import contextlib
 import datetime
 import decimal
 import fractions
+import functools
 import inspect
 import io
 import pickle
 import re
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -22,7 +24,18 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from _references import in_domain
-from skvariants import SGDVariantClassifier, SGDVariantRegressor, losses, penalties, schedules, set_docs_url, solvers
+from skvariants import (
+    SGDVariantClassifier,
+    SGDVariantRegressor,
+    batches,
+    displays,
+    estimators,
+    losses,
+    penalties,
+    schedules,
+    set_docs_url,
+    solvers,
+)  # fmt: skip
 from skvariants._component import Component
 from skvariants.diagnostics import diagnose
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV, BatchedRandomizedSearchCV
@@ -771,3 +784,146 @@ def test_what_is_given_by_feature_is_named(params, match):
     X = np.random.default_rng(0).normal(size=(30, 3))
     with pytest.raises(ValueError, match=match):
         SGDVariantRegressor(**params).fit(X, X.sum(axis=1))
+
+
+# ---------------------------------------------------------------------- everything else that is public
+
+
+def square(a, b):
+    return a**2 + b**2
+
+
+@functools.cache
+def public(path):
+    """What can be called beside estimators, components and searches: how, and with what that is right."""
+    raced, stream = classifier(solver="adam", eta0="auto").fit(X, LABELS), classifier()
+    for start in range(0, N, 10):
+        stream.partial_fit(X[start : start + 10], LABELS[start : start + 10], [0, 1])
+    grid = {"alpha": [1e-3, 1e-1], "l1_ratio": [0.1, 0.5]}
+    search = BatchedGridSearchCV(classifier(penalty="elasticnet"), grid, cv=2).fit(X, LABELS)
+    frame = pd.DataFrame(X, columns=COLUMNS).assign(y=LABELS, s=1.0)
+    frame.to_parquet(path)
+    rows = {"X": X, "y": LABELS, "sample_weight": ONES}
+    columns = {"paths": path, "target": "y", "features": COLUMNS, "sample_weight": "s"}
+    walk = {"gradient": lambda w: 2 * w, "start": (1.0, 1.0), "eta": 0.1, "n_steps": 5}
+    solver = {"solvers": {"sgd": solvers.SGD()}, "objective": square}
+    compared = {"estimator": classifier(max_iter=3), "X": X, "y": LABELS, "solvers": ["sgd", "adam"]}
+    names = {"row_name": "alpha", "column_name": "l1_ratio"}
+    return {
+        "ArrayBatches": (lambda **given: list(batches.ArrayBatches(**given)), rows),
+        "ParquetBatches": (lambda **given: list(batches.ParquetBatches(**given)), columns),
+        "SGDVariantClassifier.fit_batches": (classifier().fit_batches, {"batches": batches.ArrayBatches(X, LABELS)}),
+        "SGDVariantRegressor.fit_batches": (regressor().fit_batches, {"batches": batches.ArrayBatches(X, TARGETS)}),
+        "CoefficientsDisplay.from_estimator": (displays.CoefficientsDisplay.from_estimator, {"estimator": raced}),
+        "CoefficientsDisplay.plot": (displays.CoefficientsDisplay.from_estimator(raced).plot, {}),
+        "DiagnosisDisplay.from_diagnosis": (
+            displays.DiagnosisDisplay.from_diagnosis, {"diagnosis": diagnose(X, LABELS)},
+        ),
+        "DiagnosisDisplay.plot": (displays.DiagnosisDisplay.from_diagnosis(diagnose(X, LABELS)).plot, {}),
+        "LossCurveDisplay.from_estimator": (displays.LossCurveDisplay.from_estimator, {"estimator": raced}),
+        "LossCurveDisplay.from_estimators": (displays.LossCurveDisplay.from_estimators, {"estimators": [raced]}),
+        "LossCurveDisplay.plot": (displays.LossCurveDisplay.from_estimator(raced).plot, {}),
+        "ProgressDisplay.from_estimator": (displays.ProgressDisplay.from_estimator, {"estimator": stream}),
+        "ProgressDisplay.from_estimators": (displays.ProgressDisplay.from_estimators, {"estimators": [stream]}),
+        "ProgressDisplay.plot": (displays.ProgressDisplay.from_estimator(stream).plot, {}),
+        "RaceDisplay.from_estimator": (displays.RaceDisplay.from_estimator, {"estimator": raced}),
+        "RaceDisplay.plot": (displays.RaceDisplay.from_estimator(raced).plot, {}),
+        "SearchCurveDisplay.from_search": (displays.SearchCurveDisplay.from_search, {"search": search}),
+        "SearchCurveDisplay.from_cv_results": (
+            displays.SearchCurveDisplay.from_cv_results, {"cv_results": search.cv_results_},
+        ),
+        "SearchCurveDisplay.plot": (displays.SearchCurveDisplay.from_search(search).plot, {}),
+        "SearchHeatmapDisplay.from_search": (displays.SearchHeatmapDisplay.from_search, {"search": search} | names),
+        "SearchHeatmapDisplay.from_cv_results": (
+            displays.SearchHeatmapDisplay.from_cv_results, {"cv_results": search.cv_results_} | names,
+        ),
+        "SearchHeatmapDisplay.plot": (displays.SearchHeatmapDisplay.from_search(search).plot, {}),
+        "SolverComparisonDisplay.from_estimator": (displays.SolverComparisonDisplay.from_estimator, compared),
+        "SolverComparisonDisplay.plot": (displays.SolverComparisonDisplay.from_estimator(**compared).plot, {}),
+        "TrajectoryDisplay.from_objective": (displays.TrajectoryDisplay.from_objective, walk | solver),
+        "TrajectoryDisplay.walk": (displays.TrajectoryDisplay.walk, walk | {"solver": solvers.SGD()}),
+        "TrajectoryDisplay.plot": (displays.TrajectoryDisplay.from_objective(**walk, **solver).plot, {}),
+    }  # fmt: skip
+
+
+#: Arguments that are called or opened, and say themselves what is wrong.
+FREE = {"self", "transform", "checkpoint", "objective", "gradient"}
+#: The junk that is none, by argument, or by who takes it.
+USED = {
+    "X": set(), "ax": {"None"}, "batches": set(), "classes": {"None"}, "cmap": {"None"}, "colorbar": {"True"},
+    "column_name": {"None"}, "cv_results": set(), "diagnosis": set(), "dtype": {"None", "Series", "sparse"},
+    "estimator": set(), "estimators": set(), "eta": {"1", "1.5"}, "features": {"None", "{'a': 1}"},
+    "fit_params": {"None", "{}"},
+    "im_kw": {"None", "{}"}, "include_values": {"None", "True"}, "levels": {"1"}, "line_by": {"None"},
+    "log": {"True"}, "margin": {"0", "1", "1.5"}, "max_passes": {"None", "1"}, "metric": {"None"},
+    "minimum": {"None", "(1, 2)", "array"}, "n_features": {"1"}, "n_steps": {"1"}, "name": {"None", "text", "no text"},
+    "names": {"None"}, "negate_score": {"True"}, "panels": {"True"}, "param_name": {"None"}, "paths": set(),
+    "plot_kw": {"None", "{}"}, "row_name": {"None"}, "rows": {"1"}, "sample_weight": {"None"},
+    "sample_weight_val": {"None"}, "score": {"True"}, "score_name": {"None", "text", "no text"}, "score_type": set(),
+    "search": set(), "solver": set(), "solvers": set(), "start": {"(1, 2)", "array"}, "target": set(),
+    "validation": {"True"}, "values_format": {"no text"}, "x": set(), "X_test": {"None"}, "X_val": {"None"}, "y": set(),
+    "y_test": {"None"}, "y_val": {"None"},
+    ("CoefficientsDisplay.from_estimator", "X"): {"None"},
+    ("CoefficientsDisplay.from_estimator", "names"): {"None", "range"},
+    ("SolverComparisonDisplay.from_estimator", "solvers"): {"None"},
+}  # fmt: skip
+#: Files that are not there, and a function that makes no batches.
+ELSEWHERE = {("paths", "text"), ("paths", "{'a': 1}"), ("batches", "function")}
+#: Python's own words, which name what the user wrote; and those of one batch or one of several.
+ALSO_NAMED = {
+    "fit_params": "keyword argument 'a'", "plot_kw": "keyword argument 'a'", "batches": "Batch 0", "names": "name",
+    "estimators": "estimator", "solvers": "solver",
+}  # fmt: skip
+
+
+def called(name):
+    """A public class, or a method of one."""
+    owner, _, method = name.partition(".")
+    found = next(getattr(module, owner) for module in (estimators, batches, displays) if hasattr(module, owner))
+    return getattr(found, method) if method else found
+
+
+def arguments(name):
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [p.name for p in inspect.signature(called(name)).parameters.values() if p.kind not in kinds]
+
+
+CALLED = {
+    "SGDVariantClassifier.fit_batches", "SGDVariantRegressor.fit_batches", *batches.__all__,
+    *(
+        f"{name}.{method}" for name in displays.__all__ for method, _ in inspect.getmembers(getattr(displays, name))
+        if not method.startswith("_") and callable(getattr(getattr(displays, name), method))
+    ),
+}  # fmt: skip
+SURFACE = [
+    (name, argument) for name in sorted(CALLED) for argument in arguments(name) if argument not in ("self", *FREE)
+]
+
+
+def test_everything_that_is_public_is_in_the_table(right_calls):
+    assert set(right_calls) == CALLED
+    assert {argument for _, argument in SURFACE} == {key for key in USED if isinstance(key, str)}
+
+
+@pytest.fixture(scope="module")
+def right_calls(tmp_path_factory):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return public(str(tmp_path_factory.mktemp("rows") / "rows.parquet"))
+
+
+@pytest.mark.parametrize(("name", "argument"), SURFACE, ids=[f"{name}({argument})" for name, argument in SURFACE])
+def test_every_value_of_every_argument_of_anything_public_is_refused_or_right(right_calls, name, argument):
+    call, right = right_calls[name]
+    used = USED.get((name, argument), USED[argument])
+    for label, value in JUNK.items():
+        if (argument, label) in ELSEWHERE:
+            continue
+        given = {**right, argument: value}
+        result = attempt(lambda given=given: call(**given), (*DOCUMENTED, FutureWarning, UserWarning))
+        plt.close("all")
+        if isinstance(result, Exception):
+            assert label not in used, (label, str(result))
+            assert argument in str(result) or ALSO_NAMED.get(argument, argument) in str(result), str(result)
+        else:
+            assert label in used, label

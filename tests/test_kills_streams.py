@@ -21,7 +21,7 @@ from skvariants._stream.linearization import slopes
 from skvariants._stream.memory import Chunk
 from skvariants._stream.reservoir import ReservoirLearner, empty_reservoir
 from skvariants._stream.sample import Sample
-from skvariants._stream.sums import MOST, MOST_OF_ALL, NO_EXTENT, Trust, empty_sums, matrices
+from skvariants._stream.sums import MOST, MOST_OF_ALL, NO_EXTENT, Trust, classes_of, empty_sums, matrices, targets_of
 from skvariants.losses import AbsoluteError, Huber, LogLoss, MultinomialLogLoss, SquaredError
 from skvariants.penalties import ElasticNet
 
@@ -502,3 +502,38 @@ def test_rows_of_coupled_classes_that_are_certain_leave_the_model_open(rng):
     open_, known = (learner._ranges(C, bend, np.ones(1000)) for bend in (certain, np.full((1000, 3), 1 / 3)))
     assert known.max() < 1
     assert_array_equal(open_, learner._widest)
+
+
+@pytest.mark.parametrize("rare", [5, 60])
+def test_rows_that_are_chosen_stand_for_all_rows_of_their_class(rare):
+    y = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [3000, 2000 - rare, rare]))
+    chosen, each = _chosen(y, THREE, len(y), 400)
+    assert len(np.unique(chosen)) == len(chosen) == 400
+    assert_allclose([each[y[chosen] == label].sum() for label in range(3)], np.bincount(y))
+    assert (y[chosen] == 2).sum() == rare  # in full
+
+
+# ------------------------------------------------------------------ classes as columns
+
+
+def test_a_row_of_a_class_says_so_in_its_columns():
+    for n_columns, coupled, n_classes in ((1, False, 2), (3, False, 3), (3, True, 3)):
+        targets = targets_of(np.arange(n_classes), n_columns, coupled, n_classes)
+        assert_array_equal(classes_of(targets, n_classes), np.eye(n_classes, dtype=bool))
+    # labels that come together: a class is a side of a column, and of the others the row says nothing
+    targets = targets_of(np.arange(6), 3, False, 6)
+    assert_array_equal(targets[:3], -np.eye(3))
+    assert_array_equal(targets[3:], np.eye(3))
+    y = np.array([[-1.0, 1.0, 1.0], [1.0, 1.0, -1.0]])
+    assert_array_equal(classes_of(y, 6), np.concatenate([y < 0, y > 0], axis=1))
+
+
+def test_forgetting_leaves_means_and_deviations(rng):
+    X, y = 3.0 + rng.standard_normal((50, 2)), rng.standard_normal((50, 1))
+    sums = empty_sums(X[:5], SquaredError(), RealTargets(1), True, 0)  # about the middle of a few
+    CorrectedLearner(sums, SquaredError(), ElasticNet(alpha=0.0), True).learn(X, y, np.ones(50))
+    for _ in range(2):
+        known = sums.moments()
+        assert_allclose(known.mean, X.mean(axis=0), rtol=1e-12)
+        assert_allclose(known.squares / known.count, X.var(axis=0), rtol=1e-12)
+        sums.forget(0.5)

@@ -263,8 +263,23 @@ def test_fewer_rungs_of_a_large_model_are_around_the_middle(monkeypatch):
         monkeypatch.setattr(rungs_module, "MOST_BYTES", each * most)
         multiples = rungs_of().multiples
         assert race_module.STEP_GRID[middle] in multiples
-        assert len(multiples) <= max(most, 4)  # every third, at least
+        assert len(multiples) <= most
         assert_allclose(multiples * multiples[::-1], race_module.STEP_GRID[middle] ** 2)
+
+
+@pytest.mark.parametrize("room", [11, 6])
+def test_of_rungs_that_outgrow_their_room_the_best_stays(monkeypatch, room):
+    rungs, rng = rungs_of(), np.random.default_rng(0)
+    rungs.state.theta = rng.standard_normal(rungs.state.theta.shape)
+    rungs.scores = np.arange(11.0)[::-1] ** 2 + 1
+    rungs.scores[7] = 0.5
+    monkeypatch.setattr(rungs_module, "MOST_BYTES", room * 6 * 8)
+    grown = rungs.spread(np.array([4, 1]), 5, 0)
+    stay = np.arange(11) if room == 11 else np.array([7])
+    assert_array_equal(grown.multiples, rungs.multiples[stay])
+    assert_array_equal(grown.scores, rungs.scores[stay])
+    assert_array_equal(grown.state.theta[[4, 1, 5]], rungs.state.theta[:, stay])
+    assert len(grown.state.theta) == 6
 
 
 def test_a_stream_knows_how_often_its_targets_crossed_their_mean():

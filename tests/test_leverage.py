@@ -21,10 +21,10 @@ def table(rng, n, d, size, count):
     return X, y, np.isin(np.arange(n), far)
 
 
-def objective(model, X, y, penalty):
+def objective(model, X, y, penalty, alpha=1e-4):
     signs, w = 2 * y - 1, model.coef_.ravel()
     cost = {"l2": 0.5 * w @ w, "l1": np.abs(w).sum(), None: 0.0}[penalty]
-    return np.mean(np.logaddexp(0, -signs * model.decision_function(X))) + 1e-4 * cost
+    return np.mean(np.logaddexp(0, -signs * model.decision_function(X))) + alpha * cost
 
 
 @pytest.mark.parametrize("penalty", ["l2", "l1", None])
@@ -47,6 +47,17 @@ def test_a_far_row_without_standardised_columns(as_container):
     model = SGDVariantClassifier(scale_features=False, random_state=0).fit(as_container(X), y)
     without = SGDVariantClassifier(tol=1e-8).fit(X[~far], y[~far])
     assert objective(model, X, y, "l2") <= objective(without, X, y, "l2") + 1e-4
+
+
+@pytest.mark.parametrize(("penalty", "alpha"), [("l2", 1.0), ("l2", 0.1), (None, 0.0)])
+def test_a_far_row_beside_a_strong_penalty_and_a_column_of_zeros(penalty, alpha):
+    X, y, far = table(np.random.default_rng(1), 2000, 5, 1e5, 1)
+    X[:, 3] = 0.0
+    model = SGDVariantClassifier(penalty=penalty, alpha=alpha, random_state=0)
+    without = SGDVariantClassifier(penalty=penalty, alpha=alpha, tol=1e-8).fit(X[~far], y[~far])
+    found, possible = (objective(m, X, y, penalty, alpha) for m in (model.fit(X, y), without))
+    assert model.status_ == "converged"
+    assert found <= possible + 1e-4
 
 
 def test_a_far_row_of_counts():
@@ -79,6 +90,7 @@ def test_rows_are_apart_by_deviations_of_most():
     X = np.column_stack([rng.normal(size=5000), rng.random(5000) < 0.002, 1e-6 * rng.normal(size=5000)])
     X[[7, 4321], [0, 2]] = [1e5, -1.0]
     X[11, 0] = 5.0
+    X += [300.0, 0.0, -2.0]  # wherever the middle of a column is
     deviation = X.std(axis=0)[:, None]
     standardised = Coordinates(mean=X.mean(axis=0)[:, None], inverse_scale=1 / deviation)
     for coordinates in (standardised, Coordinates()):

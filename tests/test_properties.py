@@ -8,6 +8,9 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, Verbosity, given, reject, settings
@@ -17,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from _references import CLASSIFYING, EXACT, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.losses import LOSSES
-from skvariants.penalties import PENALTIES
+from skvariants.penalties import PENALTIES, GroupLasso
 from skvariants.schedules import SCHEDULES
 from skvariants.solvers import SOLVERS
 
@@ -26,6 +29,47 @@ LAYOUTS = {
     "fortran": np.asfortranarray,
     **{kind: getattr(sp, f"{kind}_array") for kind in ("csr", "csc", "coo", "lil", "dok", "bsr", "dia")},
     "csr_matrix": sp.csr_matrix,
+    "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
+    "strided": lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+    "read-only": lambda X: np.frombuffer(np.ascontiguousarray(X).tobytes(), X.dtype).reshape(X.shape),
+    "swapped": lambda X: X.astype(X.dtype.newbyteorder()),
+    "long": lambda X: _as_stored(sp.csr_array(X), np.int64),
+    "duplicates": lambda X: _as_stored(_twice(X), np.int32),
+    "zeros": lambda X: sp.csr_array((X.ravel(), np.tile(np.arange(X.shape[1]), len(X)), _ends(X)), shape=X.shape),
+    "pandas": lambda X: pd.DataFrame(X, columns=_names(X)),
+    "polars": lambda X: pl.DataFrame(X, schema=_names(X)),
+    "pyarrow": lambda X: pa.table(dict(zip(_names(X), X.T, strict=True))),
+}
+
+
+def _names(X):
+    return [f"c{j}" for j in range(X.shape[1])]
+
+
+def _ends(X):
+    return np.arange(len(X) + 1) * X.shape[1]
+
+
+def _as_stored(X, dtype):
+    """With indices of this type."""
+    X.indices, X.indptr = X.indices.astype(dtype), X.indptr.astype(dtype)
+    return X
+
+
+def _twice(X):
+    """Each value as two halves at one place, in no order."""
+    columns = np.tile(np.repeat(np.arange(X.shape[1])[::-1], 2), len(X))
+    return sp.csr_array((np.repeat(X[:, ::-1] / 2, 2), columns, 2 * _ends(X)), shape=X.shape)
+
+
+#: What is known of single features, beside the penalty.
+KNOWN = {
+    "nothing": lambda d: {},
+    "positive": lambda d: {"positive": True},
+    "bounds": lambda d: {"bounds": (-0.5, 0.25)},
+    "directions": lambda d: {"monotonic_cst": [(-1, 0, 1)[j % 3] for j in range(d)]},
+    "factors": lambda d: {"penalty_factor": [(1.0, 0.0, 3.0)[j % 3] for j in range(d)]},
+    "groups": lambda d: {"penalty": GroupLasso([j // 2 for j in range(d)], alpha=1e-2)},
 }
 ODD = ("none", "constant", "zero", "duplicated", "collinear", "one-hot")
 QUICK = settings(
@@ -111,9 +155,11 @@ def cases(draw, units=8.0, solvers=("auto", *SOLVERS), kinds=("binary", "classes
         "scale_features": draw(st.sampled_from(["auto", True])),
         "eta0": draw(st.sampled_from(["auto", "auto", 0.01])),
     }
-    least = 1 if regression else 2
+    least, d = 1 if regression else 2, draw(st.integers(1, 12))
+    known = draw(st.sampled_from(["nothing", "nothing", *(KNOWN if kind in ("binary", "real") else ())]))
+    params |= KNOWN[known](d)
     return Case(
-        kind, draw(st.one_of(st.integers(least, 8), st.integers(least, 300))), draw(st.integers(1, 12)),
+        kind, draw(st.one_of(st.integers(least, 8), st.integers(least, 300))), d,
         draw(st.integers(0, 2**20)), draw(st.sampled_from(ODD)), draw(st.sampled_from([0.0, 2.0, units])),
         draw(st.sampled_from([0.0, 0.0, -units, units])), draw(st.sampled_from(["float64", "float32"])),
         draw(st.sampled_from(list(LAYOUTS))), draw(st.booleans()), params,
@@ -151,6 +197,11 @@ def laid_out(X, case):
         return LAYOUTS[case.layout](X)
 
 
+def values(X):
+    """What a table holds."""
+    return X.toarray() if sp.issparse(X) else np.array(X)
+
+
 def predictions(model, X):
     return model.decision_function(X) if hasattr(model, "decision_function") else model.predict(X)
 
@@ -164,12 +215,13 @@ def check_sound(case):
     """Numbers are finite, probabilities sum to one, the status is true, and what was given is as it was."""
     X, y, weight = case.table()
     X = laid_out(X, case)
-    before = (X.toarray() if sp.issparse(X) else X.copy(order="K")), y.copy(), None if weight is None else weight.copy()
+    before = values(X), y.copy(), None if weight is None else weight.copy()
     model = fitted(case.model(), X, y, sample_weight=weight)
     assert np.isfinite(model.coef_).all()
     assert np.isfinite(model.intercept_).all()
     assert np.isfinite(predictions(model, X)).all()
-    assert model.coef_.dtype == X.dtype
+    # tables without a type of their own are read in double precision by scikit-learn
+    assert model.coef_.dtype == ("float64" if case.layout in ("polars", "pyarrow") else case.dtype)
     if hasattr(model, "predict_proba"):
         p = model.predict_proba(X)
         np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
@@ -178,8 +230,8 @@ def check_sound(case):
         reached, constant = objective(model, case.table()[0], y, weight)
         # what is left to gain, or what rounding leaves of it
         left = model.suboptimality_ * max(constant - reached, 0.0)
-        assert model.suboptimality_ <= model.tol * (1 + 1e-6) or left <= 100 * np.finfo(X.dtype).eps * abs(reached)
-    np.testing.assert_array_equal(X.toarray() if sp.issparse(X) else X, before[0])
+        assert model.suboptimality_ <= model.tol * (1 + 1e-6) or left <= 100 * np.finfo(case.dtype).eps * abs(reached)
+    np.testing.assert_array_equal(values(X), before[0])
     np.testing.assert_array_equal(y, before[1])
     if weight is not None:
         np.testing.assert_array_equal(weight, before[2])
@@ -208,8 +260,9 @@ def check_layouts(case):
     expected = predictions(plain, X)
     if plain.status_ == "diverged" or np.abs(expected).max() > 1e6 * max(1.0, np.abs(y).max()):
         return  # where steps are too long, rounding grows
-    other = fitted(case.model(max_iter=3), laid_out(X, case), y, sample_weight=weight)
-    assert_close(predictions(other, X), expected, 1e-6 if X.dtype == np.float64 else 0.05)
+    rows = laid_out(X, case)
+    other = fitted(case.model(max_iter=3), rows, y, sample_weight=weight)
+    assert_close(predictions(other, rows), expected, 1e-6 if X.dtype == np.float64 else 0.05)
 
 
 def check_columns(case):
@@ -217,7 +270,10 @@ def check_columns(case):
     X, y, weight = case.table()
     order = np.random.default_rng(case.seed).permutation(case.d)
     one = fitted(case.model(), X, y, sample_weight=weight)
-    other = fitted(case.model(), X[:, order], y, sample_weight=weight)
+    moved = {name: [value[j] for j in order] for name, value in case.params.items() if isinstance(value, list)}
+    if isinstance(case.params["penalty"], GroupLasso):
+        moved["penalty"] = GroupLasso([case.params["penalty"].groups[j] for j in order], alpha=1e-2)
+    other = fitted(case.model(**moved), X[:, order], y, sample_weight=weight)
     assert_same_objective(case, one, other, (X, y, weight), (X[:, order], y, weight))
 
 
@@ -251,7 +307,11 @@ def objective(model, X, y, weight):
     target = task.encoding(np.float64).expand(task.stored(task.validated(y), np.float64))
     z = X.astype(float) @ coef.T + intercept
     s = np.ones(len(z)) if weight is None else weight
-    value = np.average(loss.value(target, z), axis=0, weights=s).sum() + np.sum(spec.penalty.value(coef.T))
+    value = np.average(loss.value(target, z), axis=0, weights=s).sum()
+    if model.penalty_factor is None:
+        value += np.sum(spec.penalty.value(coef.T))
+    else:
+        value += sum(f * spec.penalty.value(w[None]).sum() for f, w in zip(model.penalty_factor, coef.T, strict=True))
     constant = loss.fit_intercept_only(target, s[:, None] * np.ones_like(target)) if spec.fit_intercept else 0.0
     return value, np.average(loss.value(target, np.zeros_like(z) + constant), axis=0, weights=s).sum()
 

@@ -151,10 +151,31 @@ def test_a_rung_goes_through_the_rows_as_if_alone():
 
 def test_large_models_race_on_fewer_rungs(monkeypatch):
     X, y = world(200, "binary")
+    for most, rungs in ((0, 1), (3, 3)):
+        monkeypatch.setattr(module, "MOST_BYTES", most * 2 * 8 * (D + 1))  # weights, and squares of gradients
+        model = streamed(SGDVariantClassifier(solver="adagrad", random_state=0), X, y, 20)
+        assert len(model.race_.eta0) == rungs
+        np.testing.assert_allclose(model.race_.eta0[rungs // 2], STEP_GRID[len(STEP_GRID) // 2])
+
+
+@every_raced_solver
+@pytest.mark.parametrize("kind", ["real", "binary"])
+def test_a_model_with_room_for_one_rung_races_them_in_turn_once_a_chunk_tells(monkeypatch, kind, solver):
+    (X, y), (X_new, y_new) = world(4000, kind), world(2000, kind, seed=1)
+    model, roomy = (estimator(kind)(solver=solver, random_state=0) for _ in range(2))
+    streamed(roomy, X, y, 2000)
     monkeypatch.setattr(module, "MOST_BYTES", 0)
-    model = streamed(SGDVariantClassifier(solver="adagrad", random_state=0), X, y, 20)
-    assert len(model.race_.eta0) == 3
-    np.testing.assert_allclose(model.race_.eta0[1], STEP_GRID[len(STEP_GRID) // 2])
+    order = np.argsort(y[:50], kind="stable")
+    streamed(model, X[order], y[order], 25)  # sorted, and too few
+    assert len(model.race_.eta0) == 1
+    before = copy.deepcopy(model)
+    streamed(model, X, y, 2000)
+    assert len(model.race_.eta0) == len(STEP_GRID)
+    assert model.race_.winner in model.race_.eta0
+    assert model.score(X_new, y_new) > roomy.score(X_new, y_new) - 0.03
+    # a chunk that is learned changes nothing of what another holds
+    again = streamed(before, X, y, 2000)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
 
 
 # ------------------------------------------------------------------ chunks that shrink, and no plateaus
@@ -167,7 +188,7 @@ def test_smaller_chunks_take_smaller_steps(kind, solver):
     model = streamed(estimator(kind)(solver=solver, random_state=0), X[:1500], y[:1500], 150)
     before = model.score(X, y)
     streamed(model, X, y, 1, first=1500)
-    # signs take steps as long whatever the gradient
+    # signs take steps as long whatever the gradient: of eight random states .06 to .16
     assert model.score(X, y) > before - (0.15 if solver in ("dual_averaging", "lion") else 0.1)
     assert model.history_["eta"][-1] < model.eta0_
 

@@ -4,12 +4,16 @@ KeyboardInterrupt reaches the caller. A fit leaves the estimator as it was, or w
 `partial_fit` and a search leave everything as it was. Nothing of the process is left changed.
 """
 
+import functools
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import warnings
+from inspect import CO_GENERATOR
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +25,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from threadpoolctl import threadpool_info
 
+import skvariants
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants.model_selection import BatchedGridSearchCV, BatchedHalvingSearchCV, _search
 from skvariants.model_selection._search import workers
@@ -39,6 +44,7 @@ def heard():
     signal.signal(signal.SIGINT, before)
 
 
+PACKAGE = str(Path(skvariants.__file__).parent)
 BINARY = make_classification(3000, 20, random_state=0)
 CLASSES = make_classification(3000, 20, n_informative=8, n_classes=4, random_state=0)
 REAL = make_regression(3000, 20, noise=10, random_state=0)
@@ -146,6 +152,14 @@ def learned(model):
     return {name: pickle.dumps(value) for name, value in state.items() if name not in ("history_", "_state")}
 
 
+def calls(case):
+    """How many calls of functions of the package a fit makes."""
+    model, (X, y) = FITS[case]
+    for every in (Calls(), Calls()):  # the first fit of a process makes what others find
+        every.during(lambda: clone(model).fit(X, y))
+    return every.number
+
+
 def moments(case, n, seconds):
     """Moments of a call that takes so long."""
     return np.random.default_rng(sum(map(ord, case))).uniform(0, 1.1, n) * seconds
@@ -153,14 +167,21 @@ def moments(case, n, seconds):
 
 def check_fits(case, n):
     model, (X, y) = FITS[case]
+    seconds = moments(case, n, duration(lambda: clone(model).fit(X, y)))
+    return judged(case, (functools.partial(interrupt, seconds=moment) for moment in seconds))
+
+
+def judged(case, interrupts):
+    """How fits that are interrupted in these ways end: each by the rule."""
+    model, (X, y) = FITS[case]
     other = clone(model).set_params(max_iter=1).fit(X, y)
     whole = clone(model).fit(X, y)
     before, earlier = process(), learned(other)
     seen = set()
-    for seconds in moments(case, n, duration(lambda: clone(model).fit(X, y))):
+    for interrupted in interrupts:
         copy = pickle.loads(pickle.dumps(other)).set_params(**model.get_params())
         given = learned(copy)
-        came = interrupt(lambda copy=copy: copy.fit(X, y), seconds)
+        came = interrupted(lambda copy=copy: copy.fit(X, y))
         assert_as_it_was(before)
         if came and learned(copy) == given:
             seen.add("before")
@@ -168,7 +189,9 @@ def check_fits(case, n):
         if copy.status_ == "interrupted":
             assert came
             seen.add("within")
-            shorter = clone(model).set_params(max_iter=copy.n_iter_).fit(X, y)
+            # one that has arrived has its last step, which counts as no epoch, and is being measured
+            arrived = copy.n_iter_ == whole.n_iter_ and np.array_equal(copy.coef_, whole.coef_)
+            shorter = whole if arrived else clone(model).set_params(max_iter=copy.n_iter_).fit(X, y)
             assert_array_equal(copy.coef_, shorter.coef_)
             assert_array_equal(copy.intercept_, shorter.intercept_)
             assert len(copy.loss_curve_) == len(copy.history_["rows"]) == copy.n_iter_
@@ -179,6 +202,38 @@ def check_fits(case, n):
             assert_array_equal(copy.coef_, whole.coef_)
     assert learned(other) == earlier
     return seen
+
+
+class Calls:
+    """Calls of functions of the package, in the last of which KeyboardInterrupt comes: however busy the machine is.
+
+    Parameters
+    ----------
+    last : int or None
+        Its number; None to count all.
+    """
+
+    def __init__(self, last=None):
+        self.last, self.number = last, 0
+
+    def __call__(self, frame, event, arg):
+        # what a generator raises while it is thrown away reaches nobody
+        if event == "call" and PACKAGE in frame.f_code.co_filename and not frame.f_code.co_flags & CO_GENERATOR:
+            self.number += 1
+            if self.number == self.last:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    def during(self, call):
+        """Whether the call was interrupted."""
+        sys.setprofile(self)
+        try:
+            call()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        return False
 
 
 def check_streams(case, n):
@@ -232,6 +287,17 @@ def test_an_interrupted_fit_is_as_it_was_or_holds_the_last_whole_epoch(case):
         if "within" in seen:
             return
     raise AssertionError(seen)
+
+
+@pytest.mark.parametrize(("case", "since", "n"), [
+    ("huber", 0.9, 25),  # has arrived, and is being measured
+    *(pytest.param(case, 0.0, 60, marks=pytest.mark.slow) for case in FITS),
+])  # fmt: skip
+def test_fits_at_calls_from_the_first_to_the_last(case, since, n):
+    every = calls(case)
+    numbers = np.unique(np.linspace(since * every, every - 1, n).astype(int) + 1)
+    seen = judged(case, (Calls(last).during for last in numbers.tolist()))
+    assert "within" in seen
 
 
 @pytest.mark.parametrize("case", ["auto", "adam"])

@@ -100,3 +100,14 @@ def test_a_loss_with_kinks_is_left_where_its_steps_end():
     model = SGDVariantClassifier(loss=Hinge(), solver="minibatch", penalty="l1", alpha=0.02, random_state=0).fit(X, y)
     state = model._state
     assert_allclose(state.setup.coordinates.original(state.state.theta)[:-1].T, model.coef_)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_zeros_without_an_intercept_have_no_length_of_a_step(dtype, container):
+    # found by a law: the reciprocal of their norm was no number of single precision
+    X, y = container(np.zeros((20, 2), dtype)), np.arange(20) % 2
+    params = dict(solver="adam", penalty="l1", fit_intercept=False, scale_features=False, random_state=0)
+    model = SGDVariantClassifier(**params).fit(X, y)
+    assert model.status_ != "diverged"
+    assert_array_equal(model.coef_, 0.0)

@@ -160,6 +160,15 @@ def _same(before: Asked, asked: Asked) -> bool:
     return theta is None or bool(np.linalg.norm(theta - now) <= _ROUNDING * np.linalg.norm(theta))
 
 
+def _iterable(value: Any) -> bool:
+    """Whether it can be gone through: an array of no dimensions says so, and cannot."""
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def numbered(number: int) -> Iterator[None]:
     """Say which batch is refused."""
@@ -198,7 +207,7 @@ class Passes:
 
     def __init__(self, batches: Any, header: Header, asked: Any, verbose: int = 0, classes: Any = None) -> None:
         self.batches, self.header, self.asked, self.verbose, self.classes = batches, header, asked, verbose, classes
-        if not (callable(batches) or hasattr(batches, "__iter__")):
+        if not (callable(batches) or _iterable(batches)):
             raise TypeError(
                 f"batches of type {type(batches).__name__} is not accepted: give an iterable of (X, y) or "
                 "(X, y, sample_weight), or a callable that makes one."
@@ -220,7 +229,10 @@ class Passes:
     def _open(self, skip: int) -> Iterator[Any]:
         if skip and hasattr(self.batches, "following"):
             return iter(self.batches.following(skip))
-        rows = iter(self.batches() if callable(self.batches) else self.batches)
+        made = self.batches() if callable(self.batches) else self.batches
+        if not _iterable(made):
+            raise TypeError(f"batches={shown(self.batches)} makes {shown(made)}: it must make batches (X, y).")
+        rows = iter(made)
         for _ in range(skip):
             next(rows, None)
         return rows

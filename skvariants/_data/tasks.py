@@ -690,7 +690,7 @@ class Classification:
                 "classes must be passed on the first call to partial_fit: classes=np.unique(all labels), or set "
                 "on_new_class='grow', and each label has its place when it comes."
             )
-        labels = np.array([]) if classes is None else _announced_labels(classes)
+        labels = np.array([]) if classes is None else announced_labels(classes)
         if task is None:
             nothing = _Classes(np.array([]), self.class_weight)
             return self.extended(nothing, labels, loss) if grows else self.of_classes(labels, loss, _REMEDY)
@@ -822,10 +822,14 @@ def label_codes(y: Array, classes: Array) -> Array:
     return np.where(classes[codes] == y, codes, -1)
 
 
-def _announced_labels(classes: Any) -> Array:
+def announced_labels(classes: Any) -> Array:
     """Different labels among those that the user listed, in order."""
     labels = np.asarray(classes)
-    if labels.ndim == 0 and hasattr(classes, "__iter__") and not isinstance(classes, str):
+    if (
+        labels.ndim == 0
+        and hasattr(classes, "__iter__")
+        and not (isinstance(classes, str) or hasattr(classes, "shape"))
+    ):
         labels = np.asarray(list(classes))  # a set, or the keys of a dict
     mixed = (
         not hasattr(classes, "dtype")
@@ -839,7 +843,8 @@ def _announced_labels(classes: Any) -> Array:
         except TypeError:  # labels that have no order
             pass
     raise ValueError(
-        f"classes={classes!r} is not accepted: give a list of labels, all of them numbers or strings, none missing."
+        f"classes={shown(classes)} is not accepted: give a list of labels, all of them numbers or strings, and none "
+        "missing."
     )
 
 
@@ -881,6 +886,7 @@ __all__ = [
     "SignColumn",
     "Softmax",
     "Task",
+    "announced_labels",
     "check_domain",
     "distinct_labels",
     "label_codes",

@@ -400,6 +400,11 @@ class Given:
     sample_weight_val: Any = None
     table: Any = None
 
+    @property
+    def validates(self) -> bool:
+        """Whether any of it is for validation."""
+        return not (self.X_val is None and self.y_val is None and self.sample_weight_val is None)
+
 
 def reals(value: Any, name: str, remedy: str) -> Array:
     """Finite real numbers that are neither features nor targets, as an array.
@@ -510,7 +515,7 @@ def prepare(
     if not (X.shape[0] or streaming):
         raise ValueError("sample_weight is zero for all samples: at least one weight must be positive.")
     validation = None
-    if not (given.X_val is None and given.y_val is None and given.sample_weight_val is None):
+    if given.validates:
         validation = users_validation(spec, header, given, task)
     elif spec.stopping.early_stopping and not chunk and X.shape[0]:
         train, held_out = _split(spec, task, y)

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from skvariants._blocks.passes import Checkpoint, Passes
 from skvariants._blocks.survey import Survey, Surveyed, least_of, look, of_sample, surveyed, task_of
 from skvariants._blocks.table import Shard, Table, working_dtype
+from skvariants._data.tasks import announced_labels
 from skvariants._data.validate import Data, Given, Header, prepare, users_validation
 from skvariants._fit.blocks import refused
 from skvariants._fit.job import is_drawn, seed
@@ -144,6 +145,8 @@ def fit_batches(spec: Spec, asked: Batches, callback: Any = None) -> tuple[Fitte
     reason = refused(replace(spec, stopping=replace(spec.stopping, early_stopping=False)))
     if reason is not None:
         raise ValueError(f"{reason[0].upper()}{reason[1:]}, {_NO_SUMS}")
+    if asked.classes is not None:
+        announced_labels(asked.classes)  # which refuses what are none
     passes = Passes(asked.batches, asked.header(), spec.task, spec.verbose, asked.classes)
     if early and (asked.validation.X_val is None or passes.once):
         raise ValueError(
@@ -271,7 +274,7 @@ class _Fit:
         reason = refused(spec, data)
         if reason is not None:
             raise ValueError(f"{reason[0].upper()}{reason[1:]}, {_NO_SUMS}")
-        if asked.validation.X_val is not None or asked.validation.y_val is not None:
+        if asked.validation.validates:
             data.validation = users_validation(spec, data.header, asked.validation, data.task)
         passes = None if asked.max_passes is None else self.left
         data.table = replace(data.table, passes=passes, kept=asked.checkpoint is not None)

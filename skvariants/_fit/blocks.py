@@ -57,8 +57,7 @@ def on_table(spec: Spec, header: Header, given: Given) -> Data | None:
     elsewhere = given.table is not None and bool(given.table.kind)
     if elsewhere:
         X, y, weight = given.table.shards[0]
-    validation = given.X_val, given.y_val, given.sample_weight_val
-    if not spec.stopping.early_stopping and any(value is not None for value in validation):
+    if not spec.stopping.early_stopping and given.validates:
         users_validation(spec, header, given, spec.task)  # which refuses them
     lazy, reason = is_lazy(X) or given.table is not None, _unsuited(spec)
     if (given.table is None or elsewhere) and spec.task.classification and getattr(y, "ndim", 1) != 1:

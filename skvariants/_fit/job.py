@@ -118,7 +118,7 @@ def assemble(
         costs = within_reach(problem, state.theta, costs)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]
-        state = previous[0].state.copy()
+        state = previous[0].state.borrowed() if streaming else previous[0].state.copy()
         state = state if count == 1 else state.join([kept.state for kept in previous[1:]])
         if streaming:
             _follow(setups[0], spec, state, problem)
@@ -288,10 +288,11 @@ def _carry(solver: Any, state: State, old: Coordinates, new: Coordinates) -> Non
     def carried(point: Array) -> Array:
         if point.size <= _AT_ONCE:
             return new.standardised(old.original(point)).astype(state.theta.dtype, copy=False)
-        for j in range(point.shape[1]):  # in place, as room is scarce: the state is a copy
+        moved = np.empty_like(point)
+        for j in range(point.shape[1]):  # as room is scarce
             at = np.array([j])
-            point[:, at] = new.take(at).standardised(old.take(at).original(point[:, at]))
-        return point
+            moved[:, at] = new.take(at).standardised(old.take(at).original(point[:, at]))
+        return moved
 
     state.theta = carried(state.theta)
     if state.average is not None:

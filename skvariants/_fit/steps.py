@@ -11,8 +11,8 @@ import numpy as np
 from skvariants._fit.job import Job, batch_size_of, tolerances, watch_of
 from skvariants._threads import spare_thread
 from skvariants._training.loop import Outcome, Training, print_races, print_row
-from skvariants._training.race import STEP_GRID, Race, curvature, is_bounded, race, step_unit
-from skvariants._training.rungs import RACE_STEPS, Pace, Rungs
+from skvariants._training.race import STEP_GRID, Race, curvature, is_bounded, race, race_in_turn, step_unit
+from skvariants._training.rungs import RACE_ROWS, RACE_STEPS, Pace, Rungs
 from skvariants._training.state import State
 from skvariants._training.steps import Steps
 from skvariants.schedules import Settling
@@ -57,11 +57,12 @@ def _stepped(
     """Steps on batches, until a stopping rule or the end of a chunk."""
     spec, problem = job.spec, job.problem
     ahead = problem.rows.large and spare_thread()
+    saved = state.part_from() if job.streaming else None
     method = Steps(problem, state, solver, schedule, batch_size, spec.shuffle, spec.average, ahead)
     if not job.streaming:
         method.remember()
     stopping = replace(spec.stopping, max_iter=passes) if job.streaming else spec.stopping
-    return Training(method, stopping, job.reference, tolerances(job), watch_of(job, callback)).run()
+    return Training(method, stopping, job.reference, tolerances(job), watch_of(job, callback), saved).run()
 
 
 def _limit(job: Job, tol: Array | None, raced: bool) -> float:
@@ -87,6 +88,8 @@ def _step_along(job: Job, solver: Any, callback: Any) -> list[Outcome]:
         setup.schedule, setup.race, setup.batch_size = schedule, None, batch_size
     else:
         pace.look(problem)
+        if pace.rungs is not None and pace.rungs.alone and pace.mixed and problem.n >= RACE_ROWS:
+            _race_in_turn(job, pace, solver, schedule, batch_size)
         while pace.rungs is not None:
             outcome = _race_along(job, pace, solver, schedule, batch_size)
             passes -= outcome is not None
@@ -121,6 +124,17 @@ def _pace(job: Job, solver: Any, schedule: Any) -> Pace | None:
         multiple, rows = setup.race.winner / unit, setup.n_rows - job.problem.n
         return Pace(asked, None, multiple, setup.batch_size, state.t, rows, square / bend, bend)
     return Pace(asked, Rungs.at(state, state.memory))
+
+
+def _race_in_turn(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: int) -> None:
+    """The race of a large model, decided by one chunk."""
+    pace.rungs = None  # the best is where the model is
+    setup, problem, state = job.setups[0], job.problem, job.state
+    setup.race = race_in_turn(problem, state, solver, schedule, batch_size, job.spec.shuffle)
+    pace.batch, pace.since = batch_size, state.t
+    pace.multiple = setup.race.winner / pace.length(problem, solver, batch_size)[0]
+    if job.spec.verbose:
+        print_races([setup.race])
 
 
 def _race_along(job: Job, pace: Pace, solver: Any, schedule: Any, batch_size: int) -> Outcome | None:

@@ -185,6 +185,8 @@ _METHODS = {
 def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
     """The model of one spec, with its story."""
     spec, setup, state = job.specs[j], job.setups[j], outcome.state
+    if job.streaming or not spec.warm_start:
+        state.checkpoint, state.table = [], None  # only a warm start goes back to it
     coordinates, features = setup.coordinates, job.problem.features
     coordinates = coordinates if features is None else coordinates.at(features.numbers)
     with np.errstate(over="ignore", invalid="ignore"):  # weights that are no numbers are told below
@@ -222,8 +224,6 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         value, kind = None, None
     if job.streaming and status == "max_iter":
         status = "streaming"
-    if job.streaming or not spec.warm_start:
-        state.checkpoint, state.table = [], None  # only a warm start goes back to it
     if job.streaming:
         log(setup, state)
     if broken:

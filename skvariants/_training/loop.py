@@ -95,9 +95,8 @@ class Interrupted(KeyboardInterrupt):
 class _Whole:
     """Where the models stood when the last whole epoch ended: where they return to if the next one is interrupted."""
 
-    def __init__(self, method: Method) -> None:
-        state = method.state
-        self.saved = state.saved() if method.reversible else [method.solution.copy()]
+    def __init__(self, method: Method, saved: list[Array]) -> None:
+        state, self.saved = method.state, saved
         self.draws = state.draws()
         self.counts = [array.copy() for array in self._counted(state)]
         self.best_theta, self.checkpoint = state.best_theta, state.checkpoint
@@ -165,11 +164,14 @@ class Training:
         Tolerance of each model.
     watch : Watch
         Who looks on.
+    saved : list of ndarray, optional
+        Parameters and memory of now, where another has them already.
     """
 
     def __init__(
-        self, method: Method, stopping: Stopping, reference: Array, tol: Array | None = None, watch: Watch | None = None
-    ) -> None:
+        self, method: Method, stopping: Stopping, reference: Array, tol: Array | None = None,
+        watch: Watch | None = None, saved: list[Array] | None = None,
+    ) -> None:  # fmt: skip
         self.method, self.stopping, self.reference, self.tol = method, stopping, reference, tol
         self.watch = Watch() if watch is None else watch
         self.n_models = method.state.n_models
@@ -178,6 +180,7 @@ class Training:
         self.last_epoch = method.state.epoch + stopping.max_iter
         self.rolled_back = np.zeros(self.n_models, int)
         self.before: list[Array] = []
+        self.saved = saved
         self.whole: _Whole | None = None
         self.begun = False
         self.raced = bool(method.state.epoch.any())  # by the training that this one goes on with
@@ -230,7 +233,10 @@ class Training:
         if callback is not None and not self.begun:
             callback.epoch_begins(lambda: method.original(method.solution))
             self.begun = True
-        self.whole = _Whole(method)
+        saved, self.saved = self.saved, None
+        if saved is None:
+            saved = method.state.saved() if method.reversible else [method.solution.copy()]
+        self.whole = _Whole(method, saved)
         if method.reversible:
             self.before = self.whole.saved
         started = time.perf_counter()

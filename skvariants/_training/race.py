@@ -109,6 +109,16 @@ def step_unit(loss: Any, solver: Any, mean_square_norm: float) -> Any:
     return 10.0 / (bound * max(mean_square_norm, 1e-300)) if mean_square_norm > 0 else 1.0
 
 
+def race_in_turn(
+    problem: Problem, state: State, solver: Any, schedule: Any, batch_size: int, shuffle: bool
+) -> Race:  # fmt: skip
+    """Race one rung after another from the state of one model, and let none go on: the room is that of one."""
+    rates = ladder(problem, solver, state.width, state.theta.shape[1])
+    rungs = (rates[j : j + 1] for j in range(len(rates)))
+    table = np.concatenate([_heat(problem, state, solver, schedule, batch_size, shuffle, rung)[0] for rung in rungs])
+    return _told(rates, table, state, min(BATCH_STEPS, -(-problem.n // batch_size)))[0]
+
+
 def race(
     problem: Problem, state: State, solver: Any, schedule: Any, batch_size: int, shuffle: bool
 ) -> tuple[list[Race], State]:
@@ -153,15 +163,19 @@ def race(
             best = np.minimum(best, least)
     racing = winners
     racing.epoch = state.epoch.copy()
-    table = np.concatenate(scores)
     lost = ~np.isfinite(best)
     if lost.any():
         racing.restore([state.theta, *state.memory], columns_of(lost, width))
-    first = _first_best(table, state)
+    return _told(rates, np.concatenate(scores), state, racing.t), racing
+
+
+def _told(rates: Array, scores: Array, state: State, steps: int) -> list[Race]:
+    """What scores of shape ``(n_rungs, n_models)`` after so many steps say of each model."""
+    first, best = _first_best(scores, state), scores.min(axis=0)
     # a race in which nothing has moved tells nothing
-    first[~lost & (table.max(axis=0) <= best + _tie(best, state))] = len(rates) // 2
-    each = [rates if rates.ndim == 1 else rates[:, j * width] for j in range(len(best))]
-    return [Race(of, table[:, j], float(of[first[j]]), racing.t) for j, of in enumerate(each)], racing
+    first[np.isfinite(best) & (scores.max(axis=0) <= best + _tie(best, state))] = len(rates) // 2
+    each = [rates if rates.ndim == 1 else rates[:, j * state.width] for j in range(len(best))]
+    return [Race(of, scores[:, j], float(of[first[j]]), steps) for j, of in enumerate(each)]
 
 
 def _heat(
@@ -179,7 +193,8 @@ def _heat(
     Steps(many, racing, solver, raced, batch_size, shuffle).epoch(max_steps=BATCH_STEPS)
     scores = _scores(many, racing, racing.rng).reshape(n_rungs, n_models, width).sum(axis=2)
     scores = np.where(np.isfinite(scores), scores, np.inf)
-    racing.keep(_first_best(scores, state) * n_models + np.arange(n_models))
+    if n_rungs > 1:
+        racing.keep(_first_best(scores, state) * n_models + np.arange(n_models))
     return scores, racing
 
 
@@ -205,4 +220,4 @@ def _scores(problem: Problem, state: State, rng: np.random.Generator) -> Array:
         return value + problem.penalty.value(state.theta[:-1]) / problem.coordinates.objective_scale
 
 
-__all__ = ["STEP_GRID", "Race", "curvature", "is_bounded", "ladder", "race", "step_unit"]
+__all__ = ["STEP_GRID", "Race", "curvature", "is_bounded", "ladder", "race", "race_in_turn", "step_unit"]

@@ -10,6 +10,9 @@ follows what is seen of the features. Smaller batches than those of the race tak
 gradient of `m` rows can go is in proportion to :math:`m / (B + m - 1)`, where `B` is the trace of the Hessian over its
 largest eigenvalue (Ma, Bassily and Belkin 2018, arXiv:1712.06559), for which the number of parameters stands, its upper
 bound. Scale-free steps take the root of that (Malladi et al. 2022, arXiv:2205.10287).
+
+Where models are so large that no rungs have room side by side, one goes on alone, and the first chunk that would decide
+the race by itself decides it, as in a fit: one rung after another.
 """
 
 from __future__ import annotations
@@ -72,6 +75,19 @@ class Rungs:
         """The same; what is trained does not change these."""
         return replace(self, state=self.state.copy())
 
+    def spread(self, at: Array, size: int, resting: int) -> Rungs:
+        """The same with weights of more features, see :meth:`State.spread`; the best alone where room is scarce."""
+        rungs, grows = self, size / len(self.state.theta)
+        if grows * sum(array.nbytes for array in (self.state.theta, *self.state.memory)) > MOST_BYTES:
+            best = np.array([self.leader])
+            rungs = replace(self, multiples=self.multiples[best], state=self.state.take(best), scores=self.scores[best])
+        return replace(rungs, state=rungs.state.spread(at, size, resting))
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one, as room is scarce."""
+        return len(self.multiples) == 1
+
     def missing(self, batch_size: int) -> int:
         """Rows, in whole batches, until the race is decided."""
         steps = max(RACE_STEPS - self.steps, -(-(RACE_ROWS - self.rows) // batch_size), 1)
@@ -122,13 +138,13 @@ class Rungs:
 
 
 def _numbers(each: int) -> Array:
-    """Numbers of the rungs of a grid that race: all, or fewer, around the middle, where models are large."""
+    """Numbers of the rungs of a grid that race: all, fewer around the middle, or that, where models are large."""
     middle = len(STEP_GRID) // 2
     for stride in (1, 2, 3):
         numbers = np.arange(middle % stride, len(STEP_GRID), stride)
         if each * len(numbers) <= MOST_BYTES:
-            break
-    return numbers
+            return numbers
+    return np.array([middle])
 
 
 @dataclass(eq=False, repr=False)
@@ -175,7 +191,7 @@ class Pace:
     def spread(self, *where: Any) -> Pace:
         """The same, its rungs with weights of more features: see :meth:`State.spread`."""
         rungs = self.rungs
-        return replace(self, rungs=None if rungs is None else replace(rungs, state=rungs.state.spread(*where)))
+        return replace(self, rungs=None if rungs is None else rungs.spread(*where))
 
     def copy(self) -> Pace:
         """The same; a chunk does not change these."""

@@ -248,6 +248,17 @@ class State(Fields):
         changes = {name: _each(getattr(self, name), of_more) for name in names}
         return dataclasses.replace(self, **changes, checkpoint=checkpoint)
 
+    def borrowed(self) -> State:
+        """A copy but for parameters and memory, which are these until :meth:`part_from` or who replaces them."""
+        rest = dataclasses.replace(self, theta=None, memory=[]).copy()
+        return dataclasses.replace(rest, theta=self.theta, memory=list(self.memory))
+
+    def part_from(self) -> list[Array]:
+        """Leave parameters and memory as they are, and go on with copies; returns what is left."""
+        left = self._trained()
+        self.theta, self.memory = self.theta.copy(), [a.copy() for a in self.memory]
+        return left
+
     def saved(self) -> list[Array]:
         """Copies of parameters and memory, as a checkpoint holds them."""
         return [a.copy() for a in self._trained()]

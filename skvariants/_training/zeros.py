@@ -100,9 +100,10 @@ def settled(problem: Problem, theta: Array, most: int, gain: float, deadline: fl
 def _step(start: _Point, length: float) -> tuple[_Point | None, float]:
     """A proximal step that a parabola above the loss covers, and the length to try next; None where none was found."""
     at, slope = start.at, start.gradient()
-    largest = np.finfo(slope.dtype).max ** 0.25
+    largest = float(np.finfo(slope.dtype).max) ** 0.25
     if not np.abs(slope).max() < largest or not np.abs(start.theta).max() < largest:
         return None, length  # squares overflow
+    length = min(length, largest)  # where no row has a number, any is short enough
     rounding = _ROUNDING * np.finfo(slope.dtype).eps * abs(start.loss)
     for _ in range(_HALVINGS):
         theta = start.theta - np.asarray(length, slope.dtype) * slope

@@ -194,6 +194,14 @@ def check_kind(name: str, value: Any, attribute: str, kind: str) -> None:
         raise TypeError(f"{name}={shown(value)} is not accepted: {name} must be {kind}.")
 
 
+def check_several(name: str, value: Any, kind: str) -> None:
+    """Refuse a value that cannot be gone through."""
+    try:
+        iter(value)
+    except TypeError:
+        raise TypeError(f"{name}={shown(value)} is not accepted: {name} must be {kind}.") from None
+
+
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Refuse a value that is not among the choices, in a sentence that names them."""
     if not isinstance(value, (str, bool)) or value not in choices:
@@ -281,14 +289,13 @@ def named_estimators(estimators: Any, names: Sequence[str] | None) -> dict[str, 
     if isinstance(estimators, Mapping):
         if names is not None:
             raise ValueError("names must be None when estimators is a mapping: its keys are the names.")
-        return _by_output(estimators)
+        return _by_output(_some(estimators))
     if not isinstance(estimators, Sequence) or isinstance(estimators, str):
         raise TypeError(
             f"estimators={shown(estimators)} is not accepted: estimators must be a list of fitted estimators, or a "
             "dict of name to estimator."
         )
-    if not estimators:
-        raise ValueError(f"estimators={estimators!r} is empty: give one fitted estimator at least.")
+    _some(estimators)
     if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
         raise TypeError(f"names={shown(names)} is not accepted: names must be a list of strings.")
     estimators = list(estimators)
@@ -302,6 +309,12 @@ def named_estimators(estimators: Any, names: Sequence[str] | None) -> dict[str, 
     if len(names) != len(estimators) or len(set(names)) != len(names):
         raise ValueError(f"names={shown(names)} must hold one name for each of the {len(estimators)} estimators.")
     return _by_output(dict(zip(names, estimators, strict=True)))
+
+
+def _some(estimators: Any) -> Any:
+    if not estimators:
+        raise ValueError(f"estimators={estimators!r} is empty: give one fitted estimator at least.")
+    return estimators
 
 
 def check_fitted(estimator: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from skvariants._component import check, integers, shown
+from skvariants._component import check, integers, refused, shown
 from skvariants.displays._style import (
     BLUE,
     VERMILLION,
@@ -125,11 +125,17 @@ class CoefficientsDisplay:
                 f"{part}, {own}" if part and own and len(coef) > 1 else part or own
                 for own in _outputs(model, len(coef))
             ]
-            tables.append(coef if X is None else coef * _spreads(X, before, coef.shape[1]))
+            if X is not None:
+                with refused("X", X, "Give the rows that it was fitted on."):
+                    coef = coef * _spreads(X, before, coef.shape[1])
+            tables.append(coef)
         coef, unit = np.concatenate(tables), "unit" if X is None else "standard deviation"
-        if names is None or isinstance(names, str) or len(names) != coef.shape[1]:
-            raise ValueError(f"names={shown(names)} is not accepted: names must be {coef.shape[1]}, one a feature.")
-        display = cls(coef=coef, names=list(names), outputs=outputs, unit=unit, quantity=_quantity(model))
+        remedy = f"names must be {coef.shape[1]}, one a feature"
+        with refused("names", names, f"Give a list: {remedy}."):
+            listed = [] if isinstance(names, str) else list(names if names is not None else ())
+        if len(listed) != coef.shape[1]:
+            raise ValueError(f"names={shown(names)} is not accepted: {remedy}.")
+        display = cls(coef=coef, names=listed, outputs=outputs, unit=unit, quantity=_quantity(model))
         return display.plot(**kwargs)
 
     def plot(self, ax: Any = None, *, n_features: int = 20, **kwargs: Any) -> CoefficientsDisplay:
@@ -214,11 +220,13 @@ def _spreads(X: Any, before: Sequence[Any], d: int) -> Array:
     """Standard deviation of each column of what reaches a model."""
     for steps in before:
         X = steps.transform(X)
+    X = X if hasattr(X, "tocsc") else np.asarray(X, dtype=float)
+    if np.ndim(X) != 2 or not X.shape[0]:
+        raise ValueError("X is no table of rows")
+    if X.shape[1] != d:
+        raise ValueError(f"X has {X.shape[1]} columns, and the model {d}")
     if hasattr(X, "tocsc"):
         mean = np.asarray(X.mean(axis=0)).ravel()
         square = np.asarray(X.multiply(X).mean(axis=0)).ravel()
         return np.sqrt(np.maximum(square - mean**2, 0.0))
-    spreads = np.std(np.asarray(X, dtype=float), axis=0)
-    if np.shape(spreads) != (d,):
-        raise ValueError(f"X has {np.size(spreads)} columns, and the model {d}: give the rows that it was fitted on.")
-    return spreads
+    return np.asarray(np.std(X, axis=0))

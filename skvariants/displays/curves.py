@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from skvariants._component import OneOf, check, shown
 from skvariants._messages import quiet
 from skvariants.displays._style import (
     Array,
     add_legend,
     check_choice,
     check_kind,
+    check_several,
     curve,
     fit_history,
     named_estimators,
@@ -320,11 +322,10 @@ class SolverComparisonDisplay:
         SolverComparisonDisplay
         """
         check_kind("estimator", estimator, "set_params", "an estimator with the parameter solver")
-        if fit_params is not None:
-            check_kind("fit_params", fit_params, "items", "None or a dict of arguments of fit")
+        check("fit_params", fit_params, OneOf(None, Mapping))
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test must be given together: pass both, or neither.")
-        named, asked = _chosen(solvers), solvers is not None and solvers != "all"
+        named, asked = _chosen(solvers), not _is_open(solvers)
         fitted, seconds, refused = {}, {}, {}
         where = parameter_path(estimator, "solver")
         for name, solver in named.items():
@@ -433,15 +434,20 @@ class SolverComparisonDisplay:
         return label
 
 
+def _is_open(solvers: Any) -> bool:
+    """Whether solvers are left out that do not take the problem."""
+    return solvers is None or (isinstance(solvers, str) and solvers == "all")
+
+
 def _chosen(solvers: Any) -> dict[str, Any]:
     """The solvers to compare, by name."""
-    if solvers is None or (isinstance(solvers, str) and solvers == "all"):
+    if _is_open(solvers):
         slow = set() if solvers == "all" else _ROW_BY_ROW
         return {name: name for name in ["auto", *SOLVERS] if name not in slow}
-    check_kind("solvers", solvers, "__iter__", "a list of solvers, or a dict of name to solver")
-    if isinstance(solvers, str) or not len(solvers):
+    check_several("solvers", solvers, "a list of solvers, or a dict of name to solver")
+    if isinstance(solvers, str) or not list(solvers):
         raise ValueError(
-            f"solvers={solvers!r} is not accepted: solvers must be a list of one solver at least, or 'all'."
+            f"solvers={shown(solvers)} is not accepted: solvers must be a list of one solver at least, or 'all'."
         )
     if isinstance(solvers, Mapping):
         return dict(solvers)

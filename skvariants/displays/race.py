@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skvariants._component import OneOf, check
 from skvariants.displays._style import (
     BLACK,
     BLUE,
@@ -95,6 +96,7 @@ class RaceDisplay:
         -------
         RaceDisplay
         """
+        check("name", name, OneOf(None, str))
         check_fitted(estimator)
         several = parts(estimator)
         if len(several) > 1:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skvariants._component import shown
+from skvariants._component import Flag, OneOf, check, refused, shown
 from skvariants.displays._style import (
     VERMILLION,
     Array,
@@ -18,6 +18,7 @@ from skvariants.displays._style import (
     check_kind,
     log_helps,
     place_axes,
+    pyplot,
     styles,
     tidy,
 )
@@ -31,9 +32,11 @@ _CROWDED = 6
 def _metric(cv_results: Any, metric: str | None) -> str:
     """Name of the metric to show; the only one, or the one asked for."""
     check_kind("cv_results", cv_results, "keys", "cv_results_ of a fitted search")
-    known = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
+    keys = [str(key) for key in cv_results.keys()]
+    known = [key.removeprefix("mean_test_") for key in keys if key.startswith("mean_test_")]
     if not known:
         raise ValueError("cv_results has no mean_test_<metric>: give cv_results_ of a fitted search.")
+    check("metric", metric, OneOf(None, str))
     if metric is None:
         if len(known) > 1:
             raise ValueError(f"metric=None, but the search has several: pass one of {', '.join(known)} as metric.")
@@ -49,10 +52,10 @@ def _check_search(search: Any) -> None:
     check_is_fitted(search, "cv_results_")
 
 
-def _names(cv_results: Any, asked: Sequence[str | None], least: int) -> list[str]:
-    """Names of the parameters to show; those that vary where none was asked for."""
+def _names(cv_results: Any, asked: Mapping[str, str | None], least: int) -> list[str]:
+    """Names of the parameters to show, by the argument that asks for each; those that vary where none does."""
     known = [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
-    chosen = [_known(name, known) for name in asked if name is not None]
+    chosen = [_known(argument, name, known) for argument, name in asked.items() if name is not None]
     if len(chosen) < least:
         varying = [name for name in known if len(_values(cv_results, name)) > 1 and name not in chosen]
         chosen += varying[: least - len(chosen)]
@@ -61,13 +64,14 @@ def _names(cv_results: Any, asked: Sequence[str | None], least: int) -> list[str
     return chosen
 
 
-def _known(name: str, known: Sequence[str]) -> str:
+def _known(argument: str, name: str, known: Sequence[str]) -> str:
     """A parameter by its name, or by its last part where no other ends so, as the model's in a pipeline."""
+    check(argument, name, OneOf(None, str))
     found = [name] if name in known else [full for full in known if full.endswith(f"__{name}")]
     if len(found) > 1:
-        raise ValueError(f"{shown(name)} is not clear: it may be {' or '.join(found)}.")
+        raise ValueError(f"{argument}={shown(name)} is not clear: it may be {' or '.join(found)}.")
     if not found:
-        raise ValueError(f"{shown(name)} was not searched: the parameters are {', '.join(known)}.")
+        raise ValueError(f"{argument}={shown(name)} was not searched: the parameters are {', '.join(known)}.")
     return found[0]
 
 
@@ -140,6 +144,8 @@ def _text(value: Any) -> str:
 
 
 def _score_label(asked: str | None, metric: str, negated: bool) -> str:
+    check("score_name", asked, OneOf(None, str))
+    check("negate_score", negated, Flag())
     return asked or (f"negated {metric}" if negated else metric)
 
 
@@ -284,8 +290,9 @@ class SearchCurveDisplay:
         metric = _metric(cv_results, metric)
         if score_type == "train" and f"mean_train_{metric}" not in cv_results:
             raise ValueError("score_type='train', but the search has no training scores: use return_train_score=True.")
-        names = [line_by] if line_by is not None else []
-        names = _names(cv_results, [*names, param_name], len(names) + 1)
+        asked = {"line_by": line_by, "param_name": param_name}
+        names = _names(cv_results, asked, 1 if line_by is None else 2)
+        label = _score_label(score_name, metric, negate_score)
         cells = _Cells(cv_results, names, metric)
         curves: dict[str, Any] = {}
         for kind in ("test", "train"):
@@ -298,7 +305,7 @@ class SearchCurveDisplay:
             param_values=cells.values[-1],
             line_name=names[0] if line_by is not None else None,
             line_values=cells.values[0] if line_by is not None else (None,),
-            score_name=_score_label(score_name, metric, negate_score),
+            score_name=label,
             **curves,
         )
         return display.plot(ax, score_type=score_type)
@@ -318,6 +325,7 @@ class SearchCurveDisplay:
         SearchCurveDisplay
             Itself, with the artists as attributes.
         """
+        check_choice("score_type", score_type, ("both", "test", "train"))
         at, ticks = self._places()
         size = None if ticks is None or len(ticks) <= _CROWDED else (0.9 + 0.26 * len(ticks), 4.8)
         self.figure_, (self.ax_,) = place_axes(ax, 1, size)
@@ -492,7 +500,9 @@ class SearchHeatmapDisplay:
             If a parameter was not searched, fewer than two vary, or the metric is not unique.
         """
         metric = _metric(cv_results, metric)
-        names = _names(cv_results, [row_name, column_name], 2)
+        names = _names(cv_results, {"row_name": row_name, "column_name": column_name}, 2)
+        label = _score_label(score_name, metric, negate_score)
+        check("plot_kw", plot_kw, OneOf(None, dict))
         if row_name is None and column_name is not None:
             names = names[::-1]
         cells = _Cells(cv_results, names, metric)
@@ -509,7 +519,7 @@ class SearchHeatmapDisplay:
             row_values=cells.values[0],
             column_values=cells.values[1],
             best=best,
-            score_name=_score_label(score_name, metric, negate_score),
+            score_name=label,
         )
         return display.plot(ax, **(plot_kw or {}))
 
@@ -539,9 +549,17 @@ class SearchHeatmapDisplay:
         SearchHeatmapDisplay
             Itself, with the artists as attributes.
         """
+        check("include_values", include_values, OneOf(None, Flag()))
+        check("colorbar", colorbar, Flag())
+        check("im_kw", im_kw, OneOf(None, dict))
+        with refused("values_format", values_format, "Give a format of numbers, such as '.3g'."):
+            format(0.5, values_format)
+        with refused("cmap", cmap, "Give the name of a colormap of matplotlib, or one."):
+            cmap = pyplot().get_cmap(cmap)
         self.figure_, (self.ax_,) = place_axes(ax)
         ax = self.ax_
-        self.im_ = ax.imshow(self.scores, **{"cmap": cmap, "aspect": "auto", "origin": "lower", **(im_kw or {})})
+        with refused("im_kw", im_kw, "Give arguments of imshow."):
+            self.im_ = ax.imshow(self.scores, **{"cmap": cmap, "aspect": "auto", "origin": "lower", **(im_kw or {})})
         if include_values is None:
             include_values = self.scores.size <= 100
         self.text_ = self._plot_values(values_format) if include_values else None

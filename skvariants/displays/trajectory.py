@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import check, integers, number, shown
-from skvariants.displays._style import Array, add_legend, check_kind, place_axes, styles
+from skvariants.displays._style import Array, add_legend, check_kind, check_several, place_axes, styles
 
 
 class TrajectoryDisplay:
@@ -88,9 +88,11 @@ class TrajectoryDisplay:
         TrajectoryDisplay
         """
         check_kind("objective", objective, "__call__", "a function of two arrays")
-        check_kind("solvers", solvers, "__iter__", "a list of solvers, or a dict of name to solver")
-        if isinstance(solvers, str) or not len(solvers):
-            raise ValueError(f"solvers={solvers!r} is not accepted: solvers must be a list of one solver at least.")
+        check_several("solvers", solvers, "a list of solvers, or a dict of name to solver")
+        if isinstance(solvers, str) or not list(solvers):
+            raise ValueError(
+                f"solvers={shown(solvers)} is not accepted: solvers must be a list of one solver at least."
+            )
         if not isinstance(solvers, Mapping):
             solvers = {type(solver).__name__.lower(): solver for solver in solvers}
         paths = {}
