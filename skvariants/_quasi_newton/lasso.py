@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 Array = np.ndarray
 # rounds of the search, at most, beside one a weight; a few dozen is what it takes
@@ -173,8 +173,8 @@ class _Search:
 
     def round(self, new: Array, ridge: float) -> bool:
         """Move the active weights, with some of `new`, to the best point of a step; False if none is better."""
-        A, sign, Q, step = self._step(new, ridge)
-        there = None if step is None else self._best_along(A, sign, Q, step)
+        A, sign, step = self._step(new, ridge)
+        there = None if step is None else self._best_along(A, sign, step)
         if there is None:
             return False
         self.joined = int(np.count_nonzero(~self.active[A]))
@@ -182,34 +182,33 @@ class _Search:
         self._look()
         return True
 
-    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array, Array | None]:
+    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array | None]:
         """Newton's step of the active weights and of those of `new` that it moves down.
 
-        Whose it is, the signs that it supposes, their part of the matrix, and how far they go.
+        Whose it is, the signs that it supposes, and how far they go.
         """
-        gradient, v = self.gradient, self.v
+        gradient, v, A = self.gradient, self.v, np.flatnonzero(self.active)
+        system = _Bordered(self.Q, A, self.unit**2 * ridge)
         while True:
-            A = np.sort(np.concatenate([np.flatnonzero(self.active), new]))
-            sign = np.where(v[A] != 0, np.sign(v[A]), -np.sign(gradient[A]))
-            residual = gradient[A] + self.strength[A] * sign
-            Q = self.Q[A][:, A]
-            step = _newton(Q, residual, ridge * self.unit[A] ** 2) if len(A) else None
+            both = np.concatenate([A, new])
+            sign = np.where(v[both] != 0, np.sign(v[both]), -np.sign(gradient[both]))
+            residual = gradient[both] + self.strength[both] * sign
+            step = system.newton(new, residual)
             if step is None:
-                return A, sign, Q, None
-            waits = ~self.active[A]
-            astray = waits & (step * residual >= 0)
+                return both, sign, None
+            astray = (step * residual >= 0)[len(A) :]
             if not astray.any():
-                return A, sign, Q, step
+                return both, sign, step
             # by rounding even the strongest alone may seem to
-            new = new[:1] if astray.sum() == len(new) > 1 else A[waits & ~astray]
+            new = new[:1] if astray.sum() == len(new) > 1 else new[~astray]
 
-    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
+    def _best_along(self, A: Array, sign: Array, step: Array) -> Array | None:
         """The best of the points where a weight changes its sign, straight on or stopping there; None if it is worse.
 
         Parameters
         ----------
-        A, sign, Q, step : ndarray
-            Which weights move, the signs that the step supposes, their part of the matrix, and how far.
+        A, sign, step : ndarray
+            Which weights move, the signs that the step supposes, and how far.
         """
         old, lam = self.v[A], self.strength[A]
         flips = ((old + step) * sign < 0) & ~self.free[A]
@@ -224,12 +223,12 @@ class _Search:
         straight[flips[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
         stopped = np.where(flips[:, None] & (straight * sign[:, None] < 0), 0.0, straight)
         points = np.concatenate([straight, stopped], axis=1)
-        return self._lowest(points, old, A, Q, lam)
+        return self._lowest(points, old, A, lam)
 
-    def _lowest(self, points: Array, old: Array, A: Array, Q: Array, lam: Array) -> Array | None:
+    def _lowest(self, points: Array, old: Array, A: Array, lam: Array) -> Array | None:
         """The best of some points, as columns; None where none is better than the old one."""
         D = points - old[:, None]
-        change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
+        change = self.gradient[A] @ D + 0.5 * (D * (self.Q[A][:, A] @ D)).sum(axis=0)
         change += lam @ (np.abs(points) - np.abs(old)[:, None])
         best = int(np.argmin(change))
         return points[:, best] if change[best] < 0 else None
@@ -251,7 +250,7 @@ class _BoundedSearch(_Search):
         new = np.flatnonzero(excess > self.rounding)
         return new[np.argsort(-(excess / self.unit)[new], kind="stable")]
 
-    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
+    def _best_along(self, A: Array, sign: Array, step: Array) -> Array | None:
         """The best of the points where a weight meets a kink: it stops at a bound, and may at zero."""
         old, lam, (lower, upper) = self.v[A], self.strength[A], (bound[A] for bound in self.bounds)
         end = np.where(step > 0, upper, lower)
@@ -268,20 +267,72 @@ class _BoundedSearch(_Search):
         straight[np.isfinite(at_zero)[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
         stopped = np.where(t >= at_zero[:, None], np.clip(0.0, lower, upper)[:, None], straight)
         points = np.concatenate([straight, stopped], axis=1)
-        return self._lowest(points, old, A, Q, lam)
+        return self._lowest(points, old, A, lam)
 
 
-def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
-    """Newton's step; None where there is no factor, or no descent."""
-    R = Q.T  # symmetric: as LAPACK wants it
-    if ridge.any():
-        R = R.copy("F")
-        R.T.flat[:: len(R) + 1] += ridge
-    factor, failed = lapack.dpotrf(R, lower=1, clean=0)
-    if failed:
-        return None
-    step = -lapack.dpotrs(factor, residual, lower=1)[0]
-    return step if residual @ step < 0 else None
+class _Bordered:
+    """Newton's steps of some weights with more or fewer others, upon one factor of the part that they share.
+
+    Parameters
+    ----------
+    Q : ndarray of shape (d, d)
+        Symmetric.
+    A : ndarray of int
+        The weights of every step.
+    ridge : ndarray of shape (d,)
+        What is added to the diagonal.
+    """
+
+    def __init__(self, Q: Array, A: Array, ridge: Array) -> None:
+        self.Q, self.A, self.ridge = Q, A, ridge
+        self.L = self._factor(Q[A][:, A], ridge[A])
+        self.new: Array | None = None
+
+    def _factor(self, Q: Array, ridge: Any) -> Array | None:
+        """Lower factor of a matrix that may be overwritten; None where there is none."""
+        if not len(Q):
+            return Q
+        Q.flat[:: len(Q) + 1] += ridge
+        # symmetric: as LAPACK wants it
+        factor, failed = lapack.dpotrf(Q.T, lower=1, clean=0, overwrite_a=1)
+        return None if failed else factor
+
+    def newton(self, new: Array, residual: Array) -> Array | None:
+        """The step of `A` and `new`, in this order; None where there is no factor, or no descent.
+
+        What a call has made of its weights serves those after it whose weights are among these.
+        """
+        k = len(self.A)
+        if self.L is None or not len(residual):
+            return None
+        right = -residual
+        if len(new):
+            S, W = self._complement(new)
+            if k:
+                right[:k] = blas.dtrsv(self.L, right[:k], lower=1)
+                right[k:] -= right[:k] @ W
+            factor = self._factor(S, 0.0)
+            if factor is None:
+                return None
+            right[k:] = lapack.dpotrs(factor, right[k:], lower=1)[0]
+            if k:
+                right[:k] = blas.dtrsv(self.L, right[:k] - W @ right[k:], lower=1, trans=1)
+        else:
+            right = lapack.dpotrs(self.L, right, lower=1)[0]
+        return right if residual @ right < 0 else None
+
+    def _complement(self, new: Array) -> tuple[Array, Array]:
+        """The Schur complement of `A` in the weights `new`, and the factor's solution with their columns."""
+        if self.new is None:
+            B, W = self.Q[new], np.empty((0, len(new)))
+            S = B[:, new]
+            S.flat[:: len(S) + 1] += self.ridge[new]
+            if len(self.A):
+                W = blas.dtrsm(1.0, self.L, B[:, self.A].T, lower=1)
+                S -= W.T @ W
+            self.new, self.S, self.W = new, S, W
+        at = np.flatnonzero(np.isin(self.new, new))
+        return self.S[at][:, at], self.W[:, at]
 
 
 def left_over(Q: Array, gradient: Array, kinks: Kinks, v: Array) -> float:
