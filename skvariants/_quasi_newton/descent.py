@@ -26,6 +26,8 @@ References
 .. [1] Liu and Nocedal (1989), "On the limited memory BFGS method for large scale optimization",
    doi:10.1007/BF01589116.
 .. [2] Lee, Battle, Raina and Ng (2007), "Efficient sparse coding algorithms", NIPS 19, 801-808.
+.. [3] Wright, Nowak and Figueiredo (2009), "Sparse reconstruction by separable approximation",
+   doi:10.1109/TSP.2009.2016892.
 """
 
 from __future__ import annotations
@@ -62,6 +64,9 @@ Array = np.ndarray
 _MEMORY = 10
 # weights that one model knows all of
 _ALL = 128
+# factors of the weights that are not zero that proximal steps may cost before them, and what the last few of these gain
+# of all where they end
+_APPROACH, _LITTLE = 4, 1e-4
 # error of a predicted change of the gradient, beside the change, with which a metric stays
 _FAITHFUL = 1e-6
 # share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
@@ -119,6 +124,8 @@ class DescentState(Fields):
         By how much the last step has changed a prediction.
     leaps : bool
         Whether the next step is one without the rows that hold a model.
+    approaching : bool
+        Whether the next step is a series of proximal ones.
     steps, changes, curvatures : list of ndarray
         What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
     bb_scale : ndarray of shape (n_models,)
@@ -152,6 +159,7 @@ class DescentState(Fields):
     failures: Any = per_model(None)
     moved: Any = per_model(None)
     leaps: bool = shared(False)
+    approaching: bool = shared(False)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
@@ -249,7 +257,11 @@ class Descent:
             state.damping = np.zeros(len(active))
         elif descent.coupled:
             state.damping = np.minimum(damping, descent.first_damping)
-        descent.make_metric(metric)
+        if descent.restricted:
+            state.metric, state.approaching = diagonal_hessian(batch, Z), True
+            state.bb_scale, state.used = np.ones(len(active)), state.damping
+        else:
+            descent.make_metric(metric)
         return descent
 
     @property
@@ -372,6 +384,8 @@ class Descent:
         An old metric may end a fit, with a margin, and spare a new one.
         """
         state = self.state
+        if state.approaching:
+            return np.zeros(len(state.f), bool)
         while True:
             enough = tolerance(self)
             if state.P is None:
@@ -616,6 +630,36 @@ class Descent:
 
     def step(self, first: bool) -> Array | None:
         """Take the step that :meth:`arrived` prepared; objectives along the ladder, if it is the first of all."""
+        return self._approach(first) if self.state.approaching else self._step(first)
+
+    def _approach(self, first: bool) -> Array | None:
+        """Proximal steps in the metric of the diagonal, with lengths by Barzilai and Borwein [3]_.
+
+        They cost two products each, and leave working sets that need not grow. A model ends where its last steps have
+        gained little beside all of them, or have cost as much as some factors of the Hessian of its weights.
+        """
+        state, width = self.state, self.width
+        start, damping, going = state.f, state.damping, np.ones(len(state.f), bool)
+        scores: Array | None = None
+        gains: list[Array] = []
+        while True:
+            size = by_model(np.count_nonzero(state.theta, axis=0).astype(np.float64), width)
+            going &= len(gains) * self.costs.iteration() <= _APPROACH * np.maximum(size, _ALL) ** 3 / 3
+            if len(gains) >= _TREND:
+                going &= np.add.reduce(gains[-_TREND:]) > _LITTLE * (start - state.f)
+            if gains and not going.any():
+                break
+            P, slope = self._direction()
+            state.P, state.slope, before = P * by_column(going, width), np.where(going, slope, 0.0), state.f
+            tried = self._step(first and not gains)
+            scores = scores if gains else tried
+            gains.append(before - state.f)
+        state.approaching, state.damping = False, damping
+        state.last, state.length, state.failures = start - state.f, np.ones(len(start)), np.zeros(len(start))
+        self.make_metric()
+        return scores
+
+    def _step(self, first: bool) -> Array | None:
         state, b, width = self.state, self.batch, self.width
         P, slope, f, dtype = state.P, state.slope, state.f, state.theta.dtype
         state.P = state.slope = None
