@@ -399,9 +399,9 @@ class Descent:
             expired = self.metric_expired
             settled = self._settled(0.1 * enough if expired else enough)
             if self.restricted:
-                missed = self.sets.missed(state.metric, state.theta, state.g)
-                narrow = (missed > _MISSED * enough) & (settled if state.age == 0 else missed > -state.slope)
-                settled &= missed <= _MISSED * enough
+                missed = self.outside
+                narrow = (missed > enough) & (settled if state.age == 0 else _MISSED * missed > -state.slope)
+                settled &= missed <= enough
                 if narrow.any():
                     self._widen(narrow)
                     continue
@@ -465,6 +465,13 @@ class Descent:
         if state.used[j] + state.damping[j] > 0 and not self.tends:
             return False
         return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    @property
+    def outside(self) -> Array:
+        """What each model may gain by weights that its quadratic model does not know, correlated as they may be."""
+        if not self.restricted:
+            return np.zeros(len(self.state.f))
+        return self.sets.missed(self.state.metric, self.state.theta, self.state.g) / _MISSED
 
     def _left_of_columns(self) -> Array:
         """What each column has left by its slope, the more the longer its last step was."""
