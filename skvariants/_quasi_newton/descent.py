@@ -66,7 +66,7 @@ _MEMORY = 10
 _ALL = 128
 # factors of the weights that are not zero that proximal steps may cost before them, and what the last few of these gain
 # of all where they end
-_APPROACH, _LITTLE = 4, 1e-4
+_APPROACH, _LITTLE = 4, 1e-5
 # error of a predicted change of the gradient, beside the change, with which a metric stays
 _FAITHFUL = 1e-6
 # share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
@@ -651,7 +651,9 @@ class Descent:
         gains: list[Array] = []
         while True:
             size = by_model(np.count_nonzero(state.theta, axis=0).astype(np.float64), width)
-            going &= len(gains) * self.costs.iteration() <= _APPROACH * np.maximum(size, _ALL) ** 3 / 3
+            going &= (
+                len(gains) * (self.costs.iteration() - costs.INTERPRETER) <= _APPROACH * np.maximum(size, _ALL) ** 3 / 3
+            )
             if len(gains) >= _TREND:
                 going &= np.add.reduce(gains[-_TREND:]) > _LITTLE * (start - state.f)
             if gains and not going.any():
