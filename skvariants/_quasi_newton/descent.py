@@ -647,13 +647,11 @@ class Descent:
         """
         state, width = self.state, self.width
         start, damping, going = state.f, state.damping, np.ones(len(state.f), bool)
-        scores: Array | None = None
+        cost, scores = self.costs.iteration() - costs.INTERPRETER, None
         gains: list[Array] = []
         while True:
             size = by_model(np.count_nonzero(state.theta, axis=0).astype(np.float64), width)
-            going &= (
-                len(gains) * (self.costs.iteration() - costs.INTERPRETER) <= _APPROACH * np.maximum(size, _ALL) ** 3 / 3
-            )
+            going &= len(gains) * cost <= _APPROACH * np.maximum(size, _ALL) ** 3 / 3
             if len(gains) >= _TREND:
                 going &= np.add.reduce(gains[-_TREND:]) > _LITTLE * (start - state.f)
             if gains and not going.any():

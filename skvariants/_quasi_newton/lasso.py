@@ -244,7 +244,7 @@ class _Search:
         return self._lowest(np.where(np.isnan(stops), new, stops)[:, None], old, A, self.strength[A])
 
     def _best_along(self, A: Array, sign: Array, step: Array) -> tuple[Array, float]:
-        """The best of the points where a weight changes its sign, straight on or stopping there; its change of the value.
+        """The best of the points where a weight changes its sign, straight on or stopping there, and what it changes.
 
         Parameters
         ----------
