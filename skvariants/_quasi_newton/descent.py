@@ -120,8 +120,8 @@ class DescentState(Fields):
         The last few decreases.
     failures : ndarray of shape (n_models,)
         Steps in a row that found nothing lower.
-    moved : ndarray of shape (n_models,)
-        By how much the last step has changed a prediction.
+    moved : ndarray of shape (2, n_models)
+        By how much the last step and the one before have changed a prediction.
     leaps : bool
         Whether the next step is one without the rows that hold a model.
     approaching : bool
@@ -246,7 +246,7 @@ class Descent:
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
             room=np.ones(len(active)), stuck=np.zeros(len(active), bool), failures=np.zeros(len(active)),
-            moved=np.full(len(active), np.inf),
+            moved=np.full((2, len(active)), np.inf),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         if descent.apart:
@@ -414,7 +414,7 @@ class Descent:
     def _held(self, settled: Array, enough: Array) -> Array:
         """Which models have arrived by what they expect, and are held by few rows: without these they have a step."""
         state, b, width = self.state, self.batch, self.width
-        asked = settled & (state.moved > CURVED)
+        asked = settled & (state.moved > CURVED).any(axis=0)
         if not (asked.any() and self.can_be_held):
             return np.zeros(len(settled), bool)
         if self._apart is None:
@@ -747,7 +747,8 @@ class Descent:
         step = columns * P
         ZP *= columns
         if self.can_be_held:
-            state.moved = np.maximum(ZP.max(axis=0), -ZP.min(axis=0)).reshape(-1, width).max(axis=1)
+            moved = np.maximum(ZP.max(axis=0), -ZP.min(axis=0)).reshape(-1, width).max(axis=1)
+            state.moved = np.stack([moved, state.moved[0]])
         ZP += state.Z
         gain = f - ft
         state.Z, state.length, state.f = ZP, t, ft
