@@ -66,7 +66,7 @@ _MEMORY = 10
 _ALL = 128
 # factors of the weights that are not zero that proximal steps may cost before them, and what the last few of these gain
 # of all where they end
-_APPROACH, _LITTLE = 4, 1e-5
+_APPROACH, _LITTLE = 1.5, 1e-5
 # error of a predicted change of the gradient, beside the change, with which a metric stays
 _FAITHFUL = 1e-6
 # share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
