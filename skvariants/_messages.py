@@ -66,14 +66,23 @@ def out_of_time(max_time: float, n_epochs: int) -> str:
     )
 
 
-def stalled(suboptimality: float, kind: str, tol: float) -> str:
-    """The sentence about a method that can go no further, and is not within what `tol` promises."""
+def stalled(suboptimality: float, kind: str, tol: float, precise: bool) -> str:
+    """The sentence about a method that can go no further, and is not within what `tol` promises.
+
+    `precise` says that it is within what the precision of the rows allows to be proven.
+    """
     how = {"bound": "at most ", "estimate": "about ", "unknown": ""}[kind]
     far = f"{how}a share of {suboptimality:.2g}" if np.isfinite(suboptimality) else "an unknown share"
+    why = "its steps gain no more"
+    remedy = (
+        "Scale the columns, use a larger alpha or one of the solvers that take steps, such as solver='adam', or pass a "
+        "larger tol."
+    )
+    if precise:
+        why, remedy = "single precision allows no closer model to be told", "Pass X in float64, or a larger tol."
     return (
-        "The fit stalled: its steps gain no more, and of what the optimum gains over a constant model it misses "
-        f"{far}, where tol={tol:g} was asked for. Scale the columns, use a larger alpha or one of the solvers that "
-        "take steps, such as solver='adam', or pass a larger tol."
+        f"The fit stalled: {why}, and of what the optimum gains over a constant model it misses {far}, where "
+        f"tol={tol:g} was asked for. {remedy}"
     )
 
 

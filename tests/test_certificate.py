@@ -294,3 +294,21 @@ def test_the_share_of_the_gain_that_is_missed():
     # no better than the constant: it has missed all, at least
     assert Certificate(1.2, estimate=0.1).suboptimality(1.0, 0.1, 1e-16)[0] >= 1
     assert np.isnan(Certificate(1.0).suboptimality(1.0, 0.1, 1e-16)[0])
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "epsilon_insensitive", "huber"])
+@pytest.mark.parametrize("tol", [1e-3, 1e-5])
+def test_converged_is_what_tol_says_in_single_precision_too(loss, tol):
+    told = 0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = (1e4 * rng.standard_normal((300, 4)) + 1e4).astype(np.float32)
+        y = (X @ [1e-4, 5e-5, 0, -3e-5] + 0.3 * rng.standard_normal(300)).astype(np.float32)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = SGDVariantRegressor(loss, tol=tol).fit(X, y)
+        assert (model.status_ == "converged") == (model.suboptimality_ <= tol)
+        assert all("Pass X in float64" in str(warning.message) for warning in caught)
+        assert len(caught) == (model.status_ == "stalled")
+        told += len(caught)
+    assert tol < 1e-3 or not told

@@ -74,8 +74,8 @@ def test_singular_models_in_unequal_units_have_a_minimum_too(seed):
 
 def test_an_autoregressive_model_takes_a_few_dozen_factors(rng, monkeypatch):
     counted = []
-    newton = lasso_module._newton
-    monkeypatch.setattr(lasso_module, "_newton", lambda *args: counted.append(1) or newton(*args))
+    factor = lasso_module._factor
+    monkeypatch.setattr(lasso_module, "_factor", lambda *args: counted.append(1) or factor(*args))
     X = rng.standard_normal((300, 100))
     for j in range(1, 100):
         X[:, j] = 0.9 * X[:, j - 1] + 0.43 * X[:, j]

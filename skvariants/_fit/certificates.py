@@ -107,7 +107,7 @@ def _finish_along_path(part: Job, outcome: Outcome, solver: Any) -> None:
     possible = p.loss.has_ramps and p.penalty.modelled and p.d <= FACTORED and p.n * p.d * p.d <= _AFFORDABLE
     if not possible:
         return
-    fraction = np.array([solver.safety * promised(part.spec, float(np.finfo(part.dtype).eps))])
+    fraction = np.array([solver.safety * promised(part.spec)])
     start = replace(outcome.state, method=None, history=[])
     method = InteriorPointSteps(p, start.copy(), fraction, part.column_constants)
     watch = Watch(deadline=part.deadline)
@@ -129,13 +129,14 @@ def _proven(job: Job, j: int, outcome: Outcome) -> bool:
     certificate = outcome.certificate
     # beside models that were measured, what one expects to gain is believed
     known = certificate is not None and (certificate.reliable or job.near)
-    return known and suboptimality(job, j, outcome)[2]
-
-
-def suboptimality(job: Job, j: int, outcome: Outcome) -> tuple[float, str, bool]:
-    """Value, kind, and whether that is what `tol` promises."""
     eps = float(np.finfo(job.dtype).eps)
-    value, kind, within = outcome.certificate.suboptimality(float(job.reference[j]), promised(job.specs[j], eps), eps)
+    return known and suboptimality(job, j, outcome, eps)[2]
+
+
+def suboptimality(job: Job, j: int, outcome: Outcome, *precision: float) -> tuple[float, str, bool]:
+    """Value, kind, and whether that is what `tol` promises, or what a precision allows to be proven."""
+    asked, eps = promised(job.specs[j], *precision), float(np.finfo(job.dtype).eps)
+    value, kind, within = outcome.certificate.suboptimality(float(job.reference[j]), asked, eps)
     return value + 0.0, kind, within
 
 

@@ -38,8 +38,8 @@ def iterated(job: Job, solver: Any, share: float, callback: Any, max_iter: int) 
 
 def train_along_paths(job: Job, solver: Any, callback: Any, fresh: bool) -> list[Outcome]:
     """Interior-point steps."""
-    tol, eps = tolerances(job), float(np.finfo(job.dtype).eps)
-    fraction = solver.safety * np.array([promised(spec, eps) for spec in job.specs])
+    tol = tolerances(job)
+    fraction = solver.safety * np.array([promised(spec) for spec in job.specs])
     problem, constant = job.problem, job.column_constants
     loss = problem.loss.limit()
     limit = None

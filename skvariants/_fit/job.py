@@ -361,8 +361,8 @@ def tolerances(job: Job) -> Array | None:
     return np.array([spec.stopping.tol for spec in job.specs], dtype=float)
 
 
-def promised(spec: Spec, eps: float) -> float:
-    """What a fit promises: `tol`, or what the precision allows to be proven where that is more."""
+def promised(spec: Spec, eps: float = float(np.finfo(np.float64).eps)) -> float:
+    """What a fit promises: `tol`, or what a precision allows to be proven where that is more."""
     return max(spec.stopping.tol or 0.0, min(_PROVABLE * eps, _COARSE))
 
 

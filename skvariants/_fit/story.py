@@ -215,7 +215,8 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         if status in ("converged", "plateau"):
             status = "converged" if within else _ended_short(setup, state)
         if status == "stalled":
-            messages.append(stalled(value, kind, spec.stopping.tol or 0.0))
+            precise = suboptimality(job, j, outcome, float(np.finfo(job.dtype).eps))[2]
+            messages.append(stalled(value, kind, spec.stopping.tol or 0.0, precise))
         objective, constant = outcome.certificate.objective, float(job.reference[j])
         if status == "plateau" and objective > (1 + max(_ABOVE, spec.stopping.tol or 0.0)) * constant:
             status = "stalled"

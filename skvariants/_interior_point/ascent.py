@@ -242,11 +242,12 @@ class DualAscent:
     def __init__(self, X: Any, ridges: Sequence[Ridge]) -> None:
         first = ridges[0]
         self.ridges, self.intercept = list(ridges), first.intercept
-        S = (X if len(first.rows) == X.shape[0] else X[first.rows]).astype(np.float64)
-        S = (S @ sp.diags_array(first.stretch)).tocsr()
-        squares = np.asarray(S.multiply(S).sum(axis=1)).ravel()
+        S = (X if len(first.rows) == X.shape[0] else X[first.rows]).tocsr()
+        data = S.data * first.stretch[S.indices]
+        squares = sp.csr_array((data * data, S.indices, S.indptr), shape=S.shape) @ np.ones(S.shape[1])
         self.norm = np.sqrt(np.maximum(squares, max(_LEAST * squares.mean(), 1e-300)))
-        self.A = (sp.diags_array(1 / self.norm) @ S).tocsr()
+        data *= np.repeat(1 / self.norm, np.diff(S.indptr))
+        self.A = sp.csr_array((data, S.indices, S.indptr), shape=S.shape)
         self.conjugates = [self._conjugates(ridge) for ridge in ridges]
 
     def _conjugates(self, ridge: Ridge) -> Conjugates:

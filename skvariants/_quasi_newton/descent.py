@@ -26,6 +26,8 @@ References
 .. [1] Liu and Nocedal (1989), "On the limited memory BFGS method for large scale optimization",
    doi:10.1007/BF01589116.
 .. [2] Lee, Battle, Raina and Ng (2007), "Efficient sparse coding algorithms", NIPS 19, 801-808.
+.. [3] Wright, Nowak and Figueiredo (2009), "Sparse reconstruction by separable approximation",
+   doi:10.1109/TSP.2009.2016892.
 """
 
 from __future__ import annotations
@@ -62,6 +64,9 @@ Array = np.ndarray
 _MEMORY = 10
 # weights that one model knows all of
 _ALL = 128
+# factors of the weights that are not zero that proximal steps may cost before them, and what the last few of these gain
+# of all where they end
+_APPROACH, _LITTLE = 1.5, 1e-5
 # error of a predicted change of the gradient, beside the change, with which a metric stays
 _FAITHFUL = 1e-6
 # share of what is enough that weights outside of a working set may promise: correlated ones gain more than each alone
@@ -115,10 +120,12 @@ class DescentState(Fields):
         The last few decreases.
     failures : ndarray of shape (n_models,)
         Steps in a row that found nothing lower.
-    moved : ndarray of shape (n_models,)
-        By how much the last step has changed a prediction.
+    moved : ndarray of shape (2, n_models)
+        By how much the last step and the one before have changed a prediction.
     leaps : bool
         Whether the next step is one without the rows that hold a model.
+    approaching : bool
+        Whether the next step is a series of proximal ones.
     steps, changes, curvatures : list of ndarray
         What L-BFGS remembers: steps, changes of the gradient, one over their inner products.
     bb_scale : ndarray of shape (n_models,)
@@ -152,6 +159,7 @@ class DescentState(Fields):
     failures: Any = per_model(None)
     moved: Any = per_model(None)
     leaps: bool = shared(False)
+    approaching: bool = shared(False)
     length: Any = per_model(None)
     steps: list[Array] = per_column(list)
     changes: list[Array] = per_column(list)
@@ -238,7 +246,7 @@ class Descent:
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,
             room=np.ones(len(active)), stuck=np.zeros(len(active), bool), failures=np.zeros(len(active)),
-            moved=np.full(len(active), np.inf),
+            moved=np.full((2, len(active)), np.inf),
         )  # fmt: skip
         descent = cls(batch, smooth, state)
         if descent.apart:
@@ -249,7 +257,11 @@ class Descent:
             state.damping = np.zeros(len(active))
         elif descent.coupled:
             state.damping = np.minimum(damping, descent.first_damping)
-        descent.make_metric(metric)
+        if descent.restricted:
+            state.metric, state.approaching = diagonal_hessian(batch, Z), True
+            state.bb_scale, state.used = np.ones(len(active)), state.damping
+        else:
+            descent.make_metric(metric)
         return descent
 
     @property
@@ -372,6 +384,8 @@ class Descent:
         An old metric may end a fit, with a margin, and spare a new one.
         """
         state = self.state
+        if state.approaching:
+            return np.zeros(len(state.f), bool)
         while True:
             enough = tolerance(self)
             if state.P is None:
@@ -385,9 +399,9 @@ class Descent:
             expired = self.metric_expired
             settled = self._settled(0.1 * enough if expired else enough)
             if self.restricted:
-                missed = self.sets.missed(state.metric, state.theta, state.g)
-                narrow = (missed > _MISSED * enough) & (settled if state.age == 0 else missed > -state.slope)
-                settled &= missed <= _MISSED * enough
+                missed = self.outside
+                narrow = (missed > enough) & (settled if state.age == 0 else _MISSED * missed > -state.slope)
+                settled &= missed <= enough
                 if narrow.any():
                     self._widen(narrow)
                     continue
@@ -400,7 +414,7 @@ class Descent:
     def _held(self, settled: Array, enough: Array) -> Array:
         """Which models have arrived by what they expect, and are held by few rows: without these they have a step."""
         state, b, width = self.state, self.batch, self.width
-        asked = settled & (state.moved > CURVED)
+        asked = settled & (state.moved > CURVED).any(axis=0)
         if not (asked.any() and self.can_be_held):
             return np.zeros(len(settled), bool)
         if self._apart is None:
@@ -451,6 +465,13 @@ class Descent:
         if state.used[j] + state.damping[j] > 0 and not self.tends:
             return False
         return bool(np.isfinite(state.slope[j])) and (self.smooth or self._unsolved(j) <= -0.5 * state.slope[j])
+
+    @property
+    def outside(self) -> Array:
+        """What each model may gain by weights that its quadratic model does not know, correlated as they may be."""
+        if not self.restricted:
+            return np.zeros(len(self.state.f))
+        return self.sets.missed(self.state.metric, self.state.theta, self.state.g) / _MISSED
 
     def _left_of_columns(self) -> Array:
         """What each column has left by its slope, the more the longer its last step was."""
@@ -616,6 +637,36 @@ class Descent:
 
     def step(self, first: bool) -> Array | None:
         """Take the step that :meth:`arrived` prepared; objectives along the ladder, if it is the first of all."""
+        return self._approach(first) if self.state.approaching else self._step(first)
+
+    def _approach(self, first: bool) -> Array | None:
+        """Proximal steps in the metric of the diagonal, with lengths by Barzilai and Borwein [3]_.
+
+        They cost two products each, and leave working sets that need not grow. A model ends where its last steps have
+        gained little beside all of them, or have cost as much as some factors of the Hessian of its weights.
+        """
+        state, width = self.state, self.width
+        start, damping, going = state.f, state.damping, np.ones(len(state.f), bool)
+        cost, scores = self.costs.iteration() - costs.INTERPRETER, None
+        gains: list[Array] = []
+        while True:
+            size = by_model(np.count_nonzero(state.theta, axis=0).astype(np.float64), width)
+            going &= len(gains) * cost <= _APPROACH * np.maximum(size, _ALL) ** 3 / 3
+            if len(gains) >= _TREND:
+                going &= np.add.reduce(gains[-_TREND:]) > _LITTLE * (start - state.f)
+            if gains and not going.any():
+                break
+            P, slope = self._direction()
+            state.P, state.slope, before = P * by_column(going, width), np.where(going, slope, 0.0), state.f
+            tried = self._step(first and not gains)
+            scores = scores if gains else tried
+            gains.append(before - state.f)
+        state.approaching, state.damping = False, damping
+        state.last, state.length, state.failures = start - state.f, np.ones(len(start)), np.zeros(len(start))
+        self.make_metric()
+        return scores
+
+    def _step(self, first: bool) -> Array | None:
         state, b, width = self.state, self.batch, self.width
         P, slope, f, dtype = state.P, state.slope, state.f, state.theta.dtype
         state.P = state.slope = None
@@ -696,7 +747,8 @@ class Descent:
         step = columns * P
         ZP *= columns
         if self.can_be_held:
-            state.moved = np.maximum(ZP.max(axis=0), -ZP.min(axis=0)).reshape(-1, width).max(axis=1)
+            moved = np.maximum(ZP.max(axis=0), -ZP.min(axis=0)).reshape(-1, width).max(axis=1)
+            state.moved = np.stack([moved, state.moved[0]])
         ZP += state.Z
         gain = f - ft
         state.Z, state.length, state.f = ZP, t, ft

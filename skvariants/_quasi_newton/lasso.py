@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 Array = np.ndarray
 # rounds of the search, at most, beside one a weight; a few dozen is what it takes
@@ -15,6 +15,8 @@ _ROUNDS = 200
 _ROUNDING = 1e-11
 # weights that may join at first, at least; points of a step that are looked at
 _FEW, _POINTS = 8, 24
+# share of what a step promises below which it was cut off too early, and faces that are looked at then
+_CUT_OFF, _FACES = 0.5, 4
 # rounds without descent, by rounding, after which the search ends: the model is all but unbounded
 _IDLE = 5
 # ridges, relative to the diagonal, of a step that a singular matrix would send astray; beyond, it is not convex
@@ -145,6 +147,7 @@ class _Search:
         scale = ((bound + np.minimum(strength, bound)) / self.unit).max(initial=0.0)
         self.rounding = _ROUNDING * float(scale) * self.unit
         self.free, self.joined = strength == 0, 0
+        self.pause, self.failures = 0, 0
         self._look()
 
     def _look(self) -> None:
@@ -173,48 +176,85 @@ class _Search:
 
     def round(self, new: Array, ridge: float) -> bool:
         """Move the active weights, with some of `new`, to the best point of a step; False if none is better."""
-        A, sign, Q, step = self._step(new, ridge)
-        there = None if step is None else self._best_along(A, sign, Q, step)
-        if there is None:
+        A, sign, step = self._step(new, ridge)
+        if step is None:
+            return False
+        there, change = self._best_along(A, sign, step)
+        if change > _CUT_OFF * 0.5 * step @ (self.gradient[A] + self.strength[A] * sign):
+            if self.pause > 0:
+                self.pause -= 1
+            else:
+                other, lower = self._best_of_faces(A, sign, step, ridge)
+                there = other if lower < change else there
+                self.failures = 0 if lower < change else self.failures + 1
+                self.pause, change = 2**self.failures - 1, min(change, lower)
+        if change >= 0:
             return False
         self.joined = int(np.count_nonzero(~self.active[A]))
         self.v[A] = there
         self._look()
         return True
 
-    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array, Array | None]:
+    def _step(self, new: Array, ridge: float) -> tuple[Array, Array, Array | None]:
         """Newton's step of the active weights and of those of `new` that it moves down.
 
-        Whose it is, the signs that it supposes, their part of the matrix, and how far they go.
+        Whose it is, the signs that it supposes, and how far they go.
         """
-        gradient, v = self.gradient, self.v
+        gradient, v, A = self.gradient, self.v, np.flatnonzero(self.active)
+        system = _Bordered(self.Q, A, self.unit**2 * ridge)
         while True:
-            A = np.sort(np.concatenate([np.flatnonzero(self.active), new]))
-            sign = np.where(v[A] != 0, np.sign(v[A]), -np.sign(gradient[A]))
-            residual = gradient[A] + self.strength[A] * sign
-            Q = self.Q[A][:, A]
-            step = _newton(Q, residual, ridge * self.unit[A] ** 2) if len(A) else None
+            both = np.concatenate([A, new])
+            sign = np.where(v[both] != 0, np.sign(v[both]), -np.sign(gradient[both]))
+            residual = gradient[both] + self.strength[both] * sign
+            step = system.newton(new, residual)
             if step is None:
-                return A, sign, Q, None
-            waits = ~self.active[A]
-            astray = waits & (step * residual >= 0)
+                return both, sign, None
+            astray = (step * residual >= 0)[len(A) :]
             if not astray.any():
-                return A, sign, Q, step
+                return both, sign, step
             # by rounding even the strongest alone may seem to
-            new = new[:1] if astray.sum() == len(new) > 1 else A[waits & ~astray]
+            new = new[:1] if astray.sum() == len(new) > 1 else new[~astray]
 
-    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
-        """The best of the points where a weight changes its sign, straight on or stopping there; None if it is worse.
+    def _stops(self, A: Array, sign: Array, new: Array) -> Array:
+        """Where weights `A` on their way to `new` meet a kink, that of zero; nan for those that do not."""
+        return np.where((new * sign < 0) & ~self.free[A], 0.0, np.nan)
+
+    def _best_of_faces(self, A: Array, sign: Array, step: Array, ridge: float) -> tuple[Array, float]:
+        """The minimum of the others where weights that a step takes past a kink stay there, until it takes none; its
+        change of the value.
+
+        Where a step is cut off early, many weights leave at once that would else leave one by one.
+        """
+        old, gradient = self.v[A], self.gradient[A] + self.strength[A] * sign
+        Q, there, kept = self.Q[A][:, A], np.full(len(A), np.nan), np.ones(len(A), bool)
+        new = old + step
+        for _ in range(_FACES):
+            stops = np.where(kept, self._stops(A, sign, new), np.nan)
+            passed = ~np.isnan(stops)
+            if not passed.any():
+                break
+            there[passed], kept = stops[passed], kept & ~passed
+            K, F = np.flatnonzero(kept), np.flatnonzero(~kept)
+            factor = _factor(Q[K][:, K], ridge * self.unit[A[K]] ** 2)
+            if factor is None or not len(K):
+                break
+            new = np.where(kept, old, there)
+            new[K] -= lapack.dpotrs(factor, gradient[K] + Q[K][:, F] @ (there - old)[F], lower=1)[0]
+        stops = self._stops(A, sign, new)
+        return self._lowest(np.where(np.isnan(stops), new, stops)[:, None], old, A, self.strength[A])
+
+    def _best_along(self, A: Array, sign: Array, step: Array) -> tuple[Array, float]:
+        """The best of the points where a weight changes its sign, straight on or stopping there, and what it changes.
 
         Parameters
         ----------
-        A, sign, Q, step : ndarray
-            Which weights move, the signs that the step supposes, their part of the matrix, and how far.
+        A, sign, step : ndarray
+            Which weights move, the signs that the step supposes, and how far.
         """
         old, lam = self.v[A], self.strength[A]
         flips = ((old + step) * sign < 0) & ~self.free[A]
         if not flips.any():
-            return old + step
+            return old + step, 0.5 * float(step @ (self.gradient[A] + lam * sign))
         t = np.unique(old[flips] / -step[flips])
         t = t[(t > 0) & (t < 1)]
         if len(t) > _POINTS:
@@ -224,15 +264,15 @@ class _Search:
         straight[flips[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
         stopped = np.where(flips[:, None] & (straight * sign[:, None] < 0), 0.0, straight)
         points = np.concatenate([straight, stopped], axis=1)
-        return self._lowest(points, old, A, Q, lam)
+        return self._lowest(points, old, A, lam)
 
-    def _lowest(self, points: Array, old: Array, A: Array, Q: Array, lam: Array) -> Array | None:
-        """The best of some points, as columns; None where none is better than the old one."""
+    def _lowest(self, points: Array, old: Array, A: Array, lam: Array) -> tuple[Array, float]:
+        """The best of some points, as columns, and by how much its value differs from that of the old one."""
         D = points - old[:, None]
-        change = self.gradient[A] @ D + 0.5 * (D * (Q @ D)).sum(axis=0)
+        change = self.gradient[A] @ D + 0.5 * (D * (self.Q[A][:, A] @ D)).sum(axis=0)
         change += lam @ (np.abs(points) - np.abs(old)[:, None])
         best = int(np.argmin(change))
-        return points[:, best] if change[best] < 0 else None
+        return points[:, best], float(change[best])
 
 
 class _BoundedSearch(_Search):
@@ -251,7 +291,12 @@ class _BoundedSearch(_Search):
         new = np.flatnonzero(excess > self.rounding)
         return new[np.argsort(-(excess / self.unit)[new], kind="stable")]
 
-    def _best_along(self, A: Array, sign: Array, Q: Array, step: Array) -> Array | None:
+    def _stops(self, A: Array, sign: Array, new: Array) -> Array:
+        lower, upper = (bound[A] for bound in self.bounds)
+        stops = np.where((new * sign < 0) & (self.strength[A] > 0), np.clip(0.0, lower, upper), np.nan)
+        return np.where(new > upper, upper, np.where(new < lower, lower, stops))
+
+    def _best_along(self, A: Array, sign: Array, step: Array) -> tuple[Array, float]:
         """The best of the points where a weight meets a kink: it stops at a bound, and may at zero."""
         old, lam, (lower, upper) = self.v[A], self.strength[A], (bound[A] for bound in self.bounds)
         end = np.where(step > 0, upper, lower)
@@ -268,20 +313,73 @@ class _BoundedSearch(_Search):
         straight[np.isfinite(at_zero)[:, None] & (np.abs(straight) <= 1e-12 * np.abs(old[:, None]))] = 0.0
         stopped = np.where(t >= at_zero[:, None], np.clip(0.0, lower, upper)[:, None], straight)
         points = np.concatenate([straight, stopped], axis=1)
-        return self._lowest(points, old, A, Q, lam)
+        return self._lowest(points, old, A, lam)
 
 
-def _newton(Q: Array, residual: Array, ridge: Array) -> Array | None:
-    """Newton's step; None where there is no factor, or no descent."""
-    R = Q.T  # symmetric: as LAPACK wants it
-    if ridge.any():
-        R = R.copy("F")
-        R.T.flat[:: len(R) + 1] += ridge
-    factor, failed = lapack.dpotrf(R, lower=1, clean=0)
-    if failed:
-        return None
-    step = -lapack.dpotrs(factor, residual, lower=1)[0]
-    return step if residual @ step < 0 else None
+def _factor(Q: Array, ridge: Any) -> Array | None:
+    """Lower factor of a matrix that may be overwritten; None where there is none."""
+    if not len(Q):
+        return Q
+    Q.flat[:: len(Q) + 1] += ridge
+    # symmetric: as LAPACK wants it
+    factor, failed = lapack.dpotrf(Q.T, lower=1, clean=0, overwrite_a=1)
+    return None if failed else factor
+
+
+class _Bordered:
+    """Newton's steps of some weights with more or fewer others, upon one factor of the part that they share.
+
+    Parameters
+    ----------
+    Q : ndarray of shape (d, d)
+        Symmetric.
+    A : ndarray of int
+        The weights of every step.
+    ridge : ndarray of shape (d,)
+        What is added to the diagonal.
+    """
+
+    def __init__(self, Q: Array, A: Array, ridge: Array) -> None:
+        self.Q, self.A, self.ridge = Q, A, ridge
+        self.L = _factor(Q[A][:, A], ridge[A])
+        self.new: Array | None = None
+
+    def newton(self, new: Array, residual: Array) -> Array | None:
+        """The step of `A` and `new`, in this order; None where there is no factor, or no descent.
+
+        What a call has made of its weights serves those after it whose weights are among these.
+        """
+        k = len(self.A)
+        if self.L is None or not len(residual):
+            return None
+        right = -residual
+        if len(new):
+            S, W = self._complement(new)
+            if k:
+                right[:k] = blas.dtrsv(self.L, right[:k], lower=1)
+                right[k:] -= right[:k] @ W
+            factor = _factor(S, 0.0)
+            if factor is None:
+                return None
+            right[k:] = lapack.dpotrs(factor, right[k:], lower=1)[0]
+            if k:
+                right[:k] = blas.dtrsv(self.L, right[:k] - W @ right[k:], lower=1, trans=1)
+        else:
+            right = lapack.dpotrs(self.L, right, lower=1)[0]
+        return right if residual @ right < 0 else None
+
+    def _complement(self, new: Array) -> tuple[Array, Array]:
+        """The Schur complement of `A` in the weights `new`, and the factor's solution with their columns."""
+        if self.new is None:
+            B, W = self.Q[new], np.empty((0, len(new)))
+            S = B[:, new]
+            S.flat[:: len(S) + 1] += self.ridge[new]
+            if len(self.A):
+                W = blas.dtrsm(1.0, self.L, B[:, self.A].T, lower=1)
+                S -= W.T @ W
+            self.new, self.S, self.W = new, S, W
+        at = np.flatnonzero(np.isin(self.new, new))
+        return self.S[at][:, at], self.W[:, at]
 
 
 def left_over(Q: Array, gradient: Array, kinks: Kinks, v: Array) -> float:

@@ -330,6 +330,7 @@ class QuasiNewtonSteps(Method):
         j = int(at[0])
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             expected, believed = descent.expected(self._enough(descent))
+            expected = np.maximum(expected, descent.outside)
         if not believed[j]:
             return None
         scale = float(scale[position] if np.ndim(scale) else scale)

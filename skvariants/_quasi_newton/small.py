@@ -46,8 +46,8 @@ class NewtonState(Fields):
     ----------
     w, z : ndarray of shape (n_features + 1, n_columns), (n_rows, n_columns)
         Parameters and predictions.
-    f, last, length, moved : float
-        Objective, last decrease, last length of a step, and by how much that changed a prediction.
+    f, last, length, moved, before : float
+        Objective, last decrease, last length of a step, and by how much that and the one before changed a prediction.
     factor : ndarray or None
         Cholesky factor of the last Hessian.
     P, ZP, slope : ndarray or None, ndarray or None, float
@@ -62,6 +62,7 @@ class NewtonState(Fields):
     last: float = informative(math.inf)
     length: float = informative(1.0)
     moved: float = informative(math.inf)
+    before: float = informative(math.inf)
     factor: Any = informative(None)
     P: Any = informative(None)
     ZP: Any = informative(None)
@@ -173,7 +174,8 @@ class SmallNewton(Method):
         at.to_gain = -reach * slope
         done = at.to_gain <= enough or at.last <= 0
         if done:
-            self.failed = not near and bool(rows_apart(self.problem.rows.X, self.problem.coordinates).any())
+            settled = max(at.before, at.moved) <= CURVED or not vanishes(loss)
+            self.failed = not settled and bool(rows_apart(self.problem.rows.X, self.problem.coordinates).any())
             return None if self.failed else _ARRIVED
         ZP = self._predict(P)
         if np.abs(ZP).max() <= self.eps * np.abs(at.z).max():
@@ -223,7 +225,7 @@ class SmallNewton(Method):
             method.scores[:, 0], method.lengths[0], method.raced = scores * self.unit * self.unit, t, True
         at.w = at.w + t * at.P
         at.z = at.z + t * at.ZP
-        at.moved = t * float(np.abs(at.ZP).max())
+        at.before, at.moved = at.moved, t * float(np.abs(at.ZP).max())
         at.last, at.length, at.f, at.P, at.ZP, at.to_gain = at.f - ft, t, ft, None, None, math.inf
         self.state.theta[...] = at.w
         return Record(np.array([ft * self.unit * self.unit]), np.array([t]), self.problem.n)

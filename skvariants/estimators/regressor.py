@@ -96,9 +96,10 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     tol : float or None, default=1e-3
         A fit has converged if it misses at most that share of what the optimum gains over the best constant model
         (``suboptimality_``). An epoch is progress if the objective falls by `tol` times that of the constant model (or
-        the validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a tenth of `tol`
-        times what they have gained over that model, interior-point steps when the dual leaves no more than that. None
-        takes exactly `max_iter` epochs (quasi-Newton and interior-point steps end when nothing is left to gain).
+        the validation score rises by `tol`). Quasi-Newton steps end when they expect to gain less than a fiftieth of
+        `tol` times what they have gained over that model, interior-point steps when the dual leaves no more than a
+        tenth. None takes exactly `max_iter` epochs (quasi-Newton and interior-point steps end when nothing is left to
+        gain).
     n_iter_no_change : int, default=5
         Epochs without progress after which the step falls or the fit ends.
     shuffle : bool, default=True

@@ -21,7 +21,7 @@ class QuasiNewton(Solver):
 
     Parameters
     ----------
-    safety : float, default=0.1
+    safety : float, default=0.02
         A fit stops when it expects to gain less than ``safety * tol`` of what it has gained over the best constant
         model.
 
@@ -39,7 +39,7 @@ class QuasiNewton(Solver):
     (QuasiNewton(), 'converged')
     """
 
-    safety: float = hyperparameter(0.1, number(0, 1))
+    safety: float = hyperparameter(0.02, number(0, 1))
     batch_size = "full"
     method = "quasi-Newton"
     fixed_step = True
