@@ -22,9 +22,10 @@ from skvariants._step import Step
 from skvariants._training.problem import without_axis
 
 Array = np.ndarray
-# stored values of a step, as a share of the features, up to which some features cost less than all: of one column, by
-# how much more for each other, and at most (256 rows of 10 to 190 values, 20,000 to 60,000 features, 1 and 20 columns)
-_FEW, _MORE, _MOST = 0.25, 0.03, 0.75
+# stored values of a step, as a share of the features, up to which some features cost less than all: of one column, less
+# where a plain step is cheap, by how much more for each other, and at most (256 rows of 10 to 190 values, 10,000 to
+# 200,000 features, 1, 4 and 20 columns)
+_FEW, _FEW_OF_GRADIENT, _MORE, _MOST = 0.25, 0.08, 0.03, 0.75
 # numbers of a block of features that is made up for
 _BLOCK = 1 << 16
 
@@ -35,7 +36,8 @@ def can_be_lazy(steps: Any) -> bool:
     penalty, solver = problem.penalty, steps.solver
     if not (rows.sparse and solver.lazy and penalty.separable) or steps.average or steps.batch_size >= problem.n:
         return False
-    few = min(_MOST, _FEW + _MORE * (steps.state.theta.shape[1] - 1))
+    few = _FEW_OF_GRADIENT if solver.is_gradient else _FEW
+    few = min(_MOST, few + _MORE * (steps.state.theta.shape[1] - 1))
     if steps.batch_size * rows.stored > few * problem.n * problem.d or penalty.at(np.zeros(0, int)) is None:
         return False
     if not coordinates.identity:

@@ -77,7 +77,7 @@ class Solver(Component):
     method : str
         How it is trained: by "steps" on batches, by "quasi-Newton" iterations, or as is "chosen" before training.
     shrinks : bool
-        Whether its steps become shorter by themselves, so that a stream adds no decay to them.
+        Whether its steps become shorter by themselves, so that a stream adds no decay to them, and a fit less.
     fixed_step : bool
         Whether it has a length of its own, so that none is scheduled or raced.
     learning_rate_free : bool
