@@ -25,7 +25,7 @@ Array = np.ndarray
 # stored values of a step, as a share of the features, up to which some features cost less than all: of one column, less
 # where a plain step is cheap, by how much more for each other, and at most (256 rows of 10 to 190 values, 10,000 to
 # 200,000 features, 1, 4 and 20 columns)
-_FEW, _FEW_OF_GRADIENT, _MORE, _MOST = 0.25, 0.08, 0.03, 0.75
+_FEW, _FEW_OF_GRADIENT, _MORE, _MOST = 0.25, 0.05, 0.03, 0.75
 # numbers of a block of features that is made up for
 _BLOCK = 1 << 16
 
