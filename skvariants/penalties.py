@@ -371,8 +371,12 @@ class ElasticNet(Penalty):
             last, shares = self.__dict__.get("_last_shares", (None, None))
             if last is not None and np.array_equal(last, step) and shares.dtype == dtype:
                 return shares
-        shares = step * l2 + operand(1.0, dtype)
-        shares = np.reciprocal(shares, out=shares) if np.ndim(shares) else 1 / shares
+        shares = step * l2
+        if np.ndim(shares):
+            shares += operand(1.0, dtype)
+            np.reciprocal(shares, out=shares)
+        else:
+            shares = 1 / (shares + operand(1.0, dtype))
         if keeps:
             self.__dict__["_last_shares"] = np.array(step), shares
         return shares
