@@ -112,7 +112,7 @@ axes[2].legend(frameon=False, fontsize="small", loc="lower left")
 # sums ask for. Text has too many columns for sums, so the rows themselves are kept, which are short, and the model is
 # their optimum. There SGDClassifier's steps do well, as columns are alike; the averaged model is behind by a little, in
 # much less time. Sums of many columns for each of many classes have their price: a few columns and two classes
-# cost about what SGDClassifier costs, ten classes of 64 columns ten times as much and more.
+# cost about what SGDClassifier costs, ten classes of 64 columns several times as much.
 #
 # What the estimator keeps of it
 # ------------------------------

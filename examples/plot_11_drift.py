@@ -107,6 +107,9 @@ def until_back(losses):
     return f"{back[0]:,}" if back else "not yet"
 
 
-print(f"{'mean log loss':36s}" + "".join(f"{title:>22s}" for title in worlds) + f"{'rows until back':>18s}")
+print(f"{'mean log loss':34s}" + "".join(f"{title:>21s}" for title in worlds))
 for name, rows in table.items():
-    print(f"{name:36s}" + "".join(f"{r[n // 10 :].mean():22.3f}" for r in rows) + f"{until_back(rows[0]):>18s}")
+    print(f"{name:34s}" + "".join(f"{r[n // 10 :].mean():21.3f}" for r in rows))
+print("\nrows after the flip until the loss is what it was")
+for name, rows in table.items():
+    print(f"{name:34s}{until_back(rows[0]):>21s}")

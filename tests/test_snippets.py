@@ -20,11 +20,20 @@ NEEDS_A_FILE = ('np.memmap("X.bin"', 'Client("scheduler:8786")', "ColumnTransfor
 #: Packages that no extra brings, and blocks of rows in `trips`, which need some: they run where these are, as in CI.
 BESIDE = re.compile(r"^(?:import|from) (skl2onnx|onnxruntime|shap|torch)\b", re.M)
 OF_TRIPS = ('"trips/', "frame[features]")
+#: Code within a sentence, or a line of a block of commands, that calls a script.
+COMMAND = re.compile(r"(?:`|^.*)\b([a-z_]+\.py)((?:\s+[\w./-]+)+)(?:`|$)", re.M)
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.[mr][ds]*")),
     *sorted((ROOT / "docs" / "guide").glob("*.[mr][ds]*")),
 ]
+#: Those of the benchmarks, as pages name them below figures.
+COMMANDS = {
+    (script, tuple(arguments.split()))
+    for page in PAGES
+    for script, arguments in COMMAND.findall(re.sub(r"(?<=\w)\n\s*(?=--)", " ", page.read_text()))
+    if (ROOT / "examples" / "benchmarks" / script).exists() and "--" in arguments
+}
 PAGES = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 
@@ -95,6 +104,23 @@ def test_no_line_of_code_is_wider_than_the_page(page):
     lines = [line for _, block in blocks(text) for line in block.splitlines()]
     lines += [f">>> {line}" for _, example in examples(text) for line in example.splitlines()]
     assert [line for line in lines if len(line) > WIDEST] == []
+
+
+def test_scripts_named_on_pages_exist():
+    named = {name for page in PAGES for name in re.findall(r"examples/[a-z_0-9/]+\.py", page.read_text())}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_commands_below_figures_have_options_and_sections_that_exist():
+    assert len(COMMANDS) > 30
+    for script, arguments in sorted(COMMANDS):
+        source, option = (ROOT / "examples" / "benchmarks" / script).read_text(), None
+        for argument in arguments:
+            if argument.startswith("--"):
+                option = argument
+                assert f'"{option}"' in source, f"{script} has no {option}"
+            elif option == "--only":
+                assert re.search(rf"\b(def )?{argument}\b", source), f"{script} has no section {argument}"
 
 
 def test_blocks_are_found():

@@ -35,7 +35,7 @@ from skvariants.solvers import SOLVERS
 
 log = getLogger(__name__)
 #: Tables whose last column is too long for a phone.
-STACKED = ("solvers", "losses", "choices", "schedules")
+STACKED = ("solvers", "losses", "choices", "schedules", "further", "rules")
 FAMILIES = {"solvers": SOLVERS, "losses": LOSSES, "schedules": SCHEDULES, "penalties": PENALTIES}
 
 
@@ -301,7 +301,7 @@ def write_solvers(app, config):
         if name in first:
             heading = first[name][0].upper() + first[name][1:]
             purpose = FAMILIES_OF_SOLVERS[first[name]].purpose.replace("`", "``")
-            lines += [heading, "~" * len(heading), "", f"For {purpose}.", ""]
+            lines += [heading, "~" * len(heading), "", f"**What they are for:** {purpose}.", ""]
         title = f"{cls.__name__} (``{name}``)"
         lines += [f".. _solver-{name}:", "", title, "^" * len(title), "", summary(cls), ""]
         if takes_steps(cls) and not cls.needs:  # a surface has no rows

@@ -5,6 +5,7 @@ One command, no data needed::
     python examples/benchmarks/epoch.py              # a few minutes, 2 GB of memory
     python examples/benchmarks/epoch.py --quick      # a tenth of the rows
     python examples/benchmarks/epoch.py --only dense named
+    python examples/benchmarks/epoch.py --only groups   # does the order of the rows change where fits end? minutes
 
 Each number is the best of several repetitions, interleaved with what it is compared to. Ratios matter, seconds are this
 machine's. Set ``OMP_NUM_THREADS=1`` to compare single threads: SGDClassifier has one.
@@ -27,6 +28,7 @@ from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_info
 
 from skvariants import SGDVariantClassifier
+from skvariants._data import shuffle as orders
 
 
 def seconds(call):
@@ -328,8 +330,25 @@ def bench_growth(scale, repeat):
     )
 
 
+def bench_groups(scale, repeat):
+    """Distance from the optimum if later epochs draw groups of rows, over that if each draws all rows."""
+    n, seeds = 70_000, 60 * repeat
+    X, y = dense(n, 20)
+    best = SGDVariantClassifier(tol=1e-10).fit(X, y)
+    least, grouped = objective(best, X, y, best.alpha), orders._GROUPED
+    for solver, batch in (("adagrad", 128), ("momentum", 512), ("adam", 256)):
+        ends = np.empty((seeds, 2))
+        for seed, i in np.ndindex(ends.shape):
+            orders._GROUPED = (grouped, n + 1)[i]
+            model = SGDVariantClassifier(solver=solver, batch_size=batch, max_iter=8, tol=None, random_state=seed)
+            ends[seed, i] = (objective(model.fit(X, y), X, y, best.alpha) - least) ** 0.5
+        orders._GROUPED = grouped
+        ratio, error = ends[:, 0].mean() / ends[:, 1].mean(), (ends.std(axis=0) / ends.mean(axis=0) / seeds**0.5)
+        print(f"{solver}, batch {batch}: {ratio:.3f}, standard error {np.linalg.norm(error):.3f}", flush=True)
+
+
 BENCHES = {
-    "dense": bench_dense, "single": bench_single, "sparse": bench_sparse, "named": bench_named,
+    "groups": bench_groups, "dense": bench_dense, "single": bench_single, "sparse": bench_sparse, "named": bench_named,
     "classes": bench_classes, "memory": bench_memory, "growth": bench_growth,
 }  # fmt: skip
 
@@ -339,7 +358,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows, one repetition")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions (default 5)")
-    parser.add_argument("--only", nargs="+", choices=BENCHES, default=list(BENCHES), help="which tables")
+    parser.add_argument("--only", nargs="+", choices=BENCHES, default=[*BENCHES][1:], help="which tables")
     parser.add_argument("--cpu", action="store_true", help="seconds of CPU of this process, on a busy machine")
     options = parser.parse_args(arguments)
     if options.cpu:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import pickle
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -230,10 +232,96 @@ def schedules(data):
     print(f'learning_rate="auto" leaves {middle:.2f} of what "constant" leaves (median; {low:.2f} to {high:.2f})')
 
 
+def takeovers(data):
+    """Streams of one unchanged world: in how many `forgetting="auto"` shortened the memory all the same."""
+    streams = taken = 0
+    for n, chunk, seeds in ((5_000, 20, 60), (20_000, 100, 40), (200_000, 1_000, 16)):
+        for seed in range(seeds):
+            X, y = data_sets.dense(n, (3, 10, 30)[seed % 3], "binary", seed=seed)
+            model = SGDVariantClassifier(forgetting="auto")
+            for begin in range(0, n, chunk):
+                model.partial_fit(X[begin : begin + chunk], y[begin : begin + chunk], classes=[0, 1])
+            streams, taken = streams + 1, taken + bool((np.diff(model.history_["remembered"]) < 0).any())
+    print(f"{taken} of {streams} streams of 5,000 to 200,000 rows")
+
+
+def rare(data):
+    """Thirty rows of a rare class alone, after a fit with one to five rows of it, and after a stream that began so."""
+    counts, over, most = {"fit": 0, "partial_fit": 0}, dict.fromkeys(("fit", "partial_fit"), 0), {}
+    for n, few, seed in itertools.product((40, 300, 3_000), range(1, 6), range(10)):
+        X, y = data_sets.dense(20 * n, 5, "binary", seed=seed)
+        usual, other = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
+        first = np.random.default_rng(seed).permutation(np.r_[usual[: n - few], other[:few]])
+        alone = other[few : few + 30]
+        for call in counts:
+            model, worst = SGDVariantClassifier(), 0.0
+            model = model.fit(X[first], y[first]) if call == "fit" else model.partial_fit(X[first], y[first], [0, 1])
+            for begin in range(0, 30, 3):
+                model.partial_fit(X[alone[begin : begin + 3]], y[alone[begin : begin + 3]])
+                seen = np.r_[first, alone[: begin + 3]]
+                constant = log_loss(y[seen], np.full(len(seen), y[seen].mean()))
+                worst = max(worst, log_loss(y[seen], model.predict_proba(X[seen])) / constant)
+            counts[call], over[call] = counts[call] + 1, over[call] + (worst > 2)
+            most[call] = max(most.get(call, 0.0), worst)
+    for call in counts:
+        print(
+            f"{call}: more than twice the loss of a constant model in {over[call]} of {counts[call]} tables, "
+            f"{most[call]:.1f} times at most"
+        )
+
+
+def alike(data):
+    """A stream of twice as many numbers as fit, of features that are all alike: what is left of the gain."""
+    n = d = 20_000
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(d, 100, replace=False) for _ in range(n)]
+    X = sp.csr_matrix((np.ones(100 * n), np.concatenate(rows), np.arange(0, 100 * n + 1, 100)), (n, d))
+    z = X @ rng.standard_normal(d)
+    y = (z / z.std() + 0.1 * rng.logistic(size=n) > 0).astype(int)
+    model = SGDVariantClassifier()
+    for begin in range(0, n, 1_000):
+        model.partial_fit(X[begin : begin + 1_000], y[begin : begin + 1_000], classes=[0, 1])
+    best = SGDVariantClassifier(tol=1e-8).fit(X, y)
+
+    def value(m):
+        return log_loss(y, m.predict_proba(X)) + 0.5 * m.alpha * (m.coef_**2).sum()
+
+    left = (value(model) - value(best)) / (log_loss(y, np.full(n, y.mean())) - value(best))
+    print(f"{n:,} rows of {d:,} features, 100 numbers a row: {left:.0e} left")
+
+
+def hashed(data):
+    """Streams of hashed columns: bytes of a pickle, milliseconds of CPU of a call, and what it takes of memory."""
+    for bits, rows in ((18, 40_000), (20, 20_000)):
+        rng = np.random.default_rng(0)
+        columns = rng.zipf(1.3, 50 * rows) * 2654435761 % (1 << bits)
+        X = sp.csr_matrix((np.ones(50 * rows), columns, np.arange(0, 50 * rows + 1, 50)), (rows, 1 << bits))
+        y = (rng.random(rows) < 0.5).astype(int)
+        model, times = SGDVariantClassifier(), []
+        for begin in range(0, rows, 1_000):
+            start = time.process_time()
+            model.partial_fit(X[begin : begin + 1_000], y[begin : begin + 1_000], classes=[0, 1])
+            times.append(1e3 * (time.process_time() - start))
+        size, occurred = len(pickle.dumps(model)) / 1e6, len(np.unique(X.indices))
+        print(
+            f"2^{bits} columns, {occurred:,} occurred: pickle {size:.0f} MB, a call {np.median(times):.0f} ms", end=""
+        )
+        times = []
+        for row in range(20):
+            start = time.process_time()
+            model.partial_fit(X[row], y[row : row + 1])
+            times.append(1e3 * (time.process_time() - start))
+        tracemalloc.start()
+        model.partial_fit(X[:1_000], y[:1_000])
+        print(f", of one row {np.median(times):.1f} ms; a call takes {tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB")
+        tracemalloc.stop()
+
+
 SECTIONS = {
     f.__name__: f
     for f in (
-        calibration, shares, told, passes, precision, halving, schedules, housing, words, flips, squares,
+        calibration, shares, told, passes, precision, halving, schedules, takeovers, rare, alike, hashed, housing,
+        words, flips, squares,
     )
 }  # fmt: skip
 #: Those that need local data.

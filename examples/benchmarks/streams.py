@@ -453,7 +453,7 @@ def measure_costs(options, quick):
                 f"{calls[1]:,} {1e6 * g['seconds'][1]:.0f} us; pickle {g['bytes'][0]:,} and {g['bytes'][1]:,} bytes",
                 flush=True,
             )
-    for s in sizes((10, 50) if quick else (10, 50, 200, 1_000), "log_loss"):
+    for s in sizes((10, 50) if quick else (10, 50, 300, 1_000), "log_loss"):
         found["sizes"].append(s)
         print(f"{s['columns']:>6,} columns: pickle {s['bytes']:>12,} bytes, {s['bytes'] / s['matrix']:.1f} matrices")
     return found

@@ -4,6 +4,7 @@ One command, no data needed::
 
     python examples/benchmarks/tables.py                          # about two minutes, 1 GB of memory
     python examples/benchmarks/tables.py --quick
+    python examples/benchmarks/tables.py --loops     # few numbers, in a loop of their own and in the general one
     python examples/benchmarks/tables.py --data FOLDER --sets adult bank_full
 
 Columns are drawn correlated. Local tables (a module `load` in the folder, whose ``matrix(name)`` returns `X` and `y`)
@@ -23,10 +24,12 @@ import warnings
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDRegressor
 from sklearn.utils.validation import check_X_y
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
+from skvariants._quasi_newton import small
 from skvariants._threads import spare_thread
 
 ALPHA = 1e-4
@@ -94,6 +97,23 @@ def measured(X, y, classes, repeat):
     return seconds
 
 
+def loops(repeat=30):
+    """Seconds of a fit in the loop for few numbers, over those of the same steps in the general one; in turn."""
+    sets = [(f"{n} x {d}", *drawn(n, d, True)) for n, d in SHAPES[:3]]
+    sets += [(name, *load(return_X_y=True)) for name, load in (("iris", load_iris), ("wine", load_wine))]
+    suits = small.suits
+    for name, X, y in sets:
+        spent = np.full((repeat, 2), np.inf)
+        for i, j in np.ndindex(spent.shape):
+            small.suits = (suits, lambda *problem: False)[j]
+            begin = time.perf_counter()
+            SGDVariantClassifier(alpha=ALPHA).fit(X, y)
+            spent[i, j] = time.perf_counter() - begin
+        small.suits = suits
+        own, general = spent.min(axis=0)
+        print(f"{name}: {1e3 * own:.1f} ms, {own / general:.2f} of the general loop")
+
+
 def main(arguments=None):
     """Measure all and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,11 +121,15 @@ def main(arguments=None):
     parser.add_argument("--data", help="folder of local data")
     parser.add_argument("--sets", nargs="*", default=[], help="names of local tables")
     parser.add_argument("--json", help="file to write")
+    parser.add_argument("--loops", action="store_true", help="the loop for few numbers beside the general one")
     parser.add_argument("--cpu", action="store_true", help="seconds of CPU of this process, on a busy machine")
     options = parser.parse_args(arguments)
     if options.cpu:
         time.perf_counter = time.process_time
     warnings.simplefilter("ignore")
+    if options.loops:
+        loops()
+        return
     shapes = SHAPES[:3] if options.quick else SHAPES
     sets = [(f"{n}x{d}", lambda n=n, d=d, c=c: (*drawn(n, d, c), c)) for c in (True, False) for n, d in shapes]
     sets += [(name, lambda name=name: loaded(options.data, name)) for name in options.sets]

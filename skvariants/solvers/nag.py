@@ -27,7 +27,7 @@ class NAG(Solver):
     with :math:`\bar{\ell'}` the mean slope along the way: as if the row were learned in infinitely many small parts, so
     that no step passes the minimum of a row. Where :math:`N_j` grows, what :math:`w_j` has learned shrinks in
     proportion. Use it for raw features of unknown scales in one pass (``scale_features=False``), most of which may be
-    zero. Rows are taken one after another, whatever the size of a batch, at two to six times the cost of `sgd`,
+    zero. Rows are taken one after another, whatever the size of a batch, at more than twice the cost of `sgd`,
     and more where several classes are learned. The
     mean slope is that of the flow for the squared and the logistic loss, and that of an implicit step for others.
     Vowpal Wabbit cuts predictions to the range of the targets; these are not cut. A penalty sees the units of features,
