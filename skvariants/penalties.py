@@ -27,6 +27,8 @@ def __dir__() -> list[str]:
 Array = np.ndarray
 # weights that are summed at a time; and those whose shares are made in less time than old ones are told to fit
 _BLOCK, _FEW = 1 << 20, 1 << 11
+# products of weights that stay in the cache until they are added
+_IN_CACHE = 1 << 15
 # share of the largest weight by which one may be beyond a bound, by rounding
 _SLACK = 1e-6
 # steps of Newton's method for the norm of a group, halvings for the share of a bound
@@ -339,8 +341,12 @@ class ElasticNet(Penalty):
 
     def add_gradient(self, W: Array, out: Array) -> None:
         _, l2, _, has_l2 = self._strengths
-        if has_l2:
-            out += l2 * W
+        if not has_l2:
+            return
+        rows = max(1, _IN_CACHE // W.shape[1])
+        for start in range(0, len(W), rows):
+            some = slice(start, start + rows)
+            out[some] += (_rows(l2, some) if np.ndim(l2) == 2 else l2) * W[some]
 
     def decay(self, W: Array, step: Any) -> None:
         """Shrink by ``1 - step * l2``, never past zero (as scikit-learn does)."""
@@ -365,8 +371,12 @@ class ElasticNet(Penalty):
             last, shares = self.__dict__.get("_last_shares", (None, None))
             if last is not None and np.array_equal(last, step) and shares.dtype == dtype:
                 return shares
-        shares = step * l2 + operand(1.0, dtype)
-        shares = np.reciprocal(shares, out=shares) if np.ndim(shares) else 1 / shares
+        shares = step * l2
+        if np.ndim(shares):
+            shares += operand(1.0, dtype)
+            np.reciprocal(shares, out=shares)
+        else:
+            shares = 1 / (shares + operand(1.0, dtype))
         if keeps:
             self.__dict__["_last_shares"] = np.array(step), shares
         return shares

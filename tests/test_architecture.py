@@ -26,7 +26,8 @@ LEVELS = [
     "_advice.choice _advice.troubles",
     "_advice.further",
     "losses.margin",  # and further modules of losses and of solvers
-    "losses solvers _training.method _training.zeros _training.per_sample _training.lazy _stream.sample",
+    "losses solvers _training.method _training.zeros _training.per_sample _training.lazy _training.linear"
+    " _stream.sample",
     "_training.steps _training.loop",
     "_training.race _spec _quasi_newton.batch _quasi_newton.costs _quasi_newton.lasso _quasi_newton.line_search"
     " _interior_point.weights",

@@ -17,7 +17,7 @@ from skvariants.penalties import ElasticNet, Penalty
 from skvariants.schedules import Constant, InvScaling
 from skvariants.solvers import SGD, SOLVERS, AdaGrad, Adam, MiniBatch, Momentum
 
-N, D = 230, 600
+N, D = 230, 1200
 #: Those that ask for rows go one by one, or touch all features (tests/test_solvers_rows.py).
 LAZY = [
     name for name in STEPPING
@@ -33,7 +33,7 @@ def rng():
 
 def table(rng, dtype=float, full=3):
     """Rows with a handful of stored values each, a few columns that are filled, and one that is empty."""
-    X = np.where(rng.random((N, D)) < 0.01, rng.standard_normal((N, D)) + 0.3, 0.0)
+    X = np.where(rng.random((N, D)) < 0.003, rng.standard_normal((N, D)) + 0.3, 0.0)
     X[:, :full] = np.where(rng.random((N, full)) < 0.6, rng.random((N, full)) + 1.0, 0.0)
     X[:, 7] = 0.0
     return sp.csr_matrix(X.astype(dtype))

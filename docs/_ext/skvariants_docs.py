@@ -191,7 +191,7 @@ class RegistryTable(SphinxDirective):
 
     def schedules(self):
         yield "``learning_rate=``", "what it is"
-        yield "``auto``", "A constant step that falls to a quarter when progress stops, three times; the default."
+        yield "``auto``", "A constant step, a quarter of it when progress stops, two or three times; the default."
         for name, cls in SCHEDULES.items():
             yield link(name, cls), f"{summary(cls)}\n\n       :math:`{equation(cls)}`\n"
 

@@ -69,6 +69,36 @@ class Frames:
         return self._rows @ W
 
 
+class Distinct:
+    """Features that a batch stores, each once, and the position of each stored value's among them.
+
+    Without a pass over all features: each leaves the number of its last value at its place.
+
+    Parameters
+    ----------
+    d : int
+        How many features there are.
+    others : ndarray of int, optional
+        Features that are there whether they are stored or not; they come last.
+    """
+
+    def __init__(self, d: int, others: Array | None = None) -> None:
+        self.others = np.zeros(0, int) if others is None else others
+        self._place, self._numbers = np.empty(d, np.intp), np.arange(0)
+
+    def __call__(self, indices: Array) -> tuple[Array, Array]:
+        every = np.concatenate([indices, self.others]) if self.others.size else indices
+        if len(self._numbers) < len(every):
+            self._numbers = np.arange(len(every))
+        numbers = self._numbers[: len(every)]
+        self._place[every] = numbers
+        latest = self._place.take(every, mode="clip")
+        last = (latest == numbers).nonzero()[0]
+        rank = np.empty(len(every), np.int32)
+        rank[last] = numbers[: len(last)]
+        return every.take(last, mode="clip"), rank.take(latest[: len(indices)], mode="clip")
+
+
 class Halves:
     """All rows of a CSR matrix, for ``rows @ W`` and ``rows.T @ r``, in two halves where they are many.
 
@@ -147,4 +177,4 @@ def square_norms(X: Any, mean: Array | None, inverse_scale: Any) -> Array:
     return sp.csr_matrix((squares, X.indices, X.indptr), shape=X.shape) @ ones + empty
 
 
-__all__ = ["HALVED", "Frames", "Halves", "Slices", "square_norms"]
+__all__ = ["HALVED", "Distinct", "Frames", "Halves", "Slices", "square_norms"]

@@ -20,8 +20,9 @@ from skvariants.schedules import Settling
 Array = np.ndarray
 #: Times the objective of the constant model that an epoch of a step found by a race may reach.
 _WORSE = 2.0
-#: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance.
-_FLOOR = 50
+#: The floor of ``learning_rate="auto"``: three drops, each to a quarter, leave noise below the tolerance; two do where
+#: steps become shorter by themselves (eight open tables: a fifth of the epochs less, and no worse an objective).
+_FLOOR, _FLOOR_OF_SHRINKING = 50, 10
 #: By what a step that was made smaller, as a chunk led away, grows with each further chunk.
 _RECOVERY = 2.0
 
@@ -43,7 +44,8 @@ def train_by_steps(job: Job, solver: Any, callback: Any, fresh: bool) -> list[Ou
     for setup in setups if fresh else ():
         setup.batch_size = batch_size
         if spec.auto_rate:
-            setup.schedule = setup.schedule.with_fields(floor=float(setup.schedule.eta0) / _FLOOR)
+            floor = _FLOOR_OF_SHRINKING if solver.shrinks else _FLOOR
+            setup.schedule = setup.schedule.with_fields(floor=float(setup.schedule.eta0) / floor)
     tol = tolerances(job)
     if fresh:
         state.limit = _limit(job, tol, raced)

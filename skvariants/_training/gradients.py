@@ -51,16 +51,20 @@ class BatchGradient:
         """The gradient; predictions and derivatives in them, from before the step, are left in `z` and `r`."""
         p = self.problem
         p.predict(X, self.theta, z)
-        p.loss.gradient(y, z, r)
-        if self.clip:
-            bound = steepest(p.coordinates.target)
-            r = np.clip(r, -bound, bound, out=self.scaled)
-        if s is not None:
-            r = np.multiply(r, s, out=self.scaled[: len(y)])
-        g = p.gradient(X, r, self.g, len(y))
+        g = p.gradient(X, self.derivatives(y, s, z, r), self.g, len(y))
         if len(y) == p.n:
             self._settle(y, z, r)
         return g
+
+    def derivatives(self, y: Array, s: Array | None, z: Array, r: Array) -> Array:
+        """Derivatives in predictions `z`, which are left in `r`; what is returned is weighted, and of scratch."""
+        self.problem.loss.gradient(y, z, r)
+        if self.clip:
+            bound = steepest(self.problem.coordinates.target)
+            r = np.clip(r, -bound, bound, out=self.scaled)
+        if s is not None:
+            r = np.multiply(r, s, out=self.scaled[: len(y)])
+        return r
 
     def _settle(self, y: Array, z: Array, r: Array) -> None:
         """Let the intercept's slope over all rows be zero where it is a rounding of its own sum.

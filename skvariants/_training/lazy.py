@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import operand
-from skvariants._data.sparse import Frames
+from skvariants._data.sparse import Distinct, Frames
 from skvariants._step import Step
-from skvariants._training.gradients import steepest
 from skvariants._training.problem import without_axis
 
 Array = np.ndarray
-# stored values of a step, as a share of the features, up to which some features cost less than all: of one column, by
-# how much more for each other, and at most (256 rows of 10 to 190 values, 20,000 to 60,000 features, 1 and 20 columns)
-_FEW, _MORE, _MOST = 0.25, 0.03, 0.75
+# stored values of a step, as a share of the features, up to which some features cost less than all: of one column, less
+# where a plain step is cheap, by how much more for each other, and at most (256 rows of 10 to 190 values, 10,000 to
+# 200,000 features, 1, 4 and 20 columns)
+_FEW, _FEW_OF_GRADIENT, _MORE, _MOST = 0.25, 0.05, 0.03, 0.75
 # numbers of a block of features that is made up for
 _BLOCK = 1 << 16
 
@@ -36,7 +36,8 @@ def can_be_lazy(steps: Any) -> bool:
     penalty, solver = problem.penalty, steps.solver
     if not (rows.sparse and solver.lazy and penalty.separable) or steps.average or steps.batch_size >= problem.n:
         return False
-    few = min(_MOST, _FEW + _MORE * (steps.state.theta.shape[1] - 1))
+    few = _FEW_OF_GRADIENT if solver.is_gradient else _FEW
+    few = min(_MOST, few + _MORE * (steps.state.theta.shape[1] - 1))
     if steps.batch_size * rows.stored > few * problem.n * problem.d or penalty.at(np.zeros(0, int)) is None:
         return False
     if not coordinates.identity:
@@ -59,7 +60,7 @@ class LazySteps:
 
     def __init__(self, steps: Any) -> None:
         problem, state = steps.problem, steps.state
-        self.problem, self.state, self.solver = problem, state, steps.solver
+        self.problem, self.state, self.solver, self.gradient = problem, state, steps.solver, steps.gradient
         self.implicit, c = steps.implicit, problem.coordinates
         self.k, self.dtype = state.theta.shape[1], state.theta.dtype
         self.inverse = None if c.identity else c.inverse_scale[:, 0]
@@ -68,29 +69,13 @@ class LazySteps:
         if self.centred.size:
             self.offset = (c.mean_row * c.inverse_scale[:, 0])[self.centred][:, None]
         self.penalised = problem.penalty.has_prox or bool(np.any(problem.penalty.l2_strength))
-        self.place, self.numbers = np.empty(problem.d, np.intp), np.arange(0)
+        self.one_length = self.penalised
+        self.distinct = Distinct(problem.d, self.centred)
         self.missed = np.zeros(problem.d, self.dtype)
         self.made, self.eta = 0, None
         self.step = Step(problem.penalty, state.theta[:0], self.implicit)
         self.ones = np.ones(steps.batch_size, self.dtype)
         self._allocate(0)
-
-    def _distinct(self, indices: Array) -> tuple[Array, Array]:
-        """Features that are stored or centred, each once, and the position of each stored value's among them.
-
-        Without a pass over all features: each leaves the number of its last value at its place. Those that are centred
-        come last.
-        """
-        every = np.concatenate([indices, self.centred]) if self.centred.size else indices
-        if len(self.numbers) < len(every):
-            self.numbers = np.arange(len(every))
-        numbers = self.numbers[: len(every)]
-        self.place[every] = numbers
-        latest = self.place.take(every, mode="clip")
-        last = (latest == numbers).nonzero()[0]
-        rank = np.empty(len(every), np.int32)
-        rank[last] = numbers[: len(last)]
-        return every.take(last, mode="clip"), rank.take(latest[: len(indices)], mode="clip")
 
     def _allocate(self, rows: int) -> None:
         """Scratch for so many parameters, and a quarter more."""
@@ -110,7 +95,7 @@ class LazySteps:
         indices, data = X.indices.astype(np.intp), X.data
         if self.inverse is not None:
             data = data * self.inverse.take(indices, mode="clip")
-        features, positions = self._distinct(indices)
+        features, positions = self.distinct(indices)
         n = len(features)
         if n >= self.room:
             self._allocate(n + 1)
@@ -168,12 +153,7 @@ class LazySteps:
         np.add(X @ self.theta, without_axis(b), out=z)
         if not c.keeps_target:
             z *= c.target
-        p.loss.gradient(y, z, r)
-        if len(self.ones) == 1:
-            bound = steepest(c.target)
-            r = np.clip(r, -bound, bound)
-        if s is not None:
-            r = r * s
+        r = self.gradient.derivatives(y, s, z, r)
         g = (X.T @ r)[: n + 1]
         total = np.dot(self.ones[:m], r)
         g[n] = total if p.fit_intercept else 0.0

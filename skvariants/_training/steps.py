@@ -15,6 +15,7 @@ from skvariants._data.sparse import Slices
 from skvariants._step import Step
 from skvariants._training.gradients import Batch, BatchGradient, Whole
 from skvariants._training.lazy import LazySteps, can_be_lazy
+from skvariants._training.linear import LinearSteps, can_be_linear
 from skvariants._training.method import Method, Record
 from skvariants._training.per_sample import fits_per_sample, single_samples
 from skvariants._training.problem import Problem, by_model, columns_of, without_axis
@@ -83,7 +84,9 @@ class Steps(Method):
         self.z, self.r = (np.empty((m, k), theta.dtype) for _ in range(2))
         self.totals = np.zeros(k)
         self.eta_of: tuple[Any, Any] = None, None
-        self.lazy = LazySteps(self) if can_be_lazy(self) else None
+        # of several columns it is cheaper to gather the features
+        lazy = can_be_lazy(self) and (k > 1 or not can_be_linear(self))
+        self.lazy: Any = LazySteps(self) if lazy else LinearSteps(self) if can_be_linear(self) else None
         self.one_by_one = self.batch_size == 1 and not self.average and fits_per_sample(self)
 
     def _scales_rows(self) -> bool:
@@ -174,7 +177,7 @@ class Steps(Method):
         """Whether the next steps are of one length; else what is postponed would be made up for at each."""
         t = self.state.t
         return self.lazy is not None and (
-            not self.lazy.penalised or np.array_equal(self.schedule(t + 1), self.schedule(t + 2))
+            not self.lazy.one_length or np.array_equal(self.schedule(t + 1), self.schedule(t + 2))
         )
 
     def _chunk(self, X: Any, y: Array, s: Array | None, max_steps: int, lazy: Any) -> tuple[int, int]:

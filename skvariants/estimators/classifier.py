@@ -100,8 +100,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         so unless the step is fixed by a numeric `eta0` or by a rate that has none.
     learning_rate : str or Schedule, default="auto"
         "constant", "optimal", "invscaling", "adaptive", "cosine", "pa1", "pa2" or an instance. "auto" is a constant
-        step that falls to a quarter when progress stops, three times. "pa1" and "pa2" stand for the passive-aggressive
-        solvers, and go with solver "auto", "sgd", "minibatch" and "gd".
+        step that falls to a quarter when progress stops, three times (twice where a solver's steps become shorter by
+        themselves, as AdaGrad's). "pa1" and "pa2" stand for the passive-aggressive solvers, and go with solver "auto",
+        "sgd", "minibatch" and "gd".
     eta0 : float or "auto", default="auto"
         The first step; "auto" races a ladder of them. For "pa1" and "pa2" it is the aggressiveness C ("auto": 1).
     power_t : float, default=0.5

@@ -62,6 +62,10 @@ class Solver(Component):
         Whether a gradient of zero moves nothing and leaves the memory and the scale as they are: then a step on sparse
         rows touches their features alone, and what the penalty does to the others is made up for by :meth:`idle`. A
         subclass that defines `step` or `update` anew says so anew.
+    linear : bool
+        Whether a step is linear in a weight, what is remembered of it and its gradient, and the same for all weights:
+        then a step on sparse rows moves their features alone, and the others by what they have in common. A subclass
+        that defines a method anew says so anew.
     rests : bool
         Whether a weight of zero whose gradient has always been zero stays so, with one and the same memory as all such
         weights, and the others move as if it were not there: then a fit of wide sparse rows keeps the features that
@@ -73,7 +77,7 @@ class Solver(Component):
     method : str
         How it is trained: by "steps" on batches, by "quasi-Newton" iterations, or as is "chosen" before training.
     shrinks : bool
-        Whether its steps become shorter by themselves, so that a stream adds no decay to them.
+        Whether its steps become shorter by themselves, so that a stream adds no decay to them, and a fit less.
     fixed_step : bool
         Whether it has a length of its own, so that none is scheduled or raced.
     learning_rate_free : bool
@@ -96,6 +100,7 @@ class Solver(Component):
     unit: ClassVar[float] = 1.0
     is_gradient: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
+    linear: ClassVar[bool] = False
     rests: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     method: ClassVar[str] = "steps"
@@ -113,8 +118,9 @@ class Solver(Component):
         if "lazy" not in vars(cls) and vars(cls).keys() & {"step", "update", "prox", "idle"}:
             cls.lazy = False
         of_weights = {"step", "update", "prox", "idle", "allocate", "solution", "begin_epoch"}
-        if "rests" not in vars(cls) and vars(cls).keys() & of_weights:
-            cls.rests = False
+        for name in ("linear", "rests"):
+            if name not in vars(cls) and vars(cls).keys() & of_weights:
+                setattr(cls, name, False)
         super().__init_subclass__(**kwargs)
 
     @names_memory

@@ -33,7 +33,7 @@ class GD(Solver):
     """
 
     batch_size = "full"
-    is_gradient = lazy = True
+    is_gradient = lazy = linear = True
     eta0 = 0.5
     rests = True
     cures = "none: the plain surface, without noise"
@@ -65,7 +65,7 @@ class SGD(Solver):
     """
 
     batch_size = 1
-    is_gradient = lazy = True
+    is_gradient = lazy = linear = True
     eta0 = 0.01
     rests = True
     cures = "the cost of a pass: a step per sample"
@@ -115,7 +115,7 @@ class MiniBatch(Solver):
     2.0
     """
 
-    is_gradient = lazy = True
+    is_gradient = lazy = linear = True
     eta0 = 0.1
     rests = True
     cures = "the cost of a pass, with less noise than one sample"

@@ -42,7 +42,7 @@ class Momentum(Solver):
     momentum: float = hyperparameter(0.9, _DECAY)
     memory = ("buffer",)
     eta0 = 0.03
-    rests = True
+    linear = rests = True
     cures = "the ravine: the zigzag cancels"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
@@ -83,7 +83,7 @@ class Nesterov(Solver):
     momentum: float = hyperparameter(0.9, _DECAY)
     memory = ("buffer",)
     eta0 = 0.03
-    rests = True
+    linear = rests = True
     cures = "the ravine, with larger steps than momentum can take"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:

@@ -44,7 +44,7 @@ class QHM(Solver):
     nu: float = hyperparameter(0.7, Interval(0, 1, "both"))
     memory = ("average",)
     eta0 = 0.1
-    rests = True
+    linear = rests = True
     cures = "the ravine, with a long memory that does not carry the step away"
 
     def step(self, g: Array, t: int, work: Array, *memory: Array) -> tuple[Array, Any]:
