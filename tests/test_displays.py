@@ -230,19 +230,63 @@ def test_no_race_is_said_in_a_sentence():
 # ---------------------------------------------------------------- comparison
 
 
-def test_the_comparison_shows_the_distance_from_the_best():
+def objective(model, X, y):
+    """Half the mean squared error and the penalty, by their definitions."""
+    return np.mean((y - model.predict(X)) ** 2) / 2 + model.alpha / 2 * np.sum(model.coef_**2)
+
+
+def test_the_comparison_shows_the_distance_from_the_optimum():
     model = SGDVariantRegressor(random_state=0, max_iter=4)
     solvers = {"momentum": "momentum", "fast Adam": Adam(beta_1=0.5)}
     display = SolverComparisonDisplay.from_estimator(model, *DIABETES, solvers=solvers, X_test=DIABETES[0],
                                                      y_test=DIABETES[1])  # fmt: skip
     assert not hasattr(model, "coef_")
-    best = min(min(e.loss_curve_) for e in display.estimators.values())
-    for line, fitted in zip(display.lines_, display.estimators.values(), strict=True):
+    ends = {name: objective(fitted, *DIABETES) for name, fitted in display.estimators.items()}
+    best = min(ends.values())
+    for line, (name, fitted) in zip(display.lines_, display.estimators.items(), strict=True):
         np.testing.assert_allclose(
-            line.get_ydata() - 1e-4 * best, np.array(fitted.loss_curve_) - best, atol=1e-9 * best
+            line.get_ydata() - 1e-4 * best, np.array([*fitted.loss_curve_, ends[name]]) - best, atol=1e-9 * best
         )
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4, 4])
         assert f"score {fitted.score(*DIABETES):.3f}" in line.get_label()
         assert line.get_label().endswith("(max_iter)")
+
+
+def test_the_comparison_says_from_where_it_measures():
+    model = SGDVariantRegressor(random_state=0)
+    display = SolverComparisonDisplay.from_estimator(model, *DIABETES, solvers=["minibatch", "auto", "adam"])
+    auto = display.estimators["auto"]
+    assert display.ax_.get_ylabel().startswith("objective above that of auto,\nthe optimum to ")
+    Z = StandardScaler(with_std=False).fit_transform(DIABETES[0])
+    r = DIABETES[1] - DIABETES[1].mean()
+    w = np.linalg.solve(Z.T @ Z / len(r) + auto.alpha * np.eye(Z.shape[1]), Z.T @ r / len(r))
+    least = np.mean((r - Z @ w) ** 2) / 2 + auto.alpha / 2 * w @ w
+    for fitted, line in zip(display.estimators.values(), display.lines_, strict=True):
+        ended = objective(fitted, *DIABETES)
+        assert ended >= least * (1 - 1e-12)
+        assert line.get_ydata()[-1] == pytest.approx(ended - least + 1e-4 * least, rel=1e-3)
+    # means of epochs alone say less
+    alone = SolverComparisonDisplay(
+        histories=display.histories, statuses=display.statuses, seconds=display.seconds
+    ).plot()
+    assert alone.ax_.get_ylabel() == "objective above the least mean of an epoch"
+    below = {"minibatch": display.histories["minibatch"] | {"objective": np.full(3, -1.0), "epoch": np.arange(1, 4)}}
+    low = SolverComparisonDisplay(
+        histories=below, statuses=display.statuses, seconds=display.seconds, objectives={"minibatch": (2.0, np.nan, "")}
+    ).plot()
+    np.testing.assert_allclose(low.lines_[0].get_ydata(), 4 * [2e-4])
+    assert low.ax_.get_ylabel() == "objective above that of minibatch"
+
+
+def test_a_wrapper_of_several_fits_is_above_the_sum_of_their_optima():
+    Y = np.column_stack([DIABETES[1], DIABETES[0][:, 0]])
+    each = MultiOutputRegressor(SGDVariantRegressor(random_state=0))
+    display = SolverComparisonDisplay.from_estimator(each, DIABETES[0], Y, solvers=["auto", "adam"])
+    for fitted, (total, left, kind) in zip(display.estimators.values(), display.objectives.values(), strict=True):
+        one, other = fitted.estimators_
+        assert total == pytest.approx(objective(one, *DIABETES) + objective(other, DIABETES[0], Y[:, 1]))
+        assert left == max(one.suboptimality_, other.suboptimality_)
+        assert kind in ("bound", "estimate")
 
 
 def test_solvers_may_be_a_list_of_names_and_instances():

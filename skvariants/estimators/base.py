@@ -72,6 +72,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     loss_curve_: list[float]
     history_: dict[str, list[Any]]
     # or None, for which who asks has not to look: whether it is follows from what was asked for
+    objective_: float | Any
     suboptimality_: float | Any
     suboptimality_kind_: str | Any
     eta0_: float | Any
@@ -475,7 +476,8 @@ _SUMMED = ("auto", "quasi_newton"), ("l1", "l2", "elasticnet")
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
 _MAY_BE_NONE = {
-    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_", "_state",
+    "eta0_", "race_", "validation_scores_", "best_epoch_", "objective_", "suboptimality_", "suboptimality_kind_",
+    "_state",
 }  # fmt: skip
 
 

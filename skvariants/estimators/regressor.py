@@ -144,6 +144,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         of that, or others ended above a constant model), "max_iter", "max_time", "no validation improvement",
         "diverged", "interrupted", "one pass" (of `fit_batches`) or "streaming" (after `partial_fit`: the model is that
         of all chunks so far).
+    objective_ : float or None
+        What was minimised, at the model: the mean loss over all training rows plus the penalty; of
+        several targets, the sum over them. None where `suboptimality_` is.
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
         constant model; of several targets, that of the sum of their objectives. Not a number where it is unknown; None
