@@ -160,9 +160,12 @@ class Diagnosis:
                 ("reference", auto.reference),
             ],
         )
-        target = f"real, {f.n_columns} column{'s' if f.n_columns > 1 else ''}"
+        n_targets = f.n_columns // f.outputs
+        target = f"real, {n_targets} column{'s' if n_targets > 1 else ''}"
+        if f.outputs > 1:
+            target += f" of which the loss predicts {f.outputs} levels"
         if f.classes is not None:
-            kinds = f"{f.n_columns} labels" if f.n_columns > f.classes == 2 else f"{f.classes} classes"
+            kinds = f"{f.n_columns} labels" if f.n_columns >= f.classes == 2 else f"{f.classes} classes"
             target = f"{kinds}, the rarest {f.smallest_class:.2%} of the rows"
         yield (
             "Data",

@@ -32,6 +32,7 @@ from skvariants.displays import (
     TrajectoryDisplay,
 )
 from skvariants.displays._style import GREY, VERMILLION, parameter_path, styles, trained
+from skvariants.losses import Quantile
 from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.solvers import FAMILIES, GD, LECTURE, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
 
@@ -370,6 +371,29 @@ def test_several_outputs_are_several_curves():
     assert list(LossCurveDisplay.from_estimators({"all": each}).histories) == ["all, output 0", "all, output 1"]
 
 
+def test_panels_of_coefficients_are_named_by_what_they_predict():
+    X, y = DIABETES
+    levels = SGDVariantRegressor(loss=Quantile([0.1, 0.5, 0.95])).fit(X, y)
+    display = CoefficientsDisplay.from_estimator(levels)
+    assert [ax.get_title(loc="left") for ax in display.axes_] == ["level 0.1", "level 0.5", "level 0.95"]
+    Y = (X[:, :3] > X[:, :3].mean(axis=0)).astype(int)
+    for k in (2, 3):
+        labels = SGDVariantClassifier().fit(X, Y[:, :k])
+        assert labels.multilabel_
+        display = CoefficientsDisplay.from_estimator(labels)
+        assert display.outputs == [f"towards label {i}" for i in range(k)]
+    named = CoefficientsDisplay.from_estimator(labels, outputs=["old", "male", "heavy"])
+    assert [ax.get_title(loc="left") for ax in named.axes_] == ["old", "male", "heavy"]
+    with pytest.raises(ValueError, match="outputs=.* must be 3, one a row of coef_"):
+        CoefficientsDisplay.from_estimator(labels, outputs=["old"])
+    flowers = SGDVariantClassifier().fit(*load_iris(return_X_y=True))
+    assert not flowers.multilabel_
+    assert CoefficientsDisplay.from_estimator(flowers).outputs == ["towards 0", "towards 1", "towards 2"]
+    several = SGDVariantRegressor().fit(X, np.column_stack([y, y]))
+    assert CoefficientsDisplay.from_estimator(several).outputs == ["target 0", "target 1"]
+    assert CoefficientsDisplay.from_estimator(SGDVariantRegressor("quantile").fit(X, y)).outputs == [""]
+
+
 def test_a_stream_at_the_end_of_a_pipeline_is_shown():
     model = SGDVariantRegressor(random_state=0)
     for rows in np.split(np.arange(400), 4):
@@ -461,7 +485,7 @@ def test_coefficients_of_classes_and_targets_have_panels():
     targets = CoefficientsDisplay.from_estimator(SGDVariantRegressor().fit(X, X[:, :2]))
     assert [ax.get_title(loc="left") for ax in targets.axes_] == ["target 0", "target 1"]
     labels = CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, np.eye(3, dtype=int)[y]))
-    assert [ax.get_title(loc="left") for ax in labels.axes_] == ["towards 0", "towards 1", "towards 2"]
+    assert [ax.get_title(loc="left") for ax in labels.axes_] == [f"towards label {i}" for i in range(3)]
     with pytest.raises(ValueError, match="names must be 4, one a feature"):
         CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, y), names=["a"])
     with pytest.raises(ValueError, match="X has 2 columns, and the model 4"):

@@ -362,6 +362,7 @@ def test_a_diagnosis_knows_several_labels(X, Y):
     assert report.facts.smallest_class == pytest.approx(np.minimum(shares, 1 - shares).min())
     assert diagnose(X, 1 - Y).facts.smallest_class == pytest.approx(report.facts.smallest_class)
     assert f"{N_LABELS} labels, the rarest" in str(report)
+    assert "  2 labels, the rarest" in str(diagnose(X, Y[:, :2]))
     assert report.race.objectives.min() < report.race.constant
     of_sparse = diagnose(X, sp.csr_array(Y), race=True, race_samples=100, random_state=0)
     assert of_sparse.facts == report.facts

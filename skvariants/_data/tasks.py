@@ -179,6 +179,11 @@ class Task:
         """Columns of one model."""
         raise NotImplementedError
 
+    @property
+    def outputs(self) -> int:
+        """Columns of one target."""
+        return 1
+
     def attributes(self) -> dict[str, Any]:
         """What a fitted estimator says about its targets."""
         raise NotImplementedError
@@ -306,7 +311,7 @@ class _Classes(Task):
         return len(self.classes)
 
     def attributes(self) -> dict[str, Any]:
-        return {"classes_": self.classes}
+        return {"classes_": self.classes, "multilabel_": False}
 
     def same_as(self, other: Task) -> bool:
         return type(self) is type(other) and np.array_equal(self.classes, other.classes)  # type: ignore[attr-defined]

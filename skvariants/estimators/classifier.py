@@ -164,6 +164,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     classes_ : ndarray of shape (n_classes,)
         Labels, those of rows of weight zero too. Of several labels: their numbers, ``arange(n_labels)``, and what is
         said of `n_classes` is said of labels.
+    multilabel_ : bool
+        Whether rows have any number of several labels.
     n_iter_ : int
         Epochs of the last fit; iterations of "quasi_newton" and "interior_point".
     t_ : float

@@ -289,6 +289,9 @@ class Quantile(Loss):
     def _listed(self) -> bool:
         return isinstance(self.quantile, (list, tuple))
 
+    def output_names(self) -> list[str]:
+        return [f"level {level}" for level in self.quantile] if self._listed else super().output_names()
+
     def by_output(self) -> Loss:
         return self.with_fields(quantile=np.array(self.quantile, float)) if self._listed else self
 
