@@ -118,6 +118,8 @@ class Huber(InSpreads):
     array([[2.5]])
     """
 
+    elsewhere = dict.fromkeys(("delta", "beta"), "pass epsilon")
+
     epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0, closed="neither")))
     share = _OUTLYING
     max_curvature = 1.0
@@ -277,6 +279,8 @@ class Quantile(Loss):
     array([[1.5],
            [0.5]])
     """
+
+    elsewhere = dict.fromkeys(("alpha", "tau", "q", "level", "levels", "quantiles"), "pass quantile")
 
     quantile: Any = hyperparameter(0.5, OneOf(_LEVEL, Levels()))
     regression = True
