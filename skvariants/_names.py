@@ -135,6 +135,7 @@ ALSO_KNOWN: dict[str, dict[str, str]] = {
         **dict.fromkeys(("cos", "cosineannealing"), "'cosine'"),
         "fixed": "'constant'",
         "none": "'auto'",
+        **dict.fromkeys(("adam", "adagrad", "rmsprop", "momentum", "sgd"), "solver, in the place of learning_rate"),
     },
 }
 
@@ -163,6 +164,7 @@ CALLED_ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("cv", "scoring", "alphas", "Cs", "l1_ratios"), "search by BatchedGridSearchCV"),
     **dict.fromkeys(("sample_weight", "X_val", "y_val", "coef_init"), "pass it to fit"),
     "classes": "pass it to partial_fit",
+    **dict.fromkeys(("class_weight", "multi_class", "on_new_class"), "it is a parameter of the classifier"),
 }
 
 #: What scores are called by scikit-learn that others call otherwise, in small letters.

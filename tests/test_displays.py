@@ -13,6 +13,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import BaggingClassifier
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputRegressor, RegressorChain
@@ -624,3 +625,29 @@ def test_the_race_of_a_report_is_seconds_and_what_is_left():
     assert labels == ["0.2 s, the best", "0.1 s, 1.2 % left", "0.5 s, 1.1e+02 % left"]
     axes = plt.subplots(1, 2)[1]
     assert DiagnosisDisplay.from_diagnosis(report(race), ax=axes[1]).race_ax_ is not axes[1]
+
+
+@pytest.mark.parametrize(
+    ("draw", "sentence"),
+    [
+        (
+            lambda m: CoefficientsDisplay.from_estimator(m, n_feature=3),
+            r"n_feature is not a parameter of CoefficientsDisplay\.plot or .*Did you mean 'n_features'\?",
+        ),
+        (lambda m: LossCurveDisplay.from_estimator(m, nmae="a"), r"nmae is not a parameter of .*Did you mean 'name'\?"),
+        (lambda m: RaceDisplay.from_estimator(m, colour="r"), r"colour is not a parameter of RaceDisplay\.plot"),
+        (lambda m: CoefficientsDisplay.from_estimator(m, names=5), r"names=5 is not accepted: names must be 10"),
+        (lambda m: SearchCurveDisplay.from_search(m), r"search=SGDVariantRegressor\(.*must be a fitted search"),
+        (
+            lambda m: ProgressDisplay.from_estimator(StandardScaler().fit(DIABETES[0])),
+            r"estimator=StandardScaler\(\) is not accepted: estimator must be one of skvariants",
+        ),
+        (
+            lambda m: SolverComparisonDisplay.from_estimator(make_pipeline(StandardScaler(), Ridge()), *DIABETES),
+            r"estimator=Ridge\(\) is not accepted: estimator must be one of skvariants",
+        ),
+    ],
+)
+def test_what_a_display_cannot_take_is_named(raced, draw, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        draw(raced)

@@ -171,7 +171,7 @@ def test_lists_of_labels_are_refused_with_the_remedy(X, y):
     (lambda Y: -Y, r"y has 4 columns and holds -1, and"),
     (lambda Y: Y * 0.5, r"y has 4 columns and holds 0.5, and"),
     (lambda Y: Y.astype(str).astype(object), r"y has 4 columns and holds '[01]', and"),
-    (lambda Y: np.where(Y == 0, np.nan, Y), r"y contains NaN. Give a table of 0 and 1"),
+    (lambda Y: np.where(Y == 0, np.nan, Y), r"y contains NaN \(first in the column 0, row 1, .*\. Give a table of 0"),
     (lambda Y: sp.csr_array(2 * Y), r"y has 4 columns and holds 2, and"),
     (lambda Y: sp.csr_array(Y[:, :1]), r"y is a sparse matrix of shape \(240, 1\).*as an array"),
     (lambda Y: Y[:, :, None], r"y is not accepted"),

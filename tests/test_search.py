@@ -775,7 +775,7 @@ def test_a_scorer_that_there_is_not_is_answered_with_the_one_that_was_meant(scor
 def test_parameters_of_searches_and_of_their_candidates_are_guessed():
     with pytest.raises(TypeError, match=r"scorring is not a parameter of BatchedGridSearchCV\. Did you mean 'scoring'"):
         BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": [1]}, scorring="accuracy")
-    with pytest.raises(ValueError, match=r"estimator=SGDVariantClassifier is a class, not an instance"):
+    with pytest.raises(ValueError, match=r"estimator=SGDVariantClassifier is not accepted, as it is a class"):
         BatchedGridSearchCV(SGDVariantClassifier, {"alpha": [1]}).fit(X, Y)
     line = make_pipeline(StandardScaler(), SGDVariantClassifier())
     for name, meant in (("sgdvariantclassifer__alpha", "sgdvariantclassifier__alpha"), ("alhpa", "alpha")):

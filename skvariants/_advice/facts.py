@@ -176,7 +176,7 @@ def measure(
         with np.errstate(invalid="ignore", over="ignore"):
             moments, filled, total = _pass(X, weight)
         if not np.isfinite(moments.mean).all():
-            raise ValueError("X contains NaN or infinite values: drop or impute them first.")
+            raise ValueError("Input X contains NaN or infinity: drop or impute them first.")
     else:
         _, filled, total = _pass(S, s)
     frequency = filled / total

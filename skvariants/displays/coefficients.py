@@ -16,6 +16,7 @@ from skvariants.displays._style import (
     check_fitted,
     check_kind,
     descend,
+    names_keywords,
     parts,
     place_grid,
     tidy,
@@ -89,8 +90,8 @@ class CoefficientsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any = None, *, names: Sequence[str] | None = None,
-        outputs: Sequence[str] | None = None, **kwargs: Any,
+        cls, estimator: Any, X: Any = None, *, names: Sequence[str] | Any = None,
+        outputs: Sequence[str] | Any = None, **kwargs: Any,
     ) -> CoefficientsDisplay:  # fmt: skip
         """The coefficients of a fitted estimator.
 
@@ -131,16 +132,17 @@ class CoefficientsDisplay:
             ]
             tables.append(coef if X is None else coef * _spreads(X, before, coef.shape[1]))
         coef, unit = np.concatenate(tables), "unit" if X is None else "standard deviation"
-        if names is None or isinstance(names, str) or len(names) != coef.shape[1]:
+        if isinstance(names, str) or np.ndim(names) != 1 or len(names) != coef.shape[1]:
             raise ValueError(f"names={shown(names)} is not accepted: names must be {coef.shape[1]}, one a feature.")
         outputs = known if outputs is None else outputs
-        if isinstance(outputs, str) or len(outputs) != len(coef):
+        if isinstance(outputs, str) or np.ndim(outputs) != 1 or len(outputs) != len(coef):
             raise ValueError(
                 f"outputs={shown(outputs)} is not accepted: outputs must be {len(coef)}, one a row of coef_."
             )
         display = cls(coef=coef, names=list(names), outputs=list(outputs), unit=unit, quantity=_quantity(model))
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(self, ax: Any = None, *, n_features: int = 20, **kwargs: Any) -> CoefficientsDisplay:
         """Draw the coefficients.
 

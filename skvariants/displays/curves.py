@@ -18,6 +18,7 @@ from skvariants.displays._style import (
     curve,
     fit_history,
     named_estimators,
+    names_keywords,
     parameter_path,
     parts,
     place_axes,
@@ -139,6 +140,7 @@ class LossCurveDisplay:
         display = cls(histories={name: fit_history(e) for name, e in named.items()}, best_epochs=best)
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(
         self, ax: Any = None, *, x: str = "epochs", log: Any = "auto", validation: bool = True, **kwargs: Any
     ) -> LossCurveDisplay:
@@ -352,6 +354,11 @@ class SolverComparisonDisplay:
         named, asked = _chosen(solvers), solvers is not None and solvers != "all"
         fitted, seconds, refused = {}, {}, {}
         where = parameter_path(estimator, "solver")
+        inner = where.removesuffix("solver").removesuffix("__")
+        check_kind(
+            "estimator", estimator.get_params().get(inner, estimator), "__skvariants_spec__",
+            "one of skvariants, whose solvers are compared, or a pipeline, a search or a wrapper of one",
+        )  # fmt: skip
         for name, solver in named.items():
             model = clone(estimator).set_params(**{where: solver})
             start = time.perf_counter()
@@ -374,6 +381,7 @@ class SolverComparisonDisplay:
         )  # fmt: skip
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(
         self, ax: Any = None, *, x: str = "epochs", panels: bool | str = "auto", **kwargs: Any
     ) -> SolverComparisonDisplay:

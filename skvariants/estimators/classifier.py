@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from skvariants._blocks.predictions import accuracy, by_block
 from skvariants._blocks.table import of_namespace
@@ -14,7 +15,7 @@ from skvariants._component import PROCESSES, Accepts, OneOf, resolve
 from skvariants._data.labels import Labelling
 from skvariants._data.namespaces import at_hand, rows_elsewhere
 from skvariants._data.rows import is_lazy
-from skvariants._data.validate import Given
+from skvariants._data.validate import SCORED, Given, named, rows_named
 from skvariants._names import ClassifierLossName, LearningRateName, PenaltyName, SolverName
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
@@ -548,7 +549,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         if is_lazy(X):
             return accuracy(self._copied().predict, X, y, sample_weight)
         y, sample_weight = at_hand(y, "y"), at_hand(sample_weight, "sample_weight")
-        return float(super().score(rows_elsewhere(X), y, sample_weight))
+        predicted = self.predict(rows_elsewhere(X))
+        with named(lambda: "y", SCORED), rows_named(y, False):
+            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

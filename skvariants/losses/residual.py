@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import xlog1py
 
-from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand
+from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand, shown
 from skvariants._data.scaling import weighted_quantile
 from skvariants.losses.base import Loss, Ramp, registered, weighted_mean, weighted_median, within
 
@@ -244,7 +244,7 @@ class Levels(Accepts):
 
     def __contains__(self, value: object) -> bool:
         listed = isinstance(value, (list, tuple)) and len(value) > 0
-        return listed and len(set(value)) == len(value) and all(level in _LEVEL for level in value)  # type: ignore
+        return listed and all(level in _LEVEL for level in value) and len(set(value)) == len(value)  # type: ignore
 
     def __str__(self) -> str:
         return "a list of different ones"
@@ -284,6 +284,15 @@ class Quantile(Loss):
 
     quantile: Any = hyperparameter(0.5, OneOf(_LEVEL, Levels()))
     regression = True
+
+    def check_columns(self, n_columns: int, owner: str = "") -> None:
+        if isinstance(self.quantile, np.ndarray) and self.quantile.shape != (n_columns,):
+            raise ValueError(
+                f"{owner or 'loss'}__quantile={shown(self.quantile)} is an array, which holds a level for each target, "
+                f"and y has {n_columns}: give a list for several levels of one target, as "
+                f"Quantile({shown(self.quantile.tolist())})."
+            )
+        super().check_columns(n_columns, owner)
 
     @property
     def outputs(self) -> int:

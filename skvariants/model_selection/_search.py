@@ -412,7 +412,8 @@ class BatchedSearch(Versioned, LinksToDocs):
                 check(name, getattr(self, name), accepts)
         if isinstance(self.estimator, type):
             raise ValueError(
-                f"estimator={self.estimator.__name__} is a class, not an instance: pass {self.estimator.__name__}()."
+                f"estimator={self.estimator.__name__} is not accepted, as it is a class: pass an instance, "
+                f"{self.estimator.__name__}()."
             )
         if not hasattr(self.estimator, "fit"):
             raise ValueError(
@@ -554,6 +555,11 @@ class BatchedSearch(Versioned, LinksToDocs):
         if self._fits_elsewhere and is_lazy(X):
             source = Collections(X, y, params.get("sample_weight"), is_classifier(self.estimator))
             return self._fit_elsewhere(source, scoring, params, {"X": X, "y": y})
+        last = final_step(self.estimator)[1]
+        if y is None and hasattr(last, "__sklearn_tags__") and get_tags(last).target_tags.required:
+            raise ValueError(
+                f"y=None is not accepted, as {type(last).__name__} learns targets: give one for each row, as fit(X, y)."
+            )
         X, y = indexable(in_process(X, "X"), in_process(y, "y"))
         n = n_rows(X)
         params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
@@ -631,7 +637,10 @@ class BatchedSearch(Versioned, LinksToDocs):
 
     def _drawn(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Array, Array]]:
         """Folds, at least one."""
-        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
+        remedy = "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."
+        if split_params.get("groups") is None and hasattr(self.cv, "split"):
+            remedy = "A splitter that needs groups is told them by fit, as groups=..., one for each row."
+        with refused("cv", self.cv, remedy):
             folds = self._folds(X, y, split_params)
         if not folds:
             raise ValueError(f"{_NOTHING} cv={shown(self.cv)} gives no fold: give a number of folds from 2 on.")
