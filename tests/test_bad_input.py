@@ -852,6 +852,10 @@ SAID = {
         lambda: BatchedGridSearchCV(make_pipeline(SGDVariantClassifier()), {}).fit(X),
         "y=None is not accepted, as SGDVariantClassifier learns targets: give one for each row, as fit(X, y).",
     ),
+    "folds of other rows": (
+        lambda: BatchedGridSearchCV(SGDVariantClassifier(), {}, cv=[(np.arange(20), np.arange(20, 41))]).fit(X, LABELS),
+        "is not accepted: a fold has the row 40, counted from 0, and X has 40 rows. Draw the folds of these rows.",
+    ),
     "a search without groups": (
         lambda: BatchedGridSearchCV(SGDVariantClassifier(), {}, cv=GroupKFold(2)).fit(X, LABELS),
         "A splitter that needs groups is told them by fit, as groups=..., one for each row.",

@@ -232,6 +232,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     """
 
     classes_: Array
+    multilabel_: bool
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         **SGDVariant._accepts,

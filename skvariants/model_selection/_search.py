@@ -644,6 +644,13 @@ class BatchedSearch(Versioned, LinksToDocs):
             folds = self._folds(X, y, split_params)
         if not folds:
             raise ValueError(f"{_NOTHING} cv={shown(self.cv)} gives no fold: give a number of folds from 2 on.")
+        n = n_rows(X)
+        for rows in (rows for fold in folds for rows in fold if rows.dtype.kind in "iu" and rows.size):
+            if rows.max() >= n or rows.min() < -n:
+                raise ValueError(
+                    f"cv={shown(self.cv)} is not accepted: a fold has the row {rows.max()}, counted from 0, and X has "
+                    f"{n:,} rows. Draw the folds of these rows."
+                )
         return folds
 
     def _searched(
