@@ -86,7 +86,7 @@ class Facts:
     noise : float or None
         Share of the targets' variance that a linear model leaves, corrected for the columns that it has; None where
         there is none to explain, or the sample has no more rows than directions.
-    outputs : int
+    outputs : int, default=1
         Columns of one target: the levels of a quantile.
     """
 
