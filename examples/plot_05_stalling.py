@@ -70,7 +70,7 @@ fitted = {
 display = LossCurveDisplay.from_estimators(fitted, log=True)
 display.ax_.set_title("Digits, constant step", loc="left")
 for name, model in fitted.items():
-    print(f"{name:20s} objective {model.loss_curve_[-1]:.4f}, step {model.eta0_:.3g}")
+    print(f"{name:20s} objective {model.objective_:.4f}, step {model.eta0_:.3g}")
 
 # %%
 # From the same small first step AdaGrad stalls. With a step found by the race it does not: on a problem that stands

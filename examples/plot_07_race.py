@@ -46,7 +46,7 @@ for name, model in fitted.items():
         again = SGDVariantRegressor(solver=name, eta0=eta0, scale_features=True, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            ends.append(again.fit(X, y).loss_curve_[-1])
+            ends.append(again.fit(X, y).objective_)
     ends = np.array(ends)
     at = int(np.argmin(np.abs(model.race_.eta0 - model.race_.winner)))
     rank = int((ends < ends[at]).sum()) + 1

@@ -62,4 +62,4 @@ solvers = {"auto": "auto", "minibatch": "minibatch", "momentum": "momentum", "ad
 display = SolverComparisonDisplay.from_estimator(SGDVariantClassifier(random_state=0), X, y, solvers=solvers)
 display.ax_.set_title("Breast cancer: four solvers and yours", loc="left")
 for name, fitted in display.estimators.items():
-    print(f"{name:10s} objective {fitted.loss_curve_[-1]:.4f} after {fitted.n_iter_} epochs")
+    print(f"{name:10s} objective {fitted.objective_:.4f} after {fitted.n_iter_} epochs")

@@ -89,13 +89,13 @@ def every_solver(X, y):
         "Breast cancer, raw columns, defaults: named solvers end on a plateau, auto at the optimum"
     )
     display.figure_.savefig("quickstart.png", dpi=120)
-    best = min(model.loss_curve_[-1] for model in display.estimators.values())
+    best = min(model.objective_ for model in display.estimators.values())
     print(f"\n{'family':20s} {'solver=':16s} {'above the best':>14s} {'suboptimality_':>15s} {'seconds':>9s}  ends")
     families = {"the default": ["auto"], **{title: family.members for title, family in FAMILIES.items()}}
     for title, names in families.items():
         for name in (name for name in names if name in display.estimators):
             model = display.estimators[name]
-            above, seconds = model.loss_curve_[-1] / best - 1, display.seconds[name]
+            above, seconds = model.objective_ / best - 1, display.seconds[name]
             print(f"{title:20s} {name:16s} {above:14.2%} {model.suboptimality_:15.1e} {seconds:9.3f}  {model.status_}")
     print("svrg and saga take off the noise of batches; here a ravine is left, as long for them as for minibatch")
     print("saved quickstart.png")

@@ -162,7 +162,7 @@ def _positive(given: Any, shape: Shape) -> Array:
     """Where weights are not negative."""
     if isinstance(given, (bool, np.bool_)):
         return np.array(bool(given))
-    values = by_feature("positive", given, shape, 0.0)
+    values = by_feature("positive", given, shape, 0.0, "True or False")
     if not np.isin(values, (0, 1)).all():
         raise ValueError(
             f"positive={shown(given)} is not accepted: give True or False, one for each feature, or a dict by the name "
@@ -189,7 +189,7 @@ def _signs(given: Any, shape: Shape) -> Array:
     return signs
 
 
-def by_feature(parameter: str, given: Any, shape: Shape, otherwise: Any) -> Array:
+def by_feature(parameter: str, given: Any, shape: Shape, otherwise: Any, what: str = "a number") -> Array:
     """Values of a parameter as an array ``(n_features,)``, or ``(n_features, n_columns)``.
 
     Parameters
@@ -202,13 +202,19 @@ def by_feature(parameter: str, given: Any, shape: Shape, otherwise: Any) -> Arra
         Of the table.
     otherwise : float
         What a dictionary leaves out.
+    what : str, default="a number"
+        What each value has to be, for messages.
     """
     if isinstance(given, Mapping):
         return from_names(parameter, given, shape, otherwise, float)
     d, k = shape.n_features, shape.n_columns
-    remedy = f"Give a number for each of the {d} features of X, or a dict by the name of the column."
-    with refused(parameter, given, remedy):
+    remedy = f"Give {what} for each of the {d} features of X, or a dict by the name of the column."
+    try:
         values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{parameter}={shown(given)} is not accepted: it holds what is not {what}. {remedy}"
+        ) from error
     if values.shape == (d,):
         return values
     if values.shape == (k, d):

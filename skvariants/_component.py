@@ -18,10 +18,11 @@ import contextlib
 import dataclasses
 import difflib
 import functools
+import inspect
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,6 +37,8 @@ _WHOLE = (int, np.integer)
 _MOST = 2**63
 # characters of a value that a sentence shows
 _SHOWN = 120
+# names of parameters that a sentence lists beside the one that was meant
+_LISTED = 8
 
 
 def shown(value: object) -> str:
@@ -52,6 +55,27 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.floating):
         return float(value)
     return value.item() if isinstance(value, (np.integer, np.bool_)) else value
+
+
+def closest(name: str, names: Iterable[str]) -> list[str]:
+    """Those of some names that another is nearest to, whatever its separators and capitals, in their order."""
+    compact, known = _compact(name), {_compact(other): other for other in names}
+    swapped = [other for other in known if sorted(other) == sorted(compact)]  # letters in another order
+    best = swapped or difflib.get_close_matches(compact, known, n=1, cutoff=0.7)
+    if not best:
+        return []
+    near = difflib.SequenceMatcher(None, "", compact)  # as `get_close_matches` compares
+    ratios = []
+    for other in known:
+        near.set_seq1(other)
+        ratios.append(near.ratio())
+    most = ratios[list(known).index(best[0])]
+    return [known[best[0]]] if swapped else [known[o] for o, r in zip(known, ratios, strict=True) if r == most]
+
+
+def _compact(name: str) -> str:
+    """A name in small letters without separators."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def _too_long(value: object) -> bool:
@@ -272,14 +296,39 @@ class Component(Shallow, LinksToDocs, BaseEstimator):
     """
 
     #: words for what is not a field but said elsewhere, with where that is
-    _elsewhere: ClassVar[Mapping[str, str]] = {}
+    elsewhere: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         before = cls.__init__
         dataclasses.dataclass(cls, repr=False, eq=False)  # type: ignore[call-overload]
         if cls.__init__ is not before:  # it has none of its own
-            cls.__init__ = _named_init(cls)  # type: ignore[method-assign]
+            made: Any = cls
+            made.__init__ = named_init(made.__init__, lambda name: cls.elsewhere)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set fields; those of components in them by ``name__field``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : Component
+
+        Raises
+        ------
+        ValueError
+            If there is no such field.
+        """
+        known = self.get_params(deep=False)
+        for name in params:
+            if name.partition("__")[0] not in known:
+                sentence = no_parameter(name, shown(self), list(known), self.elsewhere)
+                raise ValueError(f"Invalid parameter {name!r}: {sentence}")
+        return super().set_params(**params)
 
     def validate(self, owner: str = "") -> None:
         """Check every declared field against its range, and that no method of the family is missing.
@@ -494,20 +543,71 @@ def side_by_side(components: Sequence[C], width: int, dtype: Any) -> C:
     return first.with_fields(**changes) if changes else first
 
 
-def _named_init(cls: type[Component]) -> Callable[..., None]:
-    """The constructor of a component, which refuses a name that is no field in a sentence."""
-    init = cls.__init__
+@functools.lru_cache(maxsize=1024)
+def _names_taken(init: Callable[..., None]) -> list[str] | None:
+    """Names of the parameters of a constructor; None where it takes any."""
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    some = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return None if some else [parameter.name for parameter in parameters]
+
+
+def named_init(
+    init: Callable[..., None], elsewhere: Callable[[str], Mapping[str, str]] = lambda name: {}
+) -> Callable[..., None]:
+    """A constructor that refuses a name which is no parameter in a sentence.
+
+    Parameters
+    ----------
+    init : callable
+        The constructor.
+    elsewhere : callable, optional
+        Gives what to do about a name of which it is known what is meant, by that name.
+
+    Returns
+    -------
+    callable
+        Of the same signature.
+    """
 
     @functools.wraps(init)
-    def construct(self: Component, *args: Any, **kwargs: Any) -> None:
-        fields = field_names(cls)  # type: ignore[arg-type]
-        for name in kwargs.keys() - set(fields):
-            remedy = f": {cls._elsewhere[name]}" if name in cls._elsewhere else ""
-            has = f"has {', '.join(fields)}" if fields else "has no parameters"
-            raise TypeError(f"{name} is not a parameter of {cls.__name__}, which {has}{remedy}.")
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        names = _names_taken(init)
+        for name in kwargs:
+            if names is not None and name not in names:
+                raise TypeError(no_parameter(name, init.__qualname__.split(".")[-2], names, elsewhere(name)))
         init(self, *args, **kwargs)
 
     return construct
+
+
+def no_parameter(
+    name: str, owner: str, names: Sequence[str], elsewhere: Mapping[str, str], prefix: str = ""
+) -> str:  # fmt: skip
+    """The sentence about a name that is no parameter of something.
+
+    Parameters
+    ----------
+    name : str
+        As the user gave it.
+    owner : str
+        What has no such parameter.
+    names : sequence of str
+        Those that it has.
+    elsewhere : mapping
+        What to do about names of which it is known what is meant.
+    prefix : str, default=""
+        What the user wrote before the name.
+
+    Returns
+    -------
+    str
+    """
+    close = [repr(prefix + other) for other in closest(name, names)]
+    meant = f". Did you mean {' or '.join(close)}?" if close else "."
+    remedy = f": {elsewhere[name]}." if name in elsewhere else meant
+    has = f", which has {', '.join(names)}" if names else ", which has no parameters"
+    listed = remedy == "." or len(names) <= _LISTED
+    return f"{prefix}{name} is not a parameter of {owner}{has if listed else ''}{remedy}"
 
 
 @functools.cache
@@ -521,9 +621,10 @@ def _meant(given: Any, registry: Mapping[Any, Any], parameter: str) -> str:
     """The sentence that guesses what was meant by a name that there is not; empty where nothing is near."""
     if isinstance(given, Real) and parameter == "learning_rate":
         return f" A number is the first step: pass eta0={shown(given)}."
-    words = str(given).lower() if given is None or isinstance(given, str) else ""
-    compact = re.sub(r"[\W_]", "", words)
-    names = {re.sub(r"[\W_]", "", name): name for name in registry if name}
+    if isinstance(given, Real) and parameter == "penalty":
+        return f" A number is the strength of the penalty: pass alpha={shown(given)}."
+    compact = _compact(str(given)) if given is None or isinstance(given, str) else ""
+    names = {_compact(name): name for name in registry if name}
     known = ALSO_KNOWN.get(parameter, {})
     shorter = compact.removesuffix(parameter).removesuffix("error")
     for name in (compact, shorter, f"{shorter}error", f"{shorter}loss"):
@@ -531,9 +632,8 @@ def _meant(given: Any, registry: Mapping[Any, Any], parameter: str) -> str:
             return f" Did you mean {names[name]!r}?"
         if name in known:
             return f" Did you mean {known[name]}?"
-    swapped = [name for name in names if sorted(name) == sorted(compact)]  # letters in another order
-    close = swapped or (difflib.get_close_matches(compact, names, n=1, cutoff=0.7) if given is not None else [])
-    return f" Did you mean {names[close[0]]!r}?" if close else ""
+    close = [] if given is None else closest(compact, names.values())
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def resolve(

@@ -135,7 +135,60 @@ ALSO_KNOWN: dict[str, dict[str, str]] = {
         **dict.fromkeys(("cos", "cosineannealing"), "'cosine'"),
         "fixed": "'constant'",
         "none": "'auto'",
+        **dict.fromkeys(("adam", "adagrad", "rmsprop", "momentum", "sgd"), "solver, in the place of learning_rate"),
     },
 }
 
-__all__ = ["ALSO_KNOWN", "ClassifierLossName", "LearningRateName", "PenaltyName", "RegressorLossName", "SolverName"]
+_TO_STRENGTH = "pass alpha, the strength of the penalty beside the mean loss"
+#: What to do about parameters of other libraries that the estimators call otherwise.
+CALLED_ELSEWHERE: dict[str, str] = {
+    "C": "pass alpha=1 / (C * n_samples), the strength of the penalty beside the mean loss",
+    **dict.fromkeys(
+        ("lambda_", "lam", "reg", "reg_alpha", "regularization", "weight_decay", "reg_lambda"), _TO_STRENGTH
+    ),
+    **dict.fromkeys(("lr", "learning_rate_init", "step_size", "eta"), "pass eta0, the first step"),
+    **dict.fromkeys(("n_iter", "epochs", "n_epochs", "max_epochs", "num_epochs", "n_iterations"), "pass max_iter"),
+    **dict.fromkeys(("optimizer", "optimiser", "algorithm", "method"), "pass solver"),
+    **dict.fromkeys(("criterion", "objective", "loss_function"), "pass loss"),
+    **dict.fromkeys(("normalize", "standardize", "scale"), "pass scale_features"),
+    **dict.fromkeys(("seed", "random_seed"), "pass random_state"),
+    "patience": "pass n_iter_no_change",
+    **dict.fromkeys(("batchsize", "minibatch_size"), "pass batch_size"),
+    **dict.fromkeys(("intercept", "bias"), "pass fit_intercept"),
+    "groups": "pass penalty=GroupLasso(groups=...)",
+    "delta": "pass epsilon, with loss='huber'",
+    **dict.fromkeys(("tau", "quantiles"), "pass loss=Quantile(quantile=...)"),
+    **dict.fromkeys(("nesterovs_momentum", "nesterov"), "pass solver='nesterov'"),
+    **dict.fromkeys(("dual", "intercept_scaling", "n_jobs"), "leave it out, as nothing here needs it"),
+    **dict.fromkeys(("n_features", "feature_names"), "leave it out, as fit learns it from X"),
+    **dict.fromkeys(("cv", "scoring", "alphas", "Cs", "l1_ratios"), "search by BatchedGridSearchCV"),
+    **dict.fromkeys(("sample_weight", "X_val", "y_val", "coef_init"), "pass it to fit"),
+    "classes": "pass it to partial_fit",
+    **dict.fromkeys(("class_weight", "multi_class", "on_new_class"), "it is a parameter of the classifier"),
+}
+
+#: What scores are called by scikit-learn that others call otherwise, in small letters.
+METRICS_ELSEWHERE: dict[str, str] = {
+    "rmse": "neg_root_mean_squared_error",
+    **dict.fromkeys(("mse", "l2"), "neg_mean_squared_error"),
+    **dict.fromkeys(("mae", "l1"), "neg_mean_absolute_error"),
+    "mape": "neg_mean_absolute_percentage_error",
+    **dict.fromkeys(("logloss", "log_loss", "cross_entropy", "crossentropy"), "neg_log_loss"),
+    **dict.fromkeys(("auc", "auroc", "rocauc"), "roc_auc"),
+    **dict.fromkeys(("ap", "pr_auc", "auprc"), "average_precision"),
+    "acc": "accuracy",
+    "brier": "neg_brier_score",
+    **dict.fromkeys(("r^2", "r2_score"), "r2"),
+    "f1_score": "f1",
+}
+
+__all__ = [
+    "ALSO_KNOWN",
+    "CALLED_ELSEWHERE",
+    "METRICS_ELSEWHERE",
+    "ClassifierLossName",
+    "LearningRateName",
+    "PenaltyName",
+    "RegressorLossName",
+    "SolverName",
+]

@@ -7,12 +7,12 @@ other, and :meth:`Spec.group_key` which can be columns of one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 from skvariants._by_feature import ByFeature, Shape
-from skvariants._component import field_names, identity, plain, resolve, shown
+from skvariants._component import closest, field_names, identity, no_parameter, plain, resolve, shown
 from skvariants._training.loop import Stopping
 from skvariants.losses import LOSSES, Loss
 from skvariants.penalties import PENALTIES, Penalty
@@ -257,14 +257,51 @@ def component_with(
     given = params[parameter]
     registry, family = registry_of(parameter, losses)
     component = resolve(given, registry, family, parameter, {"l1_ratio": 0.0, **params})
-    fields = [] if given is None or _is_auto(given) else sorted(component.get_params(deep=False))
-    for name in changes:
-        if name not in fields:
-            others = (factory() for factory in registry.values() if name in field_names(factory))
-            owner = next((f": pass {parameter}={type(c).__name__}({name}=...)" for c in others), "")
-            has = f"has {', '.join(fields)}" if fields else "has no parameters of its own"
-            raise ValueError(f"{parameter}__{name} is not a parameter of {parameter}={given!r}, which {has}{owner}.")
+    check_fields(parameter, given, component, registry, changes)
     return component.set_params(**changes)
+
+
+def check_fields(
+    parameter: str, given: Any, component: Any, registry: Mapping[Any, Any], names: Iterable[str]
+) -> None:  # fmt: skip
+    """Refuse names that are no fields of a component, nor of one in it.
+
+    Parameters
+    ----------
+    parameter : str
+        "loss", "penalty", "solver" or "learning_rate".
+    given : object
+        As the user gave the component.
+    component : Component
+        What that stands for.
+    registry : mapping of str to class
+        Others of its family, one of which may have such a field.
+    names : iterable of str
+        Names.
+
+    Raises
+    ------
+    ValueError
+        Naming the first.
+    """
+    fields = [] if given is None or _is_auto(given) else sorted(component.get_params(deep=False))
+    for name in names:
+        if name.partition("__")[0] in fields:
+            continue
+        elsewhere = component.elsewhere
+        others = [factory() for factory in registry.values() if name in field_names(factory)]
+        if others and not closest(name, fields):
+            elsewhere = {name: f"pass {parameter}={type(others[0]).__name__}({name}=...)"}
+        raise ValueError(no_parameter(name, f"{parameter}={shown(given)}", fields, elsewhere, f"{parameter}__"))
+
+
+def holder(name: str, losses: Mapping[str, Any]) -> str | None:
+    """What to do about the name of a parameter that an estimator lacks, and some component has."""
+    for parameter in ("solver", "loss", "penalty", "learning_rate"):
+        for factory in registry_of(parameter, losses)[0].values():
+            if name in field_names(factory):
+                return f"pass {parameter}={type(factory()).__name__}({name}=...)"
+    return None
 
 
 def _is_auto(value: Any) -> bool:
@@ -312,4 +349,4 @@ def _passive_aggressive(
     return rule, None if chosen else solver.batch_size
 
 
-__all__ = ["Spec", "Trainable", "component_with", "read"]
+__all__ = ["Spec", "Trainable", "check_fields", "component_with", "holder", "read", "registry_of"]

@@ -321,8 +321,8 @@ class ParquetBatches:
             absent = [name for name in names if name is not None and name not in schema.names]
             if absent:
                 raise ValueError(
-                    f"{path} has no column {shown(absent)}, which {argument} names: it has {shown(list(schema.names))}. "
-                    "Name some of these, or leave the file out."
+                    f"{path} has no column {shown(absent)}, which {argument} names: it has "
+                    f"{shown(list(schema.names))}. Name some of these, or leave the file out."
                 )
         for name in self.features if self.transform is None else ():
             kind = schema.field(name).type

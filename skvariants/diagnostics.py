@@ -30,7 +30,16 @@ from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
 from skvariants._component import SEED, Flag, check, integers, number, resolve
 from skvariants._data.labels import Labelling, several
 from skvariants._data.tasks import Regression, Task, distinct_labels
-from skvariants._data.validate import TARGETS, arrays, canonical, in_process, named, row_weights
+from skvariants._data.validate import (
+    TARGETS,
+    arrays,
+    canonical,
+    cells_named,
+    in_process,
+    named,
+    refuse_no_data,
+    row_weights,
+)
 from skvariants._doclinks import page
 from skvariants._messages import quiet
 from skvariants._names import SolverName
@@ -160,9 +169,12 @@ class Diagnosis:
                 ("reference", auto.reference),
             ],
         )
-        target = f"real, {f.n_columns} column{'s' if f.n_columns > 1 else ''}"
+        n_targets = f.n_columns // f.outputs
+        target = f"real, {n_targets} column{'s' if n_targets > 1 else ''}"
+        if f.outputs > 1:
+            target += f" of which the loss predicts {f.outputs} levels"
         if f.classes is not None:
-            kinds = f"{f.n_columns} labels" if f.n_columns > f.classes == 2 else f"{f.classes} classes"
+            kinds = f"{f.n_columns} labels" if f.n_columns >= f.classes == 2 else f"{f.classes} classes"
             target = f"{kinds}, the rarest {f.smallest_class:.2%} of the rows"
         yield (
             "Data",
@@ -326,10 +338,11 @@ def diagnose(
             raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
         X, y, weight = X[used], y[used], weight[used]
     task = task if task.classification else task.counted(y, weight)
-    numbers = measure(
-        X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
-        random_state=rng,
-    )  # fmt: skip
+    with cells_named(X):
+        numbers = measure(
+            X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
+            random_state=rng,
+        )  # fmt: skip
     wide = too_wide(X.shape[0], X.shape[1], resolved_penalty.has_prox, resolved_penalty.grouped)
     kinds = resolved_penalty.elastic, resolved_penalty.modelled
     asked = Asked(resolved.smooth, resolved.piecewise_linear, *kinds, wide)
@@ -365,6 +378,7 @@ def _racing_rows(y: Array, task: Any, most: int, rng: Any) -> Array:
 
 def _validate(X: Any, y: Any, loss: Any, context: dict[str, Any]) -> tuple[Any, Array, Any, Loss, Task]:
     """Features, targets, loss (as the estimators take it, and resolved), what the targets are."""
+    refuse_no_data(X, "X")
     X, y = in_process(X, "X", ""), in_process(y, "y", "")
     if isinstance(loss, str) and loss == "auto":
         with named(lambda: "y", {"y": TARGETS[True]}):

@@ -114,6 +114,7 @@ class Penalty(Component):
     elastic: ClassVar[bool] = False
     bounded: ClassVar[bool] = False
     grouped: ClassVar[bool] = False
+    elsewhere = dict.fromkeys(("C", "lambda_", "lam", "strength", "weight_decay"), "pass alpha")
 
     @property
     def separable(self) -> bool:

@@ -53,6 +53,7 @@ class Schedule(Component):
     """
 
     stands_for: ClassVar[str | None] = None
+    elsewhere = dict.fromkeys(("lr", "learning_rate", "eta", "step_size", "initial_lr"), "pass eta0")
 
     @abstractmethod
     def __call__(self, t: int) -> Any:

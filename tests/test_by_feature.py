@@ -128,7 +128,7 @@ def test_a_search_trains_them_as_columns():
             dict(penalty_factor=[1.0, 2.0]),
             r"penalty_factor=.* has the shape \(2,\), and X has 8 features. Give a",
         ),
-        (dict(penalty_factor=["a"] * 8), "penalty_factor=.* is not accepted: could not convert"),
+        (dict(penalty_factor=["a"] * 8), "penalty_factor=.* is not accepted: it holds what is not a number"),
         (dict(penalty_factor=-FACTOR), "penalty_factor=.* finite numbers that are not negative"),
         (dict(penalty_factor=FACTOR * np.nan), "penalty_factor=.* finite numbers that are not negative"),
         (dict(penalty_factor={"a": 1}), "penalty_factor=.* is a dict by the name .* no names. Fit on a DataFrame"),

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 
 from _references import CLASSIFYING, cutting_planes, in_domain, problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
@@ -242,9 +243,9 @@ def test_converged_is_within_the_tolerance_where_few_rows_have_curvature(l1_rati
 def test_a_stream_has_no_certificate():
     X, y = make_classification(100, 5, random_state=0)
     model = SGDVariantClassifier(random_state=0).fit(X, y)
-    assert model.suboptimality_ is not None
+    assert None not in (model.suboptimality_, model.objective_)
     model.partial_fit(X, y)
-    assert model.suboptimality_ is None
+    assert model.suboptimality_ is model.objective_ is None
     assert model.suboptimality_kind_ is None
 
 
@@ -254,6 +255,19 @@ def test_the_best_constant_is_converged_where_nothing_is_to_be_learnt():
         model = SGDVariantClassifier(**params).fit(X, y)
         assert model.status_ == "converged"
         assert model.suboptimality_ <= 1e-3
+
+
+@pytest.mark.parametrize("solver", ["auto", "adam"])
+def test_the_objective_is_that_of_the_model_over_all_rows(solver):
+    X, y = make_classification(300, 5, n_informative=4, n_redundant=1, n_classes=3, random_state=0)
+    model = SGDVariantClassifier(solver=solver, penalty="elasticnet", alpha=0.01, random_state=0)
+    s = np.random.default_rng(0).random(300)
+    model.fit(X, y, sample_weight=s)
+    penalty = 0.01 * (0.15 * np.abs(model.coef_).sum() + 0.85 / 2 * (model.coef_**2).sum())
+    assert model.objective_ == pytest.approx(log_loss(y, model.predict_proba(X), sample_weight=s) + penalty)
+    several = SGDVariantRegressor(loss="absolute_error", solver=solver, random_state=0).fit(X[:, 1:], X[:, [0, 0]])
+    expected = np.abs(X[:, [0, 0]] - several.predict(X[:, 1:])).mean(axis=0).sum()
+    assert several.objective_ == pytest.approx(expected + 1e-4 / 2 * (several.coef_**2).sum())
 
 
 class Margin(Hinge):

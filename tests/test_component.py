@@ -535,3 +535,19 @@ def test_a_class_that_lacks_a_method_of_its_family_is_refused(params, missing):
     X = np.random.default_rng(0).normal(size=(20, 2))
     with pytest.raises(ValueError, match=missing):
         SGDVariantRegressor(**params).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Adam(beta1=0.5), "Did you mean 'beta_1'?"),
+        (lambda: Adam(beta=0.5), "Did you mean 'beta_1' or 'beta_2'?"),
+        (lambda: LOSSES["quantile"](tau=0.5), "tau is not a parameter of Quantile, which has quantile: pass quantile."),
+        (lambda: LOSSES["huber"](delta=0.5), "which has epsilon: pass epsilon."),
+        (lambda: PENALTIES["l2"](lambda_=0.5), ": pass alpha."),
+        (lambda: SCHEDULES["constant"](lr=0.5), "which has eta0: pass eta0."),
+    ],
+)
+def test_a_field_that_there_is_not_is_answered_with_what_was_meant(make, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        make()

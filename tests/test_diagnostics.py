@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from _references import assert_same_facts, isotropic, steep
 from skvariants import SGDVariantClassifier
 from skvariants.diagnostics import Diagnosis, Facts, RaceResult, diagnose, facts, recommend, troubles
+from skvariants.losses import Quantile
 from skvariants.solvers import SOLVERS
 
 # ---------------------------------------------------------------------------- what is measured and advised
@@ -247,6 +248,14 @@ def test_the_advice_is_the_winner_of_a_race_only_where_auto_fell_behind():
     assert "no: 'adam' is the best; 'auto' made 50.0% of its progress" in text
     hopeless = RaceResult(("auto", "adam"), np.array([1.0, 2.0]), np.ones(2), 1.0, 5, 100, "auto", True)
     np.testing.assert_array_equal(hopeless.left, 0.0)
+
+
+def test_levels_of_a_quantile_are_no_columns_of_the_targets():
+    X, y = np.random.default_rng(0).standard_normal((60, 3)), np.arange(60.0)
+    report = diagnose(X, y, loss=Quantile([0.1, 0.5, 0.9]))
+    assert (report.facts.n_columns, report.facts.outputs) == (3, 3)
+    assert "real, 1 column of which the loss predicts 3 levels" in " ".join(str(report).split())
+    assert "real, 2 columns\n" in str(diagnose(X, np.column_stack([y, y]), loss="squared_error"))
 
 
 def test_a_report_advises_further_solvers_where_they_are_worth_it():

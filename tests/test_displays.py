@@ -13,6 +13,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.ensemble import BaggingClassifier
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputRegressor, RegressorChain
@@ -32,6 +33,7 @@ from skvariants.displays import (
     TrajectoryDisplay,
 )
 from skvariants.displays._style import GREY, VERMILLION, parameter_path, styles, trained
+from skvariants.losses import Quantile
 from skvariants.model_selection import BatchedGridSearchCV
 from skvariants.solvers import FAMILIES, GD, LECTURE, SOLVERS, Adam, Momentum, PassiveAggressiveI, QuasiNewton
 
@@ -230,19 +232,63 @@ def test_no_race_is_said_in_a_sentence():
 # ---------------------------------------------------------------- comparison
 
 
-def test_the_comparison_shows_the_distance_from_the_best():
+def objective(model, X, y):
+    """Half the mean squared error and the penalty, by their definitions."""
+    return np.mean((y - model.predict(X)) ** 2) / 2 + model.alpha / 2 * np.sum(model.coef_**2)
+
+
+def test_the_comparison_shows_the_distance_from_the_optimum():
     model = SGDVariantRegressor(random_state=0, max_iter=4)
     solvers = {"momentum": "momentum", "fast Adam": Adam(beta_1=0.5)}
     display = SolverComparisonDisplay.from_estimator(model, *DIABETES, solvers=solvers, X_test=DIABETES[0],
                                                      y_test=DIABETES[1])  # fmt: skip
     assert not hasattr(model, "coef_")
-    best = min(min(e.loss_curve_) for e in display.estimators.values())
-    for line, fitted in zip(display.lines_, display.estimators.values(), strict=True):
+    ends = {name: objective(fitted, *DIABETES) for name, fitted in display.estimators.items()}
+    best = min(ends.values())
+    for line, (name, fitted) in zip(display.lines_, display.estimators.items(), strict=True):
         np.testing.assert_allclose(
-            line.get_ydata() - 1e-4 * best, np.array(fitted.loss_curve_) - best, atol=1e-9 * best
+            line.get_ydata() - 1e-4 * best, np.array([*fitted.loss_curve_, ends[name]]) - best, atol=1e-9 * best
         )
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4, 4])
         assert f"score {fitted.score(*DIABETES):.3f}" in line.get_label()
         assert line.get_label().endswith("(max_iter)")
+
+
+def test_the_comparison_says_from_where_it_measures():
+    model = SGDVariantRegressor(random_state=0)
+    display = SolverComparisonDisplay.from_estimator(model, *DIABETES, solvers=["minibatch", "auto", "adam"])
+    auto = display.estimators["auto"]
+    assert display.ax_.get_ylabel().startswith("objective above that of auto,\nthe optimum to ")
+    Z = StandardScaler(with_std=False).fit_transform(DIABETES[0])
+    r = DIABETES[1] - DIABETES[1].mean()
+    w = np.linalg.solve(Z.T @ Z / len(r) + auto.alpha * np.eye(Z.shape[1]), Z.T @ r / len(r))
+    least = np.mean((r - Z @ w) ** 2) / 2 + auto.alpha / 2 * w @ w
+    for fitted, line in zip(display.estimators.values(), display.lines_, strict=True):
+        ended = objective(fitted, *DIABETES)
+        assert ended >= least * (1 - 1e-12)
+        assert line.get_ydata()[-1] == pytest.approx(ended - least + 1e-4 * least, rel=1e-3)
+    # means of epochs alone say less
+    alone = SolverComparisonDisplay(
+        histories=display.histories, statuses=display.statuses, seconds=display.seconds
+    ).plot()
+    assert alone.ax_.get_ylabel() == "objective above the least mean of an epoch"
+    below = {"minibatch": display.histories["minibatch"] | {"objective": np.full(3, -1.0), "epoch": np.arange(1, 4)}}
+    low = SolverComparisonDisplay(
+        histories=below, statuses=display.statuses, seconds=display.seconds, objectives={"minibatch": (2.0, np.nan, "")}
+    ).plot()
+    np.testing.assert_allclose(low.lines_[0].get_ydata(), 4 * [2e-4])
+    assert low.ax_.get_ylabel() == "objective above that of minibatch"
+
+
+def test_a_wrapper_of_several_fits_is_above_the_sum_of_their_optima():
+    Y = np.column_stack([DIABETES[1], DIABETES[0][:, 0]])
+    each = MultiOutputRegressor(SGDVariantRegressor(random_state=0))
+    display = SolverComparisonDisplay.from_estimator(each, DIABETES[0], Y, solvers=["auto", "adam"])
+    for fitted, (total, left, kind) in zip(display.estimators.values(), display.objectives.values(), strict=True):
+        one, other = fitted.estimators_
+        assert total == pytest.approx(objective(one, *DIABETES) + objective(other, DIABETES[0], Y[:, 1]))
+        assert left == max(one.suboptimality_, other.suboptimality_)
+        assert kind in ("bound", "estimate")
 
 
 def test_solvers_may_be_a_list_of_names_and_instances():
@@ -324,6 +370,29 @@ def test_several_outputs_are_several_curves():
     each = MultiOutputRegressor(SGDVariantRegressor(solver="gd", max_iter=3, tol=None)).fit(DIABETES[0], Y)
     assert list(LossCurveDisplay.from_estimators([each]).histories) == ["gd, output 0", "gd, output 1"]
     assert list(LossCurveDisplay.from_estimators({"all": each}).histories) == ["all, output 0", "all, output 1"]
+
+
+def test_panels_of_coefficients_are_named_by_what_they_predict():
+    X, y = DIABETES
+    levels = SGDVariantRegressor(loss=Quantile([0.1, 0.5, 0.95])).fit(X, y)
+    display = CoefficientsDisplay.from_estimator(levels)
+    assert [ax.get_title(loc="left") for ax in display.axes_] == ["level 0.1", "level 0.5", "level 0.95"]
+    Y = (X[:, :3] > X[:, :3].mean(axis=0)).astype(int)
+    for k in (2, 3):
+        labels = SGDVariantClassifier().fit(X, Y[:, :k])
+        assert labels.multilabel_
+        display = CoefficientsDisplay.from_estimator(labels)
+        assert display.outputs == [f"towards label {i}" for i in range(k)]
+    named = CoefficientsDisplay.from_estimator(labels, outputs=["old", "male", "heavy"])
+    assert [ax.get_title(loc="left") for ax in named.axes_] == ["old", "male", "heavy"]
+    with pytest.raises(ValueError, match="outputs=.* must be 3, one a row of coef_"):
+        CoefficientsDisplay.from_estimator(labels, outputs=["old"])
+    flowers = SGDVariantClassifier().fit(*load_iris(return_X_y=True))
+    assert not flowers.multilabel_
+    assert CoefficientsDisplay.from_estimator(flowers).outputs == ["towards 0", "towards 1", "towards 2"]
+    several = SGDVariantRegressor().fit(X, np.column_stack([y, y]))
+    assert CoefficientsDisplay.from_estimator(several).outputs == ["target 0", "target 1"]
+    assert CoefficientsDisplay.from_estimator(SGDVariantRegressor("quantile").fit(X, y)).outputs == [""]
 
 
 def test_a_stream_at_the_end_of_a_pipeline_is_shown():
@@ -417,7 +486,7 @@ def test_coefficients_of_classes_and_targets_have_panels():
     targets = CoefficientsDisplay.from_estimator(SGDVariantRegressor().fit(X, X[:, :2]))
     assert [ax.get_title(loc="left") for ax in targets.axes_] == ["target 0", "target 1"]
     labels = CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, np.eye(3, dtype=int)[y]))
-    assert [ax.get_title(loc="left") for ax in labels.axes_] == ["towards 0", "towards 1", "towards 2"]
+    assert [ax.get_title(loc="left") for ax in labels.axes_] == [f"towards label {i}" for i in range(3)]
     with pytest.raises(ValueError, match="names must be 4, one a feature"):
         CoefficientsDisplay.from_estimator(SGDVariantClassifier().fit(X, y), names=["a"])
     with pytest.raises(ValueError, match="X has 2 columns, and the model 4"):
@@ -556,3 +625,29 @@ def test_the_race_of_a_report_is_seconds_and_what_is_left():
     assert labels == ["0.2 s, the best", "0.1 s, 1.2 % left", "0.5 s, 1.1e+02 % left"]
     axes = plt.subplots(1, 2)[1]
     assert DiagnosisDisplay.from_diagnosis(report(race), ax=axes[1]).race_ax_ is not axes[1]
+
+
+@pytest.mark.parametrize(
+    ("draw", "sentence"),
+    [
+        (
+            lambda m: CoefficientsDisplay.from_estimator(m, n_feature=3),
+            r"n_feature is not a parameter of CoefficientsDisplay\.plot or .*Did you mean 'n_features'\?",
+        ),
+        (lambda m: LossCurveDisplay.from_estimator(m, nmae="a"), r"nmae is not a parameter of .*Did you mean 'name'\?"),
+        (lambda m: RaceDisplay.from_estimator(m, colour="r"), r"colour is not a parameter of RaceDisplay\.plot"),
+        (lambda m: CoefficientsDisplay.from_estimator(m, names=5), r"names=5 is not accepted: names must be 10"),
+        (lambda m: SearchCurveDisplay.from_search(m), r"search=SGDVariantRegressor\(.*must be a fitted search"),
+        (
+            lambda m: ProgressDisplay.from_estimator(StandardScaler().fit(DIABETES[0])),
+            r"estimator=StandardScaler\(\) is not accepted: estimator must be one of skvariants",
+        ),
+        (
+            lambda m: SolverComparisonDisplay.from_estimator(make_pipeline(StandardScaler(), Ridge()), *DIABETES),
+            r"estimator=Ridge\(\) is not accepted: estimator must be one of skvariants",
+        ),
+    ],
+)
+def test_what_a_display_cannot_take_is_named(raced, draw, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        draw(raced)

@@ -296,5 +296,5 @@ def test_degenerate_data_get_sane_facts(X, form, scaled):
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 def test_values_that_are_not_finite_are_refused(value, form):
     X, y = isotropic(50, 2)
-    with pytest.raises(ValueError, match="X contains NaN or infinite values: drop or impute them first"):
+    with pytest.raises(ValueError, match="X contains NaN or infinity: drop or impute them first"):
         labels(form(np.where(X > 1, value, X)), y)

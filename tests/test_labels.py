@@ -171,7 +171,7 @@ def test_lists_of_labels_are_refused_with_the_remedy(X, y):
     (lambda Y: -Y, r"y has 4 columns and holds -1, and"),
     (lambda Y: Y * 0.5, r"y has 4 columns and holds 0.5, and"),
     (lambda Y: Y.astype(str).astype(object), r"y has 4 columns and holds '[01]', and"),
-    (lambda Y: np.where(Y == 0, np.nan, Y), r"y contains NaN. Give a table of 0 and 1"),
+    (lambda Y: np.where(Y == 0, np.nan, Y), r"y contains NaN \(first in the column 0, row 1, .*\. Give a table of 0"),
     (lambda Y: sp.csr_array(2 * Y), r"y has 4 columns and holds 2, and"),
     (lambda Y: sp.csr_array(Y[:, :1]), r"y is a sparse matrix of shape \(240, 1\).*as an array"),
     (lambda Y: Y[:, :, None], r"y is not accepted"),
@@ -362,6 +362,7 @@ def test_a_diagnosis_knows_several_labels(X, Y):
     assert report.facts.smallest_class == pytest.approx(np.minimum(shares, 1 - shares).min())
     assert diagnose(X, 1 - Y).facts.smallest_class == pytest.approx(report.facts.smallest_class)
     assert f"{N_LABELS} labels, the rarest" in str(report)
+    assert "  2 labels, the rarest" in str(diagnose(X, Y[:, :2]))
     assert report.race.objectives.min() < report.race.constant
     of_sparse = diagnose(X, sp.csr_array(Y), race=True, race_samples=100, random_state=0)
     assert of_sparse.facts == report.facts

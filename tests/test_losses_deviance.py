@@ -225,7 +225,7 @@ def test_targets_out_of_range_are_refused_by_name(name):
     X, y, _ = table(name)
     loss, bad = MODELS[name][0], y.copy()
     bad[3] = -1.0
-    sentence = f"y holds -1.0, and {type(loss).__name__} is defined for targets that are a number in"
+    sentence = f"y holds -1.0, and the loss {type(loss).__name__} is defined for targets that are a number in"
     for call in ("fit", "partial_fit"):
         with pytest.raises(ValueError, match=sentence):
             getattr(exact(name, tol=1e-3), call)(X, bad)
@@ -322,7 +322,7 @@ def test_proportions_out_of_range_are_refused():
     X, y, _ = shares()
     for bad in (-0.1, 1.1):
         y[3] = bad
-        with pytest.raises(ValueError, match=rf"y holds {bad}, and Binomial is .* a number in \[0, 1\]"):
+        with pytest.raises(ValueError, match=rf"y holds {bad}, and the loss Binomial is .* a number in \[0, 1\]"):
             SGDVariantRegressor(loss="binomial").fit(X, y)
     with pytest.raises(ValueError, match="loss='binomial' is for regression"):
         SGDVariantClassifier(loss="binomial").fit(X, y > 0.5)

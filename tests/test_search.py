@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -752,3 +753,32 @@ def test_a_model_whose_result_cannot_be_published_has_failed():
     models = [TrainedModel(candidate, candidate.final) for candidate in candidates(Refuses(**FAST), alpha=ALPHAS)]
     fit_columns(fold(), models)
     assert [str(m.failure) for m in models] == ["None", "None", "not this one"]
+
+
+@pytest.mark.parametrize(
+    ("scoring", "meant"),
+    [
+        ("acuracy", "Did you mean 'accuracy'?"),
+        ("rmse", "Did you mean 'neg_root_mean_squared_error'?"),
+        ("log_loss", "Did you mean 'neg_log_loss'?"),
+        ("brier_score", "Did you mean 'neg_brier_score'?"),
+        (["accuracy", "f1macro"], "Did you mean 'f1_macro'?"),
+        ({"a": "accuracy", "b": "nothing like it"}, "Give one of sklearn.metrics.get_scorer_names()."),
+    ],
+)
+def test_a_scorer_that_there_is_not_is_answered_with_the_one_that_was_meant(scoring, meant):
+    search = BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": [1e-3]}, scoring=scoring, refit=False)
+    with pytest.raises(ValueError, match=re.escape(f"scoring={scoring!r} is not accepted") + ".*" + re.escape(meant)):
+        search.fit(X, Y)
+
+
+def test_parameters_of_searches_and_of_their_candidates_are_guessed():
+    with pytest.raises(TypeError, match=r"scorring is not a parameter of BatchedGridSearchCV\. Did you mean 'scoring'"):
+        BatchedGridSearchCV(SGDVariantClassifier(), {"alpha": [1]}, scorring="accuracy")
+    with pytest.raises(ValueError, match=r"estimator=SGDVariantClassifier is not accepted, as it is a class"):
+        BatchedGridSearchCV(SGDVariantClassifier, {"alpha": [1]}).fit(X, Y)
+    line = make_pipeline(StandardScaler(), SGDVariantClassifier())
+    for name, meant in (("sgdvariantclassifer__alpha", "sgdvariantclassifier__alpha"), ("alhpa", "alpha")):
+        estimator = line if "__" in name else SGDVariantClassifier()
+        with pytest.raises(ValueError, match=rf"'{name}'.*Did you mean '{meant}'\?"):
+            BatchedGridSearchCV(estimator, {name: [1]}).fit(X, Y)

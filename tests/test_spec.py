@@ -1,5 +1,7 @@
 """Parameters become a spec: read once, refused in sentences, compared by value."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
 from skvariants._data.labels import Labelling
 from skvariants._data.tasks import Regression
+from skvariants._names import CALLED_ELSEWHERE
 from skvariants._spec import Spec, Trainable
 from skvariants._training.loop import Stopping
 from skvariants.losses import Hinge, Huber, LogLoss, Loss, Quantile, SquaredError
@@ -346,3 +349,64 @@ def test_more_epochs_are_the_same_problem(name):
     assert more.stopping.max_iter == 7
     assert more.warm_start
     assert more.key() == spec(**asked(name)).key()
+
+
+# ---------------------------------------------------------------------------- names that there are not
+
+
+@pytest.mark.parametrize("estimator", [SGDVariantClassifier, SGDVariantRegressor])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("alhpa", "Did you mean 'alpha'?"),
+        ("learnig_rate", "Did you mean 'learning_rate'?"),
+        ("maxiter", "Did you mean 'max_iter'?"),
+        ("C", "pass alpha=1 / (C * n_samples)"),
+        ("n_iter", "pass max_iter."),
+        ("momentum", "pass solver=Momentum(momentum=...)."),
+        ("beta_1", "pass solver=Adam(beta_1=...)."),
+        ("quantile", "pass loss=Quantile(quantile=...)."),
+        ("zzz", "which has "),
+    ],
+)
+def test_a_parameter_that_there_is_not_is_answered_with_what_was_meant(estimator, name, meant):
+    words = re.escape(f"{name} is not a parameter of {estimator.__name__}") + ".*" + re.escape(meant)
+    with pytest.raises(TypeError, match="^" + words):
+        estimator(**{name: 1})
+    words = re.escape(f"Invalid parameter {name!r}: {name} is not a parameter of {estimator.__name__}()") + ".*"
+    with pytest.raises(ValueError, match=words + re.escape(meant)):
+        estimator().set_params(**{name: 1})
+    with pytest.raises(ValueError, match=words + re.escape(meant)):
+        estimator().set_params(**{f"{name}__field": 1})
+
+
+def test_all_that_is_called_otherwise_is_no_parameter():
+    names = SGDVariantRegressor().get_params()
+    for name, remedy in CALLED_ELSEWHERE.items():
+        assert name not in names
+        with pytest.raises(TypeError, match=re.escape(f": {remedy}.")):
+            SGDVariantRegressor(**{name: None})
+
+
+@pytest.mark.parametrize("solver", ["adam", Adam()])
+def test_a_field_that_is_near_is_meant(solver):
+    model = SGDVariantClassifier(solver=solver)
+    near = r"solver__beta is not a parameter of solver=.*dam.*Did you mean 'solver__beta_1' or 'solver__beta_2'\?"
+    with pytest.raises(ValueError, match=near):
+        model.set_params(solver__beta=0.5)
+    with pytest.raises(ValueError, match=r"pass solver=Momentum\(momentum=\.\.\.\)"):
+        model.set_params(solver__momentum=0.5)
+    with pytest.raises(ValueError, match=r"beta is not a parameter of Adam\(\).*Did you mean 'beta_1' or 'beta_2'\?"):
+        Adam().set_params(beta=0.5)
+    assert model.get_params(deep=False)["solver"] is solver
+
+
+def test_a_subclass_may_take_any_name():
+    class Open(SGDVariantClassifier):
+        def __init__(self, extra=1, **params):
+            super().__init__(**params)
+            self.extra = extra
+
+    assert Open(extra=2, alpha=0.5).alpha == 0.5
+    with pytest.raises(TypeError, match=r"alhpa is not a parameter of SGDVariantClassifier\. Did you mean 'alpha'"):
+        Open(alhpa=0.5)

@@ -253,7 +253,10 @@ def test_one_class_is_a_model_too(X):
 
 def test_unknown_labels_are_an_error_that_names_the_way_out(X, y):
     model = SGDVariantClassifier(random_state=0).partial_fit(X[y < 2], y[y < 2], classes=[0, 1])
-    with pytest.raises(ValueError, match=r"label 2.*pass every label in classes there, or set on_new_class='grow'"):
+    with pytest.raises(
+        ValueError,
+        match=r"label 2.*pass every label in classes to the first.*or set on_new_class='grow'",
+    ):
         model.partial_fit(X, y)
     assert_array_equal(model.set_params(on_new_class="grow").partial_fit(X, y).classes_, [0, 1, 2])
     with pytest.raises(ValueError, match="label '0', which is of another kind than the classes"):

@@ -351,7 +351,7 @@ def test_further_rows_have_as_many_targets():
 
 def test_targets_outside_the_domain_of_a_loss_are_named():
     with pytest.raises(
-        ValueError, match=r"y holds -2\.0, and Counts is defined for targets that are a number in \[0, inf"
+        ValueError, match=r"y holds -2\.0, and the loss Counts is defined for targets that are a number in \[0, inf"
     ):
         check_domain(np.array([[1.0], [-2.0], [-3.0]]), Counts())
     with pytest.raises(ValueError, match=r"y holds -2\.0"):

@@ -105,11 +105,20 @@ assert_type(model.coef_, Array)
 assert_type(model.intercept_, Array)
 assert_type(model.classes_, Array)
 assert_type(model.loss_curve_, list[float])
+assert_type(model.multilabel_, bool)
+assert_type(model.set_params(alpha=0.1), SGDVariantClassifier)
 assert_type(model.predict_proba(X), Array)
 assert_type(model.predict_log_proba(X), Array)
 assert_type(model.decision_function(X), Array)
 assert_type(model.predict(X), Array)
-print(model.score(X, y), model.solver_, model.history_["objective"][-1], model.race_.winner, model.suboptimality_ < 1)
+print(
+    model.score(X, y),
+    model.solver_,
+    model.history_["objective"][-1],
+    model.race_.winner,
+    model.suboptimality_ < 1,
+    model.objective_ > 0,
+)
 SGDVariantClassifier(solver=Momentum(momentum=0.95), loss=Huber(), penalty=ElasticNet(alpha=0.1))
 SGDVariantClassifier(solver="auto", penalty=None, learning_rate=Cosine(eta0=0.1), batch_size="full", average=10)
 SGDVariantClassifier(bounds=(None, 1.0), positive=[True, False, True], class_weight={0: 1.0, 1: 2.0})

@@ -51,7 +51,7 @@ class Facts:
     n_samples, n_features : int
         Rows (of positive weight) and columns.
     n_columns : int
-        Columns of the model: targets, or classes where there are more than two.
+        Columns of the model: labels, classes where there are more than two, or targets times `outputs`.
     classes : int or None
         Number of classes; None for a real target.
     smallest_class : float or None
@@ -86,6 +86,8 @@ class Facts:
     noise : float or None
         Share of the targets' variance that a linear model leaves, corrected for the columns that it has; None where
         there is none to explain, or the sample has no more rows than directions.
+    outputs : int, default=1
+        Columns of one target: the levels of a quantile.
     """
 
     n_samples: int
@@ -107,6 +109,7 @@ class Facts:
     sample_rows: int
     smooth: bool = True
     noise: float | None = None
+    outputs: int = 1
 
 
 def facts(
@@ -173,7 +176,7 @@ def measure(
         with np.errstate(invalid="ignore", over="ignore"):
             moments, filled, total = _pass(X, weight)
         if not np.isfinite(moments.mean).all():
-            raise ValueError("X contains NaN or infinite values: drop or impute them first.")
+            raise ValueError("Input X contains NaN or infinity: drop or impute them first.")
     else:
         _, filled, total = _pass(S, s)
     frequency = filled / total
@@ -211,6 +214,7 @@ def measure(
         sample_rows=len(index),
         smooth=bool(smooth),
         noise=_noise(explained, variance, len(index), len(eigenvalues)),
+        outputs=task.outputs,
     )
 
 

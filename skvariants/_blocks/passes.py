@@ -354,10 +354,16 @@ class Passes:
         if self.classes is None or survey.classes is None:
             return
         known = np.asarray(self.classes)
-        for label in np.setdiff1d(survey.classes, known).tolist():
-            raise ValueError(f"y holds the label {label!r}, which is not among classes={shown(self.classes)}: add it.")
+        self.check_labels(survey.classes)
         for label in np.setdiff1d(known, survey.classes).tolist():
             raise ValueError(f"classes={shown(self.classes)} holds {label!r}, which no row has: leave it out.")
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse labels that are not among the classes that were announced."""
+        if self.classes is None or np.ndim(y) != 1:
+            return
+        for label in np.setdiff1d(y, np.asarray(self.classes)).tolist():
+            raise ValueError(f"y holds the label {label!r}, which is not among classes={shown(self.classes)}: add it.")
 
     def targets(self) -> Iterator[Shard]:
         """Batches without their features, which a zero stands for."""

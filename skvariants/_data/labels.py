@@ -118,7 +118,7 @@ class Labels(Task):
         return np.arange(self.n_labels)
 
     def attributes(self) -> dict[str, Any]:
-        return {"classes_": self.classes}
+        return {"classes_": self.classes, "multilabel_": True}
 
     def same_as(self, other: Task) -> bool:
         return other.several and self.n_labels == other.n_columns

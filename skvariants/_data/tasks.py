@@ -179,6 +179,11 @@ class Task:
         """Columns of one model."""
         raise NotImplementedError
 
+    @property
+    def outputs(self) -> int:
+        """Columns of one target."""
+        return 1
+
     def attributes(self) -> dict[str, Any]:
         """What a fitted estimator says about its targets."""
         raise NotImplementedError
@@ -306,7 +311,7 @@ class _Classes(Task):
         return len(self.classes)
 
     def attributes(self) -> dict[str, Any]:
-        return {"classes_": self.classes}
+        return {"classes_": self.classes, "multilabel_": False}
 
     def same_as(self, other: Task) -> bool:
         return type(self) is type(other) and np.array_equal(self.classes, other.classes)  # type: ignore[attr-defined]
@@ -332,7 +337,8 @@ class _Classes(Task):
         if unknown.any():
             raise ValueError(
                 f"y holds the label {y[unknown].tolist()[0]!r}, which is not among the classes "
-                f"{self.classes!r} of the first call: pass every label in classes there, or set on_new_class='grow'."
+                f"{self.classes!r} so far: pass every label in classes to the first call of partial_fit, or set "
+                "on_new_class='grow'."
             )
         return codes
 
@@ -691,6 +697,11 @@ class Classification:
                 "on_new_class='grow', and each label has its place when it comes."
             )
         labels = np.array([]) if classes is None else announced_labels(classes)
+        if task is None and not grows and len(labels) == 1 < np.size(classes) and labels.dtype.kind == "f":
+            raise ValueError(
+                f"classes={shown(classes)} is not accepted, as it holds the label {labels.tolist()[0]!r} alone: pass "
+                "every label in classes, and weights of rows by name, as sample_weight=..."
+            )
         if task is None:
             nothing = _Classes(np.array([]), self.class_weight)
             return self.extended(nothing, labels, loss) if grows else self.of_classes(labels, loss, _REMEDY)
@@ -803,7 +814,10 @@ def check_domain(y: Array, loss: Any, name: str = "y") -> None:
     if (domain.low > -np.inf or domain.high < np.inf) and not domain.holds(y):
         bad = next(value for value in np.ravel(y).tolist() if value not in loss.domain)
         kind = type(loss).__name__
-        raise ValueError(f"{name} holds {bad!r}, and {kind} is defined for targets that are {loss.domain}.")
+        raise ValueError(
+            f"{name} holds {bad!r}, and the loss {kind} is defined for targets that are {loss.domain}: give such "
+            "targets, or choose another loss."
+        )
 
 
 def distinct_labels(y: Array) -> Array:
@@ -856,8 +870,11 @@ def _labels(y: Any) -> Array:
         strings = {kind: issubclass(kind, str) for kind in set(map(type, y.tolist()))}
         text = all(strings.values())
         if any(strings.values()) and not text:
-            other = next(label for label in y.tolist() if not isinstance(label, str))
-            raise ValueError(f"y holds the label {other!r} among strings: give labels of one kind, none missing.")
+            row, other = next((row, label) for row, label in enumerate(y.tolist()) if not isinstance(label, str))
+            raise ValueError(
+                f"y holds the label {shown(other)} (row {row}, counted from 0) among strings: give labels of one kind, "
+                "none missing."
+            )
     # whole numbers and strings are labels, and asking costs more than a small fit's products
     if not (y.dtype.kind in "bui" or (text and y.ndim == 1)):
         check_classification_targets(y)

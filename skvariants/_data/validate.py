@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,11 @@ Array = np.ndarray
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
 #: How features are checked, of every container.
 _FEATURES: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "accept_large_sparse": True}
-_NOT_FINITE = re.compile(r"Input X contains (?:NaN|infinity or a value too large for dtype\('float\d+'\))")
+_NOT_FINITE = re.compile(
+    r"Input (?:[Xy] )?contains (?:NaN or infinity|NaN|infinity or a value too large for dtype\('float\d+'\))"
+)
 _TABLE = "Give a table of finite numbers of shape (n_samples, n_features)."
+_MADE = "a table, as pandas.read_csv reads from a file, and pandas.DataFrame makes of a dict"
 #: What else can be done with rows that are elsewhere.
 _BY_BLOCKS = ", or its blocks one after the other to partial_fit"
 _ROWS = "Give as many targets as rows."
@@ -39,6 +43,8 @@ TARGETS: dict[Any, str] = {
     False: "Give a label for each row: strings or numbers, none missing.",
     "several": "Give a table of 0 and 1, a column for each label.",
 }
+#: The same of rows that are scored.
+SCORED = {"X": _ROWS, "y": "Give the target of each row of X, of the kind that the model was fitted to."}
 #: Greatest size of a coefficient to start from: the squares of predictions are to be numbers.
 _FAR = 1e100
 
@@ -77,7 +83,9 @@ def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None
             words += "."
         kind = TypeError if isinstance(error, TypeError) else ValueError
         others = "feature names should match" in words or "features as input" in words
-        raise kind(f"{words.rstrip()} {_COLUMNS if others else remedies.get(about, _ROWS)}") from error
+        remedy = _COLUMNS if others else remedies.get(about, _ROWS)
+        has_one = ": give " in words  # a sentence of ours
+        raise kind(words.rstrip() if has_one else f"{words.rstrip()} {remedy}") from error
 
 
 @contextlib.contextmanager
@@ -87,7 +95,7 @@ def cells_named(X: Any) -> Iterator[None]:
         yield
     except ValueError as error:
         refused = _NOT_FINITE.match(str(error))
-        if refused:
+        if refused and refused[0].startswith("Input X"):
             end = refused.end()
             raise ValueError(f"{refused[0]}{_place(X)}{str(error)[end:]}") from error
         found = _texts(X) if "could not convert" in str(error) else []
@@ -99,6 +107,62 @@ def cells_named(X: Any) -> Iterator[None]:
             f"X has text in the {columns} ({words}): encode it, as OneHotEncoder does in a ColumnTransformer, or leave "
             "it out."
         ) from error
+
+
+@contextlib.contextmanager
+def rows_named(y: Any, real: bool) -> Iterator[None]:
+    """Say which row has no target, or that targets which are to be numbers are text."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        words = str(error)
+        if "NA is ambiguous" in words:
+            raise ValueError(f"Input y contains NaN{_row(y)}.") from error
+        refused = _NOT_FINITE.match(words)
+        if refused and not refused[0].startswith("Input X"):
+            raise ValueError(f"{refused[0]}{_row(y)}{words[refused.end() :]}") from error
+        text = next((value for value in _entries(y) if isinstance(value, str)), None)
+        if real and text is not None and "could not convert" in words:
+            raise ValueError(
+                f"y holds text, such as {str(text)!r}, and a regression needs numbers: give numbers, or labels to a "
+                "classifier."
+            ) from error
+        raise
+
+
+def _entries(y: Any) -> list[Any]:
+    """What a column of targets holds; nothing of what is none."""
+    values = np.asarray(y)
+    return list(values) if values.ndim == 1 else list(values.ravel()) if values.ndim else []
+
+
+def _row(y: Any) -> str:
+    """Where the first target is that is missing, or no finite number."""
+    values = np.asarray(y)
+    if values.dtype.kind == "f":
+        bad = np.argwhere(~np.isfinite(values))
+    else:
+        bad = np.argwhere(np.reshape([_missing(value) for value in values.ravel()], values.shape))
+    if not len(bad):
+        return ""
+    column = f"in the column {bad[0][1]}, " if values.ndim > 1 and values.shape[1] > 1 else "in "
+    return f" (first {column}row {bad[0][0]}, counted from 0)"
+
+
+def _missing(value: Any) -> bool:
+    """Whether a value is None, or not equal to itself, or infinite."""
+    try:
+        return value is None or value in (np.inf, -np.inf) or not bool(value == value)
+    except TypeError:  # of pandas, which does not know
+        return True
+
+
+def refuse_no_data(value: Any, name: str, instead: str = _MADE) -> None:
+    """Refuse nothing, text or a dict in the place of data."""
+    text, table = isinstance(value, (str, bytes, os.PathLike)), isinstance(value, Mapping) and not sp.issparse(value)
+    if value is None or text or table:
+        what = "is text, not data" if text else "is a dict" if table else "is missing"
+        raise ValueError(f"{name}={shown(value)} is not accepted, as it {what}: give {instead}.")
 
 
 def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
@@ -250,6 +314,8 @@ class Header(BaseEstimator):
         """Features and targets as arrays; `names` are those of the arguments."""
         if not reset and self._plain(X, y):
             return X, y
+        if X is None:
+            refuse_no_data(X, names[0])
         X, y = in_process(X, names[0]), in_process(y, names[1])
         real = checks.get("y_numeric", False)
         kind = "several" if checks.get("multi_output") and not real else real
@@ -288,6 +354,15 @@ def arrays(
         Names of the features, where they are known.
     """
     real = kind is True
+    if X is not None:  # of targets that come alone
+        refuse_no_data(X, names[0])
+    if isinstance(y, (str, bytes, Mapping)):
+        refuse_no_data(y, names[1], f"the column itself, such as {names[0]}['target']")
+    if real and sp.issparse(y):
+        raise TypeError(
+            f"{names[1]} is a sparse matrix of shape {y.shape}, and targets that are numbers have to be dense: give "
+            f"{names[1]}.toarray()."
+        )
     for value, name in zip((X, y), names, strict=True):
         refuse_masked(value, name)
     _refuse_dates(X, names[0])
@@ -295,11 +370,12 @@ def arrays(
         _refuse_dates(y, names[1])
     alone = functools.partial(_refused_alone, X, columns)
     with named(lambda: names[not alone()], {names[0]: _TABLE, names[1]: TARGETS[kind]}):
-        with cells_named(X):
-            X, checked = check()
-        objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
-        if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
-            raise ValueError("Input y contains NaN.")
+        with rows_named(y, real):
+            with cells_named(X):
+                X, checked = check()
+            objects = getattr(getattr(y, "dtype", None), "kind", "O") == "O"
+            if real and objects and not np.isfinite(checked).all():  # None is no NaN until it is a number
+                raise ValueError("Input y contains NaN.")
         return X, checked
 
 
@@ -327,6 +403,7 @@ def features(estimator: Any, X: Any) -> Any:
         validate_data(estimator, np.zeros((1, X.shape[1])), reset=False)
         return X
     X = in_process(X, "X", "")
+    refuse_no_data(X, "X")
     _refuse_dates(X, "X")
     refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}), cells_named(X):
@@ -454,7 +531,10 @@ def row_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Arra
     """
     if sample_weight is None:
         return None
-    weight = reals(sample_weight, name, "Give a number for each row.")
+    remedy = "Give a number for each row."
+    if isinstance(sample_weight, (str, Mapping)):
+        remedy += f" Weights of classes are a parameter of the classifier, class_weight={shown(sample_weight)}."
+    weight = reals(sample_weight, name, remedy)
     if not weight.ndim:
         weight = np.full(n, weight)
     if weight.shape != (n,):
@@ -505,7 +585,7 @@ def prepare(
     """
     chunk = task is not None
     X, y = header.checked(given.X, given.y, header.n_features is None, **spec.task.checks_of(given.y))
-    with named(lambda: "y", {"y": _targets(task or spec.task, y)}):
+    with named(lambda: "y", {"y": _targets(task or spec.task, y)}), rows_named(y, not spec.task.classification):
         y = (task or spec.task).validated(y)
     if task is None:
         task = spec.task.learn(y, spec.loss)
@@ -572,7 +652,7 @@ def users_validation(spec: Any, header: Header, given: Given, task: Task) -> Val
     weight = row_weights(given.sample_weight_val, X.shape[0], "sample_weight_val")
     if weight is not None and not weight.any():
         raise ValueError("sample_weight_val is zero for all samples: at least one weight must be positive.")
-    with named(lambda: "y_val", {"y_val": _targets(task, y)}):
+    with named(lambda: "y_val", {"y_val": _targets(task, y)}), rows_named(y, not task.classification):
         y = task.validated(y)
     if task.classification and not np.isin(y, task.classes).any():
         raise ValueError(f"y_val holds none of the classes of y, {task.classes!r}: give labels of the same kind.")
@@ -609,7 +689,10 @@ def start(value: Any, name: str, shape: tuple[int, ...]) -> Array:
     given = reals(value, name, f"Give finite numbers of shape {shape}.")
     size = int(np.prod(shape))
     if given.ndim > 2 or given.size != size or (len(shape) == given.ndim == 2 and given.shape != shape):
-        raise ValueError(f"Provided {name} does not match dataset: its shape is {given.shape}, and must be {shape}.")
+        by_name = " Weights of rows are passed by name, as sample_weight=..." if given.ndim == 1 < len(shape) else ""
+        raise ValueError(
+            f"Provided {name} does not match dataset: its shape is {given.shape}, and must be {shape}.{by_name}"
+        )
     if given.size and np.abs(given).max() > _FAR:
         raise ValueError(
             f"{name} holds {np.abs(given).max():.3g}, too far to come back from: start from numbers below {_FAR:g}."
@@ -618,6 +701,7 @@ def start(value: Any, name: str, shape: tuple[int, ...]) -> Array:
 
 
 __all__ = [
+    "SCORED",
     "TARGETS",
     "Data",
     "Given",
@@ -630,7 +714,9 @@ __all__ = [
     "in_process",
     "named",
     "prepare",
+    "refuse_no_data",
     "row_weights",
+    "rows_named",
     "start",
     "users_validation",
 ]

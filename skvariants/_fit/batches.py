@@ -235,6 +235,8 @@ class _Fit:
     def _learn(self, first: First, shard: Shard) -> bool:
         """The same, and learn it; whether time is up."""
         spec, kept = self.chunk, first.kept
+        if spec.task.classification and spec.task.on_new_class != "grow":
+            self.passes.check_labels(shard[1])
         task = self.asked.task(spec, None if kept is None else kept.setup.task, self.classes, shard[1])
         data = prepare(spec, self.header, Given(*shard), task, streaming=True)
         late = self._survey(first, shard)

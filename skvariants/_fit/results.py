@@ -210,6 +210,8 @@ class Fitted:
         Epochs of this fit.
     messages : list of str
         What is to be warned of.
+    objective : float or None
+        Of the model, over all rows.
     suboptimality : float or None
         How far the model can be from the optimum, as a share of what the optimum gains over a constant.
     suboptimality_kind : str or None
@@ -227,6 +229,7 @@ class Fitted:
     status: str
     n_iter: int
     messages: list[str]
+    objective: float | None = None
     suboptimality: float | None = None
     suboptimality_kind: str | None = None
     predicted: Any = None
@@ -260,6 +263,7 @@ class Fitted:
         return {
             **model_attributes(self.task, self.header, self.spec.loss, self.theta, self.kept.features),
             "status_": self.status, "n_iter_": self.n_iter,
+            "objective_": self.objective,
             "suboptimality_": self.suboptimality, "suboptimality_kind_": self.suboptimality_kind,
             "t_": 1.0 + (state.t if steps else int(state.epoch[0])),
             "eta0_": getattr(setup.schedule, "eta0", None) if steps else getattr(setup.race, "winner", None),

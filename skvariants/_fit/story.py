@@ -209,7 +209,7 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         messages.append(not_converged(spec.stopping.max_iter, history_of(state)["objective"]))
     elif status == "max_time":
         messages.append(out_of_time(spec.stopping.max_time or 0.0, int(state.epoch[0]) - before))
-    value, kind = None, None
+    objective, value, kind = None, None, None
     if outcome.certificate is not None and not broken:
         value, kind, within = suboptimality(job, j, outcome)
         if status in ("converged", "plateau"):
@@ -217,12 +217,12 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         if status == "stalled":
             precise = suboptimality(job, j, outcome, float(np.finfo(job.dtype).eps))[2]
             messages.append(stalled(value, kind, spec.stopping.tol or 0.0, precise))
-        objective, constant = outcome.certificate.objective, float(job.reference[j])
+        objective, constant = float(outcome.certificate.objective), float(job.reference[j])
         if status == "plateau" and objective > (1 + max(_ABOVE, spec.stopping.tol or 0.0)) * constant:
             status = "stalled"
             messages = messages or [above_constant(objective, constant)]
     if status == "interrupted":
-        value, kind = None, None
+        objective, value, kind = None, None, None
     if job.streaming and status == "max_iter":
         status = "streaming"
     if job.streaming:
@@ -234,8 +234,9 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         how_far = f", suboptimality {value:.2g} ({kind})" if value is not None and np.isfinite(value) else ""
         print_line("stopped", f"{status} after {n_iter} epoch{'' if n_iter == 1 else 's'}{how_far}")
     return Fitted(
-        spec, job.data.header, kept, theta, status, n_iter, messages, value, kind, crossing=_crossing(job, spec, theta)
-    )
+        spec, job.data.header, kept, theta, status, n_iter, messages, objective, value, kind,
+        crossing=_crossing(job, spec, theta),
+    )  # fmt: skip
 
 
 def _crossing(job: Job, spec: Spec, theta: Any) -> float | None:

@@ -123,7 +123,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
     published = _published(spec, theta, rows.dtype)  # what users get is a copy of it
     kept = _to_be_kept(setup, state, published)
     known = (None, None) if predicted is None else (predicted, losses)
-    return Fitted(spec, data.header, kept, published, "streaming", 1, [], None, None, *known)
+    return Fitted(spec, data.header, kept, published, "streaming", 1, [], None, None, None, *known)
 
 
 def _begun(spec: Spec, data: Data, how: tuple[Any, ...], kept: Kept | None, start: Any, trust: Trust) -> Any:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skvariants._component import shown
+from skvariants._component import no_parameter, shown
 from skvariants.solvers import FAMILIES
 
 Array = np.ndarray
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#808080"
@@ -200,6 +203,26 @@ def check_several(name: str, value: Any, kind: str) -> None:
         iter(value)
     except TypeError:
         raise TypeError(f"{name}={shown(value)} is not accepted: {name} must be {kind}.") from None
+
+
+def names_keywords(plot: Method) -> Method:
+    """A method that draws, of which an argument that matplotlib does not know is answered with what was meant."""
+
+    @functools.wraps(plot)
+    def drawn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return plot(self, *args, **kwargs)
+        except AttributeError as error:
+            unknown = re.search(r"unexpected keyword argument '?(\w+)", str(error))
+            if unknown is None or unknown[1] not in kwargs:
+                raise
+            makers = [getattr(self, name) for name in dir(self) if name.startswith("from_")]
+            taken = [*inspect.signature(plot).parameters, *(n for m in makers for n in inspect.signature(m).parameters)]
+            names = list(dict.fromkeys(name for name in taken if name not in ("self", "kwargs")))
+            owner = f"{type(self).__name__}.plot or of what it draws"
+            raise TypeError(no_parameter(unknown[1], owner, names, {})) from error
+
+    return cast("Method", drawn)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

@@ -16,6 +16,7 @@ from skvariants.displays._style import (
     check_fitted,
     check_kind,
     descend,
+    names_keywords,
     parts,
     place_grid,
     tidy,
@@ -41,7 +42,7 @@ class CoefficientsDisplay:
     names : list of str
         Of the features.
     outputs : list of str
-        Of the classes or targets.
+        Of the classes, labels, targets or levels.
     unit : str, default="unit"
         What a coefficient is for.
     quantity : str, default="prediction"
@@ -89,8 +90,9 @@ class CoefficientsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any = None, *, names: Sequence[str] | None = None, **kwargs: Any
-    ) -> CoefficientsDisplay:
+        cls, estimator: Any, X: Any = None, *, names: Sequence[str] | Any = None,
+        outputs: Sequence[str] | Any = None, **kwargs: Any,
+    ) -> CoefficientsDisplay:  # fmt: skip
         """The coefficients of a fitted estimator.
 
         Parameters
@@ -102,6 +104,9 @@ class CoefficientsDisplay:
             Data whose standard deviations are the unit; as the estimator takes it.
         names : list of str, default=None
             Of the features; those that the estimator was fitted with if None.
+        outputs : list of str, default=None
+            Titles of the panels, such as the names of several targets or labels, which arrays do not have; classes and
+            levels as the estimator knows them, and numbers of the others, if None.
         **kwargs
             Of :meth:`plot`.
 
@@ -112,7 +117,7 @@ class CoefficientsDisplay:
         check_fitted(estimator)
         outside, _ = descend(estimator)
         tables: list[Array] = []
-        outputs: list[str] = []
+        known: list[str] = []
         for part, fit in parts(estimator).items():
             inside, model = descend(fit)
             check_kind("estimator", model, "coef_", "a fitted linear model, which has coef_")
@@ -121,7 +126,7 @@ class CoefficientsDisplay:
             if tables and coef.shape[1] != tables[0].shape[1]:
                 raise ValueError("The fits of this estimator have different features: give one of its estimators_.")
             names = _names(model, before, coef.shape[1]) if names is None else names
-            outputs += [
+            known += [
                 f"{part}, {own}" if part and own and len(coef) > 1 else part or own
                 for own in _outputs(model, len(coef))
             ]
@@ -135,9 +140,15 @@ class CoefficientsDisplay:
             listed = [] if isinstance(names, str) else list(names if names is not None else ())
         if len(listed) != coef.shape[1]:
             raise ValueError(f"names={shown(names)} is not accepted: {remedy}.")
-        display = cls(coef=coef, names=listed, outputs=outputs, unit=unit, quantity=_quantity(model))
+        outputs = known if outputs is None else outputs
+        if isinstance(outputs, str) or np.ndim(outputs) != 1 or len(outputs) != len(coef):
+            raise ValueError(
+                f"outputs={shown(outputs)} is not accepted: outputs must be {len(coef)}, one a row of coef_."
+            )
+        display = cls(coef=coef, names=listed, outputs=list(outputs), unit=unit, quantity=_quantity(model))
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(self, ax: Any = None, *, n_features: int = 20, **kwargs: Any) -> CoefficientsDisplay:
         """Draw the coefficients.
 
@@ -200,20 +211,26 @@ def _quantity(model: Any) -> str:
     """What is linear in the features."""
     if is_classifier(model):
         return "decision function"
-    loss = getattr(model, "loss", None)
-    loss = LOSSES[loss]() if isinstance(loss, str) and loss in LOSSES else loss
+    loss = _loss(model)
     linked = hasattr(loss, "inverse_link") and bool(loss.inverse_link(np.zeros(1))[0] != 0)
     return "linear predictor" if linked else "prediction"
+
+
+def _loss(model: Any) -> Any:
+    """The loss of a model, where it is one of this package."""
+    loss = getattr(model, "loss", None)
+    return LOSSES[loss]() if isinstance(loss, str) and loss in LOSSES else loss
 
 
 def _outputs(model: Any, k: int) -> list[str]:
     """What each row of coefficients is about."""
     classes = getattr(model, "classes_", None)
     if classes is None:
-        return [""] if k == 1 else [f"target {i}" for i in range(k)]
-    if k == 1:
-        return [f"towards {classes[-1]!s}"]
-    return [f"towards {name!s}" for name in classes]
+        loss = _loss(model)
+        named = loss.output_names() if hasattr(loss, "output_names") else []
+        return named if len(named) == k else [""] if k == 1 else [f"target {i}" for i in range(k)]
+    kind = "label " if getattr(model, "multilabel_", False) else ""
+    return [f"towards {kind}{name!s}" for name in (classes[-1:] if k == 1 else classes)]
 
 
 def _spreads(X: Any, before: Sequence[Any], d: int) -> Array:

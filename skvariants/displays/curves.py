@@ -20,6 +20,7 @@ from skvariants.displays._style import (
     curve,
     fit_history,
     named_estimators,
+    names_keywords,
     parameter_path,
     parts,
     place_axes,
@@ -79,7 +80,7 @@ class LossCurveDisplay:
 
     See Also
     --------
-    SolverComparisonDisplay : Fits several solvers, and shows how far each is above the best.
+    SolverComparisonDisplay : Fits several solvers, and shows how far each is above the optimum.
 
     Examples
     --------
@@ -141,6 +142,7 @@ class LossCurveDisplay:
         display = cls(histories={name: fit_history(e) for name, e in named.items()}, best_epochs=best)
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(
         self, ax: Any = None, *, x: str = "epochs", log: Any = "auto", validation: bool = True, **kwargs: Any
     ) -> LossCurveDisplay:
@@ -232,10 +234,29 @@ def _status(estimator: Any) -> str:
     return next((end for end in ends if end in _UNFINISHED), ends[0])
 
 
-class SolverComparisonDisplay:
-    """Several solvers on one problem: how far each is above the best objective seen.
+def _objective(estimator: Any) -> tuple[float, float, str]:
+    """Objective of the model of a fit, how far that can be from the optimum, and how this is known.
 
-    It is made by :meth:`from_estimator`, which fits the solvers. The legend gives the epochs and seconds that each
+    Of several fits it is the sum of their objectives, and the largest of the shares, which no share of sums exceeds.
+    """
+    ends = [trained(fit) for fit in parts(estimator).values()]
+    if any(getattr(end, "objective_", None) is None for end in ends):
+        return np.nan, np.nan, "unknown"
+    worst = max(ends, key=lambda end: np.nan_to_num(end.suboptimality_, nan=np.inf))
+    kinds = {end.suboptimality_kind_ for end in ends}
+    kind = next(kind for kind in ("unknown", "estimate", "bound") if kind in kinds)
+    return float(sum(end.objective_ for end in ends)), float(worst.suboptimality_), kind
+
+
+class SolverComparisonDisplay:
+    """Several solvers on one problem: how far each is above the optimum.
+
+    It is made by :meth:`from_estimator`, which fits the solvers. Objectives are measured from that of the best model
+    over all rows, ``objective_``, and the label says how near the optimum this is, as a share of what the optimum gains
+    over a constant model (``suboptimality_``): with "auto" among the solvers the difference is not to be seen. On the
+    way a curve shows the objective of each epoch, a mean over its batches while the model moves, which by chance can be
+    below the optimum, and is drawn at the foot then; it ends at the objective of the model that was returned. The
+    legend gives the epochs and seconds that each
     took, and says which did not converge. Where solvers are many there is a panel for each family, with "auto" in all
     of them, and the other families in grey.
 
@@ -253,6 +274,10 @@ class SolverComparisonDisplay:
         The fitted estimators.
     refused : dict of str to str, optional
         Solvers that were left out, as they do not take this problem, with what they say.
+    objectives : dict of str to (float, float, str), optional
+        Of each model: its objective over all rows, how far this can be from the optimum, and how that is known, as in
+        the attributes ``objective_``, ``suboptimality_`` and ``suboptimality_kind_``. Without these the curves are
+        measured from the least mean of an epoch.
 
     Attributes
     ----------
@@ -281,6 +306,7 @@ class SolverComparisonDisplay:
         self, *, histories: Mapping[str, Mapping[str, Any]], statuses: Mapping[str, str],
         seconds: Mapping[str, float], scores: Mapping[str, float] | None = None,
         estimators: Mapping[str, Any] | None = None, refused: Mapping[str, str] | None = None,
+        objectives: Mapping[str, tuple[float, float, str]] | None = None,
     ) -> None:  # fmt: skip
         self.histories = histories
         self.statuses = statuses
@@ -288,6 +314,7 @@ class SolverComparisonDisplay:
         self.scores: Mapping[str, float] | Any = scores
         self.estimators: Mapping[str, Any] | Any = estimators
         self.refused = refused
+        self.objectives = objectives
 
     @classmethod
     def from_estimator(
@@ -328,6 +355,11 @@ class SolverComparisonDisplay:
         named, asked = _chosen(solvers), not _is_open(solvers)
         fitted, seconds, refused = {}, {}, {}
         where = parameter_path(estimator, "solver")
+        inner = where.removesuffix("solver").removesuffix("__")
+        check_kind(
+            "estimator", estimator.get_params().get(inner, estimator), "__skvariants_spec__",
+            "one of skvariants, whose solvers are compared, or a pipeline, a search or a wrapper of one",
+        )  # fmt: skip
         for name, solver in named.items():
             model = clone(estimator).set_params(**{where: solver})
             start = time.perf_counter()
@@ -346,9 +378,11 @@ class SolverComparisonDisplay:
             histories={name: fit_history(model) for name, model in fitted.items()},
             statuses={name: _status(model) for name, model in fitted.items()},
             seconds={name: seconds[name] for name in fitted}, scores=scores, estimators=fitted, refused=refused,
+            objectives={name: _objective(model) for name, model in fitted.items()},
         )  # fmt: skip
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(
         self, ax: Any = None, *, x: str = "epochs", panels: bool | str = "auto", **kwargs: Any
     ) -> SolverComparisonDisplay:
@@ -379,36 +413,56 @@ class SolverComparisonDisplay:
             groups = {"": list(self.histories)}
             self.figure_, self.axes_ = place_axes(ax, 1, (8.0, 4.4))
         self.ax_ = self.axes_[0]
+        best, above = self._reference()
         lines: dict[str, Any] = {}
         for panel, (title, names) in zip(self.axes_, groups.items(), strict=True):
-            self._plot_panel(panel, title, names, x, lines, kwargs)
+            self._plot_panel(panel, title, names, x, best, lines, kwargs)
         self.lines_ = [lines[name] for name in self.histories]
         if len(groups) == 1:
-            self.ax_.set(xlabel=X_AXES[x], ylabel="objective above the best seen")
+            self.ax_.set(xlabel=X_AXES[x], ylabel=above)
             add_legend(self.ax_, loc="center left", bbox_to_anchor=(1.0, 0.5))
             return self
         low, high = self.ax_.get_ylim()
         self.ax_.set_ylim(low, high * (high / low) ** 0.55)  # room for the legends
         self.figure_.supxlabel(X_AXES[x], fontsize="medium")
-        self.figure_.supylabel("objective above the best seen", fontsize="medium")
+        self.figure_.supylabel(above, fontsize="medium")
         return self
 
+    def _reference(self) -> tuple[float, str]:
+        """The objective that the curves are measured from, and what the axis says of that."""
+        known = {name: ended for name, ended in (self.objectives or {}).items() if np.isfinite(ended[0])}
+        if not known:
+            means = np.concatenate([np.asarray(h["objective"], float) for h in self.histories.values()])
+            return float(means[np.isfinite(means)].min()), "objective above the least mean of an epoch"
+        winner = min(known, key=lambda name: known[name][0])
+        best, left, kind = known[winner]
+        if not np.isfinite(left):
+            return best, f"objective above that of {winner}"
+        return best, f"objective above that of {winner},\nthe optimum to {'about ' * (kind == 'estimate')}{left:.0e}"
+
+    def _path(self, name: str, x: str) -> tuple[Array, Array]:
+        """Where a solver was on its way, and the end of that."""
+        at, objective = (np.asarray(self.histories[name][key], float) for key in (X_AXES[x], "objective"))
+        end = (self.objectives or {}).get(name, (np.nan,))[0]
+        return (np.append(at, at[-1]), np.append(objective, end)) if np.isfinite(end) else (at, objective)
+
     def _plot_panel(
-        self, panel: Any, title: str, names: Sequence[str], x: str, lines: dict[str, Any], kwargs: Mapping[str, Any]
-    ) -> None:
+        self, panel: Any, title: str, names: Sequence[str], x: str, best: float, lines: dict[str, Any],
+        kwargs: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         """Draw some of the solvers, and the others behind them in grey."""
-        objectives = {n: np.asarray(h["objective"], float) for n, h in self.histories.items()}
-        best = np.concatenate([o[np.isfinite(o)] for o in objectives.values()]).min()
-        # a hair above the best, so that the log of the winner's last epoch exists
+        # a hair above the best, so that the log of the winner's end exists
         floor = 1e-4 * max(abs(best), np.finfo(float).tiny)
-        looks = dict(zip(objectives, styles(list(objectives)), strict=True))
-        for name, objective in objectives.items():
-            at = np.asarray(self.histories[name][X_AXES[x]], float)
+        looks = dict(zip(self.histories, styles(list(self.histories)), strict=True))
+        for name in self.histories:
+            at, objective = self._path(name, x)
+            above = np.maximum(objective - best, 0.0) + floor
             if name in names:
-                line = {"label": self._label(name, short=bool(title)), **curve(looks[name], len(at), log=True)}
-                lines[name] = panel.plot(at, objective - best + floor, **{**line, **kwargs})[0]
+                label, n_points = self._label(name, short=bool(title)), len(at) if at[0] < at[-1] else 1
+                line = {"label": label, **curve(looks[name], n_points, log=True)}
+                lines[name] = panel.plot(at, above, **{**line, **kwargs})[0]
             else:
-                panel.plot(at, objective - best + floor, color="0.88", linewidth=0.7, zorder=1)
+                panel.plot(at, above, color="0.88", linewidth=0.7, zorder=1)
         panel.set(xscale="log", yscale="log")
         if x == "epochs":
             panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

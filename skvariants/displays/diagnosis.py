@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from skvariants.displays._style import BLUE, VERMILLION, check_kind, place_axes, tidy
+from skvariants.displays._style import BLUE, VERMILLION, check_kind, names_keywords, place_axes, tidy
 
 
 class DiagnosisDisplay:
@@ -102,6 +102,7 @@ class DiagnosisDisplay:
         reason = f"auto is {auto.solver_name} here. {auto.reason} Of the named solvers: {named}."
         return cls(spreads=spreads, solver=diagnosis.solver, reason=reason, seconds=seconds, left=left).plot(**kwargs)
 
+    @names_keywords
     def plot(self, ax: Any = None, **kwargs: Any) -> DiagnosisDisplay:
         """Draw the report.
 

@@ -12,8 +12,10 @@ from skvariants.displays._style import (
     add_legend,
     check_choice,
     check_fitted,
+    check_kind,
     curve,
     named_estimators,
+    names_keywords,
     place_axes,
     set_log,
     styles,
@@ -107,6 +109,7 @@ class ProgressDisplay:
         named = named_estimators(estimators, names)
         return cls(curves={name: _curves(estimator) for name, estimator in named.items()}).plot(**kwargs)
 
+    @names_keywords
     def plot(self, ax: Any = None, *, log: Any = "auto", score: bool = True, **kwargs: Any) -> ProgressDisplay:
         """Draw the curves.
 
@@ -153,6 +156,7 @@ def _curves(estimator: Any) -> dict[str, Array]:
     """``progressive_scores_`` of an estimator, or a sentence where there is nothing to show."""
     check_fitted(estimator)
     estimator = trained(estimator)
+    check_kind("estimator", estimator, "history_", "one of skvariants, trained by partial_fit")
     curves = getattr(estimator, "progressive_scores_", None)
     if curves is None or not len(curves["n_rows"]):
         raise ValueError(

@@ -16,6 +16,7 @@ from skvariants.displays._style import (
     check_choice,
     check_fitted,
     check_kind,
+    names_keywords,
     parts,
     place_axes,
     set_log,
@@ -116,6 +117,7 @@ class RaceDisplay:
         display = cls(eta0=race.eta0, scores=race.scores, winner=race.winner, steps=race.steps, name=name)
         return display.plot(**kwargs)
 
+    @names_keywords
     def plot(self, ax: Any = None, *, log: Any = "auto", **kwargs: Any) -> RaceDisplay:
         """Draw the race.
 

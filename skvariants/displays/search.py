@@ -49,6 +49,8 @@ def _metric(cv_results: Any, metric: str | None) -> str:
 def _check_search(search: Any) -> None:
     """Refuse what is no search, or not fitted."""
     check_kind("search", search, "fit", "a fitted search")
+    if not hasattr(search, "cv_results_"):
+        check_kind("search", search, "cv", "a fitted search, such as BatchedGridSearchCV, which has cv_results_")
     check_is_fitted(search, "cv_results_")
 
 

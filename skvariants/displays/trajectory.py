@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from skvariants._component import check, integers, number, shown
-from skvariants.displays._style import Array, add_legend, check_kind, check_several, place_axes, styles
+from skvariants.displays._style import (
+    Array,
+    add_legend,
+    check_kind,
+    check_several,
+    names_keywords,
+    place_axes,
+    styles,
+)
 
 
 class TrajectoryDisplay:
@@ -179,6 +187,7 @@ class TrajectoryDisplay:
         lowest = np.nanmin(self._value(known if self.minimum is None else self.minimum))
         return self._value(points) - lowest
 
+    @names_keywords
     def plot(self, ax: Any = None, *, levels: int = 14, margin: float = 0.12, **kwargs: Any) -> TrajectoryDisplay:
         """Draw contours and paths.
 

@@ -28,7 +28,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvariants import _export
 from skvariants._callbacks import ReportsEpochs, with_callbacks
-from skvariants._component import SEED, Accepts, Flag, OneOf, check, integers, number, shown
+from skvariants._component import (
+    SEED,
+    Accepts,
+    Component,
+    Flag,
+    OneOf,
+    check,
+    integers,
+    named_init,
+    no_parameter,
+    number,
+    shown,
+)
 from skvariants._data.rows import is_lazy
 from skvariants._data.validate import Data, Given, Header, features, in_process, prepare
 from skvariants._data.validate import start as started_from
@@ -46,9 +58,10 @@ from skvariants._fit import (
     rows_of_fit,
 )  # fmt: skip
 from skvariants._messages import is_quiet
+from skvariants._names import CALLED_ELSEWHERE
 from skvariants._numerics import usual_errors
 from skvariants._saving import Versioned
-from skvariants._spec import Spec, component_with, read
+from skvariants._spec import Spec, check_fields, component_with, holder, read, registry_of
 from skvariants._stream.progress import Progress, predictions, scored
 from skvariants._stream.sums import Trust
 from skvariants._training.race import Race
@@ -72,12 +85,19 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
     loss_curve_: list[float]
     history_: dict[str, list[Any]]
     # or None, for which who asks has not to look: whether it is follows from what was asked for
+    objective_: float | Any
     suboptimality_: float | Any
     suboptimality_kind_: str | Any
     eta0_: float | Any
     race_: Race | Any
     validation_scores_: list[float] | Any
     best_epoch_: int | Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            made: Any = cls
+            made.__init__ = named_init(made.__init__, cls._meant_elsewhere)
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         "alpha": number(0),
@@ -138,7 +158,20 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             if fields and takes and (given is None or isinstance(given, (str, type))):
                 changes = {field: params.pop(name) for name, field in fields.items()}
                 params[owner] = component_with(owner, {**self._parameters(), **params}, self._losses(), changes)
+            elif fields and takes and isinstance(given, Component):
+                check_fields(owner, given, given, registry_of(owner, self._losses())[0], fields.values())
+        known = self._get_param_names()
+        for name in (name.partition("__")[0] for name in params):
+            if name not in known:
+                sentence = no_parameter(name, shown(self), known, self._meant_elsewhere(name))
+                raise ValueError(f"Invalid parameter {name!r}: {sentence}")
         return super().set_params(**params)
+
+    @classmethod
+    def _meant_elsewhere(cls, name: str) -> Mapping[str, str]:
+        """What to do about the name of a parameter that there is not, by that name."""
+        remedy = CALLED_ELSEWHERE.get(name) or holder(name, LOSSES)
+        return {name: remedy} if remedy else {}
 
     def __skvariants_spec__(self) -> Spec:
         """The parameters, checked and resolved."""
@@ -475,7 +508,8 @@ _SUMMED = ("auto", "quasi_newton"), ("l1", "l2", "elasticnet")
 _OF_BEFORE = "{} of the fit before, from which warm_start=True goes on,"
 # attributes that say something by being None
 _MAY_BE_NONE = {
-    "eta0_", "race_", "validation_scores_", "best_epoch_", "suboptimality_", "suboptimality_kind_", "_state",
+    "eta0_", "race_", "validation_scores_", "best_epoch_", "objective_", "suboptimality_", "suboptimality_kind_",
+    "_state",
 }  # fmt: skip
 
 

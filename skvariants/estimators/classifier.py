@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from skvariants._blocks.predictions import accuracy, by_block
 from skvariants._blocks.table import of_namespace
@@ -14,7 +15,7 @@ from skvariants._component import PROCESSES, Accepts, OneOf, resolve
 from skvariants._data.labels import Labelling
 from skvariants._data.namespaces import at_hand, rows_elsewhere
 from skvariants._data.rows import is_lazy
-from skvariants._data.validate import Given
+from skvariants._data.validate import SCORED, Given, named, rows_named
 from skvariants._names import ClassifierLossName, LearningRateName, PenaltyName, SolverName
 from skvariants._numerics import usual_errors
 from skvariants._spec import Spec
@@ -166,6 +167,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     classes_ : ndarray of shape (n_classes,)
         Labels, those of rows of weight zero too. Of several labels: their numbers, ``arange(n_labels)``, and what is
         said of `n_classes` is said of labels.
+    multilabel_ : bool
+        Whether rows have any number of several labels.
     n_iter_ : int
         Epochs of the last fit; iterations of "quasi_newton" and "interior_point".
     t_ : float
@@ -176,6 +179,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         of that, or others ended above a constant model), "max_iter", "max_time", "no validation improvement",
         "diverged", "interrupted", "one pass" (of `fit_batches`) or "streaming" (after `partial_fit`: the model is that
         of all chunks so far).
+    objective_ : float or None
+        What was minimised, at the model: the mean loss over all training rows plus the penalty; of
+        one-vs-rest, the sum over the classes. None where `suboptimality_` is.
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
         constant model; of one-vs-rest, that of the sum over the classes. Not a number where it is unknown; None after
@@ -228,6 +234,7 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
     """
 
     classes_: Array
+    multilabel_: bool
 
     _accepts: ClassVar[dict[str, Accepts]] = {
         **SGDVariant._accepts,
@@ -545,7 +552,9 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         if is_lazy(X):
             return accuracy(self._copied().predict, X, y, sample_weight)
         y, sample_weight = at_hand(y, "y"), at_hand(sample_weight, "sample_weight")
-        return float(super().score(rows_elsewhere(X), y, sample_weight))
+        predicted = self.predict(rows_elsewhere(X))
+        with named(lambda: "y", SCORED), rows_named(y, False):
+            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

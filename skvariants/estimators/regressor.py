@@ -16,7 +16,7 @@ from skvariants._blocks.table import of_namespace
 from skvariants._data.namespaces import at_hand, rows_elsewhere
 from skvariants._data.rows import is_lazy
 from skvariants._data.tasks import Regression, check_domain
-from skvariants._data.validate import Given, row_weights
+from skvariants._data.validate import SCORED, Given, named, row_weights, rows_named
 from skvariants._names import LearningRateName, PenaltyName, RegressorLossName, SolverName
 from skvariants._spec import Spec
 from skvariants.estimators.base import SGDVariant
@@ -146,6 +146,9 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         of that, or others ended above a constant model), "max_iter", "max_time", "no validation improvement",
         "diverged", "interrupted", "one pass" (of `fit_batches`) or "streaming" (after `partial_fit`: the model is that
         of all chunks so far).
+    objective_ : float or None
+        What was minimised, at the model: the mean loss over all training rows plus the penalty; of
+        several targets, the sum over them. None where `suboptimality_` is.
     suboptimality_ : float or None
         How far the objective can be from its least value, :math:`(f - f^*) / (f_0 - f^*)` with `f_0` that of the best
         constant model; of several targets, that of the sum of their objectives. Not a number where it is unknown; None
@@ -455,7 +458,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
                 return float(self._task.scores(z[:, None], targets, weight, self._minimised)[0])
         y = np.repeat(np.reshape(y, (-1, 1)), z.shape[1], axis=1) if self._task.outputs > 1 else y
         weight = row_weights(sample_weight, len(z))
-        return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=weight))
+        with named(lambda: "y", SCORED), rows_named(y, True):
+            return float(r2_score(y, self._task.decode(z, self._minimised), sample_weight=weight))
 
 
 # what a search asks: this fit can be a column of a matrix, and that of a subclass that has its own cannot

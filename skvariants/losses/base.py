@@ -374,6 +374,10 @@ class Loss(Component):
         """How many predictions a target has: as many columns, where a field lists values; else 1."""
         return 1
 
+    def output_names(self) -> list[str]:
+        """What each output is called; a single one needs no name."""
+        return [""] if self.outputs == 1 else [f"output {i}" for i in range(self.outputs)]
+
     def by_output(self) -> Loss:
         """The same with a value for each column of what a field lists; itself where none does."""
         return self

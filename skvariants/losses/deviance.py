@@ -164,6 +164,8 @@ class Tweedie(LogLink):
     array([[2.]])
     """
 
+    elsewhere = dict.fromkeys(("p", "variance_power"), "pass power")
+
     power: float = hyperparameter(1.5, Interval(1, 2, "both"))
 
     @property

@@ -20,6 +20,8 @@ _LIMIT = 1e-6
 _CUT = 80.0
 # the smallest probability of a label whose complement, taken from 1, leaves half of the digits; 32 multiply safely
 _DIGITS = 1e-8
+# greatest margin, whose square is a number
+_FAR = 1e100
 # Newton's steps along the flow of a margin
 _FLOW = 8
 
@@ -49,7 +51,7 @@ class Hinge(Loss):
     array([[0.75]])
     """
 
-    threshold: float = hyperparameter(1.0, Interval(0))
+    threshold: float = hyperparameter(1.0, Interval(0, _FAR, "both"))
     passive_aggressive = True
 
     @property

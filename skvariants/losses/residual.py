@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import xlog1py
 
-from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand
+from skvariants._component import Accepts, Interval, OneOf, hyperparameter, operand, shown
 from skvariants._data.scaling import weighted_quantile
 from skvariants.losses.base import Loss, Ramp, registered, weighted_mean, weighted_median, within
 
@@ -117,6 +117,8 @@ class Huber(InSpreads):
     >>> Huber(epsilon=1.0).value(np.array([[3.0]]), np.array([[0.0]]))
     array([[2.5]])
     """
+
+    elsewhere = dict.fromkeys(("delta", "beta"), "pass epsilon")
 
     epsilon: Any = hyperparameter(0.1, OneOf("auto", Interval(0, closed="neither")))
     share = _OUTLYING
@@ -242,7 +244,7 @@ class Levels(Accepts):
 
     def __contains__(self, value: object) -> bool:
         listed = isinstance(value, (list, tuple)) and len(value) > 0
-        return listed and len(set(value)) == len(value) and all(level in _LEVEL for level in value)  # type: ignore
+        return listed and all(level in _LEVEL for level in value) and len(set(value)) == len(value)  # type: ignore
 
     def __str__(self) -> str:
         return "a list of different ones"
@@ -278,8 +280,19 @@ class Quantile(Loss):
            [0.5]])
     """
 
+    elsewhere = dict.fromkeys(("alpha", "tau", "q", "level", "levels", "quantiles"), "pass quantile")
+
     quantile: Any = hyperparameter(0.5, OneOf(_LEVEL, Levels()))
     regression = True
+
+    def check_columns(self, n_columns: int, owner: str = "") -> None:
+        if isinstance(self.quantile, np.ndarray) and self.quantile.shape != (n_columns,):
+            raise ValueError(
+                f"{owner or 'loss'}__quantile={shown(self.quantile)} is an array, which holds a level for each target, "
+                f"and y has {n_columns}: give a list for several levels of one target, as "
+                f"Quantile({shown(self.quantile.tolist())})."
+            )
+        super().check_columns(n_columns, owner)
 
     @property
     def outputs(self) -> int:
@@ -288,6 +301,9 @@ class Quantile(Loss):
     @property
     def _listed(self) -> bool:
         return isinstance(self.quantile, (list, tuple))
+
+    def output_names(self) -> list[str]:
+        return [f"level {level}" for level in self.quantile] if self._listed else super().output_names()
 
     def by_output(self) -> Loss:
         return self.with_fields(quantile=np.array(self.quantile, float)) if self._listed else self

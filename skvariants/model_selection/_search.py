@@ -23,7 +23,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.parallel import get_active_backend
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
-from sklearn.metrics import check_scoring, get_scorer
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, get_tags, indexable
 from sklearn.utils.metadata_routing import process_routing
@@ -31,11 +31,25 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skvariants._blocks.folds import Cells, FoldedTable
 from skvariants._callbacks import with_callbacks
-from skvariants._component import PROCESSES, Accepts, Flag, OneOf, check, integers, number, plain, refused, shown
+from skvariants._component import (
+    PROCESSES,
+    Accepts,
+    Flag,
+    OneOf,
+    check,
+    closest,
+    integers,
+    named_init,
+    number,
+    plain,
+    refused,
+    shown,
+)
 from skvariants._data.rows import is_lazy
 from skvariants._data.tasks import Classification, Regression
 from skvariants._data.validate import Header, in_process
 from skvariants._doclinks import LinksToDocs
+from skvariants._names import METRICS_ELSEWHERE
 from skvariants._saving import Versioned
 from skvariants.model_selection._block_scores import metrics_of
 from skvariants.model_selection._elsewhere import (
@@ -376,6 +390,12 @@ class BatchedSearch(Versioned, LinksToDocs):
     #: whether rows may stay where they are
     _fits_elsewhere: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            made: Any = cls
+            made.__init__ = named_init(made.__init__)
+
     @abstractmethod
     def _settings(self) -> list[dict[str, Any]]:
         """The candidates, in order."""
@@ -390,6 +410,11 @@ class BatchedSearch(Versioned, LinksToDocs):
         for name, accepts in self._accepts.items():
             if name in self.get_params(deep=False):
                 check(name, getattr(self, name), accepts)
+        if isinstance(self.estimator, type):
+            raise ValueError(
+                f"estimator={self.estimator.__name__} is not accepted, as it is a class: pass an instance, "
+                f"{self.estimator.__name__}()."
+            )
         if not hasattr(self.estimator, "fit"):
             raise ValueError(
                 f"estimator={shown(self.estimator)} is not accepted: estimator must be an object with `fit`."
@@ -413,6 +438,7 @@ class BatchedSearch(Versioned, LinksToDocs):
         scoring = self.scoring
         if callable(scoring):
             return Scoring(scoring, scoring, None, "score")
+        _check_names_of_scorers(scoring)
         with refused("scoring", scoring, "Give a name of sklearn.metrics.get_scorer_names(), several, or a callable."):
             return self._named_scoring(scoring)
 
@@ -529,6 +555,11 @@ class BatchedSearch(Versioned, LinksToDocs):
         if self._fits_elsewhere and is_lazy(X):
             source = Collections(X, y, params.get("sample_weight"), is_classifier(self.estimator))
             return self._fit_elsewhere(source, scoring, params, {"X": X, "y": y})
+        last = final_step(self.estimator)[1]
+        if y is None and hasattr(last, "__sklearn_tags__") and get_tags(last).target_tags.required:
+            raise ValueError(
+                f"y=None is not accepted, as {type(last).__name__} learns targets: give one for each row, as fit(X, y)."
+            )
         X, y = indexable(in_process(X, "X"), in_process(y, "y"))
         n = n_rows(X)
         params = {name: indexable(value)[0] if per_row(value, n) else value for name, value in params.items()}
@@ -606,10 +637,20 @@ class BatchedSearch(Versioned, LinksToDocs):
 
     def _drawn(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Array, Array]]:
         """Folds, at least one."""
-        with refused("cv", self.cv, "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."):
+        remedy = "Give a number of folds from 2 on, a splitter, or pairs of arrays of rows."
+        if split_params.get("groups") is None and hasattr(self.cv, "split"):
+            remedy = "A splitter that needs groups is told them by fit, as groups=..., one for each row."
+        with refused("cv", self.cv, remedy):
             folds = self._folds(X, y, split_params)
         if not folds:
             raise ValueError(f"{_NOTHING} cv={shown(self.cv)} gives no fold: give a number of folds from 2 on.")
+        n = n_rows(X)
+        for rows in (rows for fold in folds for rows in fold if rows.dtype.kind in "iu" and rows.size):
+            if rows.max() >= n or rows.min() < -n:
+                raise ValueError(
+                    f"cv={shown(self.cv)} is not accepted: a fold has the row {rows.max()}, counted from 0, and X has "
+                    f"{n:,} rows. Draw the folds of these rows."
+                )
         return folds
 
     def _searched(
@@ -687,12 +728,31 @@ class BatchedSearch(Versioned, LinksToDocs):
         return refitted
 
 
+def _check_names_of_scorers(scoring: Any) -> None:
+    """Refuse a name that is none of scikit-learn's scorers: say which was meant."""
+    entries = scoring.values() if isinstance(scoring, Mapping) else [scoring] if isinstance(scoring, str) else scoring
+    known = get_scorer_names()
+    for name in entries or ():
+        if isinstance(name, str) and name not in known:
+            near = [f"neg_{name}"] if f"neg_{name}" in known else closest(name, known)
+            meant = METRICS_ELSEWHERE.get(name.lower()) or next(iter(near), None)
+            hint = f"Did you mean {meant!r}?" if meant else "Give one of sklearn.metrics.get_scorer_names()."
+            raise ValueError(f"scoring={shown(scoring)} is not accepted: there is no scorer named {name!r}. {hint}")
+
+
 def _check_names(estimator: Any, settings: list[dict[str, Any]]) -> None:
     """Refuse the name of a parameter that steps of a pipeline have, and the pipeline has not: say what it is called."""
     known = estimator.get_params()
     for name in {name: None for params in settings for name in params}:
+        if name.partition("__")[0] in known:
+            continue
         inside = [f"{full!r}" for full in known if full.endswith(f"__{name}")]
-        if name.partition("__")[0] not in known and inside:
+        close = closest(name, known)
+        if close and not inside:
+            raise ValueError(
+                f"Invalid parameter {name!r} for estimator {type(estimator).__name__}. Did you mean {close[0]!r}?"
+            )
+        if inside:
             raise ValueError(
                 f"Invalid parameter {name!r} for estimator {type(estimator).__name__}: it is a parameter of a part, "
                 f"here called {' or '.join(inside)}."

@@ -110,7 +110,7 @@ class Solver(Component):
     slope: ClassVar[Any] = None
     eta0: ClassVar[float] = 0.1
     cures: ClassVar[str] = ""
-    _elsewhere = dict.fromkeys(
+    elsewhere = dict.fromkeys(
         ("lr", "learning_rate", "eta", "eta0", "step_size"), "the first step is the estimator's, pass eta0 to that"
     )
 
