@@ -29,6 +29,13 @@ def is_quiet() -> bool:
     return _QUIET.get()
 
 
+def _smaller(eta0: Any) -> str:
+    """What to do about steps that are too long; None is that of a schedule that fixes them."""
+    if eta0 is None:
+        return "leave learning_rate at 'auto', as the one that was asked for fixes its steps"
+    return "pass a smaller eta0, or leave eta0, learning_rate and solver at 'auto'"
+
+
 def diverged(eta0: Any, n_rollbacks: int, objective: float, moments: Moments, names: Any) -> str:
     """The sentence about steps that were too large."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -39,10 +46,15 @@ def diverged(eta0: Any, n_rollbacks: int, objective: float, moments: Moments, na
     if n_rollbacks:
         times = "once" if n_rollbacks == 1 else f"{n_rollbacks} times"
         what = f"the fit stepped back {times} to its last good iterate, with a step ten times smaller"
+    steps, remedy = (
+        f" (eta0={eta0!r})",
+        "Use eta0='auto' and scale_features='auto', scale the columns, or pass a smaller eta0",
+    )
+    if eta0 is None:
+        steps, remedy = "", f"Put a scaler before the model, or {_smaller(eta0)}"
     return (
-        f"The steps were too large (eta0={eta0!r}) and the objective diverged: {what}. The columns of the "
-        f"largest scale are {largest}. Use eta0='auto' and scale_features='auto', scale the columns, or pass a "
-        "smaller eta0."
+        f"The steps were too large{steps} and the objective diverged: {what}. The columns of the largest scale are "
+        f"{largest}. {remedy}."
     )
 
 
@@ -86,12 +98,11 @@ def stalled(suboptimality: float, kind: str, tol: float, precise: bool) -> str:
     )
 
 
-def above_constant(objective: float, constant: float) -> str:
+def above_constant(objective: float, constant: float, eta0: Any) -> str:
     """The sentence about steps that gain no more, and have led to a model that is worse than none."""
     return (
         f"The fit stalled above the best constant model: its objective is {objective:.3g}, and that of the constant "
-        f"{constant:.3g}. Its steps were too long for these rows: pass a smaller eta0, or name another solver, such as "
-        "solver='auto'."
+        f"{constant:.3g}. Its steps were too long for these rows: {_smaller(eta0)}."
     )
 
 

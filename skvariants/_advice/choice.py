@@ -36,6 +36,8 @@ class Asked:
         Whether neither a step nor a batch nor an average was asked for.
     summable : bool, default=False
         Whether there are so few features, or values in a row, that what rows say is kept: in sums, or as rows.
+    fixed : bool, default=False
+        Whether the schedule fixes how long steps along the gradient are.
     """
 
     smooth: bool
@@ -46,6 +48,7 @@ class Asked:
     streaming: bool = False
     free: bool = True
     summable: bool = False
+    fixed: bool = False
 
 
 def too_wide(n: int, d: int, has_l1: bool, grouped: bool = False) -> bool:
@@ -65,6 +68,14 @@ def too_wide(n: int, d: int, has_l1: bool, grouped: bool = False) -> bool:
 
 #: What "auto" stands for: the first that applies. Where none does, the rules for named solvers decide.
 CHOICES: tuple[Rule[Asked], ...] = (
+    Rule(
+        'a schedule that fixes its steps, as "optimal" does',
+        lambda asked: asked.fixed,
+        ("minibatch",),
+        "The schedule says how long a step along the gradient is, so the gradient itself is what it is to be taken "
+        "along: steps that divide by its size would be thousands of times too long at first.",
+        "Bottou (2012), doi:10.1007/978-3-642-35289-8_25",
+    ),
     Rule(
         "a stream (partial_fit) of at most 1,023 features, or of rows of at most 1,024 values other than zero, with L2 "
         "and L1 penalties or none",

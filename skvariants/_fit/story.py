@@ -172,8 +172,13 @@ def _chosen(job: Job) -> Any:
     penalty, rows = job.problem.penalty, data.rows
     wide = too_wide(rows.n, rows.d, penalty.has_prox, penalty.grouped)
     kinds = loss.smooth, loss.piecewise_linear, penalty.elastic, penalty.modelled
-    asked = Asked(*kinds, wide, job.streaming, spec.free)
+    asked = Asked(*kinds, wide, job.streaming, spec.free, fixed=not hasattr(spec.schedule, "eta0"))
     return SOLVERS[choose(asked, facts).solver_name]()
+
+
+def _eta0(setup: Setup) -> Any:
+    """The first step as it was asked for; None where the schedule fixes it."""
+    return "auto" if setup.race is not None else getattr(setup.schedule, "eta0", None)
 
 
 #: How solvers of each method are trained.
@@ -203,8 +208,7 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         if wild or broken:
             status = "diverged"
         moments = job.data.rows.moments() if setup.moments is None else setup.moments
-        eta0 = "auto" if setup.race is not None else getattr(setup.schedule, "eta0", None)
-        messages.append(diverged(eta0, outcome.rolled_back, last, moments, job.data.header.feature_names))
+        messages.append(diverged(_eta0(setup), outcome.rolled_back, last, moments, job.data.header.feature_names))
     elif status == "max_iter" and not job.streaming and spec.stopping.tol is not None:
         messages.append(not_converged(spec.stopping.max_iter, history_of(state)["objective"]))
     elif status == "max_time":
@@ -220,7 +224,7 @@ def _result(job: Job, j: int, outcome: Outcome, before: int) -> Fitted:
         objective, constant = float(outcome.certificate.objective), float(job.reference[j])
         if status == "plateau" and objective > (1 + max(_ABOVE, spec.stopping.tol or 0.0)) * constant:
             status = "stalled"
-            messages = messages or [above_constant(objective, constant)]
+            messages = messages or [above_constant(objective, constant, _eta0(setup))]
     if status == "interrupted":
         objective, value, kind = None, None, None
     if job.streaming and status == "max_iter":
