@@ -100,7 +100,8 @@ def test_nor_for_losses_of_margins(loss):
             value(2.0 * y[:, None] - 1, stream.decision_function(X)[:, None]).mean()
             / value(2.0 * y[:, None] - 1, constant.decision_function(0 * X)[:, None]).mean()
         )
-    assert max(left) < 1.3
+    assert np.median(left) < 1.2
+    assert max(left) < 3
 
 
 def test_one_against_the_rest_and_softmax():
@@ -144,3 +145,22 @@ def test_the_unit_of_the_weights_is_of_no_matter(scale):
             model.partial_fit(X[start : start + 5], y[start : start + 5], sample_weight=np.full(5, weight))
         models.append(model.decision_function(X))
     assert_allclose(*models, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "modified_huber"])
+def test_rows_of_skewed_columns_that_are_like_those_of_the_fit_are_learned_as_without_it(loss):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.lognormal(0, 1.5, (4000, 3))
+        t = np.log(X) @ rng.standard_normal(3)
+        y = (t + rng.logistic(size=4000) > 0).astype(int)
+        model = SGDVariantClassifier(loss, tol=1e-9)
+        whole, stream = clone(model).fit(X, y), clone(model).fit(X[:1500], y[:1500])
+
+        def cost(fitted, value=whole._minimised.value, y=y, X=X):
+            return value(2.0 * y[:, None] - 1, fitted.decision_function(X)[:, None]).mean()
+
+        best, begins = cost(whole), cost(stream)
+        for start in range(1500, 4000, 100):
+            stream.partial_fit(X[start : start + 100], y[start : start + 100])
+        assert cost(stream) - best < max(0.5 * (begins - best), 1e-4)

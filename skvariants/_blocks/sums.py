@@ -108,7 +108,8 @@ def statistics(shard: Shard, question: Question) -> Sums:
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         for part in parts(shard, question.reading.dtype):
             X, y, weight = part if question.limits is None else _within(question.limits, *part)
-            _add(total, X, y, weight, question, spare)
+            if len(y):
+                _add(total, X, y, weight, question, spare)
         if not (np.isfinite(total.value).all() and np.isfinite(total.gradient).all()):
             refuse_infinite(shard, question.reading.dtype)
     return total

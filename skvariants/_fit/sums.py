@@ -14,7 +14,7 @@ from skvariants._fit.job import seed
 from skvariants._fit.results import Fitted, Kept, Setup, log, print_asked, within_bounds
 from skvariants._messages import left_out
 from skvariants._spec import Spec
-from skvariants._stream.given import Remaining, recall, remaining
+from skvariants._stream.given import Remaining, remaining
 from skvariants._stream.memory import Chunk, Remembering, memory_of
 from skvariants._stream.reservoir import LONGEST, empty_reservoir, numbers, shorter
 from skvariants._stream.sums import Trust, empty_sums, matrices
@@ -87,7 +87,7 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
     how = loss, spec.penalty, spec.fit_intercept, loss.margin * task.unit(moments, spec.fit_intercept)
     if state.method is None or start is not None:
         known = None if trust is None else trust()
-        state.method = _begun(spec, data, how, kept, start, Trust() if known is None else known)
+        state.method = _begun(spec, data, loss, kept, start, Trust() if known is None else known)
     started = time.perf_counter()
     chunk = _chunk(data)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
@@ -126,18 +126,16 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
     return Fitted(spec, data.header, kept, published, "streaming", 1, [], None, None, None, *known)
 
 
-def _begun(spec: Spec, data: Data, how: tuple[Any, ...], kept: Kept | None, start: Any, trust: Trust) -> Any:
+def _begun(spec: Spec, data: Data, loss: Any, kept: Kept | None, start: Any, trust: Trust) -> Any:
     """Sums of no rows yet, at the model that the stream goes on from, if there is one."""
     if start is None and kept is not None:
         theta = kept.whole().theta
         start = theta[:-1].T, theta[-1]
-    sums = _empty(spec, data.rows.X, how[0], data.task, None if start is None else trust.centre)
-    trust = trust.for_sums(sums, how[0])
+    sums = _empty(spec, data.rows.X, loss, data.task, None if start is None else trust.centre)
+    trust = trust.for_sums(sums, loss)
     recalls = kept is not None and kept.recalled is not None
     if start is not None and not recalls:
         sums.go_on_from(np.concatenate([start[0].T, start[1][None]]), trust, spec.penalty)
-        if trust.known is not None:
-            recall(sums, trust.known, how)
     return sums
 
 

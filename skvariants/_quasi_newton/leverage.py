@@ -16,6 +16,7 @@ from scipy.linalg import lapack
 from skvariants._quasi_newton.batch import StageBatch
 from skvariants._quasi_newton.hessian import l2_strengths
 from skvariants._quasi_newton.lasso import Kinks, lasso
+from skvariants._training.problem import by_column
 
 Array = np.ndarray
 #: Change of a prediction over which its curvature is not what it was: where a logarithm is the loss, by a quarter.
@@ -33,6 +34,8 @@ FEW = 0.05
 _ROWS, _ROWS_PER_FEATURE = 4096, 4
 #: Shares of a step that are looked at.
 LENGTHS = (1.0, 0.25, 0.0625)
+# rounds in which rows that a step would move against their labels are told
+_ROUNDS = 8
 # of a diagonal, so that columns that only these rows know have a factor
 _RIDGE = 1e-12
 
@@ -118,8 +121,8 @@ def _dense(X: Any) -> Array:
     return X.toarray() if sp.issparse(X) else np.asarray(X)
 
 
-def _step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) -> Array:
-    """Newton's step of each column by some of the rows.
+def _steps_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array, apart: Array) -> tuple[Array, Array]:
+    """Newton's step of each column by some of the rows, and one that moves no row that is apart against its label.
 
     About the mean of these rows, as far from that of all they may all but coincide.
 
@@ -131,16 +134,17 @@ def _step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) ->
         The models.
     Z : ndarray of shape (n_rows, n_columns)
         Their predictions.
-    others : ndarray of int
+    others, apart : ndarray of int
         Which rows.
     """
-    problem, d, P = batch.problem, batch.d, np.zeros(theta.shape)
+    problem, d, P, bound = batch.problem, batch.d, np.zeros(theta.shape), np.zeros(theta.shape)
     l2 = l2_strengths(problem.penalty, d, theta.shape[1])
     kinks = Kinks.of(problem.penalty, theta) if problem.penalty.has_prox else None
     others = some_of(others, d)
-    part = StageBatch(problem, batch.width, others)
-    rows, Z = slice(0, part.n), Z[others]
+    part, far = (StageBatch(problem, batch.width, index) for index in (others, apart))
+    rows, far_slopes, Z = slice(0, part.n), _slopes(far, Z[apart]), Z[others]
     X, slopes = part.standardised(rows)[:, :-1].astype(np.float64), _slopes(part, Z)
+    X_far = far.standardised(slice(0, far.n))[:, :-1].astype(np.float64)
     curvatures = np.broadcast_to(part.hessian_weights(Z, rows), Z.shape)
     for j in range(theta.shape[1]):
         D, r = curvatures[:, j], slopes[:, j]
@@ -151,15 +155,39 @@ def _step_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array) ->
         at = np.arange(d)
         Q[at, at] += l2[:, j] + _RIDGE * Q[at, at] + 1e-300
         g = r @ C / part.n + l2[:, j] * theta[:-1, j]
+        level = -r.sum() / total if problem.fit_intercept else 0.0
         if kinks is None:
             scale = 1 / np.sqrt(Q[at, at])
-            P[:-1, j] = -scale * lapack.dposv(Q * scale * scale[:, None], scale * g)[1]
+            factor = lapack.dpotrf(Q * scale * scale[:, None], lower=1)[0]
+            P[:-1, j] = -scale * lapack.dpotrs(factor, scale * g, lower=1)[0]
+            bound[:-1, j] = _bound(P[:-1, j] / scale, factor, (X_far - mean) * scale, level, far_slopes[:, j]) * scale
         else:
             v, own = theta[:-1, j].astype(np.float64), kinks.take(lambda a, j=j: a[:-1, j])
-            P[:-1, j] = lasso(Q, g - Q @ v, own.strength, v, own.bounds) - v
+            P[:-1, j] = bound[:-1, j] = lasso(Q, g - Q @ v, own.strength, v, own.bounds) - v
         if problem.fit_intercept:
-            P[-1, j] = -r.sum() / total - mean @ P[:-1, j]
-    return np.nan_to_num(P, posinf=0.0, neginf=0.0).astype(theta.dtype)
+            P[-1, j], bound[-1, j] = level - mean @ P[:-1, j], level - mean @ bound[:-1, j]
+    whole, held = (np.nan_to_num(step, posinf=0.0, neginf=0.0).astype(theta.dtype) for step in (P, bound))
+    return whole, held
+
+
+def _bound(p: Array, factor: Array, A: Array, level: float, slope: Array) -> Array:
+    """A step in the metric of a Cholesky factor that leaves the predictions of rows where it would raise their loss.
+
+    Parameters
+    ----------
+    p, factor : ndarray of shape (n_features,), ndarray of shape (n_features, n_features)
+        The step without these rows, and the factor.
+    A, level, slope : ndarray of shape (n_apart, n_features), float, ndarray of shape (n_apart,)
+        The predictions of these rows change by ``A p + level``, and their loss by `slope` times that at first.
+    """
+    left, against = p, np.zeros(len(A), bool)
+    for _ in range(_ROUNDS):
+        now = against | (slope * (A @ left + level) > 0)
+        if np.array_equal(now, against) or not now.sum() < len(p):
+            break
+        against, V = now, lapack.dpotrs(factor, A[now].T, lower=1)[0]
+        left = p - V @ np.linalg.lstsq(A[now] @ V, A[now] @ p + level, rcond=None)[0]
+    return left
 
 
 def without(apart: Array, batch: StageBatch, theta: Array, Z: Array) -> tuple[Array, Array] | None:
@@ -170,13 +198,20 @@ def without(apart: Array, batch: StageBatch, theta: Array, Z: Array) -> tuple[Ar
     apart : ndarray of bool of shape (n_rows,)
         Which rows.
     batch, theta, Z : StageBatch, ndarray, ndarray
-        As of `_step_of_others`.
+        As of `_steps_of_others`.
     """
     if not 0 < np.count_nonzero(apart) <= FEW * batch.n:
         return None
-    P = _step_of_others(batch, theta, Z, np.flatnonzero(~apart))
-    ZP = batch.predict(P)
-    return P, np.min([batch.objective(Z + t * ZP, theta + t * P) for t in LENGTHS], axis=0)
+    found, width = None, batch.width
+    for P in _steps_of_others(batch, theta, Z, np.flatnonzero(~apart), np.flatnonzero(apart)):
+        ZP = batch.predict(P)
+        least = np.min([batch.objective(Z + t * ZP, theta + t * P) for t in LENGTHS], axis=0)
+        if found is None:
+            found = P, least
+        else:
+            better = least < found[1]
+            found = np.where(by_column(better, width), P, found[0]), np.where(better, least, found[1])
+    return found
 
 
 def _slopes(batch: StageBatch, Z: Array) -> Array:

@@ -104,6 +104,8 @@ class CorrectedLearner(Learner):
     def _ask(self, factors: list[Any]) -> None:
         """Ask the sample, now and then, and where the model has moved far."""
         at = self.at
+        if self._left_fit:
+            self._recall()
         growth = _SMALL_GROWTH if self.kinks or self._doubtful else _GROWTH
         if not (at.rows - at.begun > growth * (at.asked - at.begun) or self._moved):
             return
@@ -121,6 +123,26 @@ class CorrectedLearner(Learner):
         mean = move[-1] + (at.first / at.counted) @ move[:-1]
         square = mean * mean + (at.squares_about_mean / at.counted) @ (move * move)[:-1]
         return bool(np.any(square > np.square(self.reach)))
+
+    def _recall(self) -> None:
+        """Let rows like those of the fit be part of the sample: the lines that the fit left no longer hold."""
+        at, sample = self.at, self.at.sample
+        likeness, theta, weight = at.alike
+        C, y, own, stands, chance = likeness.rows()
+        own, stands = weight * own, weight * stands
+        if not self.fit_intercept:
+            C[:, -1] = 0.0
+        z = C @ theta
+        y = self.loss.inverse_link(z) if y is None else y
+        label = self._labels(y)
+        slope, bend = self._lines(y, z, None)
+        sample.threshold = sample.threshold.copy()
+        np.maximum.at(sample.threshold, label, stands)
+        sample.wait([C, y, own, label, stands / chance, z, slope, bend])
+        # with it the model of the fit is the optimum of these rows too
+        A, b = at.given[:2]
+        at.rest = b - self._times(A, theta) + C.T @ (slope * stands[:, None])
+        at.alike, at.begun, at.asked = None, at.rows, at.rows - 1
 
     def _correct(self, factors: list[Any]) -> None:
         """Correct the sums where the sample says that their lines are off by more than chance."""

@@ -21,7 +21,7 @@ import numpy as np
 from skvariants._stream.frame import Frame
 from skvariants._stream.learner import Learner, cholesky, quadratic_forms, weighted_gram
 from skvariants._stream.likeness import Likeness
-from skvariants._stream.sums import class_numbers, empty_sums, matrices, pull_of
+from skvariants._stream.sums import empty_sums, matrices, pull_of
 from skvariants._threads import threads
 
 Array = np.ndarray
@@ -171,30 +171,16 @@ class _Summarizer(Learner):
             Likeness.of(C, None if self.loss.regression else y, own, each, _MOST) if self._alike else None,
         )  # fmt: skip
 
-    def recall(self, likeness: Likeness) -> None:
-        """Let rows like those that are gone be the sample, which tells when their curvature no longer holds."""
-        at, sample = self.at, self.at.sample
-        C, y, own, stands, chance = likeness.rows()
-        own, stands = at.weight * own, at.weight * stands
-        if not self.fit_intercept:
-            C[:, -1] = 0.0
-        z = C @ at.theta
-        y = self.loss.inverse_link(z) if y is None else y
-        label = np.zeros(len(y), int) if at.seen is None else class_numbers(y)
-        slope, bend = self._lines(y, z, None)
-        sample.threshold = np.zeros(len(sample.threshold))
-        np.maximum.at(sample.threshold, label, stands)
-        sample.wait([C, y, own, label, stands / chance, z, slope, bend])
-        sample.join(np.append(-at.frame.centre * at.frame.factor, float(self.fit_intercept)))
-        # with it the model is the optimum of these rows too
-        at.rest = at.b - self._times(at.A, at.theta) + C.T @ (slope * stands[:, None])
-        at.begun = at.asked = at.rows
-
     @property
     def _alike(self) -> bool:
-        """Whether moments, of each class where there are some, tell of rows how their loss bends."""
+        """Whether moments, of each class where there are some, tell of rows how their loss bends on the way.
+
+        Of targets that have no classes only where that is more on the way up, as it is of counts.
+        """
         if self.at.seen is None:
-            return self.unbounded
+            y, z = np.ones((1, self.k)), np.zeros((1, self.k))
+            bends = (self.loss.second_derivative(y, at) for at in (z, z + _WIDEST))
+            return self.unbounded and bool(np.less(*bends).all())
         return not self.loss.quadratic and not (self.k > 1 and len(self.at.seen) == 2 * self.k)
 
     @property
@@ -219,12 +205,6 @@ class _Summarizer(Learner):
         l2 = self._weights()[0]
         factors = [cholesky(weighted_gram(C, s * bend[:, j]), l2[:, j]) for j in range(self.k)]
         return self._deviation(quadratic_forms(C, factors), self._widest)
-
-
-def recall(sums: Any, summary: Summary, how: tuple[Any, ...]) -> None:
-    """Let a stream that has begun with what rows left know what they were like; `how` as in :class:`Remaining`."""
-    if summary.likeness is not None:
-        _Summarizer(sums, *how).recall(summary.likeness)
 
 
 def remaining(data: Any, theta: Array, how: tuple[Any, ...]) -> Remaining | None:
@@ -270,4 +250,4 @@ def _chosen(y: Array, task: Any, n_rows: int, most: int) -> tuple[Any, Array]:
     return np.concatenate(chosen), np.concatenate(each)
 
 
-__all__ = ["Remaining", "Summary", "recall", "remaining"]
+__all__ = ["Remaining", "Summary", "remaining"]

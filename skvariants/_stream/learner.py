@@ -198,8 +198,8 @@ class Learner:
         if at.given is not None:
             A, b, *sums = at.given
             at.given = A * of_block[:, None] * of_block, b * c[:, None], *sums
-        if at.rest is not None:
-            at.rest = at.rest * c[:, None]
+        at.alike = None if at.alike is None else at.alike.times(change)
+        at.rest = None if at.rest is None else at.rest * c[:, None]
         if at.spread is not None:
             at.spread = at.spread * (change * change)
         at.sample.times(c)
@@ -270,7 +270,7 @@ class Learner:
             factors = self._solve(steps, None, z, at.factors if few else [])
             if factors:
                 at.factors = [_packed(factor) for factor in factors] if self._keeps_factors else []
-            if not waits:
+            if not waits or self._left_fit:
                 self._add(factors)
         self.predicted = np.concatenate(predicted)
         return np.concatenate(before)
@@ -295,6 +295,14 @@ class Learner:
     def _unsettled(self) -> bool:
         """Whether a class has just come, and rows before it were lines already, which are to be asked anew."""
         return self.at.rows > 0 < self.at.begun and self.at.rows - self.at.begun < _WAITING
+
+    @property
+    def _left_fit(self) -> bool:
+        """Whether predictions of most rows are a unit from those of the fit that the stream goes on from."""
+        alike = self.at.alike
+        if alike is None:
+            return False
+        return bool(np.any(alike.likeness.moved(self.at.theta - alike.theta) > np.square(self.reach)))
 
     @property
     def _one_sided(self) -> bool:

@@ -7,11 +7,12 @@ is a sum over columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from skvariants._stream.compact import Rows
 from skvariants._stream.sample import uniforms
 
 Array = np.ndarray
@@ -36,6 +37,8 @@ class Likeness:
         In the units worked in, as the covariance.
     covariance : ndarray of float32 of shape (1 or n_classes, n_features * (n_features + 1) / 2)
         Lower triangles; one for all classes where there are many features.
+    middle, typical : ndarray of shape (n_features,)
+        Medians of all rows, and mean squares about them as most rows have these.
     """
 
     targets: Any
@@ -43,6 +46,8 @@ class Likeness:
     own: Array
     mean: Array
     covariance: Array
+    middle: Array
+    typical: Array
 
     @classmethod
     def of(cls, C: Array, y: Any, own: Array, each: Array, most: int) -> Likeness | None:
@@ -66,13 +71,28 @@ class Likeness:
         if len(told) * (C.shape[1] + size) > most:
             covariance = np.average(covariance, axis=0, weights=share[told])[None]
         total, weight = s.sum(), share[told]
+        typical = np.minimum(Rows.of(C, np.zeros(C.shape[1])).typical_squares(s), np.average(C * C, axis=0, weights=s))
         return cls(
             targets[told] if of_classes else None,
             weight / total,
             weight / np.bincount(groups, each[there])[told] / total,
             np.array(means),
             covariance.astype(np.float32),
+            np.median(C, axis=0),
+            typical,
         )
+
+    def times(self, change: Array) -> Likeness:
+        """The same in other units."""
+        product = np.outer(change, change)[np.tril_indices(len(change))]
+        covariance = (self.covariance * product).astype(np.float32)
+        middle, typical = self.middle * change, self.typical * (change * change)
+        return replace(self, mean=self.mean * change, covariance=covariance, middle=middle, typical=typical)
+
+    def moved(self, move: Array) -> Array:
+        """Mean square by which predictions of most rows change with weights and intercept, of each column."""
+        mean = move[-1] + self.middle @ move[:-1]
+        return np.asarray(mean * mean + self.typical @ (move * move)[:-1])
 
     def rows(self) -> tuple[Array, Any, Array, Array, Array]:
         """Rows of these moments, their targets, what one weighs, what it stands for, and uniform numbers.

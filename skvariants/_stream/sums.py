@@ -99,6 +99,32 @@ class Trust(NamedTuple):
         return Trust(self.weight, None, self.centre, None if self.known is None else self.known.summary, packed)
 
 
+class Alike(NamedTuple):
+    """What the rows of a fit were like.
+
+    Attributes
+    ----------
+    likeness : Likeness
+        Moments of their classes.
+    theta : ndarray of shape (n_features + 1, n_columns)
+        The model that they led to.
+    weight : float
+        What they weigh.
+    """
+
+    likeness: Any
+    theta: Array
+    weight: float
+
+    def fade(self, factor: float) -> Alike:
+        """The same where they count less."""
+        return Alike(self.likeness, self.theta, self.weight * factor)
+
+    def times(self, change: Array) -> Alike:
+        """The same in other units."""
+        return Alike(self.likeness.times(change), self.theta / np.append(change, 1.0)[:, None], self.weight)
+
+
 @dataclass(eq=False, repr=False)
 class Sums(Fields):
     """All that is kept of a stream.
@@ -141,6 +167,8 @@ class Sums(Fields):
         gradient.
     given : tuple or None
         What rows say that are gone, and are part of the sums: `A`, `b`, `squares` and `bend`.
+    alike : Alike or None
+        What these rows were like, until rows like them are part of the sample.
     rest : ndarray of shape (n_features + 1, n_columns) or None
         The `b` that makes their model the optimum of rows like them, where there are such in the sample.
     narrow : bool
@@ -183,6 +211,7 @@ class Sums(Fields):
     extent: Any = informative(None)
     pull: Any = informative(None)
     given: Any = informative(None)
+    alike: Any = informative(None)
     rest: Any = informative(None)
     narrow: bool = informative(False)
     seed: tuple[int, int] = informative((0, 0))
@@ -203,6 +232,7 @@ class Sums(Fields):
         self.A, self.b, self.s = (a * factor for a in (self.A, self.b, self.s))
         self.first, self.second = self.first * factor, self.second * factor
         self.given = None if self.given is None else tuple(part * factor for part in self.given)
+        self.alike = None if self.alike is None else self.alike.fade(factor)
         self.rest = None if self.rest is None else self.rest * factor
         self.sample.fade(factor)
         self.arrivals = None if self.arrivals is None else self.arrivals.fade(factor)
@@ -276,6 +306,7 @@ class Sums(Fields):
         self.A, self.b, self.squares, self.bend = self.given
         self.first, self.second, self.counted = weight * known.first, weight * known.second, weight
         self.weight, self.rows = weight, weight * known.rows
+        self.alike = None if known.likeness is None else Alike(known.likeness, self.theta, weight)
 
     @property
     def squares_about_mean(self) -> Array:
