@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._training import rungs as module
@@ -507,3 +508,21 @@ def test_several_targets_and_classes_stream(solver):
     for start in range(0, 1200, 50):
         model.partial_fit(X[start : start + 50], codes[start : start + 50], classes=[0, 1, 2])
     assert model.score(X, codes) > 0.8
+
+
+@pytest.mark.parametrize("solver", ["sgd", "momentum", "adam", "adagrad"])
+def test_the_first_rows_one_by_one_are_not_taken_for_all(solver):
+    worst = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((40, 5))
+        y = (X @ rng.standard_normal(5) + rng.logistic(size=40) > 0).astype(int)
+        model, ratios = SGDVariantClassifier(solver=solver, random_state=0), [0.0]
+        for n_rows in range(1, 41):
+            model.partial_fit(X[n_rows - 1 : n_rows], y[n_rows - 1 : n_rows], classes=[0, 1])
+            seen = y[:n_rows]
+            if np.ptp(seen):
+                constant = log_loss(seen, np.full(n_rows, seen.mean()))
+                ratios.append(log_loss(seen, model.predict_proba(X[:n_rows])) / constant)
+        worst.append(max(ratios))
+    assert np.median(worst) < 3  # a constant that the first rows are certain of costs 7 and more

@@ -184,6 +184,10 @@ class Task:
         """Columns of one target."""
         return 1
 
+    def expected(self, loss: Any, y: Array, weight: Array | None) -> Array | None:
+        """The constant model with which a stream begins, where its first rows lack classes that are to come."""
+        return None
+
     def attributes(self) -> dict[str, Any]:
         """What a fitted estimator says about its targets."""
         raise NotImplementedError
@@ -405,6 +409,13 @@ class _Classes(Task):
             if new.any():
                 columns[new] += self._level(X @ coef.T + intercept)
         return weights, columns
+
+    def expected(self, loss: Any, y: Array, weight: Array | None) -> Array | None:
+        totals = np.bincount(self.codes(y), weight, minlength=self.n_classes)
+        absent = totals == 0
+        if not absent.any() or not totals.any():
+            return None
+        return self._constants(loss, ClassCounts(totals).shares(absent), absent)
 
     def _constants(self, loss: Any, shares: Array, new: Array) -> Array:
         """The best constant model of classes of these shares."""

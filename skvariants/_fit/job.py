@@ -114,7 +114,8 @@ def assemble(
             replace(frame, key=continuation_key(s, data) if keyed and s.warm_start else None, asked=type(s.solver))
             for s in specs
         ]
-        state = _start(problem, k, spec, constants, starts)
+        begin = task.expected(losses[0], data.y, rows.weight) if streaming else None
+        state = _start(problem, k, spec, constants if begin is None else begin, starts)
         costs = within_reach(problem, state.theta, costs)
     else:
         setups = [frame.going_on(kept.setup) for kept in previous]

@@ -828,7 +828,10 @@ def weighted_gram(C: Array, weight: Array) -> Array:
     """``C' diag(weight) C`` for weights of any sign; BLAS does half the work where they have one."""
     if not isinstance(C, Array):
         return C.gram(weight)
-    if len(weight) and weight.min() >= 0:
+    least = weight.min(initial=np.inf)
+    if 0 <= least == weight.max(initial=0.0):
+        return np.asarray(least * np.dot(C.T, C))
+    if least >= 0:
         n, d = C.shape
         root, size, G = np.sqrt(weight)[:, None], max(1, _BLOCK_OF_GRAM // d), np.zeros((d, d))
         weighted = np.empty((min(n, size), d))  # once: new memory for each block takes as long as the product

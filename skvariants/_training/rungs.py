@@ -95,11 +95,18 @@ class Rungs:
 
     @property
     def leader(self) -> int:
-        """The best rung; of equals the one in the middle, and the shortest step where all are lost."""
-        best = self.scores.min()
-        if not np.isfinite(best):
+        """The best rung; of equals the one in the middle, and the shortest step where all are lost.
+
+        Each rung farther from it must be better by the loss of a row, which is next to nothing when the race ends: long
+        steps learn a few rows by heart. The shortest steps tell what a row costs.
+        """
+        least = self.scores.min()
+        if not np.isfinite(least):
             return 0
-        equal = np.flatnonzero(self.scores <= best + _TIE * abs(best))
+        away = np.abs(np.arange(len(self.scores)) - len(self.scores) // 2)
+        scores = self.scores + away * (max(least, self.scores[0]) / max(self.rows, 1))
+        best = scores.min()
+        equal = np.flatnonzero(scores <= best + _TIE * abs(best))
         return int(equal[np.argmin(np.abs(equal - len(self.scores) // 2))])
 
     def best(self) -> State:

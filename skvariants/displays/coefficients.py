@@ -141,9 +141,10 @@ class CoefficientsDisplay:
         if len(listed) != coef.shape[1]:
             raise ValueError(f"names={shown(names)} is not accepted: {remedy}.")
         outputs = known if outputs is None else outputs
-        if isinstance(outputs, str) or np.ndim(outputs) != 1 or len(outputs) != len(coef):
+        words = np.ndim(outputs) == 1 and all(isinstance(output, str) for output in outputs)
+        if not words or len(outputs) != len(coef):
             raise ValueError(
-                f"outputs={shown(outputs)} is not accepted: outputs must be {len(coef)}, one a row of coef_."
+                f"outputs={shown(outputs)} is not accepted: outputs must be {len(coef)} strings, one a row of coef_."
             )
         display = cls(coef=coef, names=listed, outputs=list(outputs), unit=unit, quantity=_quantity(model))
         return display.plot(**kwargs)

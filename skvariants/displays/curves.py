@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skvariants._component import OneOf, check, shown
+from skvariants._component import shown
 from skvariants._messages import quiet
 from skvariants.displays._style import (
     Array,
@@ -349,7 +349,8 @@ class SolverComparisonDisplay:
         SolverComparisonDisplay
         """
         check_kind("estimator", estimator, "set_params", "an estimator with the parameter solver")
-        check("fit_params", fit_params, OneOf(None, Mapping))
+        if not isinstance(fit_params, Mapping | None):
+            raise TypeError(f"fit_params={shown(fit_params)} is not accepted: fit_params must be None or a dict.")
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test must be given together: pass both, or neither.")
         named, asked = _chosen(solvers), not _is_open(solvers)
