@@ -39,6 +39,7 @@ nitpicky = False
 # the built pages fetch nothing from elsewhere
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+smartquotes_action = "De"  # quotes stay as they are typed, as most are strings
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skvariants"

@@ -1,6 +1,7 @@
 """What "auto" stands for: what a diagnosis says is what a fit does."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from _references import isotropic
 from skvariants import SGDVariantClassifier
 from skvariants._advice.choice import CHOICES, Asked, choose, too_wide
 from skvariants._advice.facts import facts
-from skvariants._advice.rules import first, recommend
+from skvariants._advice.rules import RULES, first, recommend
 from skvariants.losses import LOSSES
 from skvariants.solvers import SOLVERS
 
 X, Y = isotropic(400, 4)
+EVIDENCE = Path(__file__).parent.parent / "docs" / "choosing_evidence.md"
 CLASSIFICATION = [name for name, loss in LOSSES.items() if not loss.regression]
 
 
@@ -78,3 +80,13 @@ def test_l1_on_a_kinked_loss_is_exact_where_rows_or_features_are_few_enough_for_
     narrow = Asked(smooth=False, piecewise_linear=True)
     assert choose(narrow, dict).solver_name == "interior_point"
     assert first(CHOICES, wide) is None
+
+
+def test_rules_cost_what_the_page_has_measured():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in EVIDENCE.read_text().splitlines()]
+    measured = {
+        row[0]: (row[1].strip("`"), float(row[4]), float(row[5])) for row in rows if len(row) == 6 and "e-" in row[5]
+    }
+    assert {rule.condition: (rule.solvers[0], rule.seconds, rule.left) for rule in RULES if rule.seconds} == {
+        condition: found for condition, found in measured.items() if condition in {rule.condition for rule in RULES}
+    }

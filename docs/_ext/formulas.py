@@ -1,4 +1,7 @@
-r"""Formulas of several parts, which docstrings write ``A, \quad B``, have a line for each part where they are long."""
+r"""Formulas of several parts, which docstrings write ``A, \quad B``, have a line for each part where they are long.
+
+Those within a sentence stay on the line of the comma, full stop or bracket beside them.
+"""
 
 import re
 
@@ -33,7 +36,30 @@ def in_lines(app, doctree):
             formula[0].parent = formula
 
 
+def beside_punctuation(app, doctree):
+    """Put formulas and the punctuation beside them into one element, which is not broken."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent = formula.parent
+        at = parent.index(formula)
+        before, after = text_of(parent, at - 1), text_of(parent, at + 1)
+        opening, closing = re.search(r"[(\[]?$", before)[0], re.match(r"[^\w\s(\[-]*", after)[0]
+        if opening or closing:
+            whole = nodes.inline(classes=["with-formula"])
+            parent[at] = whole
+            whole += [nodes.Text(opening), formula, nodes.Text(closing)]
+        if closing:
+            parent[at + 1] = nodes.Text(after[len(closing) :])
+        if opening:
+            parent[at - 1] = nodes.Text(before[:-1])
+
+
+def text_of(parent, at):
+    """The text at a place, empty where there is none."""
+    return str(parent[at]) if 0 <= at < len(parent) and isinstance(parent[at], nodes.Text) else ""
+
+
 def setup(app):
     """Register with sphinx."""
     app.connect("doctree-read", in_lines)
-    return {"version": "2", "parallel_read_safe": True}
+    app.connect("doctree-read", beside_punctuation)
+    return {"version": "3", "parallel_read_safe": True}

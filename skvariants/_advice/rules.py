@@ -142,7 +142,7 @@ RULES: tuple[Rule[Facts], ...] = (
         "The ravine is so long that columns must be in unequal units or nearly dependent: a step of its own for each "
         "coordinate evens out the units, and momentum follows the rest.",
         _ADAM,
-        seconds=5.3,
+        seconds=5.2,
         left=0.1,
     ),
     Rule(
@@ -161,8 +161,8 @@ RULES: tuple[Rule[Facts], ...] = (
         ("gd", "momentum", "adam"),
         "A few passes reach the bottom: they are deterministic, and leave no noise to average away.",
         f"Cauchy (1847); {_BOTTOU}",
-        seconds=2.0,
-        left=0.0007,
+        seconds=1.4,
+        left=0.002,
     ),
     Rule(
         f"columns that are not zero in fewer than {SELDOM} rows on average, scaled",
