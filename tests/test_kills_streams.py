@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.optimize import lsq_linear, minimize
+from scipy.special import expit
 
 from skvariants import SGDVariantRegressor
 from skvariants._data.tasks import Binary, OneVsRest, RealTargets, Softmax
@@ -401,6 +402,31 @@ def test_what_rows_say_are_their_means(rng, loss):
     assert summary.gradient[-1] == 0
     if loss.quadratic:
         assert_allclose(summary.matrices(4)[0], C.T @ (C * s[:, None]) / s.sum(), atol=1e-12)
+
+
+def test_predictions_that_a_penalty_holds_are_known_and_their_curvature_is_their_own(rng):
+    """Labels that are told apart leave predictions open, unless L2 holds them: then curvature is that at the model."""
+    X, theta, loss = rng.standard_normal((12, 3)), np.array([[8.0], [0.0], [0.0], [0.0]]), LogLoss()
+    y = np.sign(X[:, :1])
+    one = np.ones(12)
+    summary = Remaining(X, y, one, one, theta, BINARY, (loss, ElasticNet(1e4, 0.0), False, 1.0)).summary
+    p = expit(X @ theta[:-1])
+    C = X * np.exp2(summary.exponent.astype(float))
+    assert_allclose(summary.matrices(4)[0][:3, :3], C.T @ (C * p * (1 - p)) / 12, rtol=0.01)
+
+
+def test_predictions_are_certain_by_the_mean_of_their_rows(rng):
+    sums = empty_sums(rng.standard_normal((9, 3)), LogLoss(), BINARY, True, 0)
+    sums.squares = sums.bend = 1.0
+    one = learner.Learner(sums, LogLoss(), ElasticNet(1e-3, 0.0), True)
+    forms = np.zeros((100, 1))
+    forms[7] = 0.5  # a row far off
+    assert one._certain(forms)
+    assert not one._certain(forms + 0.1)
+
+
+def test_what_a_model_is_worth_tells_no_moments_where_it_is_worth_nothing():
+    assert Trust().moments() is Trust(30.0).moments() is Trust(0.0, np.zeros(3, np.int16)).moments() is None
 
 
 @pytest.mark.parametrize("loss", [SquaredError(), LogLoss(), AbsoluteError(), Huber(epsilon=0.1)], ids=str)

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import xlogy
+from sklearn.linear_model import ElasticNet
 
+from _references import problem
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._data.scaling import Coordinates
-from skvariants._quasi_newton.leverage import rows_apart
+from skvariants._quasi_newton.batch import StageBatch
+from skvariants._quasi_newton.leverage import rows_apart, without
 
 
 def table(rng, n, d, size, count):
@@ -83,6 +86,19 @@ def test_a_far_row_that_others_contradict_keeps_its_say():
     model = SGDVariantClassifier(random_state=0).fit(X, y)
     assert abs(model.coef_[0, 0]) < 1e-3
     assert model.predict(X[far]) == y[far]
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_a_step_of_the_others_is_their_ridge_or_elastic_net(l1_ratio):
+    # squared errors, from weights that differ: one step of Newton's is all there is to do
+    rng, alpha = np.random.default_rng(0), 0.3
+    X, theta = rng.standard_normal((60, 3)), np.array([[2.0], [-3.0], [0.5], [1.0]])
+    y = X @ [1.0, -2.0, 0.0] + 0.5 + 0.1 * rng.standard_normal(60)
+    apart = np.arange(60) == 7
+    batch = StageBatch(problem(X, y[:, None], alpha=alpha, l1_ratio=l1_ratio, scaled=False), 1)
+    step, _ = without(apart, batch, theta, batch.predict(theta))
+    best = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, tol=1e-12).fit(X[~apart], y[~apart])
+    assert_allclose((theta + step).ravel(), np.append(best.coef_, best.intercept_), atol=1e-6)
 
 
 def test_rows_are_apart_by_deviations_of_most():

@@ -22,8 +22,10 @@ from skvariants.model_selection import BatchedGridSearchCV
 warnings.simplefilter("ignore", ConvergenceWarning)
 what, solver, d, k, bound = sys.argv[1], sys.argv[2], 2 ** int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
 n, stored = 200, 50
-if what.startswith("all "):  # six tenths of the columns occur, in rows that decide a race
-    what, n, stored = what[4:], 1100, d // 1100
+occur = {"all ": 1, "every ": 5}  # six tenths of the columns occur, or next to all, in rows that decide a race
+for begins, times in occur.items():
+    if what.startswith(begins):
+        what, n, stored = what[len(begins):], 1100, times * d // 1100
 rng = np.random.default_rng(0)
 
 
@@ -103,6 +105,7 @@ def test_a_chunk_takes_little():
     ("partial_fit", "sgd", 19, 20, 3), ("partial_fit", "adagrad", 18, 20, 3), ("partial_fit", "adam", 17, 20, 3),
     ("partial_fit", "auto", 20, 20, 3.5), ("raced", "sgd", 20, 20, 4), ("raced", "adam", 20, 20, 4),
     *(("raced", solver, 20, 20, 4) for solver in ("yogi", "rprop", "ftrl", "nag", "saga")),
+    ("all partial_fit", "auto", 18, 20, 7), ("every partial_fit", "auto", 18, 20, 12),
     ("all partial_fit", "sgd", 18, 20, 4.2), ("all partial_fit", "adagrad", 18, 20, 8.5),
     ("all partial_fit", "adam", 18, 20, 12), ("all raced", "minibatch", 18, 20, 8),
     ("all raced", "adagrad", 18, 20, 10),

@@ -76,6 +76,28 @@ def test_features_keep_single_precision_and_anything_else_becomes_double(X):
 # ------------------------------------------------------------------ weights
 
 
+@pytest.mark.parametrize("kind", ["polars", "arrow", "nullable", "arrow in pandas"])
+def test_tables_of_single_precision_are_calculated_in_it(X, kind):
+    frame, y = pd.DataFrame(X.astype(np.float32), columns=list("abc")), np.arange(N) % 2
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+
+    def typed(frame, names):
+        return frame.astype({name: names[frame[name].dtype == np.float64] for name in frame})
+
+    make = {
+        "polars": lambda frame: pl.DataFrame({name: frame[name].to_numpy() for name in frame}),
+        "arrow": lambda frame: pa.table({name: frame[name].to_numpy() for name in frame}),
+        "nullable": lambda frame: typed(frame, ("Float32", "Float64")),
+        "arrow in pandas": lambda frame: typed(frame, ("float[pyarrow]", "double[pyarrow]")),
+    }[kind]
+    model, same = SGDVariantClassifier(max_iter=5, tol=None), SGDVariantClassifier(max_iter=5, tol=None)
+    assert model.fit(make(frame), y).coef_.dtype == np.float32
+    assert_array_equal(model.coef_, same.fit(frame, y).coef_)
+    assert_array_equal(model.decision_function(make(frame)), same.decision_function(frame))
+    # one column of doubles, and nothing is rounded
+    assert model.fit(make(frame.astype({"b": np.float64})), y).coef_.dtype == np.float64
+
+
 def test_weights_are_one_a_row():
     assert row_weights(None, 3) is None
     assert_array_equal(row_weights(2, 3), [2.0, 2.0, 2.0])

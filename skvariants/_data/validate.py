@@ -26,6 +26,8 @@ from skvariants._data.tasks import Task, check_domain
 
 Array = np.ndarray
 _REAL = (np.dtype(np.float64), np.dtype(np.float32))
+#: How single precision is called by NumPy, by polars and nullable columns, and by Arrow, also within pandas.
+_SINGLE = {"float32", "Float32", "float", "float[pyarrow]"}
 #: How features are checked, of every container.
 _FEATURES: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "accept_large_sparse": True}
 _NOT_FINITE = re.compile(
@@ -320,7 +322,7 @@ class Header(BaseEstimator):
         real = checks.get("y_numeric", False)
         kind = "several" if checks.get("multi_output") and not real else real
         return arrays(
-            lambda: validate_data(self, _native(X), y, reset=reset, order="C", **_FEATURES, **checks),
+            lambda: validate_data(self, _native(X), y, reset=reset, order="C", **_checks(X), **checks),
             X, y, names, kind, None if reset else self.feature_names,
         )  # fmt: skip
 
@@ -390,6 +392,13 @@ def _refused_alone(X: Any, columns: Any = None) -> bool:
     return False
 
 
+def _checks(X: Any) -> dict[str, Any]:
+    """How features are checked: in single precision where all columns have it, of whatever library."""
+    types = getattr(X, "dtypes", getattr(getattr(X, "schema", None), "types", ()))
+    names = {str(of) for of in types} if hasattr(types, "__iter__") else set()
+    return _FEATURES | {"dtype": np.float32} if names and names <= _SINGLE else _FEATURES
+
+
 def _native(X: Any) -> Any:
     """Single precision in the machine's order of bytes: of another order the checks would make doubles."""
     dtype = getattr(X, "dtype", None)
@@ -407,7 +416,7 @@ def features(estimator: Any, X: Any) -> Any:
     _refuse_dates(X, "X")
     refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}), cells_named(X):
-        return validate_data(estimator, _native(X), reset=False, accept_sparse="csr", dtype=_FEATURES["dtype"])
+        return validate_data(estimator, _native(X), reset=False, **_checks(X))
 
 
 @functools.cache

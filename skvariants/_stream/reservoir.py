@@ -21,7 +21,8 @@ doi:10.1016/j.ipl.2005.11.003.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,8 +71,10 @@ class Reservoir(Fields):
         Of the stream.
     columns : ndarray of int
         Features that were not always zero, in the order of their appearance; arrays are about these.
-    theta, linear, diagonal : ndarray of shape (1 + len(columns), n_columns)
-        The model in the units worked in, the intercept first; what stands for rows that went.
+    theta : ndarray of shape (1 + len(columns), n_columns)
+        The model in the units worked in, the intercept first.
+    linear, diagonal : ndarray of that shape or None
+        What stands for rows that went; None while there are none.
     metric : ndarray or None
         Diagonal of the Hessian at the last solution.
     centre, factor, largest, second : ndarray of shape (len(columns),)
@@ -232,8 +235,8 @@ def empty_reservoir(X: Any, task: Any, seed: int, centre: Array | None = None) -
     k, none = task.n_columns, np.zeros(0)
     rows, first = Rows(sp.csr_matrix((0, 0)), np.zeros((0, k)), none), np.zeros((1, k))
     return Reservoir(
-        n_features=X.shape[1], columns=np.zeros(0, np.int32), theta=first, linear=first, diagonal=first, metric=first,
-        centre=none, factor=none, largest=none, second=none, kept=rows, waiting=rows, given_centre=centre,
+        n_features=X.shape[1], columns=np.zeros(0, np.int32), theta=first, metric=first, centre=none,
+        factor=none, largest=none, second=none, kept=rows, waiting=rows, given_centre=centre,
         seen=None if task.n_kinds is None else np.zeros(task.n_kinds, bool), seed=(seed, 0),
     )  # fmt: skip
 
@@ -336,7 +339,8 @@ class ReservoirLearner:
         weights = more if at.anchor is None else at.anchor[new]
         at.theta = np.concatenate([at.theta, weights])
         at.theta[0] += centre @ weights
-        at.linear, at.diagonal = np.concatenate([at.linear, more]), np.concatenate([at.diagonal, more])
+        if at.linear is not None:
+            at.linear, at.diagonal = np.concatenate([at.linear, more]), np.concatenate([at.diagonal, more])
         # until the next solution, as if one row of them had been seen
         at.metric = np.concatenate([at.metric, np.broadcast_to(self.bend, more.shape)])
         at.columns, at.centre = np.concatenate([at.columns, new]), np.concatenate([at.centre, centre])
@@ -361,7 +365,9 @@ class ReservoirLearner:
         change[moves] = np.exp2(-np.ceil(np.log2(largest[moves]))) / at.factor[moves]
         at.factor, at.second = at.factor * change, at.second * change * change
         c = np.concatenate([[1.0], change])[:, None]
-        at.theta, at.linear, at.diagonal = at.theta / c, at.linear * c, at.diagonal * c * c
+        at.theta = at.theta / c
+        if at.linear is not None:
+            at.linear, at.diagonal = at.linear * c, at.diagonal * c * c
         at.metric = at.metric * np.where(np.concatenate([[False], begins])[:, None], 1.0, c * c)
 
     def _centred(self, X: Any, n_more: int = 0) -> Centred:
@@ -394,12 +400,11 @@ class ReservoirLearner:
         l1 = np.concatenate([zero, total * l1 * f]) if np.any(l1) else np.broadcast_to(0.0, at.theta.shape)
         return np.concatenate([zero, l2]), l1
 
-    def _anchored(self) -> tuple[Array, Array]:
+    def _anchored(self) -> tuple[Array | None, Array | None]:
         """Linear and diagonal terms that hold the model that the stream goes on from: its rows by their variances."""
         at = self.at
         if at.trust <= 0:
-            nothing = np.broadcast_to(0.0, at.theta.shape)  # takes no memory
-            return nothing, nothing
+            return None, None
         W = at.anchor[at.columns]
         theta = np.concatenate([at.anchor[-1:] + at.centre @ W, W / at.factor[:, None]])
         variance = at.second / max(at.counted, 1e-300)
@@ -433,10 +438,11 @@ class ReservoirLearner:
         rows = _stacked(at.kept, at.waiting, len(at.columns))
         (l2, l1), (pull, hold) = self._strengths(), self._anchored()
         extended, n_more = self._extended(rows)
+        linear, diagonal = _sum((at.linear, pull), l2.shape), _sum((at.diagonal, hold, l2), l2.shape)
+        del l2, pull, hold
         objective = Objective(
-            self.loss, self._centred(rows.X, n_more), extended.y, extended.s, at.linear + pull,
-            at.diagonal + hold + l2, l1, least=self._flat,
-        )  # fmt: skip
+            self.loss, self._centred(rows.X, n_more), extended.y, extended.s, linear, diagonal, l1, least=self._flat
+        )
         for objective.spread in self._smoothing:
             steps = _STEPS if objective.spread is None else _STEPS_OF_KINKS
             noise = self._noise(objective, *objective.lines(objective.C.times(at.theta)))
@@ -478,9 +484,9 @@ class ReservoirLearner:
         """
         at = self.at
         hold = at.metric * (1.0 + at.kept.X.nnz / len(at.kept.s))
-        objective = Objective(
-            self.loss, C, rows.y, rows.s, -hold * at.theta, hold, np.zeros_like(hold), self._smoothing[-1], self._flat
-        )
+        linear, no_l1 = hold * at.theta, np.broadcast_to(0.0, hold.shape)
+        np.negative(linear, out=linear)
+        objective = Objective(self.loss, C, rows.y, rows.s, linear, hold, no_l1, self._smoothing[-1], self._flat)
         theta = minimise(objective, at.theta, _STEPS_WAITING, 0.0).theta
         # with L1 what is zero stays so until the next solution
         at.theta = np.where(at.theta == 0, 0.0, theta) if np.any(self.penalty.l1_strength) else theta
@@ -503,10 +509,21 @@ class ReservoirLearner:
         # a column of fewer rows than a row has others is not told from these
         length, told = part.X.nnz / len(part.s), np.bincount(part.X.indices, minlength=part.X.shape[1])
         unknown = np.concatenate([[0.0], length / (length + told)])[:, None] * (1 - share)
-        diagonal = np.maximum(at.diagonal + every - of_part, 0.0) + unknown * every
-        at.linear = at.linear + gradient - (diagonal - at.diagonal) * at.theta
-        at.diagonal = diagonal
+        more = np.subtract(every, of_part, out=of_part)
+        if at.diagonal is not None:
+            more += at.diagonal
+        np.maximum(more, 0.0, out=more)
+        more += np.multiply(every, unknown, out=every)
+        held = more if at.diagonal is None else np.subtract(more, at.diagonal, out=every)
+        gradient -= held * at.theta
+        at.linear, at.diagonal = _sum((at.linear, gradient), gradient.shape), more
         return part
+
+
+def _sum(terms: Iterable[Array | None], shape: tuple[int, ...]) -> Array:
+    """Of the terms that there are; zeros, which take no memory, if there are none."""
+    present = [term for term in terms if term is not None]
+    return functools.reduce(np.add, present) if present else np.broadcast_to(0.0, shape)
 
 
 def numbers(X: Any) -> int:

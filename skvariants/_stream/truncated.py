@@ -18,11 +18,13 @@ doi:10.1137/080716542.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import gen_batches
 
 from skvariants._stream.linearization import slopes, values
 
@@ -32,6 +34,8 @@ _PRODUCTS, _WORTH = 60, 0.1
 _HALVINGS, _ARMIJO, _ROUNDING = 20, 1e-4, 1e-13
 # least curvature of a weight, as a share of the largest: what only rounds is no reason to go far
 _LEAST = 1e-14
+# numbers of a work array that are at hand at once: models are large, and a few of them are all that there is room for
+_BLOCK = 1 << 16
 
 
 class Rows(NamedTuple):
@@ -59,33 +63,38 @@ class Centred:
 
     def __init__(self, X: Any, centre: Array, factor: Array, has_one: bool, n_more: int = 0) -> None:
         self.n, self.n_more, self.one = X.shape[0], n_more, float(has_one)
-        self.X = sp.csr_matrix((X.data * factor[X.indices], X.indices, X.indptr), X.shape)
-        self.turned, self.centre = self.X.T, centre * factor if centre.any() else None
+        # a column for the intercept, without a number, so that a product is of the shape of a model
+        shape = X.shape[0], X.shape[1] + 1
+        self.X = sp.csr_matrix((X.data * factor[X.indices], X.indices + X.indices.dtype.type(1), X.indptr), shape)
+        self.turned, self.centre = self.X.T, np.append(0.0, centre * factor) if centre.any() else None
 
     def times(self, theta: Array) -> Array:
         """Predictions, of shape ``(n_rows, n_columns)``."""
-        z = np.asarray(self.X @ theta[1:])
-        z += self.one * theta[0] if self.centre is None else self.one * theta[0] - self.centre @ theta[1:]
+        z = np.asarray(self.X @ theta)
+        z += self.one * theta[0] if self.centre is None else self.one * theta[0] - self.centre @ theta
         return np.concatenate([z, np.repeat(self.one * theta[:1], self.n_more, axis=0)]) if self.n_more else z
 
     def turned_times(self, R: Array) -> Array:
         """Sums of rows, each times its numbers; of shape ``(n_features + 1, n_columns)``."""
-        G = np.empty((self.X.shape[1] + 1, R.shape[1]))
-        G[0], R = self.one * R.sum(axis=0), R[: self.n]
-        G[1:] = self.turned @ R
+        G, inner = np.asarray(self.turned @ R[: self.n]), R[: self.n]
         if self.centre is not None:
-            G[1:] -= self.centre[:, None] * R.sum(axis=0)
+            _add_product(G, -self.centre[:, None], np.broadcast_to(inner.sum(axis=0), G.shape))
+        G[0] = self.one * R.sum(axis=0)
         return G
 
     def squares(self, weight: Array) -> Array:
         """Weighted sums of squares of the columns."""
-        first, weight = self.one * weight.sum(axis=0, keepdims=True), weight[: self.n]
-        squared = sp.csr_matrix((self.X.data**2, self.X.indices, self.X.indptr), self.X.shape)
-        S = np.asarray(squared.T @ weight)
-        if self.centre is not None:
-            c = self.centre[:, None]
-            S = np.maximum(S - 2 * c * np.asarray(self.turned @ weight) + c * c * weight.sum(axis=0), 1e-12 * S)
-        return np.concatenate([first, S])
+        X, c, inner = self.X, self.centre, weight[: self.n]
+        # (x - c)^2 is c^2 where x is zero, and so much more elsewhere
+        more = X.data * (X.data if c is None else X.data - 2 * c[X.indices])
+        S = np.asarray(sp.csr_matrix((more, X.indices, X.indptr), X.shape).T @ inner)
+        if c is not None:
+            at_zero = np.broadcast_to(inner.sum(axis=0), S.shape)
+            for some in _blocks(S):
+                squares = (c[some] ** 2)[:, None] * at_zero[some]
+                S[some] = np.maximum(S[some] + squares, 1e-12 * squares)
+        S[0] = self.one * weight.sum(axis=0)
+        return S
 
 
 @dataclass(eq=False, repr=False)
@@ -125,7 +134,11 @@ class Objective:
             total = float(self.loss.total(self.y, z, self.s[:, None]).sum())
         else:
             total = float(self.s @ values(self.loss, self.y, z, np.broadcast_to(self.spread, z.shape)).sum(axis=1))
-        return total + float(np.vdot(theta, self.linear + 0.5 * self.diagonal * theta) + (self.l1 * abs(theta)).sum())
+        for some in _blocks(theta):
+            part = theta[some]
+            total += float(np.vdot(part, self.linear[some] + 0.5 * self.diagonal[some] * part))
+            total += float((self.l1[some] * abs(part)).sum())
+        return total
 
     def lines(self, z: Array) -> tuple[Array, Array]:
         """Slopes, and curvatures: probabilities of classes that are coupled."""
@@ -138,20 +151,22 @@ class Objective:
 
     def gradient(self, theta: Array, slope: Array) -> Array:
         """Without L1."""
-        return self.C.turned_times(slope * self.s[:, None]) + self.linear + self.diagonal * theta
+        G = self.C.turned_times(slope * self.s[:, None])
+        G += self.linear
+        return _add_product(G, self.diagonal, theta)
 
     def curvature(self, bend: Array) -> Array:
         """The diagonal of the Hessian."""
         weight = (bend * (1 - bend) if self.coupled else bend) * self.s[:, None]
-        return self.C.squares(weight) + self.diagonal
+        S = self.C.squares(weight)
+        S += self.diagonal
+        return S
 
     def hessian_times(self, bend: Array, P: Array) -> Array:
         """The Hessian times a direction."""
         U = self.C.times(P)
         U = bend * (U - (bend * U).sum(axis=1, keepdims=True)) if self.coupled else bend * U
-        G = self.C.turned_times(U * self.s[:, None])
-        G += self.diagonal * P
-        return G
+        return _add_product(self.C.turned_times(U * self.s[:, None]), self.diagonal, P)
 
 
 class Solution(NamedTuple):
@@ -181,22 +196,13 @@ def minimise(objective: Objective, theta: Array, most: int, enough: float) -> So
     -------
     Solution
     """
-    z, has_l1 = objective.C.times(theta), bool(objective.l1.any())
+    z = objective.C.times(theta)
     value = objective.value(theta, z)
     slope, bend = objective.lines(z)
     for _ in range(most):
-        G = objective.gradient(theta, slope)
-        steepest = _steepest(G, theta, objective.l1)
-        scale = objective.curvature(bend)
-        scale = np.maximum(scale, max(_LEAST * float(scale.max(initial=0.0)), 1e-300))
-        if 0.5 * float(np.vdot(steepest, steepest / scale)) <= _WORTH * enough:
+        P, expected = _step(objective, theta, slope, bend, _WORTH * enough)
+        if P is None:
             break
-        if has_l1:
-            P = _shrunk(objective, theta, G, bend, scale, _WORTH * enough)
-            expected = -float(np.vdot(G, P) + (objective.l1 * (abs(theta + P) - abs(theta))).sum())
-        else:
-            P = _direction(objective, G, bend, scale, _WORTH * enough)
-            expected = -float(np.vdot(G, P))
         found = _along(objective, (theta, z, value), P, expected)
         if found is None:
             break
@@ -207,37 +213,69 @@ def minimise(objective: Objective, theta: Array, most: int, enough: float) -> So
     return Solution(theta, z, slope, bend)
 
 
+def _step(objective: Objective, theta: Array, slope: Array, bend: Array, little: float) -> tuple[Array | None, float]:
+    """A step, and what it is expected to gain, or twice as much without L1; None where that is next to nothing."""
+    G, scale = objective.gradient(theta, slope), objective.curvature(bend)
+    np.maximum(scale, max(_LEAST * float(scale.max(initial=0.0)), 1e-300), out=scale)
+    gain = 0.0
+    for some in _blocks(G):
+        steepest = _steepest(G[some], theta[some], objective.l1[some])
+        gain += 0.5 * float(np.vdot(steepest, steepest / scale[some]))
+    if gain <= little:
+        return None, gain
+    if not objective.l1.any():
+        return _direction(objective, G, bend, scale, little)
+    P = _shrunk(objective, theta, G, bend, scale, little)
+    return P, -float(np.vdot(G, P) + (objective.l1 * (abs(theta + P) - abs(theta))).sum())
+
+
+def _blocks(values: Array) -> Iterator[slice]:
+    """Some rows of an array after the other."""
+    return gen_batches(len(values), max(1, _BLOCK // values.shape[1]))
+
+
+def _add_product(out: Array, first: Array, second: Array) -> Array:
+    """Add a product of two arrays to a third, in place and without one of them all."""
+    for some in _blocks(out):
+        out[some] += first[some] * second[some]
+    return out
+
+
 def _steepest(G: Array, theta: Array, l1: Array) -> Array:
     """The gradient of the direction in which the objective, with L1, falls most."""
     at_zero = np.sign(G) * np.maximum(np.abs(G) - l1, 0.0)
     return np.where(theta != 0, G + l1 * np.sign(theta), at_zero)
 
 
-def _direction(objective: Objective, G: Array, bend: Array, scale: Array, little: float) -> Array:
-    """Conjugate gradients, each column by itself unless they are coupled; preconditioned by the diagonal."""
-    coupled, R = objective.coupled, -G
+def _direction(objective: Objective, G: Array, bend: Array, scale: Array, little: float) -> tuple[Array, float]:
+    """Conjugate gradients, each column by itself unless they are coupled; preconditioned by the diagonal.
+
+    The gradient is overwritten. That it falls along what they reach by twice what they gain follows from their lengths.
+    """
+    coupled, R = objective.coupled, np.negative(G, out=G)
 
     def dot(A: Array, B: Array) -> Array:
         return np.atleast_1d(np.vdot(A, B)) if coupled else np.einsum("ij,ij->j", A, B)
 
-    P, D = np.zeros_like(G), R / scale
+    P, D = np.zeros_like(R), R / scale
     size, gained = dot(R, D), np.zeros(1)
     for products in range(1, _PRODUCTS + 1):
         Q = objective.hessian_times(bend, D)
         steep = dot(D, Q)
         length = np.where(steep > 0, size / np.where(steep > 0, steep, 1.0), 0.0)
-        P += length * D
+        Q *= length
+        R -= Q
+        P += np.multiply(D, length, out=Q)
         gain = 0.5 * length * size
         gained = gained + gain
         if np.all((products * gain <= _WORTH * gained) | (gain <= little / len(gain))):
             break
-        Q *= length
-        R -= Q
         V = np.divide(R, scale, out=Q)
         before, size = size, dot(R, V)
         D *= np.where(before > 0, size / np.where(before > 0, before, 1.0), 0.0)
         D += V
-    return P
+        del Q, V  # room for the next
+    return P, 2 * float(gained.sum())
 
 
 def _shrunk(objective: Objective, theta: Array, G: Array, bend: Array, scale: Array, little: float) -> Array:
@@ -283,7 +321,8 @@ def _along(
     theta, z, value = now
     Z, length = objective.C.times(P), 1.0
     for _ in range(_HALVINGS):
-        new, at = theta + length * P, z + length * Z
+        new, at = length * P, z + length * Z
+        new += theta
         reached = objective.value(new, at)
         if reached - value <= -_ARMIJO * length * expected or abs(length * expected) <= _ROUNDING * abs(value):
             return new, at, reached
