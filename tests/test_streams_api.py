@@ -697,3 +697,16 @@ def test_a_stream_by_steps_does_not_say_what_it_remembers(rng):
     X = rng.standard_normal((100, 3))
     model = SGDVariantClassifier(**PLAIN).partial_fit(X, X[:, 0] > 0, classes=[False, True])
     assert model.history_["remembered"] == [None]
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_a_loss_of_another_link_does_not_go_on_from_the_coefficients(call):
+    X, rng = np.random.default_rng(0).standard_normal((60, 3)), np.random.default_rng(1)
+    y = rng.poisson(3.0, 60).astype(float)
+    model = getattr(SGDVariantRegressor(), call)(X, y)
+    before = model.coef_.copy()
+    with pytest.raises(ValueError, match=r"loss='poisson' is not accepted, .* \(SquaredError\): call fit"):
+        model.set_params(loss="poisson").partial_fit(X, y)
+    np.testing.assert_array_equal(model.coef_, before)
+    model.set_params(loss="huber").partial_fit(X, y)
+    getattr(SGDVariantRegressor("poisson"), call)(X, y).set_params(loss="tweedie").partial_fit(X, y)

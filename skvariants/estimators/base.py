@@ -332,6 +332,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
             return []
         kept, start, progress = None, None, Progress()
         if fitted_before:
+            self._check_link(spec, data)
             kept, start = self._goes_on_from(spec, data)
             if not all(np.isfinite(values).all() for values in start):
                 raise ValueError(
@@ -370,6 +371,16 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
                 _SPECS.clear()
             _SPECS[key] = spec
         return spec
+
+    def _check_link(self, spec: Spec, data: Data) -> None:
+        """Refuse a loss whose coefficients mean another prediction than those that there are."""
+        before, now = self._minimised, data.task.bind_loss(spec.loss)
+        z = np.ones((1, data.task.n_columns))
+        if now.regression and not np.array_equal(before.inverse_link(z), now.inverse_link(z)):
+            raise ValueError(
+                f"loss={shown(self.loss)} is not accepted, as partial_fit goes on from coefficients of another link "
+                f"({type(before).__name__}): call fit, or begin with a new estimator."
+            )
 
     def _goes_on_from(self, spec: Spec, data: Data) -> tuple[Kept | None, tuple[Array, Array]]:
         """What was kept, and the model as columns; both with columns for classes that are new."""
