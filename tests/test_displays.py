@@ -518,6 +518,8 @@ def test_targets_in_other_units_have_scales_of_their_own():
         for panel, coef in zip(display.axes_, display.coef, strict=True):
             low, high = panel.get_xlim()
             assert np.ptp(coef) > 0.5 * (high - low)
+    of_each = CoefficientsDisplay.from_estimator(SGDVariantRegressor().fit(X, np.c_[1e6 * X[:, 0], X[:, 1]]), X)
+    assert set(of_each.plot(n_features=2).shown_) == {"x0", "x1"}
     levels = SGDVariantRegressor(Quantile([0.1, 0.9])).fit(X, y)
     classes = SGDVariantClassifier().fit(*load_iris(return_X_y=True))
     for model in (levels, classes):

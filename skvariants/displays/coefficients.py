@@ -166,7 +166,8 @@ class CoefficientsDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None. Panels take its place.
         n_features : int, default=20
-            How many features are shown at most: those with the largest coefficient in any panel.
+            How many features are shown at most: those with the largest coefficient in any panel, as a share of the
+            largest there where panels have scales of their own.
         **kwargs
             Of the bars.
 
@@ -177,7 +178,11 @@ class CoefficientsDisplay:
         """
         check("n_features", n_features, integers(1))
         coef = np.atleast_2d(np.asarray(self.coef, dtype=float))
-        size = np.abs(coef).max(axis=0)
+        sizes = np.abs(coef)
+        if not self.share_x:
+            largest = sizes.max(axis=1, keepdims=True)
+            sizes = np.divide(sizes, largest, out=np.zeros_like(sizes), where=largest > 0)
+        size = sizes.max(axis=0)
         order = np.argsort(-size, kind="stable")[:n_features]
         self.shown_ = [self.names[i] for i in order]
         height = 1.1 + 0.22 * len(order)
