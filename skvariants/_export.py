@@ -7,7 +7,7 @@ linear models: their link is set by a fit, so they are fitted to a row of zeros.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import clone
@@ -32,6 +32,27 @@ from skvariants.losses import Loss
 
 Array = np.ndarray
 Make = Callable[[Any], Any]
+
+
+class Exported(Protocol):
+    """What all estimators have that stand for a model, as editors complete it; classes add theirs."""
+
+    coef_: Any
+    intercept_: Any
+    n_features_in_: int
+
+    def predict(self, X: Any) -> Array:
+        """Predictions."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy, or R2."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of training."""
+
+    def __getattr__(self, name: str) -> Any:
+        """What only some have, such as predict_proba."""
+
 
 #: Classifiers by the class of the loss; any other loss without probabilities only ranks, as `LinearSVC` does.
 CLASSIFIERS: Mapping[type, Make] = {
@@ -62,7 +83,7 @@ REGRESSORS: Mapping[type, Make] = {
 _OF_TABLES = (losses.SquaredError,)
 
 
-def as_scikit_learn(task: Any, loss: Loss, coef: Array, intercept: Array, header: Mapping[str, Any]) -> Any:
+def as_scikit_learn(task: Any, loss: Loss, coef: Array, intercept: Array, header: Mapping[str, Any]) -> Exported:
     """A fitted estimator of scikit-learn.
 
     Parameters

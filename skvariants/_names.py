@@ -129,6 +129,11 @@ ALSO_KNOWN: dict[str, dict[str, str]] = {
         **dict.fromkeys(("asgd", "averaged", "averagedsgd"), "'sgd' with average=True"),
         "batch": "'gd' (all rows a step) or 'minibatch'",
         "rls": "'auto' with partial_fit",
+        **{name: f"learning_rate={name!r}" for name in ("constant", "optimal", "invscaling", "adaptive", "cosine")},
+        **{name: f"learning_rate={name!r} (passive-aggressive rules are schedules here)" for name in ("pa1", "pa2")},
+        **dict.fromkeys(
+            ("pa", "passiveaggressive"), "learning_rate='pa1' (passive-aggressive rules are schedules here)"
+        ),
     },
     "learning_rate": {
         **dict.fromkeys(("inverse", "inversescaling"), "'invscaling'"),

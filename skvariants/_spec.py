@@ -97,6 +97,11 @@ class Spec:
         early = self.stopping.early_stopping, self.stopping.validation_fraction
         return early, *(identity(getattr(self, f.name)) for f in fields(self) if f.name not in _GOES_ON)
 
+    def problem(self) -> Hashable:
+        """What is equal for specs that ask for the same fit: `alpha` counts where the schedule takes it only."""
+        schedule = self.schedule.bind(self.loss.with_spread(1.0), self.alpha)
+        return replace(self, alpha=0.0, schedule=schedule).key()
+
     def group_key(self) -> Hashable:
         """What is equal for specs that can be columns of one matrix: all but numbers that may differ by column."""
         components = [getattr(self, name) for name in _COMPONENTS]

@@ -11,12 +11,13 @@ the data, so that the advice can be checked. Where the rules and their figures c
 
 from __future__ import annotations
 
+import functools
 import html
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,7 +28,7 @@ from skvariants._advice.facts import Facts, facts, measure
 from skvariants._advice.further import FURTHER, Further, further
 from skvariants._advice.rules import RULES, Recommendation, Rule, recommend
 from skvariants._advice.troubles import TROUBLES, Finding, Trouble, troubles
-from skvariants._component import SEED, Flag, check, integers, number, resolve
+from skvariants._component import SEED, Flag, check, integers, number, resolve, shown
 from skvariants._data.labels import Labelling, several
 from skvariants._data.tasks import Regression, Task, distinct_labels
 from skvariants._data.validate import (
@@ -76,6 +77,7 @@ def __dir__() -> list[str]:
 
 
 Array = np.ndarray
+Look = TypeVar("Look", bound=Callable[..., Any])
 #: Advice and race agree where "auto" made this share of the winner's progress.
 _AGREE = 0.99
 
@@ -258,6 +260,23 @@ def _finding(found: Finding) -> str:
     return f"yes: {found.measured}. Cure: {found.cure}. Price: {found.price}"
 
 
+def _of_data(look: Look) -> Look:
+    """A look at data, of which an estimator in their place is refused with what to pass."""
+
+    @functools.wraps(look)
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        given = args[0] if args else kwargs.get("X")
+        if hasattr(given, "fit"):
+            raise TypeError(
+                f"{look.__name__} looks at data, and {shown(given)} is an estimator: pass {look.__name__}(X, y), with "
+                "X as it reaches the model, such as pipeline[:-1].transform(X)."
+            )
+        return look(*args, **kwargs)
+
+    return cast("Look", asked)
+
+
+@_of_data
 @usual_errors
 def diagnose(
     X: Any, y: Any, *, loss: Any = "auto", sample_weight: Any = None, scale_features: bool = True,
@@ -330,6 +349,7 @@ def diagnose(
     context = {"alpha": alpha, "l1_ratio": 0.15, "epsilon": 0.1, "random_state": random_state}
     resolved_penalty = resolve(penalty, PENALTIES, Penalty, "penalty", context)
     rng = check_random_state(random_state)
+    given = X
     X, y, loss, resolved, task = _validate(X, y, loss, context)
     weight = row_weights(sample_weight, X.shape[0])
     if weight is not None:
@@ -338,7 +358,7 @@ def diagnose(
             raise ValueError("sample_weight must be zero or positive, and positive for at least one row.")
         X, y, weight = X[used], y[used], weight[used]
     task = task if task.classification else task.counted(y, weight)
-    with cells_named(X):
+    with cells_named(given):
         numbers = measure(
             X, task, y, scaled=bool(scale_features), smooth=resolved.smooth, weight=weight, center=bool(fit_intercept),
             random_state=rng,

@@ -332,6 +332,11 @@ BAD_X = {
     "frame of times": (pd.DataFrame({"a": pd.date_range("2020", periods=N)}), "times in the column 'a'"),
     "frame of mixed names": (pd.DataFrame(X, columns=["a", 1, 2]), "string names"),
     "series": (pd.Series(X[:, 0]), "2"),
+    "documents": (["cheap pills", "see you"] * (N // 2), "make_pipeline(TfidfVectorizer(), ...)"),
+    "array of documents": (np.array(["cheap pills"] * N, object), "HashingVectorizer"),
+    "series of documents": (pd.Series(["cheap pills"] * N), "TfidfVectorizer"),
+    "list of dicts": ([{"a": 1.0}] * N, "make_pipeline(DictVectorizer(), ...)"),
+    "lazy polars": (pl.LazyFrame({"a": X[:, 0]}), ".collect()."),
     "polars of text": (pl.DataFrame({"a": ["u", "v"] * (N // 2)}), NUMBER),
     "polars with null": (pl.DataFrame({"a": [1.0, None] * (N // 2)}), "NaN"),
     "polars of times": (pl.DataFrame({"a": [datetime.date(2020, 1, 1)] * N}), "times"),
@@ -365,6 +370,30 @@ def test_columns_of_text_are_named(name):
     X_good = X_good if hasattr(X_bad, "columns") else X_good.to_numpy()
     with pytest.raises(ValueError, match=f"X_val has {words}"):
         SGDVariantClassifier(early_stopping=True).fit(X_good, LABELS, X_val=X_bad, y_val=LABELS)
+
+
+@pytest.mark.parametrize("model", [SGDVariantClassifier(), SGDVariantRegressor()])
+def test_columns_that_do_not_match_have_a_line_each(model):
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(D)])
+    fitted = model.fit(frame, LABELS)
+    with pytest.raises(ValueError) as caught:
+        fitted.predict(frame.drop(columns="x1"))
+    assert str(caught.value).splitlines()[-2:] == [
+        "- x1", "Give the columns that the model was fitted on, in their order.",
+    ]  # fmt: skip
+
+
+def test_too_few_rows_to_hold_some_out_are_said_in_sentences():
+    with pytest.raises(
+        ValueError, match=r"validation_fraction=0\.1 does not split .*[^.]\. Change validation_fraction"
+    ):
+        SGDVariantClassifier(early_stopping=True).fit(X[:5], [0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_a_schedule_in_the_place_of_a_solver_is_told_its_own(name):
+    with pytest.raises(ValueError, match=f"solver='{name}' is not one of.*Did you mean learning_rate='{name}'"):
+        SGDVariantClassifier(solver=name).fit(X, LABELS)
 
 
 PREDICTED = {name: case for name, case in BAD_X.items() if "other number" not in name and "too large" not in name}

@@ -8,6 +8,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from _references import assert_same_facts, isotropic, steep
 from skvariants import SGDVariantClassifier
@@ -144,6 +146,20 @@ def test_errors_of_the_data():
         diagnose(X, np.where(y > 0, np.nan, y + 0.5))
     with pytest.raises(ValueError):
         diagnose(pd.DataFrame({"a": ["x"] * 50}), y)
+    frame = pd.DataFrame(X, columns=["age", "income"])
+    frame.loc[7, "income"] = np.nan
+    for weight in (None, np.r_[0.0, np.ones(49)]):
+        with pytest.raises(ValueError, match="first in the column 'income', row 7"):
+            diagnose(frame, y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("arguments", [(), isotropic(50, 2)[:1], isotropic(50, 2)])
+def test_an_estimator_in_the_place_of_data_is_told_what_to_pass(arguments):
+    pipeline = make_pipeline(StandardScaler(), SGDVariantClassifier())
+    with pytest.raises(
+        TypeError, match=r"diagnose looks at data, and Pipeline.* is an estimator: pass diagnose\(X, y\)"
+    ):
+        diagnose(pipeline, *arguments)
 
 
 # ---------------------------------------------------------------------------- report and race

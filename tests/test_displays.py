@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -365,6 +365,24 @@ def test_displays_find_what_was_trained(i):
     assert display.scores["gd"] == display.estimators["gd"].score(*DIABETES)
 
 
+@pytest.mark.parametrize("around", [lambda search: search, TransformedTargetRegressor, make_pipeline])
+def test_the_best_of_a_search_is_compared_not_the_search(around):
+    model = SGDVariantRegressor(random_state=0, max_iter=3, tol=None)
+    grid = {"alpha": [1e-3, 10.0], "solver": ["gd", "momentum"]}
+    fitted = around(GridSearchCV(model, grid, cv=2)).fit(*DIABETES)
+    best = trained(fitted)
+    display = SolverComparisonDisplay.from_estimator(fitted, *DIABETES, solvers=["gd", "adam"])
+    for name, made in display.estimators.items():
+        alone = clone(best).set_params(solver=name)
+        assert trained(made).get_params() == alone.get_params()
+        if around is not TransformedTargetRegressor:
+            np.testing.assert_allclose(trained(made).coef_, alone.fit(*DIABETES).coef_)
+    with pytest.raises(ValueError, match="solver='adamm' is not one of.*Did you mean 'adam'"):
+        SolverComparisonDisplay.from_estimator(fitted, *DIABETES, solvers=["adamm"])
+    with pytest.raises(ValueError, match="a search without best_estimator_, and would tune anew.*fit it first"):
+        SolverComparisonDisplay.from_estimator(clone(fitted), *DIABETES, solvers=["adam"])
+
+
 def test_several_outputs_are_several_curves():
     Y = np.column_stack([DIABETES[1], DIABETES[0][:, 0]])
     each = MultiOutputRegressor(SGDVariantRegressor(solver="gd", max_iter=3, tol=None)).fit(DIABETES[0], Y)
@@ -475,6 +493,60 @@ def test_solvers_are_compared_on_several_outputs_by_the_sums_of_their_fits():
         assert display.histories[name]["objective"][0] == pytest.approx(sum(curve[0] for curve in curves))
         assert display.histories[name]["objective"][-1] == pytest.approx(sum(curve[-1] for curve in curves))
     assert display.statuses == {"auto": "converged", "momentum": "max_iter"}
+
+
+def within(figure, artist):
+    """Whether an artist is in the picture as a whole."""
+    figure.canvas.draw()
+    box, whole = artist.get_window_extent(), figure.bbox
+    return box.x0 >= whole.x0 and box.y0 >= whole.y0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+
+
+@pytest.mark.parametrize("end", ["", "_of_the_table_at_hand"])
+def test_the_label_of_coefficients_is_within_the_picture(end):
+    names = [f"column_{j}{end}" for j in range(len(DIABETES[0][0]))]
+    model = SGDVariantRegressor().fit(*DIABETES)
+    display = CoefficientsDisplay.from_estimator(model, DIABETES[0], names=names)
+    assert within(display.figure_, display.ax_.xaxis.label)
+
+
+def test_targets_in_other_units_have_scales_of_their_own():
+    X, y = DIABETES
+    Y = np.c_[1000 * y, y]
+    for model in (SGDVariantRegressor(), MultiOutputRegressor(SGDVariantRegressor())):
+        display = CoefficientsDisplay.from_estimator(model.fit(X, Y))
+        for panel, coef in zip(display.axes_, display.coef, strict=True):
+            low, high = panel.get_xlim()
+            assert np.ptp(coef) > 0.5 * (high - low)
+    of_each = CoefficientsDisplay.from_estimator(SGDVariantRegressor().fit(X, np.c_[1e6 * X[:, 0], X[:, 1]]), X)
+    assert set(of_each.plot(n_features=2).shown_) == {"x0", "x1"}
+    levels = SGDVariantRegressor(Quantile([0.1, 0.9])).fit(X, y)
+    classes = SGDVariantClassifier().fit(*load_iris(return_X_y=True))
+    for model in (levels, classes):
+        panels = CoefficientsDisplay.from_estimator(model).axes_
+        assert len({panel.get_xlim() for panel in panels}) == 1
+
+
+@pytest.mark.parametrize("n_panels", [1, 2])
+def test_the_legend_of_a_comparison_is_within_the_picture(n_panels):
+    model = SGDVariantRegressor(random_state=0, max_iter=2)
+    display = SolverComparisonDisplay.from_estimator(model, *DIABETES, solvers=["auto", "gd", "adam"])
+    assert within(display.figure_, display.ax_.get_legend())
+    axes = np.ravel(plt.subplots(1, n_panels, figsize=(6.4 * n_panels, 4.8))[1])
+    for ax in axes:
+        assert within(ax.figure, display.plot(ax).ax_.get_legend())
+
+
+def test_a_stream_has_chunks_and_losses_before_learning():
+    X, y = DIABETES
+    stream = SGDVariantRegressor()
+    for chunk in np.array_split(np.arange(len(X)), 4):
+        stream.partial_fit(X[chunk], y[chunk])
+    ax = LossCurveDisplay.from_estimator(stream).ax_
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("chunk", "loss before learning")
+    assert LossCurveDisplay.from_estimator(stream, x="seconds").ax_.get_xlabel() == "seconds"
+    fitted = LossCurveDisplay.from_estimators([stream.fit(X, y)]).ax_
+    assert (fitted.get_xlabel(), fitted.get_ylabel()) == ("epoch", "objective")
 
 
 def test_coefficients_of_classes_and_targets_have_panels():

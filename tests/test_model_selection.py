@@ -37,14 +37,14 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from _references import CLASSIFYING, STEPPING, asked, in_domain
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._component import hyperparameter
-from skvariants.losses import LOSSES, Huber
+from skvariants.losses import LOSSES, Huber, Quantile
 from skvariants.model_selection import (
     BatchedGridSearchCV,
     BatchedHalvingSearchCV,
     BatchedRandomizedSearchCV,
     _path,
 )
-from skvariants.penalties import PENALTIES, Penalty
+from skvariants.penalties import PENALTIES, ElasticNet, Penalty
 from skvariants.schedules import SCHEDULES
 from skvariants.solvers import SOLVERS, Adam, Momentum
 
@@ -153,6 +153,7 @@ def test_a_search_is_a_grid_search_for_every_loss_of_the_regressor(loss, n_targe
     assert_same(model, {"alpha": ALPHAS}, X, in_domain(LOSSES[loss](), y))
 
 
+@pytest.mark.filterwarnings("ignore:param_grid varies:UserWarning")  # of parameters that some of these lack
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("solver", ["sgd", "adagrad"])
 def test_a_search_is_a_grid_search_for_every_penalty(penalty, solver):
@@ -168,6 +169,7 @@ def test_a_search_is_a_grid_search_for_every_schedule(schedule):
     assert_same(model, {"alpha": ALPHAS, "eta0": [0.01, 0.1]}, *BINARY)
 
 
+@pytest.mark.filterwarnings("ignore:param_grid varies:UserWarning")
 def test_numbers_inside_components_share_a_matrix():
     model = SGDVariantRegressor(loss=Huber(), solver=Momentum(), eta0=0.05, **FAST)
     grid = {"solver__momentum": [0.5, 0.9], "loss__epsilon": [0.1, 1.0], "power_t": [0.1, 0.5]}
@@ -464,6 +466,56 @@ def test_labels_that_a_fold_lacks_score_as_scikit_learn_says():
 def test_a_metric_that_these_labels_do_not_have_is_refused_at_once(scoring, data, words):
     with pytest.raises(ValueError, match=words):
         BatchedGridSearchCV(SGDVariantClassifier(**FAST), {"alpha": ALPHAS}, scoring=scoring, refit=False).fit(*data)
+
+
+@pytest.mark.parametrize("scoring", ["r2", {"a": "neg_mean_absolute_error"}])
+def test_a_metric_that_levels_of_a_quantile_do_not_have_is_refused_at_once(scoring):
+    X, y = targets()
+    model = SGDVariantRegressor(Quantile([0.1, 0.9]), **FAST)
+    with pytest.raises(ValueError, match="scoring='.*' is not accepted: .*predicts 2 levels.*leave scoring=None"):
+        BatchedGridSearchCV(model, {"alpha": ALPHAS}, scoring=scoring, refit=False).fit(X, y)
+    assert np.isfinite(BatchedGridSearchCV(model, {"alpha": ALPHAS}, cv=2).fit(X, y).best_score_)
+
+
+def test_a_metric_that_several_targets_do_not_have_is_refused_at_once():
+    X, y = targets()
+    search = BatchedGridSearchCV(SGDVariantRegressor(**FAST), {"alpha": ALPHAS}, scoring="neg_max_error", cv=2)
+    with pytest.raises(ValueError, match="scoring='neg_max_error' .*takes several targets, such as 'r2'"):
+        search.fit(X, np.c_[y, y])
+    assert np.isfinite(search.fit(X, y).best_score_)
+
+
+@pytest.mark.parametrize(
+    ("model", "grid", "idle"),
+    [
+        (SGDVariantRegressor(penalty=ElasticNet(0.1)), {"alpha": [0.1, 1.0]}, "penalty__alpha"),
+        (SGDVariantRegressor(penalty=None), {"alpha": [0.1, 1.0], "fit_intercept": [True, False]}, "penalty__alpha"),
+        (SGDVariantRegressor(Huber()), {"epsilon": [0.1, 1.0]}, "loss__epsilon"),
+        (SGDVariantRegressor(), {"l1_ratio": [0.1, 1.0]}, "penalty__l1_ratio"),
+        (SGDVariantRegressor(), {"alpha": [0.1, 1.0]}, None),
+        (SGDVariantRegressor(), {"l1_ratio": [0.1, 1.0], "penalty": ["l2", "elasticnet"]}, None),
+        (SGDVariantRegressor("huber"), {"epsilon": [0.1, 1.0]}, None),
+        (SGDVariantRegressor(penalty=ElasticNet(0.1)), {"penalty__alpha": [0.1, 1.0]}, None),
+        (SGDVariantRegressor(penalty=ElasticNet(0.1)), {"alpha": [0.1]}, None),
+    ],
+)
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_grid_that_changes_nothing_is_said_once(model, grid, idle, in_pipeline):
+    X, y = targets()
+    lead = "sgdvariantregressor__" if in_pipeline else ""
+    model = make_pipeline(StandardScaler(), model) if in_pipeline else model
+    search = BatchedGridSearchCV(model, {f"{lead}{name}": values for name, values in grid.items()}, cv=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, y)
+    said = [str(w.message) for w in caught if issubclass(w.category, UserWarning) and "no effect" in str(w.message)]
+    assert len(said) == (idle is not None)
+    if idle is None:
+        return
+    assert f"param_grid varies '{lead}{idle.rpartition('__')[2]}', which has no effect" in said[0]
+    assert f"search '{lead}{idle}'" in said[0]
+    scores = search.cv_results_["mean_test_score"].reshape(2, -1)
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-10)
 
 
 def test_a_constant_target_in_a_fold_scores_as_scikit_learn_says():

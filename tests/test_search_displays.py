@@ -79,6 +79,14 @@ def test_words_have_no_line_between_them(search):
     assert display.ax_.get_ylabel() == "accuracy"
 
 
+@pytest.mark.parametrize("values", [[0.0, 1e-3, 1.0], [1e-3, 1.0, 1e3], [0.0, 1.0, 2.0], [-100.0, 0.0, 1.0]])
+def test_values_of_several_sizes_stand_apart(values):
+    scores = np.array([[0.7, 0.9, 0.8]])
+    display = SearchCurveDisplay(param_name="alpha", param_values=values, test_mean=scores, test_std=0 * scores).plot()
+    at = display.ax_.transData.transform(np.c_[values, scores[0]])[:, 0]
+    assert np.diff(at).min() > 0.15 * np.ptp(at)
+
+
 def test_a_map_shows_the_best_over_the_other_parameters(search):
     display = SearchHeatmapDisplay.from_search(search)
     assert (display.row_name, display.column_name) == ("C", "gamma")

@@ -81,13 +81,16 @@ def named(culprit: Callable[[], str], remedies: dict[str, str]) -> Iterator[None
             both = words.startswith("Found input variables")
             about = " and ".join(remedies) if both else culprit()
             words = f"{about} {'are' if both else 'is'} not accepted: {words}"
-        if not words.rstrip().endswith((".", ":")):
+        words = words.rstrip()
+        lists = words.rpartition("\n")[2].startswith("- ")  # of names, a line for each
+        if not (lists or words.endswith((".", ":"))):
             words += "."
         kind = TypeError if isinstance(error, TypeError) else ValueError
         others = "feature names should match" in words or "features as input" in words
         remedy = _COLUMNS if others else remedies.get(about, _ROWS)
         has_one = ": give " in words  # a sentence of ours
-        raise kind(words.rstrip() if has_one else f"{words.rstrip()} {remedy}") from error
+        between = "\n" if lists else " "
+        raise kind(words if has_one else f"{words}{between}{remedy}") from error
 
 
 @contextlib.contextmanager
@@ -165,6 +168,23 @@ def refuse_no_data(value: Any, name: str, instead: str = _MADE) -> None:
     if value is None or text or table:
         what = "is text, not data" if text else "is a dict" if table else "is missing"
         raise ValueError(f"{name}={shown(value)} is not accepted, as it {what}: give {instead}.")
+
+
+def _refuse_records(X: Any, name: str) -> None:
+    """Refuse a column of texts, or of dicts, in the place of a table: say what makes columns of them."""
+    if sp.issparse(X) or getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__"):
+        return
+    first = next(iter(X), None)
+    if isinstance(first, str):
+        raise ValueError(
+            f"{name} holds texts, such as {shown(str(first))}, and a model needs a table of numbers: make columns of "
+            "their words in a pipeline, as make_pipeline(TfidfVectorizer(), ...), or HashingVectorizer in a stream."
+        )
+    if isinstance(first, Mapping):
+        raise ValueError(
+            f"{name} holds dicts, such as {shown(first)}, and a model needs a table of numbers: make columns of them "
+            "in a pipeline, as make_pipeline(DictVectorizer(), ...)."
+        )
 
 
 def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
@@ -254,6 +274,8 @@ def in_process(value: Any, name: str, instead: str = _BY_BLOCKS) -> Any:
             f"{name} is a dask collection, and all of it would be read into this process here: give {name}.compute() "
             f"where that fits{instead}."
         )
+    if hasattr(value, "collect") and hasattr(value, "collect_schema"):  # of polars
+        raise TypeError(f"{name} is a {type(value).__name__}, which holds no rows yet: give {name}.collect().")
     if isinstance(value, np.ndarray) or not hasattr(value, "__dlpack__"):
         return value
     try:
@@ -358,6 +380,7 @@ def arrays(
     real = kind is True
     if X is not None:  # of targets that come alone
         refuse_no_data(X, names[0])
+        _refuse_records(X, names[0])
     if isinstance(y, (str, bytes, Mapping)):
         refuse_no_data(y, names[1], f"the column itself, such as {names[0]}['target']")
     if real and sp.issparse(y):
@@ -413,6 +436,7 @@ def features(estimator: Any, X: Any) -> Any:
         return X
     X = in_process(X, "X", "")
     refuse_no_data(X, "X")
+    _refuse_records(X, "X")
     _refuse_dates(X, "X")
     refuse_masked(X, "X")
     with named(lambda: "X", {"X": _TABLE}), cells_named(X):
@@ -681,8 +705,8 @@ def _split(spec: Any, task: Task, y: Array) -> tuple[Array, Array]:
         train, held_out = next(cv.split(np.zeros((n, 1)), y.astype(str) if y.dtype.kind == "O" else y))
     except ValueError as error:
         raise ValueError(
-            f"validation_fraction={stopping.validation_fraction!r} does not split {n} samples: {error} Change "
-            "validation_fraction, give more samples, or pass X_val and y_val."
+            f"validation_fraction={stopping.validation_fraction!r} does not split {n} samples: "
+            f"{str(error).rstrip('.')}. Change validation_fraction, give more samples, or pass X_val and y_val."
         ) from error
     return train, held_out
 

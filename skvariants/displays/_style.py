@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skvariants._component import no_parameter, shown
@@ -141,7 +142,9 @@ def place_axes(
     return ax.figure, [first, *others]
 
 
-def place_grid(ax: Any, panels: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def place_grid(
+    ax: Any, panels: int, columns: int, size: tuple[float, float], share_x: bool = True
+) -> tuple[Any, list[Any]]:
     """A figure and as many axes of a grid with common scales: new ones, each of that size, or in the place of `ax`."""
     plt = pyplot()
     columns = min(columns, panels)
@@ -159,8 +162,8 @@ def place_grid(ax: Any, panels: int, columns: int, size: tuple[float, float]) ->
     axes: list[Any] = []
     for i in range(panels):
         first = axes[0] if axes else None
-        axes.append(figure.add_subplot(grid[divmod(i, columns)], sharex=first, sharey=first))
-        axes[i].tick_params(labelbottom=i + columns >= panels, labelleft=i % columns == 0)
+        axes.append(figure.add_subplot(grid[divmod(i, columns)], sharex=first if share_x else None, sharey=first))
+        axes[i].tick_params(labelbottom=not share_x or i + columns >= panels, labelleft=i % columns == 0)
     return figure, axes
 
 
@@ -183,6 +186,14 @@ def log_helps(values: Iterable[Any]) -> bool:
     flat = np.concatenate([np.ravel(np.asarray(v, dtype=float)) for v in values] or [np.ones(1)])
     flat = flat[np.isfinite(flat)]
     return bool(flat.size and (flat > 0).all() and flat.max() >= 10 * flat.min())
+
+
+def scale_of(values: Any) -> dict[str, Any]:
+    """The scale of an axis of numbers: a log scale where that helps, which is straight around zero if they reach it."""
+    sizes = np.abs(values[np.asarray(values) != 0])
+    if not log_helps([sizes]):
+        return {"value": "linear"}
+    return {"value": "log"} if np.min(values) > 0 else {"value": "symlog", "linthresh": sizes.min()}
 
 
 def set_log(ax: Any, log: Any, values: Iterable[Any]) -> None:
@@ -287,6 +298,33 @@ def parameter_path(estimator: Any, name: str) -> str:
         if name not in given and given.get(inner) is not None:
             return f"{inner}__{parameter_path(given[inner], name)}"
     return name
+
+
+def with_best(estimator: Any) -> Any:
+    """The estimator with the best of each fitted search in the place of the search, for fits that do not search again.
+
+    Raises
+    ------
+    ValueError
+        If a search has no best estimator yet.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return with_best(estimator.best_estimator_)
+    given = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    if {"refit", "error_score"} <= given.keys():
+        raise ValueError(
+            f"estimator={shown(estimator)} is a search without best_estimator_, and would tune anew for each fit: fit "
+            "it first, with refit=True, or pass its estimator."
+        )
+    if steps := getattr(estimator, "steps", None):
+        name, last = steps[-1]
+        return clone(estimator).set_params(**{name: with_best(last)})
+    for inner in ("estimator", "regressor"):
+        if hasattr(given.get(inner), "fit"):
+            fitted = getattr(estimator, f"{inner}_", given[inner])
+            searched = hasattr(fitted, "best_estimator_")
+            return clone(estimator).set_params(**{inner: with_best(fitted if searched else given[inner])})
+    return estimator
 
 
 def _by_output(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class CoefficientsDisplay:
         What a coefficient is for.
     quantity : str, default="prediction"
         What changes by a coefficient.
+    share_x : bool, default=True
+        Whether panels have one scale; targets in units of their own have one each.
 
     Attributes
     ----------
@@ -81,12 +83,14 @@ class CoefficientsDisplay:
         outputs: Sequence[str] = ("",),
         unit: str = "unit",
         quantity: str = "prediction",
+        share_x: bool = True,
     ) -> None:
         self.coef = coef
         self.names = names
         self.outputs = outputs
         self.unit = unit
         self.quantity = quantity
+        self.share_x = share_x
 
     @classmethod
     def from_estimator(
@@ -118,7 +122,8 @@ class CoefficientsDisplay:
         outside, _ = descend(estimator)
         tables: list[Array] = []
         known: list[str] = []
-        for part, fit in parts(estimator).items():
+        several = parts(estimator)
+        for part, fit in several.items():
             inside, model = descend(fit)
             check_kind("estimator", model, "coef_", "a fitted linear model, which has coef_")
             before = [*outside, *inside] if part else inside
@@ -146,7 +151,10 @@ class CoefficientsDisplay:
             raise ValueError(
                 f"outputs={shown(outputs)} is not accepted: outputs must be {len(coef)} strings, one a row of coef_."
             )
-        display = cls(coef=coef, names=listed, outputs=list(outputs), unit=unit, quantity=_quantity(model))
+        display = cls(
+            coef=coef, names=listed, outputs=list(outputs), unit=unit, quantity=_quantity(model),
+            share_x=is_classifier(model) or not _has_targets(model, several),
+        )  # fmt: skip
         return display.plot(**kwargs)
 
     @names_keywords
@@ -158,7 +166,8 @@ class CoefficientsDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; a new figure if None. Panels take its place.
         n_features : int, default=20
-            How many features are shown at most: those with the largest coefficient in any panel.
+            How many features are shown at most: those with the largest coefficient in any panel, as a share of the
+            largest there where panels have scales of their own.
         **kwargs
             Of the bars.
 
@@ -169,12 +178,16 @@ class CoefficientsDisplay:
         """
         check("n_features", n_features, integers(1))
         coef = np.atleast_2d(np.asarray(self.coef, dtype=float))
-        size = np.abs(coef).max(axis=0)
+        sizes = np.abs(coef)
+        if not self.share_x:
+            largest = sizes.max(axis=1, keepdims=True)
+            sizes = np.divide(sizes, largest, out=np.zeros_like(sizes), where=largest > 0)
+        size = sizes.max(axis=0)
         order = np.argsort(-size, kind="stable")[:n_features]
         self.shown_ = [self.names[i] for i in order]
         height = 1.1 + 0.22 * len(order)
         width = 6.0 if len(coef) == 1 else WIDTH
-        self.figure_, self.axes_ = place_grid(ax, len(coef), COLUMNS, (width, height))
+        self.figure_, self.axes_ = place_grid(ax, len(coef), COLUMNS, (width, height), self.share_x)
         self.ax_, self.bars_ = self.axes_[0], []
         for panel, values, output in zip(self.axes_, coef, self.outputs, strict=True):
             colors = [BLUE if value > 0 else VERMILLION for value in values[order]]
@@ -189,8 +202,9 @@ class CoefficientsDisplay:
         hidden, zero = coef.shape[1] - len(order), int((size == 0).sum())
         label = f"change of the {self.quantity} for one {self.unit}"
         label += f"\n{hidden:,} smaller not shown" * (hidden > 0) + f"; {zero:,} of all are zero" * (zero > 0)
-        self.axes_[0 if len(coef) == 1 else -1].set_xlabel(label if len(coef) == 1 else "")
-        if len(coef) > 1:
+        if len(coef) == 1:  # from the right end of axes that long names may have made narrow
+            self.ax_.set_xlabel(label, loc="right")
+        else:
             self.figure_.supxlabel(label, fontsize="medium")
         return self
 
@@ -206,6 +220,14 @@ def _names(model: Any, before: Sequence[Any], d: int) -> list[str]:
         return list(map(str, names))
     except (AttributeError, TypeError, ValueError):  # no pipeline, or a step that gives no names
         return [f"x{j}" for j in range(d)]
+
+
+def _has_targets(model: Any, fits: Mapping[str, Any]) -> bool:
+    """Whether a regression has several targets, which are not levels of one, nor folds or bags of the same rows."""
+    if len(fits) > 1:
+        return all(part.startswith("output") for part in fits)
+    n_rows = len(np.atleast_2d(model.coef_))
+    return n_rows > 1 and getattr(_loss(model), "outputs", 1) != n_rows
 
 
 def _quantity(model: Any) -> str:

@@ -29,6 +29,7 @@ from skvariants.displays._style import (
     styles,
     tidy,
     trained,
+    with_best,
 )
 from skvariants.solvers import FAMILIES, SOLVERS
 
@@ -62,6 +63,9 @@ class LossCurveDisplay:
         the attribute ``history_`` of a fitted estimator.
     best_epochs : dict of str to int, optional
         The epoch that was returned, for those that kept the best one.
+    streams : bool, default=False
+        Whether the fits were those of streams, of which an epoch is a chunk, and the objective its loss before it was
+        learned.
 
     Attributes
     ----------
@@ -95,10 +99,12 @@ class LossCurveDisplay:
     """
 
     def __init__(
-        self, *, histories: Mapping[str, Mapping[str, Any]], best_epochs: Mapping[str, int] | None = None
-    ) -> None:
+        self, *, histories: Mapping[str, Mapping[str, Any]], best_epochs: Mapping[str, int] | None = None,
+        streams: bool = False,
+    ) -> None:  # fmt: skip
         self.histories = histories
         self.best_epochs = best_epochs
+        self.streams = streams
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, **kwargs: Any) -> LossCurveDisplay:
@@ -139,7 +145,9 @@ class LossCurveDisplay:
         named = named_estimators(estimators, names)
         kept = {name: getattr(trained(e), "best_epoch_", None) for name, e in named.items()}
         best = {name: epoch for name, epoch in kept.items() if epoch is not None}
-        display = cls(histories={name: fit_history(e) for name, e in named.items()}, best_epochs=best)
+        streams = all(hasattr(trained(e), "progressive_scores_") for e in named.values())
+        histories = {name: fit_history(e) for name, e in named.items()}
+        display = cls(histories=histories, best_epochs=best, streams=streams)
         return display.plot(**kwargs)
 
     @names_keywords
@@ -206,8 +214,8 @@ class LossCurveDisplay:
 
     def _plot_labels(self, axes: Sequence[Any], xlabel: str) -> None:
         """Say what the axes show."""
-        self.ax_.set_ylabel("objective")
-        axes[-1].set_xlabel(xlabel)
+        self.ax_.set_ylabel("loss before learning" if self.streams else "objective")
+        axes[-1].set_xlabel("chunk" if self.streams and xlabel == "epoch" else xlabel)
         if xlabel == "epoch":
             axes[-1].xaxis.get_major_locator().set_params(integer=True)
         if self.validation_ax_ is not None:
@@ -329,8 +337,8 @@ class SolverComparisonDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            An estimator with the parameter ``solver``, or a pipeline, a search or a wrapper that trains one; it is
-            cloned, not fitted.
+            An estimator with the parameter ``solver``, or a pipeline, a fitted search or a wrapper that trains one; it
+            is cloned, not fitted. Of a search it is the best estimator, so that all solvers minimise one objective.
         X, y : array-like
             Training data.
         solvers : None, "all", list of str or solver instances, or dict of name to these
@@ -355,6 +363,7 @@ class SolverComparisonDisplay:
             raise ValueError("X_test and y_test must be given together: pass both, or neither.")
         named, asked = _chosen(solvers), not _is_open(solvers)
         fitted, seconds, refused = {}, {}, {}
+        estimator = with_best(estimator)
         where = parameter_path(estimator, "solver")
         inner = where.removesuffix("solver").removesuffix("__")
         check_kind(
@@ -421,7 +430,9 @@ class SolverComparisonDisplay:
         self.lines_ = [lines[name] for name in self.histories]
         if len(groups) == 1:
             self.ax_.set(xlabel=X_AXES[x], ylabel=above)
-            add_legend(self.ax_, loc="center left", bbox_to_anchor=(1.0, 0.5))
+            beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+            # beside axes that were given there may be no room
+            add_legend(self.ax_, **(beside if ax is None else {"loc": "best", "fontsize": "x-small"}))
             return self
         low, high = self.ax_.get_ylim()
         self.ax_.set_ylim(low, high * (high / low) ** 0.55)  # room for the legends

@@ -16,9 +16,9 @@ from skvariants.displays._style import (
     add_legend,
     check_choice,
     check_kind,
-    log_helps,
     place_axes,
     pyplot,
+    scale_of,
     styles,
     tidy,
 )
@@ -348,8 +348,8 @@ class SearchCurveDisplay:
                 draw(at, mean[number], std[number], kind, {**style, "linestyle": dashes, "label": label})
         if ticks is not None:
             self.ax_.set_xticks(at, ticks, rotation=0 if len(ticks) <= _CROWDED else 90)
-        elif log_helps([at]):
-            self.ax_.set_xscale("log")
+        else:
+            self.ax_.set_xscale(**scale_of(at))
         self.ax_.set(xlabel=self.param_name, ylabel=self.score_name)
         if len(self.lines_) + len(self.errorbar_) > 1:
             add_legend(self.ax_)

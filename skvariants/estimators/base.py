@@ -464,7 +464,7 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         self.coef_ = sp.csr_array(self.coef_) if self.coef_.ndim == 2 else sp.csr_matrix(self.coef_)
         return self
 
-    def to_sklearn(self) -> Any:
+    def to_sklearn(self) -> _export.Exported:
         """The fitted estimator of scikit-learn that predicts the same, for tools that know scikit-learn's classes.
 
         Which class stands for which loss is told in :doc:`/guide/saving`. Classes and the names of features are kept.
@@ -474,7 +474,9 @@ class SGDVariant(Versioned, ReportsEpochs, LinksToDocs, BaseEstimator):
         -------
         estimator
             Such as ``LogisticRegression`` or ``Ridge``, with classes and names of features. It shares
-            nothing with this one.
+            nothing with this one. Several targets or levels of a quantile become a ``MultiOutputRegressor``, whose
+            ``estimators_`` are those of each, in their order; its parameter ``estimator``, of which scikit-learn has
+            one for all, is like the first.
 
         Raises
         ------

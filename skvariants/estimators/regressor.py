@@ -203,6 +203,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
     True
     """
 
+    crossing_: float | Any  # or None, as attributes of the base
+
     def __init__(
         self,
         loss: RegressorLossName | Loss = "squared_error",

@@ -15,6 +15,11 @@ from sklearn.utils import get_tags
 
 from skvariants._spec import Spec, Trainable
 
+#: parameters that an estimator hands to components, which may have values of their own, with those that hold these
+_OWNERS = {
+    "alpha": "penalty", "l1_ratio": "penalty", "epsilon": "loss", "eta0": "learning_rate", "power_t": "learning_rate",
+}  # fmt: skip
+
 
 @dataclass
 class Candidate:
@@ -145,6 +150,38 @@ def plan(base: Any, settings: Sequence[dict[str, Any]]) -> list[PipelineGroup]:
     return list(groups.values())
 
 
+def least_levels(groups: Sequence[PipelineGroup]) -> int:
+    """Columns that each candidate predicts of each target, at least."""
+    candidates = [candidate for group in groups for candidate in group.candidates]
+    return min(1 if candidate.spec is None else candidate.spec.loss.outputs for candidate in candidates)
+
+
+def without_effect(groups: Sequence[PipelineGroup]) -> dict[str, str]:
+    """Parameters that vary and that no component of any candidate takes, with what these call their own."""
+    candidates = [candidate for group in groups for candidate in group.candidates]
+    names = {name: None for candidate in candidates for name in candidate.params}
+    asked = {name: name.rpartition("__")[2] for name in names if name.rpartition("__")[2] in _OWNERS}
+    if not asked or any(candidate.spec is None for candidate in candidates):
+        return {}
+    problems = [candidate.spec.problem() for candidate in candidates if candidate.spec is not None]
+    settings = [candidate.params for candidate in candidates]
+    return {
+        name: f"{name.removesuffix(own)}{_OWNERS[own]}__{own}"
+        for name, own in asked.items()
+        if _is_idle(name, settings, problems)
+    }
+
+
+def _is_idle(name: str, settings: Sequence[dict[str, Any]], problems: Sequence[Hashable]) -> bool:
+    """Whether settings that differ in one parameter alone, of which there are some, all ask for the same."""
+    alike: dict[Hashable, dict[Hashable, Hashable]] = {}
+    for params, problem in zip(settings, problems, strict=True):
+        others = tuple((other, _token(value)) for other, value in params.items() if other != name)
+        alike.setdefault(others, {})[_token(params.get(name))] = problem
+    several = [list(found.values()) for found in alike.values() if len(found) > 1]
+    return bool(several) and all(len(set(found)) == 1 for found in several)
+
+
 def _with_params(base: Any, params: dict[str, Any]) -> Any:
     """A copy with other parameters, which are cloned too, as they may be estimators.
 
@@ -176,4 +213,4 @@ def _token(value: Any) -> Hashable:
     return id(value)  # the list of settings keeps it alive
 
 
-__all__ = ["Candidate", "PipelineGroup", "final_step", "plan", "with_final_step"]
+__all__ = ["Candidate", "PipelineGroup", "final_step", "least_levels", "plan", "with_final_step", "without_effect"]

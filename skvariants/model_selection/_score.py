@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import get_scorer
 
 from skvariants._component import refused
@@ -123,10 +123,47 @@ def check_metrics(named: dict[str | None, str | None] | None, y: Any) -> None:
     if len(classes) == 2:
         named_class = f"sklearn.metrics.make_scorer(f1_score, pos_label={classes.tolist()[-1]!r})"
         remedy += f"; 'f1' and its like count one class, which {named_class} names"
+    _check_each(metrics, constant, rows, classes, f"{remedy}.")
+
+
+def check_metrics_of_columns(named: dict[str | None, str | None] | None, y: Any, levels: int) -> None:
+    """Raise the sentence about a metric of scikit-learn that cannot score so many columns of predictions.
+
+    Parameters
+    ----------
+    named : dict or None
+        Names of the metrics by those of their scores.
+    y : array-like
+        Targets of a regression.
+    levels : int
+        Columns that each candidate predicts of each target, at least.
+
+    Raises
+    ------
+    ValueError
+        Naming the first such metric.
+    """
+    shape = np.shape(y)[1:]
+    metrics = [metric for metric in (named or {}).values() if metric is not None]
+    if not metrics or (levels == 1 and not shape):
+        return
+    rows, n_targets = np.zeros((2, 1)), int(np.prod(shape))
+    constant = DummyRegressor().fit(rows, np.ones((2, levels * n_targets)))
+    remedy = "Give a metric that takes several targets, such as 'r2'."
+    if levels > 1:
+        remedy = (
+            f"The model predicts {levels} levels of a quantile: leave scoring=None, which is the mean of the scores of "
+            "all levels, or give a function of the model, X and y."
+        )
+    _check_each(metrics, constant, rows, np.ones((2, *shape)), remedy)
+
+
+def _check_each(metrics: Sequence[str], constant: Any, X: Any, y: Any, remedy: str) -> None:
+    """Refuse the first metric that has no score of a constant model."""
     for metric in metrics:
-        with warnings.catch_warnings(), refused("scoring", metric, f"{remedy}."):
+        with warnings.catch_warnings(), refused("scoring", metric, remedy):
             warnings.simplefilter("ignore")
-            get_scorer(metric)(constant, rows, classes)
+            get_scorer(metric)(constant, X, y)
 
 
 def scores_itself(cls: type) -> bool:
@@ -207,4 +244,4 @@ def _number(value: Any, what: Any) -> float:
     return value  # type: ignore[return-value]
 
 
-__all__ = ["check_metrics", "score", "scores_at_once", "scores_itself"]
+__all__ = ["check_metrics", "check_metrics_of_columns", "score", "scores_at_once", "scores_itself"]

@@ -22,7 +22,7 @@ import numpy as np
 from joblib.externals.loky import get_reusable_executor
 from joblib.parallel import get_active_backend
 from sklearn import get_config
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, get_tags, indexable
@@ -63,10 +63,10 @@ from skvariants.model_selection._elsewhere import (
 from skvariants.model_selection._evaluate import FoldResult, Rung, evaluate_at_once, evaluate_configured, evaluate_fold
 from skvariants.model_selection._fold import SearchContext, n_rows, per_row, told_rows
 from skvariants.model_selection._grams import METRICS, sums_by_fold
-from skvariants.model_selection._plan import final_step, plan
+from skvariants.model_selection._plan import final_step, least_levels, plan, without_effect
 from skvariants.model_selection._progress import NullContext, Progress, warn
 from skvariants.model_selection._results import cv_results, report_cut_short, report_failures, report_unfinished, table
-from skvariants.model_selection._score import check_metrics
+from skvariants.model_selection._score import check_metrics, check_metrics_of_columns
 from skvariants.model_selection._time import Timer
 
 Array = np.ndarray
@@ -135,6 +135,8 @@ class Evaluation:
         #: its time, and how much is left of it
         self.timer = Timer(search.max_time, search.refit is not False)
         self.groups = plan(base, settings)
+        if context.y is not None and is_regressor(base):
+            check_metrics_of_columns(context.named, context.y, least_levels(self.groups))
         self._rungs: dict[tuple[int, int], Any] = {}
         self._latest: dict[tuple[int, int], FoldResult] = {}
         self._rows: list[list[FoldResult]] = []
@@ -665,6 +667,12 @@ class BatchedSearch(Versioned, LinksToDocs):
             raise ValueError(f"{_NOTHING} {self._candidates}={shown(asked)} gives no candidate: add values.")
         _check_names(base, settings)
         evaluation = evaluation_of(base, settings)
+        for name, instead in without_effect(evaluation.groups).items():
+            warn(
+                f"{self._candidates} varies {name!r}, which has no effect: the components of these models do not take "
+                f"it from the estimator. Leave it out, or search {instead!r} where a component has it.",
+                UserWarning,
+            )
         with no_worker_stays(self.n_jobs):
             found = self._run_search(evaluation, callback_ctx)
             found |= {"n_splits_": evaluation.n_splits, "scorer_": scoring.scorers}
