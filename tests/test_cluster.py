@@ -161,6 +161,24 @@ def test_blocks_are_functions_sparse_or_frames():
     assert single.coef_.dtype == np.float32
 
 
+@pytest.mark.parametrize("far", [30.0, 1e4])
+def test_a_start_that_is_worse_than_a_constant_gives_way_to_it(far):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((6000, 3))
+    y = rng.poisson(np.exp(np.clip(X[:, 0], -5, 4))).astype(float)
+    X[-100, 0] = far  # where the model of the rows before foresees 1e13 and more
+    blocks = [(X[i : i + 1000], y[i : i + 1000]) for i in range(0, 6000, 1000)]
+    warm = SGDVariantRegressor("poisson", tol=1e-8, warm_start=True).fit(X[:5000], y[:5000])
+    fitted = fit(warm, blocks)
+    assert fitted.status_ == "converged"
+    assert fitted.n_iter_ < 20
+    mean = np.exp(X @ fitted.coef_ + fitted.intercept_)
+    gradient = (X.T @ (mean - y) / len(y) + fitted.alpha * fitted.coef_) / X.std(axis=0)
+    assert np.abs(gradient).max() < 1e-3
+    constant = y.mean() - y.mean() * np.log(y.mean())
+    assert (mean - y * np.log(mean)).mean() < constant
+
+
 def test_what_blocks_are_not():
     X, y, _ = problem()
     Z = X.copy()
