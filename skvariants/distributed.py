@@ -42,7 +42,8 @@ def fit(
     blocks : iterable
         Each a pair ``(X, y)``, a triple ``(X, y, sample_weight)``, or a data frame with `target`; a function without
         arguments that returns one, called in each pass where it is needed; or a future or a delayed value of dask or a
-        reference of Ray that stands for one. Or a ``ray.data.Dataset`` with `target`.
+        reference of Ray that stands for one. Or a ``ray.data.Dataset`` with `target`. A fit calculates in float32 where
+        all blocks are in float32, and in float64 where they are not.
     target : str, optional
         Of data frames the column to predict; the others are features.
     sample_weight : str, optional
