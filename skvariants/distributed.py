@@ -16,8 +16,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from skvariants._blocks.cluster import OnCluster, client_of
-from skvariants._blocks.engines import OnExecutor, OnRay, in_turn, ray_of, runs_of
+from skvariants._blocks.engines import OnExecutor, OnFunction, OnRay, in_turn, ray_of, runs_of
 from skvariants._blocks.table import Shard, Table, features_of
+from skvariants._component import shown
 from skvariants._data.rows import is_lazy
 from skvariants._data.validate import Given, refuse_masked
 
@@ -41,7 +42,8 @@ def fit(
     blocks : iterable
         Each a pair ``(X, y)``, a triple ``(X, y, sample_weight)``, or a data frame with `target`; a function without
         arguments that returns one, called in each pass where it is needed; or a future or a delayed value of dask or a
-        reference of Ray that stands for one. Or a ``ray.data.Dataset`` with `target`.
+        reference of Ray that stands for one. Or a ``ray.data.Dataset`` with `target`. A fit calculates in float32 where
+        all blocks are in float32, and in float64 where they are not.
     target : str, optional
         Of data frames the column to predict; the others are features.
     sample_weight : str, optional
@@ -73,6 +75,18 @@ def fit(
     >>> model.status_, model.history_["rows"][0]
     ('converged', 20000)
     """
+    if not hasattr(estimator, "__skvariants_fit__") or isinstance(estimator, type):
+        called = f"class {estimator.__name__}" if isinstance(estimator, type) else f"type {type(estimator).__name__}"
+        raise TypeError(
+            f"estimator of {called} is not accepted: give an SGDVariantClassifier(...) or SGDVariantRegressor(...). "
+            "Steps of a pipeline before it can transform blocks in functions that read them, and searches fit "
+            "collections of dask by fit, and batches by fit_batches."
+        )
+    if sample_weight is not None and target is None:
+        raise ValueError(
+            f"sample_weight={sample_weight!r} is a column of data frames, and target is None: give target, too, or "
+            "blocks (X, y, sample_weight)."
+        )
     if hasattr(blocks, "to_pandas_refs"):
         blocks = blocks.to_pandas_refs()
     if hasattr(blocks, "__dask_graph__"):
@@ -114,7 +128,7 @@ def _engine(engine: Any, blocks: list[Any], read: Callable[[Any], Shard]) -> tup
     elif hasattr(engine, "submit"):
         run = OnExecutor(engine)
     elif engine is None or callable(engine):
-        run = in_turn if engine is None else engine
+        run = in_turn if engine is None else OnFunction(engine)
     else:
         raise TypeError(
             f"engine of type {type(engine).__name__} is not accepted: give a concurrent.futures.Executor, a client of "
@@ -127,10 +141,20 @@ def _shard(target: str | None, sample_weight: str | None, block: Any) -> Shard:
     """Features, targets and weights of a block as the user gave it."""
     block = block() if callable(block) else block
     if target is not None:
-        frame = block if hasattr(block, "iloc") else block.to_pandas()
+        frame = block.to_pandas() if hasattr(block, "to_pandas") else block
+        if not hasattr(frame, "columns"):
+            raise ValueError(
+                f"A block is of type {type(block).__name__}, and target={target!r} is a column of data frames: give "
+                "data frames, or (X, y) without target."
+            )
+        given = {"target": target} if sample_weight is None else {"target": target, "sample_weight": sample_weight}
+        for name, column in given.items():
+            if column not in frame.columns:
+                raise ValueError(
+                    f"{name}={column!r} is no column of a block: give one of its columns {shown(list(frame.columns))}."
+                )
         weight = None if sample_weight is None else frame[sample_weight].to_numpy()
-        given = [name for name in (target, sample_weight) if name is not None]
-        return frame.drop(columns=given), frame[target].to_numpy(), weight
+        return frame.drop(columns=list(given.values())), frame[target].to_numpy(), weight
     if not (isinstance(block, tuple | list) and len(block) in (2, 3)):
         raise ValueError(
             f"A block is of type {type(block).__name__}: give (X, y) or (X, y, sample_weight), or data frames and "

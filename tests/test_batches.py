@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skvariants import SGDVariantClassifier, SGDVariantRegressor
 from skvariants._fit.batches import First
 from skvariants.batches import ArrayBatches, ParquetBatches
+from skvariants.distributed import fit
 from skvariants.losses import LogCosh
 from test_blocks import SETTINGS, objective, problem
 
@@ -89,6 +90,24 @@ def test_a_file_sorted_by_label_ends_at_the_same_model():
     assert gap(of_kind("binary", tol=1e-3).fit_batches(lambda: iter(parts))) <= 1e-3
     assert gap(of_kind("binary").fit_batches(lambda: iter(parts))) <= 1e-12
     assert gap(of_kind("binary").fit_batches(ArrayBatches(X[order], y[order], rows=ROWS))) <= 1e-12
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_precision_is_single_where_all_batches_are(once):
+    X, y = problem("real", n=3000)
+    parts = cut(X, y)
+    single = [(A.astype(np.float32), b) for A, b in parts]
+
+    def fitted(batches):
+        return of_kind("real", tol=1e-6).fit_batches(iter(batches) if once else batches)
+
+    assert fitted(single).coef_.dtype == np.float32
+    for batches in ([parts[0], *single[1:]], [(X[:9].astype(int), y[:9]), *single]):
+        assert fitted(batches).coef_.dtype == fit(of_kind("real", tol=1e-6), batches).coef_.dtype == np.float64
+    for other in (parts[2], (X[:9].astype(int), y[:9])):
+        assert fit(of_kind("real", tol=1e-6), [*single[:2], other]).coef_.dtype == np.float64
+        with pytest.raises(ValueError, match=r"^Batch 2 .*: X is in double precision and .*X.astype\(numpy.float32\)"):
+            fitted([*single[:2], other])
 
 
 def test_sparse_batches_and_single_precision():

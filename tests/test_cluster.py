@@ -161,8 +161,30 @@ def test_blocks_are_functions_sparse_or_frames():
     assert single.coef_.dtype == np.float32
 
 
+@pytest.mark.parametrize("far", [30.0, 1e4])
+def test_a_start_that_is_worse_than_a_constant_gives_way_to_it(far):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((6000, 3))
+    y = rng.poisson(np.exp(np.clip(X[:, 0], -5, 4))).astype(float)
+    X[-100, 0] = far  # where the model of the rows before foresees 1e13 and more
+    blocks = [(X[i : i + 1000], y[i : i + 1000]) for i in range(0, 6000, 1000)]
+    warm = SGDVariantRegressor("poisson", tol=1e-8, warm_start=True).fit(X[:5000], y[:5000])
+    fitted = fit(warm, blocks)
+    assert fitted.status_ == "converged"
+    assert fitted.n_iter_ < 20
+    mean = np.exp(X @ fitted.coef_ + fitted.intercept_)
+    gradient = (X.T @ (mean - y) / len(y) + fitted.alpha * fitted.coef_) / X.std(axis=0)
+    assert np.abs(gradient).max() < 1e-3
+    constant = y.mean() - y.mean() * np.log(y.mean())
+    assert (mean - y * np.log(mean)).mean() < constant
+
+
 def test_what_blocks_are_not():
+    import pandas as pd
+    from sklearn.pipeline import make_pipeline
+
     X, y, _ = problem()
+    frame = pd.DataFrame({"t": y[:9], "x": X[:9, 0]})
     Z = X.copy()
     Z[4050, 2] = np.nan
     half, other = (X[:9], y[:9]), (X[9:], y[9:])
@@ -184,9 +206,36 @@ def test_what_blocks_are_not():
         (lambda: fit(model(), [(*half, np.ones(9)), other]), ValueError, "Some blocks have weights and others"),
         (lambda: fit(model(loss="hinge"), [(X, y)]), TypeError, "Hinge has kinks.*give them one after the other"),
         (lambda: fit(model(), [(X, y)], engine="dask"), TypeError, "engine of type str is not accepted"),
+        (lambda: fit(model(), [half, (X, None)]), ValueError, "y is None: give a target for each row.* block 1 of"),
+        (lambda: fit(model(), [(X, y, 2.0)]), ValueError, "as many rows of each"),
+        (lambda: fit(model(), [(X, y)], sample_weight="w"), ValueError, "sample_weight='w' .*target is None: give tar"),
+        (lambda: fit(model(), [(X, y)], target="t"), ValueError, "type tuple, and target='t' .*without target.* block"),
+        (lambda: fit(model(), [frame], target="q"), ValueError, r"target='q' is no .* \['t', 'x'\]. It is block 0"),
+        (lambda: fit(model(), [frame], target="t", sample_weight="w"), ValueError, "sample_weight='w' is no column"),
+        (lambda: fit(make_pipeline(model()), [(X, y)]), TypeError, "estimator of type Pipeline .*transform blocks"),
+        (lambda: fit(BatchedGridSearchCV(model(), {}), [(X, y)]), TypeError, "BatchedGridSearchCV .*by fit_batches"),
+        (lambda: fit(SGDVariantClassifier, [(X, y)]), TypeError, "of class SGDVariantClassifier is not accepted"),
     ):
         with pytest.raises(kind, match=words):
             call()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (lambda results: results[:-1], ValueError, "engine returned 7 results for 8 shards: return the result of each"),
+        (lambda results: [*results, results[0]], ValueError, "engine returned 9 results for 8 shards"),
+        (lambda results: iter(results[1:]), ValueError, "engine returned 7 results for 8 shards"),
+        (lambda results: None, TypeError, "engine returned None for 8 shards: return the result of each"),
+    ],
+)
+def test_an_engine_gives_a_result_of_each_shard(change, kind, words):
+    def engine(function, shards, *args):
+        return change([function(shard, *args) for shard in shards])
+
+    engine.workers = 2
+    with pytest.raises(kind, match=words):
+        fit(model(), in_blocks(*problem()), engine=engine)
 
 
 def test_a_pool_that_is_broken_is_an_error():

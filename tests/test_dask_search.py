@@ -8,7 +8,15 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, ShuffleSplit, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    RepeatedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -312,6 +320,31 @@ def test_a_search_of_a_collection_is_that_in_memory(da):
     assert_same(search, expected)
     assert search.score(*lazy_of(da, X, y)) == pytest.approx(expected.score(X, y))
     np.testing.assert_array_equal(search.predict(lazy_of(da, X, y)[0]).compute(), expected.predict(X))
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "neg_brier_score"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.filterwarnings("ignore")
+def test_folds_that_lack_a_class_have_the_scores_of_scikit_learn(scoring, n_classes, da):
+    X, y = problem("binary", 400)
+    y = np.where(np.arange(400) < 120, 0, y)
+    if n_classes == 3:
+        y[[5, 150, 390]] = 2
+    folds = KFold(4)
+    values = {"alpha": [1e-3, 1.0]}
+    model = SGDVariantClassifier(tol=1e-9)
+    there = scores_of(GridSearchCV(model, values, scoring=scoring, cv=folds, refit=False).fit(X, y))
+    search = BatchedGridSearchCV(model, values, scoring=scoring, cv=folds, refit=False)
+    lacking = scoring == "neg_log_loss" or n_classes == 3
+    assert np.isnan(there["split2_test_score" if n_classes == 3 else "split0_test_score"]).all() == lacking
+    fits = (
+        lambda: search.fit(X, y),
+        lambda: search.fit_batches(ArrayBatches(X, y, rows=70)),
+        lambda: search.fit(*lazy_of(da, X, y, 130)),
+    )
+    for found in (fit() for fit in fits):
+        for name, scores in scores_of(found).items():
+            np.testing.assert_allclose(scores, there[name], rtol=1e-4, err_msg=name)
 
 
 SEARCHES = [

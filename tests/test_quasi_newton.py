@@ -470,6 +470,23 @@ def test_a_part_of_the_rows_is_left_at_its_noise(rng, few):
     assert rows.count(600) > 2
 
 
+@pytest.mark.parametrize("far", [30.0, 1e4])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_other_rows_have_led_to_gives_way_to_a_constant_where_it_is_worse(far, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((6000, 3))
+    y = rng.poisson(np.exp(np.clip(X[:, 0], -5, 4))).astype(float)
+    X[-100, 0] = far  # where a model of the other rows foresees 1e13 and more
+    cold = SGDVariantRegressor("poisson", tol=1e-6, random_state=seed).fit(X, y)
+    warm = SGDVariantRegressor("poisson", tol=1e-6, random_state=seed, warm_start=True).fit(X[:5000], y[:5000])
+    for model in (cold, warm.fit(X, y)):
+        assert model.status_ == "converged"
+        assert model.n_iter_ < 30
+        mean = np.exp(X @ model.coef_ + model.intercept_)
+        gradient = (X.T @ (mean - y) / len(y) + model.alpha * model.coef_) / X.std(axis=0)
+        assert np.abs(gradient).max() < 5e-3
+
+
 def test_metrics_go_with_the_models_to_the_next_batch(rng, few, monkeypatch):
     made = []
     make = Descent.make_metric

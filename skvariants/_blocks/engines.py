@@ -116,6 +116,32 @@ def in_turn(function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> 
     return (function(shard, *args) for shard in shards)
 
 
+class OnFunction:
+    """The engine of a function of the user's.
+
+    Parameters
+    ----------
+    function : callable
+        ``run(function, shards, *args)``.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.workers = int(getattr(function, "workers", None) or os.cpu_count() or 1)
+
+    def __call__(self, function: Callable[..., Any], shards: Sequence[Any], *args: Any) -> list[Any]:
+        results = self.function(function, shards, *args)
+        if not isinstance(results, Iterable):
+            raise TypeError(f"engine returned {results!r} for {len(shards)} shards: {_ALL}.")
+        results = list(results)
+        if len(results) != len(shards):
+            raise ValueError(f"engine returned {len(results)} results for {len(shards)} shards: {_ALL}.")
+        return results
+
+
+_ALL = "return the result of each, as [function(shard, *args) for shard in shards]"
+
+
 class OnExecutor:
     """The engine of a :class:`concurrent.futures.Executor`.
 
@@ -201,5 +227,6 @@ def ray_of(block: Any) -> Any:
 
 
 __all__ = [
-    "LOST", "Engine", "OnExecutor", "OnRay", "Run", "Tree", "in_turn", "listed", "ray_of", "runs_of", "summed", "tree",
+    "LOST", "Engine", "OnExecutor", "OnFunction", "OnRay", "Run", "Tree", "in_turn", "listed", "ray_of", "runs_of",
+    "summed", "tree",
 ]  # fmt: skip

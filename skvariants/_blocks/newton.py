@@ -290,8 +290,10 @@ class SummedNewton(Method):
         state, m = self.state, self.state.method
         sums = self._measure(state.theta, self._wants_hessian())
         f = self._objective(state.theta, sums.value, sums.weight)
-        if not f.sum() <= self.tolerance.constant[0] and not m.wary:
-            # worse than a constant model: the sample has misled
+        constant = float(self.tolerance.constant[0])
+        worse = not f.sum() <= constant + self._noise(constant)
+        if worse and not m.failed and (state.theta != self.fallback).any():
+            # worse than a constant model: the sample, or a model that others have left, has misled
             state.theta, m.wary = self.fallback.astype(np.float64), True
             return f
         self._learn(state.theta, f, sums)
@@ -331,7 +333,7 @@ class SummedNewton(Method):
         sums = self._measure(trial, self._wants_hessian(), m.P if m.wary else None, offsets)
         f = self._objective(trial, sums.value, sums.weight)
         before, after = self._by_unit(m.f), self._by_unit(f)
-        noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
+        noise = self._noise(before)
         slope = np.minimum(m.slope[:: self.unit], 0.0)
         good = after <= before + ARMIJO * m.length[:: self.unit] * slope + noise
         gained = float(np.where(good, before - after, 0.0).sum())
@@ -386,7 +388,7 @@ class SummedNewton(Method):
         state, m, unit = self.state, self.state.method, self.unit
         t = m.length[::unit]
         before, after = self._by_unit(m.f), self._by_unit(f)
-        noise = 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(before)
+        noise = self._noise(before)
         after = np.where(np.isfinite(after), after, np.inf)
         guess, found = np.clip(parabola(t, before, after, m.slope[::unit]), 0.1 * t, 0.5 * t), False
         if m.wary:
@@ -401,6 +403,10 @@ class SummedNewton(Method):
             found = bool((lower & ~good & (before - seen.min(axis=0) > noise)).any())
         m.length, m.wary = np.repeat(np.where(good, t, guess), unit), True
         return found
+
+    def _noise(self, objective: Any) -> Any:
+        """By how much rounding may change objectives."""
+        return 4 * np.finfo(self.problem.rows.dtype).eps * np.abs(objective)
 
     def _by_unit(self, columns: Array) -> Array:
         return by_unit(columns, self.unit)

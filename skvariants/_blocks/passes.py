@@ -216,6 +216,7 @@ class Passes:
         self.n_rows: int | None = None
         self.n_passes = 0
         self.weighed: bool | None = None
+        self.dtype: Any = None
         self.label: Any = None
         self.checkpoint = Checkpoint(None, None)
 
@@ -259,6 +260,12 @@ class Passes:
         if len(np.shape(y)) == 2 and self.asked.classification:
             raise ValueError("y has several columns: give one label for each row.")
         X, y = self.header.checked(X, y, self.header.n_features is None, **self.asked.checks_of(y))
+        self.dtype = working_dtype(X.dtype) if self.dtype is None else self.dtype
+        if working_dtype(X.dtype) != self.dtype == np.float32:
+            raise ValueError(
+                "X is in double precision and the first batch is in float32, which the fit is calculated in: give each "
+                "as X.astype(numpy.float32), or each as X.astype(float)."
+            )
         if self.weighed not in (None, weight is not None):
             raise ValueError("Some batches have weights and others have none: give them with each, or with none.")
         self.weighed = weight is not None
@@ -267,7 +274,7 @@ class Passes:
             self.label = label if self.label is None else self.label
             if isinstance(label, str | bytes) != isinstance(self.label, str | bytes):
                 raise ValueError(labels_differ(self.label, label))
-        return X, y, row_weights(weight, X.shape[0])
+        return X.astype(self.dtype, copy=False), y, row_weights(weight, X.shape[0])
 
     def table(self) -> Table:
         """The table that they are; its first batch is looked at."""

@@ -130,7 +130,9 @@ def look(shard: Shard, asked: Any, loss: Any, d: int, share: float | None = None
         refuse_masked(value, name)
     X, y, weight = shard
     n, y = X.shape[0], np.asarray(y)
-    if X.shape[1] != d or len(y) != n or not (weight is None or len(weight) == n):
+    if not y.ndim:
+        raise ValueError(f"y is {y}: give a target for each row.")
+    if X.shape[1] != d or len(y) != n or not (weight is None or np.shape(weight)[:1] == (n,)):
         sizes = X.shape, np.shape(y), np.shape(weight)
         raise ValueError(f"A block of X, y and sample_weight has the shapes {sizes}: give as many rows of each.")
     if asked.classification and y.ndim != 1:

@@ -238,10 +238,13 @@ class Descent:
     @classmethod
     def begin(
         cls, batch: StageBatch, theta: Array, smooth: bool, active: Array, n_models: int, damping: Array,
-        metric: Any = None,
+        metric: Any = None, Z: Array | None = None,
     ) -> Descent:  # fmt: skip
-        """A descent from `theta`, of the models `active` among `n_models`, perhaps with the metric of fewer rows."""
-        Z = batch.predict(theta)
+        """A descent from `theta`, of the models `active` among `n_models`, perhaps with the metric of fewer rows.
+
+        `Z` are its predictions, where they are known.
+        """
+        Z = batch.predict(theta) if Z is None else Z
         state = DescentState(
             width=batch.width, active=active, theta=theta, Z=Z, f=batch.objective(Z, theta), damping=damping,
             last=np.full(len(active), np.inf), length=np.ones(len(active)), n_models=n_models,

@@ -198,14 +198,36 @@ class QuasiNewtonSteps(Method):
         """A descent of all models on the present batch."""
         state, method = self.state, self.state.method
         active = np.arange(state.n_models)
-        theta = np.ascontiguousarray(state.theta)
+        batch, theta = self._batch(active), np.array(state.theta, order="C")
+        Z = batch.predict(theta)
+        if self.on_all_rows and (method.stage or state.epoch.any()):
+            self._replace_misled(theta, Z, batch.objective(Z, theta))
         if self._damped:
             method.damping[:] = DAMPED  # other rows, another ravine
         self.descent = Descent.begin(
-            self._batch(active), theta.copy(), self.smooth, active, state.n_models, method.damping.copy(),
-            self._carried(),
-        )  # fmt: skip
+            batch, theta, self.smooth, active, state.n_models, method.damping.copy(), self._carried(), Z
+        )
         method.descent, method.factors = self.descent.state, None
+
+    def _replace_misled(self, theta: Array, Z: Array, f: Array) -> None:
+        """Put the best constant model where other rows, or a part of them, have led to what is worse on all rows.
+
+        Parameters, predictions and objectives of all models; the first two are changed in place.
+        """
+        width = self.state.width
+        worse = np.flatnonzero(~(f <= self.tolerance.constant))
+        if not worse.size:
+            return
+        columns = columns_of(worse, width)
+        problem = self.problem.take(columns)
+        constant = np.zeros((len(theta), len(columns)), theta.dtype)
+        constant[-1] = problem.intercept_only()[0] / problem.coordinates.target
+        if problem.penalty.bounded:
+            problem.penalty.project(constant[:-1])
+        batch = StageBatch(problem, width, order=self._rows_in_order)
+        at = batch.predict(constant)
+        better = columns_of(np.flatnonzero(~(f[worse] <= batch.objective(at, constant))), width)
+        theta[:, columns[better]], Z[:, columns[better]] = constant[:, better], at[:, better]
 
     def _carry(self, positions: Array) -> None:
         """Keep the metrics of models that leave a batch: those of the next, of more rows, are much the same."""

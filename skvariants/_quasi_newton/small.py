@@ -106,6 +106,8 @@ class SmallNewton(Method):
             w = self.state.theta.astype(np.float64)
             method.newton = NewtonState(w=w, z=self._predict(w))
             method.newton.f = self._objective(0.0, 0.0, 0.0)
+            # where other rows have led to what is worse than a constant model, the general method begins with that
+            self.failed = bool(self.state.epoch.any() and not method.newton.f <= general.tolerance.constant[0])
         self.r = np.empty_like(method.newton.z)
 
     def _predict(self, w: Array) -> Array:

@@ -388,6 +388,8 @@ class SGDVariantClassifier(ClassifierMixin, SGDVariant):
         batches : iterable or callable
             Of ``(X, y)`` or ``(X, y, sample_weight)``: what can be iterated again and again, such as a list or
             `skvariants.batches.ParquetBatches`; a callable that makes an iterator; or a generator.
+            A fit calculates in float32 where all batches are in float32, and in float64 where they are not; a first
+            batch in float32 that others do not follow is refused.
         classes : array-like of shape (n_classes,), default=None
             All labels; a generator needs them, and other batches may need a pass to find them.
         max_passes : int, default=None

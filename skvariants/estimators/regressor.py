@@ -341,6 +341,8 @@ class SGDVariantRegressor(RegressorMixin, SGDVariant):
         batches : iterable or callable
             Of ``(X, y)`` or ``(X, y, sample_weight)``: what can be iterated again and again, such as a list or
             `skvariants.batches.ParquetBatches`; a callable that makes an iterator; or a generator.
+            A fit calculates in float32 where all batches are in float32, and in float64 where they are not; a first
+            batch in float32 that others do not follow is refused.
         max_passes : int, default=None
             Most passes; None for as many as `tol` needs, at most `max_iter`.
         checkpoint : str or path, default=None

@@ -141,17 +141,28 @@ class OfLabels(Metric):
 
 @dataclass(frozen=True)
 class OfProbabilities(Metric):
-    """Mean of a function of the probabilities and of the number of the true label."""
+    """Mean of a function of the probabilities and of the number of the true label.
+
+    Models of `whole` classes and more have a score on rows of all their classes only: scikit-learn reads the classes
+    off the rows, and refuses where they are not those of the probabilities.
+    """
 
     function: Callable[[Array, Array], Array]
+    whole: int = 2
 
     counts_labels: ClassVar[bool] = True
 
     def parts(self, models: Models, z: Array, y: Array, w: Array) -> Totals:
-        return Totals.of(self.function(models.probable(z), models.task.codes(y)), w)
+        codes = models.task.codes(y)
+        totals = Totals.of(self.function(models.probable(z), codes), w)
+        rows = np.bincount(codes, minlength=models.task.n_classes)
+        return Totals(totals.weight, np.concatenate([totals.values, rows]))
 
     def scores(self, totals: Any, models: Models, constant: Any) -> Array:
-        return np.asarray(-totals.values / totals.weight)
+        values, rows = np.split(totals.values, [-models.task.n_classes])
+        if len(rows) >= self.whole and not rows.all():
+            return np.full(len(values), np.nan)
+        return np.asarray(-values / totals.weight)
 
 
 def _log_loss(p: Array, codes: Array) -> Array:
@@ -250,7 +261,7 @@ LABELS: dict[str, Metric] = {
         for suffix in ("", "_macro", "_micro", "_weighted")
     },
     "neg_log_loss": OfProbabilities(_log_loss),
-    "neg_brier_score": OfProbabilities(_brier),
+    "neg_brier_score": OfProbabilities(_brier, whole=3),
 }  # fmt: skip
 REALS: dict[str, Metric] = {
     "r2": R2(),
