@@ -272,7 +272,7 @@ def test_of_rungs_that_outgrow_their_room_the_best_stays(monkeypatch, room):
     rungs, rng = rungs_of(), np.random.default_rng(0)
     rungs.state.theta = rng.standard_normal(rungs.state.theta.shape)
     rungs.scores = np.arange(11.0)[::-1] ** 2 + 1
-    rungs.scores[7] = 0.5
+    rungs.scores[7], rungs.rows = 0.5, rungs_module.RACE_ROWS  # as luck is no longer in play
     monkeypatch.setattr(rungs_module, "MOST_BYTES", room * 6 * 8)
     grown = rungs.spread(np.array([4, 1]), 5, 0)
     stay = np.arange(11) if room == 11 else np.array([7])
@@ -280,6 +280,20 @@ def test_of_rungs_that_outgrow_their_room_the_best_stays(monkeypatch, room):
     assert_array_equal(grown.scores, rungs.scores[stay])
     assert_array_equal(grown.state.theta[[4, 1, 5]], rungs.state.theta[:, stay])
     assert len(grown.state.theta) == 6
+
+
+def test_a_rung_is_ahead_by_more_than_the_loss_of_a_row():
+    rungs, middle = rungs_of(), 5
+    rungs.scores = np.full(11, 1.0)
+    rungs.rows = 10
+    for away, lead in ((8, 0.25), (2, 0.25), (6, 0.05)):  # three rungs, three rungs and one, at a tenth of a row each
+        rungs.scores[:] = 1.0
+        rungs.scores[away] = 1 - lead
+        assert rungs.leader == middle
+        rungs.scores[away] = 1 - lead - 0.1
+        assert rungs.leader == away
+    rungs.scores[:] = np.r_[np.inf, np.full(10, 1.0)]
+    assert rungs.leader == middle
 
 
 def test_a_stream_knows_how_often_its_targets_crossed_their_mean():

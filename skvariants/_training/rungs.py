@@ -104,7 +104,8 @@ class Rungs:
         if not np.isfinite(least):
             return 0
         away = np.abs(np.arange(len(self.scores)) - len(self.scores) // 2)
-        scores = self.scores + away * (max(least, self.scores[0]) / max(self.rows, 1))
+        row = max(least, self.scores[0]) if np.isfinite(self.scores[0]) else least
+        scores = self.scores + away * (row / max(self.rows, 1))
         best = scores.min()
         equal = np.flatnonzero(scores <= best + _TIE * abs(best))
         return int(equal[np.argmin(np.abs(equal - len(self.scores) // 2))])
