@@ -162,7 +162,7 @@ def test_large_models_race_on_fewer_rungs(monkeypatch):
 @every_raced_solver
 @pytest.mark.parametrize("kind", ["real", "binary"])
 def test_a_model_with_room_for_one_rung_races_them_in_turn_once_a_chunk_tells(monkeypatch, kind, solver):
-    (X, y), (X_new, y_new) = world(4000, kind), world(2000, kind, seed=1)
+    (X, y), (X_new, y_new) = world(12_000, kind), world(2000, kind, seed=1)  # so many that either has arrived
     model, roomy = (estimator(kind)(solver=solver, random_state=0) for _ in range(2))
     streamed(roomy, X, y, 2000)
     monkeypatch.setattr(module, "MOST_BYTES", 0)
