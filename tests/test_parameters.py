@@ -228,7 +228,13 @@ OF_SEARCHES = {
     "return_train_score": Entry(None),
     "max_time": Entry(1e-9),
     "n_iter": Entry(2),
-    "random_state": Entry(1, {"n_iter": 2, "n_candidates": 3, "param_grid": {"alpha": uniform(0, 1)}}),
+    "random_state": Entry(
+        1,
+        {
+            "n_iter": 2, "n_candidates": 3, "param_grid": {"alpha": uniform(0, 1)},
+            "param_distributions": {"alpha": uniform(0, 1)},  # no draw of few values, which two seeds may share
+        },
+    ),
     "n_candidates": Entry(3, {"n_candidates": 5, "param_grid": {"alpha": uniform(0, 1)}}),
     "factor": Entry(2),
     "max_resources": Entry(2),
