@@ -161,6 +161,7 @@ def test_a_search_is_a_grid_search_for_every_penalty(penalty, solver):
     assert_same(model, {"alpha": ALPHAS, "l1_ratio": [0.2, 0.8]}, *targets())
 
 
+@pytest.mark.filterwarnings("ignore:param_grid varies:UserWarning")  # which "optimal" has no use for
 @pytest.mark.parametrize("schedule", [*SCHEDULES, "auto"])
 def test_a_search_is_a_grid_search_for_every_schedule(schedule):
     loss = "hinge" if schedule.startswith("pa") else "log_loss"
