@@ -84,11 +84,11 @@ def learn(spec: Spec, data: Data, kept: Kept | None, start: Any, trust: Any) -> 
         # what is not replaced below is not changed
         sums = None if kept.state.method is None else kept.state.method.copy()
         state, setup.history = replace(kept.state, method=sums, history=[]), kept.setup.history
-    how = loss, spec.penalty, spec.fit_intercept, loss.margin * task.unit(moments, spec.fit_intercept)
     if state.method is None or start is not None:
         known = None if trust is None else trust()
         state.method = _begun(spec, data, loss, kept, start, Trust() if known is None else known)
     started = time.perf_counter()
+    how = loss, spec.penalty, spec.fit_intercept, loss.margin * task.unit(moments, spec.fit_intercept)
     chunk = _chunk(data)
     rule = memory_of(spec.forgetting, state.method.memory, state.method, how)
     with (

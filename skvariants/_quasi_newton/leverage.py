@@ -121,8 +121,8 @@ def _dense(X: Any) -> Array:
     return X.toarray() if sp.issparse(X) else np.asarray(X)
 
 
-def _steps_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array, apart: Array) -> tuple[Array, Array]:
-    """Newton's step of each column by some of the rows, and one that moves no row that is apart against its label.
+def _steps_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array, apart: Array) -> list[Array]:
+    """Newton's step of each column by some of the rows; without L1 also one that moves no row apart against its label.
 
     About the mean of these rows, as far from that of all they may all but coincide.
 
@@ -163,11 +163,11 @@ def _steps_of_others(batch: StageBatch, theta: Array, Z: Array, others: Array, a
             bound[:-1, j] = _bound(P[:-1, j] / scale, factor, (X_far - mean) * scale, level, far_slopes[:, j]) * scale
         else:
             v, own = theta[:-1, j].astype(np.float64), kinks.take(lambda a, j=j: a[:-1, j])
-            P[:-1, j] = bound[:-1, j] = lasso(Q, g - Q @ v, own.strength, v, own.bounds) - v
+            P[:-1, j] = lasso(Q, g - Q @ v, own.strength, v, own.bounds) - v
         if problem.fit_intercept:
             P[-1, j], bound[-1, j] = level - mean @ P[:-1, j], level - mean @ bound[:-1, j]
-    whole, held = (np.nan_to_num(step, posinf=0.0, neginf=0.0).astype(theta.dtype) for step in (P, bound))
-    return whole, held
+    steps = [P, bound] if kinks is None else [P]
+    return [np.nan_to_num(step, posinf=0.0, neginf=0.0).astype(theta.dtype) for step in steps]
 
 
 def _bound(p: Array, factor: Array, A: Array, level: float, slope: Array) -> Array:

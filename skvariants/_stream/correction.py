@@ -10,6 +10,7 @@ import numpy as np
 
 from skvariants._stream.compact import Rows
 from skvariants._stream.learner import Learner, quadratic_forms
+from skvariants._stream.likeness import mean_square
 from skvariants._stream.sample import uniforms
 from skvariants._stream.sums import Pending, class_numbers
 
@@ -119,9 +120,7 @@ class CorrectedLearner(Learner):
         at = self.at
         if at.then is None or not at.counted > 0:
             return False
-        move = at.theta - at.then
-        mean = move[-1] + (at.first / at.counted) @ move[:-1]
-        square = mean * mean + (at.squares_about_mean / at.counted) @ (move * move)[:-1]
+        square = mean_square(at.theta - at.then, at.first / at.counted, at.squares_about_mean / at.counted)
         return bool(np.any(square > np.square(self.reach)))
 
     def _recall(self) -> None:

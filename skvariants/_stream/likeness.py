@@ -23,6 +23,12 @@ _NUMBERS, _ROWS = 1 << 18, 512
 _FEWEST = 8
 
 
+def mean_square(move: Array, mean: Array, variance: Array) -> Array:
+    """Of the changes of predictions with weights and intercept, by the moments of the columns."""
+    change = move[-1] + mean @ move[:-1]
+    return np.asarray(change * change + variance @ (move * move)[:-1])
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Likeness:
     """Moments of rows of each class.
@@ -91,8 +97,7 @@ class Likeness:
 
     def moved(self, move: Array) -> Array:
         """Mean square by which predictions of most rows change with weights and intercept, of each column."""
-        mean = move[-1] + self.middle @ move[:-1]
-        return np.asarray(mean * mean + self.typical @ (move * move)[:-1])
+        return mean_square(move, self.middle, self.typical)
 
     def rows(self) -> tuple[Array, Any, Array, Array, Array]:
         """Rows of these moments, their targets, what one weighs, what it stands for, and uniform numbers.
@@ -126,4 +131,4 @@ class Likeness:
         return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))).T * scale)
 
 
-__all__ = ["Likeness"]
+__all__ = ["Likeness", "mean_square"]
